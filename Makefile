@@ -1,0 +1,85 @@
+# Everything runs in .venv, which the first target that needs it makes.
+# A fresh clone needs only make and Python >= 3.11 with its venv module.
+
+# Tried in this order: the default python3 first, since that is the one the user chose.
+PYTHON3 ?= python3 python3.14 python3.13 python3.12 python3.11
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+LAB_FLAGS ?=
+PYTEST_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint notebooks bench mutants clean distclean
+
+# Two installs at once would write into the same .venv.
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+lab: $(VENV)/lab.stamp ## open the story in JupyterLab (LAB_FLAGS=--no-browser)
+	$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/01_story.ipynb
+
+test: lint ## lint, tests, and the notebooks against their stored outputs
+	$(PYTHON) -m pytest -n auto $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
+	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
+
+lint: $(VENV)/test.stamp ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+notebooks: $(VENV)/test.stamp ## run the notebooks and store their outputs
+	$(PYTHON) tests/store_notebooks.py
+
+bench: $(VENV)/bench.stamp ## measure, and print ratios
+	$(PYTHON) -m tests.bench
+
+mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
+	$(PYTHON) tests/mutants.py
+
+clean: ## remove caches and build leftovers
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -type d -exec rm -rf {} +
+
+distclean: clean ## the same, and .venv
+	rm -rf $(VENV)
+
+# One stamp for each set of extras, so that `make lab` does not wait for the test tools.
+# The tests drive JupyterLab in a browser, so they need what `lab` needs.
+$(VENV)/lab.stamp: EXTRAS := lab
+$(VENV)/test.stamp: EXTRAS := lab,test
+$(VENV)/bench.stamp: EXTRAS := lab,test,bench
+$(VENV)/mutants.stamp: EXTRAS := lab,test,mutants
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/pip
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# Candidates are run, not only looked up: a version manager's shim exists for versions that are not
+# active. Debian's python3 has venv but not ensurepip, and would leave half a .venv behind.
+$(VENV)/bin/pip:
+	@found=; why='none runs of: $(PYTHON3)'; \
+	for python in $(PYTHON3); do \
+	    version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) \
+	        || continue; \
+	    if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	        case $$why in none\ *) why="$$python is $$version";; esac; \
+	    elif ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	        why="$$python has no venv module, on Debian: apt install python3-venv"; \
+	    else \
+	        found=$$python; break; \
+	    fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "kvmviz needs Python >= 3.11 with venv: $$why (another one: make PYTHON3=...)" >&2; \
+	    exit 1; \
+	fi; \
+	[ -e $(VENV) ] && made= || made=$(VENV); \
+	trap 'rm -rf $$made; exit 1' INT TERM; \
+	if ! "$$found" -m venv $(VENV); then \
+	    rm -rf $$made; \
+	    echo "kvmviz: $$found -m venv failed, see above" >&2; \
+	    exit 1; \
+	fi

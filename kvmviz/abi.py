@@ -1,0 +1,103 @@
+"""Byte order and alignment rule of a target.
+
+Every ABI here aligns a scalar to its own size (natural alignment), up to a limit that is the
+ABI's. That limit is all that tells their layouts of fixed-width members apart; byte order then
+says which end of a value comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from kvmviz._base import KvmvizError
+
+ByteOrder = Literal["little", "big"]
+BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
+
+
+@dataclass(frozen=True)
+class Abi:
+    """How one target lays out memory.
+
+    ``max_align`` is the largest alignment, in bytes, that a scalar member has inside a struct;
+    ``word_bits`` the width of ``long`` and of pointers; ``family`` the name that two ABIs share
+    when only byte order tells them apart; ``source`` the document that sets the rule.
+    """
+
+    name: str
+    byte_order: ByteOrder
+    max_align: int
+    word_bits: int
+    family: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.byte_order not in BYTE_ORDERS:
+            raise KvmvizError(
+                f"ABI {self.name!r}: byte order {self.byte_order!r}; legal are 'little' and 'big'"
+            )
+        if self.max_align not in (1, 2, 4, 8, 16):
+            raise KvmvizError(
+                f"ABI {self.name!r}: max_align {self.max_align!r}; legal are 1, 2, 4, 8, 16 bytes"
+            )
+
+    def align(self, size: int) -> int:
+        """Alignment, in bytes, of a scalar of ``size`` bytes: its size, up to the ABI's limit."""
+        return min(size, self.max_align)
+
+
+def _table() -> Mapping[str, Abi]:
+    aapcs64 = "AAPCS64, Fundamental Data Types and Composite Types"
+    aapcs32 = "AAPCS32, Fundamental Data Types and Composite Types"
+    power = "Power ELF ABI, Fundamental Types"
+    mips = "System V ABI, MIPS supplement"
+    rows: tuple[Abi, ...] = (
+        Abi("aarch64", "little", 16, 64, "arm64", aapcs64),
+        Abi("aarch64_be", "big", 16, 64, "arm64", aapcs64),
+        Abi("x86_64", "little", 16, 64, "x86-64", "System V ABI, AMD64 supplement, 3.1.2"),
+        Abi(
+            "i386",
+            "little",
+            4,
+            32,
+            "i386",
+            "System V ABI, Intel386 supplement, Data Representation",
+        ),
+        Abi("arm", "little", 8, 32, "arm", aapcs32),
+        Abi("armeb", "big", 8, 32, "arm", aapcs32),
+        Abi("ppc64", "big", 16, 64, "ppc64", power),
+        Abi("ppc64le", "little", 16, 64, "ppc64", power),
+        Abi("ppc32", "big", 8, 32, "ppc32", power),
+        Abi("s390x", "big", 8, 64, "s390x", "ELF ABI, s390x supplement, Fundamental Types"),
+        Abi("m68k", "big", 2, 32, "m68k", "System V ABI, Motorola 68000 as Linux and gcc use it"),
+        Abi("mips", "big", 8, 32, "mips", mips),
+        Abi("mipsel", "little", 8, 32, "mips", mips),
+        Abi("riscv64", "little", 16, 64, "riscv64", "RISC-V psABI, Integer Calling Convention"),
+    )
+    return MappingProxyType({abi.name: abi for abi in rows})
+
+
+ABIS: Mapping[str, Abi] = _table()
+"""The named ABIs, by name."""
+
+
+def find(abi: str | Abi) -> Abi:
+    """The ABI itself, or the one of that name in :data:`ABIS`.
+
+    Raises :class:`KvmvizError` for a name that is not there.
+    """
+    if isinstance(abi, Abi):
+        return abi
+    try:
+        return ABIS[abi]
+    except (KeyError, TypeError):
+        raise KvmvizError(f"unknown ABI {abi!r}; known are {', '.join(ABIS)}") from None
+
+
+def siblings(abi: str | Abi) -> dict[ByteOrder, Abi]:
+    """The ABIs of one family by byte order; one entry where only one order exists."""
+    family = find(abi).family
+    return {row.byte_order: row for row in ABIS.values() if row.family == family}

@@ -1,0 +1,154 @@
+"""Values into bytes and back, through a layout's numpy dtype.
+
+numpy does not keep padding when it copies a structured array, so the memory here is always a
+bytearray of our own; the dtype only ever views it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kvmviz._base import KvmvizError
+from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.image import Image
+from kvmviz.slot import Slot, Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from kvmviz.layout import Layout
+
+Value = int | Sequence[Any] | Mapping[str, Any]
+
+
+def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image = 0) -> Image:
+    """See :meth:`kvmviz.layout.Layout.pack`."""
+    memory = _memory(layout, fill)
+    sources: list[Source | None] = [None] * layout.size
+    for slot in _Writer(layout, memory).write(layout, values):
+        for offset in range(slot.offset, slot.offset + slot.size):
+            sources[offset] = slot.source(offset)
+    return Image(layout, bytes(memory), tuple(sources))
+
+
+def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:
+    """See :meth:`kvmviz.layout.Layout.unpack`."""
+    raw = as_bytes(buffer, str(layout.struct))
+    last = len(raw) - layout.size
+    if not 0 <= offset <= last:
+        legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
+        raise KvmvizError(
+            f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
+            f"from offset {offset} on; {legal}"
+        )
+    plain: dict[str, Any] = _plain(np.ndarray((), layout.dtype, buffer=raw, offset=offset))
+    return plain
+
+
+def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
+    """The bytes of anything that has the buffer protocol, in memory order; not a copy."""
+    try:
+        view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)
+        return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
+    except (TypeError, ValueError, BufferError):
+        raise KvmvizError(
+            f"{where}: {type(buffer).__name__} is no contiguous buffer of bytes; "
+            "legal are bytes, bytearray, memoryview, mmap and numpy arrays"
+        ) from None
+
+
+def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
+    if isinstance(fill, int):
+        if not 0 <= fill <= 0xFF:
+            raise KvmvizError(f"{layout.struct}: fill {fill:#x} is no byte; legal are 0 .. 0xff")
+        return bytearray([fill]) * layout.size
+    held = as_bytes(fill, f"{layout.struct}, fill")
+    if len(held) != layout.size:
+        raise KvmvizError(
+            f"{layout.struct}: fill has {len(held)} bytes; "
+            f"legal is one byte's value or a buffer of {layout.size} bytes"
+        )
+    return bytearray(held)
+
+
+class _Writer:
+    """Assigns values through numpy views of one memory; yields every slot that it wrote."""
+
+    def __init__(self, top: Layout, memory: bytearray) -> None:
+        self.top = top
+        self.memory = memory
+        self.leaves = {slot.path: slot for slot in top.slots if not slot.is_padding}
+
+    def write(
+        self, layout: Layout, values: Mapping[str, Value], prefix: str = ""
+    ) -> Iterator[Slot]:
+        if not isinstance(values, Mapping):
+            where = f"{self.top.struct}, {prefix.rstrip('.') or 'values'}"
+            raise KvmvizError(f"{where}: {values!r} is no mapping of members to values")
+        for name, value in values.items():
+            if name not in layout.named:
+                legal = ", ".join(layout.named)
+                raise KvmvizError(
+                    f"{layout.struct} has no member {name!r}; its members are {legal}"
+                )
+            _, kind = layout.named[name]
+            yield from self.assign(kind, value, prefix + name)
+
+    def assign(self, kind: Type, value: Any, path: str) -> Iterator[Slot]:
+        if isinstance(kind, Struct):
+            yield from self.write(kind.layout(self.top.abi), value, f"{path}.")
+            return
+        items = list(self.elements(kind, value, path))
+        if isinstance(kind.leaf, Struct):
+            for place, item in items:
+                yield from self.assign(kind.leaf, item, path + "".join(f"[{i}]" for i in place))
+            return
+        slot, scalar = self.leaves[path], kind.leaf
+        numbers = [self.checked(slot, scalar, at, item) for at, (_, item) in enumerate(items)]
+        dtype = scalar.dtype(slot.order)
+        np.ndarray(len(numbers), dtype, buffer=self.memory, offset=slot.offset)[:] = numbers
+        yield slot
+
+    def elements(
+        self, kind: Type, value: Any, path: str, place: tuple[int, ...] = ()
+    ) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Every element of an array with its index; a lone value counts as one element."""
+        if not isinstance(kind, Array):
+            yield place, value
+            return
+        where = f"{self.top.struct}, {path}" + "".join(f"[{i}]" for i in place)
+        if isinstance(value, str | Mapping) or not hasattr(value, "__len__"):
+            raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {kind.count}")
+        if len(value) != kind.count:
+            raise KvmvizError(f"{where}: {len(value)} elements; legal is exactly {kind.count}")
+        for index, item in enumerate(value):
+            yield from self.elements(kind.element, item, path, (*place, index))
+
+    def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int:
+        """The value as an int that fits: numpy itself would cut a numpy integer short."""
+        low, high = scalar.limits
+        at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
+        where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise KvmvizError(f"{where}: {value!r} is not an integer") from None
+        if not low <= number <= high:
+            raise KvmvizError(
+                f"{where}: {number:#x} does not fit {scalar.bits} bits; "
+                f"legal are {low:#x} .. {high:#x}"
+            )
+        return number
+
+
+def _plain(view: Any) -> Any:
+    if not view.dtype.names:
+        return view.tolist()
+    if view.ndim:
+        return [_plain(item) for item in view]
+    return {name: _plain(view[name]) for name in view.dtype.names}

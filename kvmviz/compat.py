@@ -1,0 +1,91 @@
+"""The verdict: what a reader built with one layout gets from a writer built with another.
+
+It is reached from the source of every byte, never from sample values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.layout import Layout
+from kvmviz.slot import Source
+
+Status = Literal["intact", "moved", "foreign", "unwritten"]
+STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")
+"""Worst first: where several apply to one member, the first of them is its status."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """One byte of evidence: what the reader takes it for, and what the writer put there."""
+
+    offset: int
+    status: Status
+    wanted: Source
+    found: Source | None
+
+
+def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source | None]:
+    """The status of one byte, and the source that decides it.
+
+    ``written`` is everything the writer may have put there: nothing in padding or past its end,
+    several sources where its union members overlap.
+    """
+    if not written:
+        return "unwritten", None
+    same = [source for source in written if source.path == wanted.path]
+    if not same:
+        return "foreign", written[0]
+    exact = [source for source in same if source[1:3] == wanted[1:3]]
+    return ("intact", exact[0]) if exact else ("moved", same[0])
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict(Twin):
+    """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
+
+    writer: Layout
+    reader: Layout
+
+    @cached_property
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Every byte that the reader takes for a value, in order of offset, with its status."""
+        rows = []
+        for offset, wanted in enumerate(self.reader.holders):
+            written = self.writer.holders[offset] if offset < self.writer.size else ()
+            for source in wanted:
+                status, found = judge(source, written)
+                rows.append(Witness(offset, status, source, found))
+        return tuple(rows)
+
+    @cached_property
+    def fields(self) -> dict[str, Status]:
+        """Status of each direct member of the reader."""
+        found: dict[str, set[Status]] = {name: {"intact"} for name in self.reader.named}
+        for witness in self.witnesses:
+            found[witness.wanted.slot.member].add(witness.status)
+        return {name: min(seen, key=STATUSES.index) for name, seen in found.items()}
+
+    @property
+    def breaks(self) -> bool:
+        """Some member of this reader is not intact."""
+        return any(status != "intact" for status in self.fields.values())
+
+    @property
+    def size_differs(self) -> bool:
+        """A check of sizeof would see the change."""
+        return self.writer.size != self.reader.size
+
+
+def compare(writer: Layout, reader: Layout) -> Verdict:
+    """Judge every member of ``reader`` against what ``writer`` writes into the same memory.
+
+    Raises :class:`KvmvizError` for what is not a layout.
+    """
+    for layout in (writer, reader):
+        if not isinstance(layout, Layout):
+            raise KvmvizError(f"compare takes two layouts, not {layout!r}; see Struct.layout(abi)")
+    return Verdict(writer, reader)

@@ -1,0 +1,269 @@
+"""The text twin: every result as plain text that says all that its picture says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import singledispatch
+from itertools import groupby
+
+from kvmviz.captures import Dump, Overlay
+from kvmviz.compat import STATUSES, Verdict
+from kvmviz.ctype import Array, Struct, Type
+from kvmviz.esr import Esr
+from kvmviz.image import Image
+from kvmviz.layout import Layout, Rules
+from kvmviz.slot import Slot, Source
+from kvmviz.style import styles
+from kvmviz.vmm import Matrix, Reading
+
+
+@singledispatch
+def twin(shown: object) -> str:
+    """The text twin of a result."""
+    raise TypeError(f"{type(shown).__name__} has no text twin")
+
+
+def table(rows: Iterable[Sequence[object]], right: Sequence[int] = (), indent: int = 2) -> str:
+    """Rows of cells in aligned columns; those numbered in ``right`` are flush right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    )
+    return "\n".join(" " * indent + line.rstrip() for line in lines)
+
+
+def name_of(kind: Type, name: str = "") -> str:
+    """A declaration as C writes it: ``__u8 data[8]``."""
+    counts = "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
+    base = kind.leaf.name if not isinstance(kind.leaf, Struct) else str(kind.leaf)
+    return f"{base} {name}{counts}".strip()
+
+
+def span(first: int, last: int) -> str:
+    """Bytes in words: ``byte 3`` or ``bytes 4..7``."""
+    return f"byte {first}" if first == last else f"bytes {first}..{last}"
+
+
+def where(layout: Layout) -> str:
+    """A layout's ABI with its byte order, the half that the name alone may not say."""
+    return f"{layout.abi.name} ({layout.abi.byte_order}-endian)"
+
+
+@twin.register
+def _(struct: Struct) -> str:
+    return "\n".join(_declare(struct, 0)) + ";"
+
+
+def _declare(struct: Struct, depth: int, name: str = "") -> Iterator[str]:
+    pad = "    " * depth
+    yield f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
+    for member in struct.members:
+        if member.name is None and isinstance(member.type, Struct):
+            *body, last = _declare(member.type, depth + 1)
+            yield from body
+            yield f"{last};"
+        else:
+            yield f"{pad}    {name_of(member.type, member.name or '')};"
+    yield f"{pad}}}"
+
+
+@twin.register
+def _(layout: Layout) -> str:
+    holes = [slot for slot in layout.holes if slot.path != "tail padding"]
+    lost = sum(slot.size for slot in holes)
+    tail = sum(slot.size for slot in layout.holes) - lost
+    letters = styles(layout.named)
+    rows: list[Sequence[object]] = [("offset", "size", "", "member")]
+    for slot in layout.slots:
+        if slot.type is None:
+            rows.append((slot.offset, slot.size, "", f"-- {slot.path}: nobody writes it --"))
+        else:
+            kind = slot.type.name + "".join(f"[{n}]" for n in slot.shape)
+            rows.append(
+                (slot.offset, slot.size, letters[slot.member].letter, f"{slot.path}  {kind}")
+            )
+    return "\n".join(
+        (
+            f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}",
+            table(rows, right=(0, 1)),
+            f"  holes: {len(holes)}, {lost} bytes in all; tail padding: {tail} bytes",
+        )
+    )
+
+
+@twin.register
+def _(rules: Rules) -> str:
+    layout = rules.layout
+    steps = (f"  {number}. {step}" for number, step in enumerate(rules.steps, 1))
+    head = f"{layout.struct} on {where(layout)}, rule by rule"
+    return "\n".join((head, *steps, f"  Source: {layout.abi.source}"))
+
+
+@twin.register
+def _(image: Image) -> str:
+    head = f"{image.layout.struct} on {where(image.layout)}, {len(image)} bytes"
+    return f"{head}\n{byte_rows(bytes(image), image.sources, image.layout)}"
+
+
+def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> str:
+    """Bytes in aligned hex, a row for each member, hole or 8 bytes: offset, bytes, bits, who."""
+    letters = styles(layout.named)
+    rows = []
+    for first, last in pieces(sources, layout):
+        source = sources[first]
+        held = data[first : last + 1].hex(" ")
+        if source is None:
+            rows.append((f"+{first}", held, "-", f"nobody wrote {unwritten(layout, first)}"))
+            continue
+        letter = letters[source.slot.member].letter
+        if source.slot.shape and source.slot.size > 1 and source.high == 7:
+            bits = "one byte an element"
+        else:
+            bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+        rows.append((f"+{first}", held, letter, f"{source.path}  bits {bits}"))
+    return table(rows, right=(0,))
+
+
+def pieces(
+    sources: Sequence[Source | None], layout: Layout, width: int = 8
+) -> Iterator[tuple[int, int]]:
+    """First and last offset of neighbours that one write put there, at most ``width`` a piece.
+
+    Neighbours that nobody wrote are told apart by the slot that lies there.
+    """
+    keyed = (
+        ((s.slot, True) if s else (slot_at(layout, at), False), at) for at, s in enumerate(sources)
+    )
+    for _, group in groupby(keyed, key=lambda pair: pair[0]):
+        offsets = [at for _, at in group]
+        for start in range(0, len(offsets), width):
+            part = offsets[start : start + width]
+            yield part[0], part[-1]
+
+
+def unwritten(layout: Layout, offset: int) -> str:
+    """What a byte that nobody wrote is: a hole, or a member left as it was."""
+    slot = slot_at(layout, offset)
+    return f"({slot.path})" if slot.is_padding else f"({slot.path}, left as it was)"
+
+
+def slot_at(layout: Layout, offset: int) -> Slot:
+    """The first slot that covers a byte."""
+    return next(s for s in layout.slots if s.offset <= offset < s.offset + s.size)
+
+
+@twin.register
+def _(verdict: Verdict) -> str:
+    writer, reader = verdict.writer, verdict.reader
+    head = f"{writer.struct} written on {where(writer)}, {reader.struct} read on {where(reader)}"
+    rows = [(name, status, evidence(verdict, name)) for name, status in verdict.fields.items()]
+    sizes = f"sizeof {writer.size} written, {reader.size} read"
+    unseen = "" if verdict.size_differs or not verdict.breaks else ": a size check sees nothing"
+    result = "BREAKS" if verdict.breaks else "every member is intact"
+    return f"{head}: {result}\n{table(rows)}\n  {sizes}{unseen}"
+
+
+def evidence(verdict: Verdict, member: str) -> str:
+    """Which bytes make a member's status, and what lies there instead."""
+    told = []
+    witnesses = [w for w in verdict.witnesses if w.wanted.slot.member == member]
+    for status in STATUSES[:-1]:
+        rows = [w for w in witnesses if w.status == status]
+        if rows:
+            place = span(rows[0].offset, rows[-1].offset)
+            found = ", ".join(_spans(w.found for w in rows if w.found))
+            told.append(f"{place} hold {found}" if found else f"{place}: nobody writes them")
+    return "; ".join(told)
+
+
+def _spans(sources: Iterable[Source]) -> Iterator[str]:
+    """The bits that some bytes hold, joined for each scalar: ``hsr[63:32]``."""
+    for path, group in groupby(sources, key=lambda source: source.path):
+        rows = list(group)
+        yield f"{path}[{max(s.high for s in rows)}:{min(s.low for s in rows)}]"
+
+
+@twin.register
+def _(esr: Esr) -> str:
+    rows = [
+        (f"[{f.high}:{f.low}]", f.name, f"{f.value:#x}", f.meaning, f.place)
+        for f in (*esr.fields, *esr.detail)
+    ]
+    return f"ESR_EL2 {esr.value:#018x}: {esr.name}\n{table(rows)}"
+
+
+@twin.register
+def _(reading: Reading) -> str:
+    kernel, vmm, image = reading.kernel, reading.vmm, reading.image
+    flag = "flag set" if kernel.sets_flag else "flag not set"
+    lines = [
+        f"{where(image.layout)} · kernel: {kernel.name}, {flag} · VMM: {vmm.name}, {vmm.title}",
+        byte_rows(bytes(image), image.sources, image.layout),
+    ]
+    for run in reading.runs:
+        found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
+        wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
+        mark = "right" if run.right else "WRONG"
+        lines.append(f"  {span(run.first, run.last)}: taken for {wanted}, hold {found}: {mark}")
+    return "\n".join((*lines, f"  {conclusion(reading)}", f"  {reading.effect}"))
+
+
+def conclusion(reading: Reading) -> str:
+    """What the program reads, as a number of the width that it claims to know, and the mark."""
+    mark = "✓ right" if reading.right else "✗ WRONG"
+    return f"{mark}: reads {reading.value:#0{reading.bits // 4 + 2}x}, ESR is {reading.esr:#018x}"
+
+
+@twin.register
+def _(matrix: Matrix) -> str:
+    lines = []
+    for reading in matrix.readings:
+        mark = "✓" if reading.right else "✗"
+        value = f"{reading.value:#0{reading.bits // 4 + 2}x}"
+        name = where(reading.image.layout)
+        lines.append((name, reading.kernel.name, reading.vmm.name, mark, value, reading.effect))
+    head = ("ABI", "kernel", "VMM", "", "reads as ESR", "effect")
+    esr = matrix.readings[0].esr
+    return f"ESR_EL2 is {esr:#018x}\n{table([head, *lines])}"
+
+
+@twin.register
+def _(dump: Dump) -> str:
+    rows = [
+        (f"+{at}", dump.data[at : at + 16].hex(" "))
+        for at in range(0, len(dump.data), 16)
+        if any(dump.data[at : at + 16])
+    ]
+    event = ", ".join(f"{key} {_shown(value)}" for key, value in dump.event.items())
+    return f"real dump: {dump.title}\n  exit: {event}\n{table(rows, right=(0,))}\n  other bytes: 00"
+
+
+def _shown(value: object) -> str:
+    return (
+        value.hex(" ")
+        if isinstance(value, bytes)
+        else f"{value:#x}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+@twin.register
+def _(overlay: Overlay) -> str:
+    image = overlay.predicted
+    rows = []
+    for first, last in pieces(image.sources, image.layout):
+        ours, real = bytes(image)[first : last + 1], overlay.real[first : last + 1]
+        source = image.sources[first]
+        who = source.path if source else f"nobody wrote {unwritten(image.layout, first)}"
+        rows.append((f"+{first}", ours.hex(" "), real.hex(" "), "=" if ours == real else "≠", who))
+    head = ("", "predicted", "real dump", "", "")
+    return (
+        f"{overlay.dump.title}: {len(overlay.differing)} bytes differ\n"
+        f"{table([head, *rows], right=(0,))}"
+    )

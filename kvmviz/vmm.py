@@ -1,0 +1,229 @@
+"""Userspace's side: the programs that read the struct, and what each of them gets.
+
+Whether a program is right is decided by which bits of ESR_EL2 lie in the bytes that it takes,
+never by the value: a byte that nobody wrote is wrong also on the day when it happens to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
+from kvmviz.ctype import Struct
+from kvmviz.esr import Esr
+from kvmviz.image import Image
+from kvmviz.kvm import ESR_BIT, KERNELS, OLD, WIDENED, WITH_HIGH, Kernel
+from kvmviz.kvm import find as find_kernel
+from kvmviz.slot import Slot, Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+ARM64 = ("aarch64", "aarch64_be")
+
+
+@dataclass(frozen=True)
+class Vmm:
+    """A userspace program: the struct it was built with, and when it takes hsr_high."""
+
+    name: str
+    title: str
+    debug: Struct
+    needs_flag: bool = False
+
+    def takes(self, flag: bool) -> tuple[str, ...]:
+        """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
+        names = tuple(name for name in self.debug.names() if name in ESR_BIT)
+        return names if flag or not self.needs_flag else names[:1]
+
+
+VMMS: Mapping[str, Vmm] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Vmm("old", "built before the change: u32 hsr", OLD),
+            Vmm("u64", "built with a widened header: u64 hsr", WIDENED),
+            Vmm("flag", "hsr, and hsr_high if the flag is set", WITH_HIGH, needs_flag=True),
+            Vmm("blind", "hsr and hsr_high, flag not checked", WITH_HIGH),
+        )
+    }
+)
+"""The four programs, by name."""
+
+
+Bits = tuple[int, int]
+"""A range of bits of ESR_EL2: the highest and the lowest."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Bytes ``first`` to ``last``, which a program takes for bits ``wanted`` of ESR_EL2.
+
+    ``found`` are the bits that lie there, None where the kernel put no bits of ESR; ``source``
+    is what it did put there (in a run of bytes: in the first), None where it wrote nothing.
+    """
+
+    first: int
+    last: int
+    wanted: Bits
+    found: Bits | None
+    source: Source | None
+
+    @property
+    def right(self) -> bool:
+        """These bytes hold what the program takes them for."""
+        return self.found == self.wanted
+
+
+@dataclass(frozen=True, repr=False)
+class Reading(Twin):
+    """What one program makes of the struct as one kernel wrote it."""
+
+    kernel: Kernel
+    vmm: Vmm
+    image: Image
+    esr: int
+
+    @cached_property
+    def taken(self) -> tuple[Taken, ...]:
+        """Every byte that the program reads for ESR, in order of offset."""
+        layout = self.vmm.debug.layout(self.image.layout.abi)
+        names = self.vmm.takes(self.kernel.sets_flag)
+        rows = []
+        for offset, holders in enumerate(layout.holders):
+            source = self.image.sources[offset] if offset < len(self.image) else None
+            rows += [
+                Taken(offset, offset, bits, _esr_bits(source), source)
+                for wanted in holders
+                if wanted.slot.path in names and (bits := _esr_bits(wanted))
+            ]
+        return tuple(rows)
+
+    @cached_property
+    def runs(self) -> tuple[Taken, ...]:
+        """The same with neighbours joined where one member's bytes are taken for another's."""
+        joined: list[Taken] = []
+        for row in self.taken:
+            last = joined[-1] if joined else None
+            if last and _slot(last) == _slot(row) and last.wanted[1] // 32 == row.wanted[1] // 32:
+                found = last.found and row.found and _span(last.found, row.found)
+                wanted = _span(last.wanted, row.wanted)
+                joined[-1] = Taken(last.first, row.last, wanted, found, last.source)
+            else:
+                joined.append(row)
+        return tuple(joined)
+
+    @property
+    def value(self) -> int:
+        """The ESR that the program puts together; memory past the struct reads as zero here."""
+        data = bytes(self.image)
+        held = [row for row in self.taken if row.first < len(data)]
+        return sum(data[row.first] << row.wanted[1] for row in held)
+
+    @property
+    def bits(self) -> int:
+        """How many bits of ESR_EL2 the program claims to know."""
+        return 8 * len(self.taken)
+
+    @property
+    def right(self) -> bool:
+        """Every byte that it takes holds the bits of ESR that it takes it for."""
+        return all(row.right for row in self.taken)
+
+    @property
+    def effect(self) -> str:
+        """What comes of it, in a sentence."""
+        order = self.image.layout.abi.byte_order
+        who = f"a {order}-endian VMM {self.vmm.title.split(':')[0]}"
+        seen, true = Esr(self.value), Esr(self.esr)
+        if self.right:
+            if self.bits == 64:
+                return f"{who} reads all 64 bits of ESR_EL2: {true.name}"
+            more = "; with no flag it knows bits 63:32 to be unknown" if self.vmm.needs_flag else ""
+            return f"{who} reads ESR bits 31:0: {true.name}{more}"
+        reads = " and ".join(_told(run) for run in self.runs if not run.right)
+        if seen.ec == true.ec:
+            return f"{who} reads {reads}; EC is right, bits 63:32 are not ESR's"
+        if seen.is_debug:
+            return (
+                f"{who} reads {reads}, and takes this exit ({true.name}) for another: {seen.name}"
+            )
+        return (
+            f"{who} reads {reads}, takes EC {seen.ec:#04x} for an unhandled exit "
+            "and re-injects it into the guest"
+        )
+
+
+def _slot(row: Taken) -> Slot | None:
+    return row.source and row.source.slot
+
+
+def _span(one: Bits, other: Bits) -> Bits:
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _esr_bits(source: Source | None) -> Bits | None:
+    """The bits of ESR_EL2 that a byte of hsr or hsr_high holds."""
+    if source is None or source.slot.path not in ESR_BIT:
+        return None
+    start = ESR_BIT[source.slot.path]
+    return source.high + start, source.low + start
+
+
+def _told(run: Taken) -> str:
+    wanted = f"for bits {run.wanted[0]}:{run.wanted[1]}"
+    if run.found:
+        return f"ESR bits {run.found[0]}:{run.found[1]} {wanted}"
+    if run.source:
+        return f"bytes of {run.source.slot.path} {wanted}"
+    return f"bytes {run.first}..{run.last}, which this kernel never writes, {wanted}"
+
+
+@dataclass(frozen=True, repr=False)
+class Matrix(Twin):
+    """Every kernel with every program, in both byte orders of one family of ABIs."""
+
+    readings: tuple[Reading, ...]
+
+
+def read(
+    kernel: str | Kernel,
+    vmm: str | Vmm,
+    abi: str | Abi,
+    esr: int,
+    far: int | None = None,
+    fill: int | Buffer = 0,
+) -> Reading:
+    """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
+    writer, reader = find_kernel(kernel), find(vmm)
+    return Reading(writer, reader, writer.debug_exit(abi, esr, far, fill), esr)
+
+
+def matrix(
+    esr: int, far: int | None = None, fill: int = 0, abis: Sequence[str | Abi] = ARM64
+) -> Matrix:
+    """Four kernels by four programs, under each of ``abis``: by default arm64 in both orders."""
+    return Matrix(
+        tuple(
+            read(kernel, vmm, abi, esr, far, fill)
+            for abi in abis
+            for kernel in KERNELS.values()
+            for vmm in VMMS.values()
+        )
+    )
+
+
+def find(vmm: str | Vmm) -> Vmm:
+    """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
+    if isinstance(vmm, Vmm):
+        return vmm
+    try:
+        return VMMS[vmm]
+    except (KeyError, TypeError):
+        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(VMMS)}") from None

@@ -1,0 +1,202 @@
+"""Ground truth from outside: what real compilers say a struct's layout and bytes are on a target.
+
+Nothing is linked, run or included: C text goes in, an ELF object comes out, and the numbers and
+bytes are read out of its data sections. So a target needs no machine, no libc and no headers.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+FLAGS = ("-std=gnu11", "-ffreestanding", "-nostdinc", "-fno-common", "-g0", "-Werror", "-c")
+M68K = "m68k-linux-gnu-gcc"
+ZIG_TARGETS: Mapping[str, str] = {
+    "aarch64": "aarch64-linux-musl",
+    "aarch64_be": "aarch64_be-linux-musl",
+    "x86_64": "x86_64-linux-musl",
+    "i386": "x86-linux-musl",
+    "arm": "arm-linux-musleabi",
+    "armeb": "armeb-linux-musleabi",
+    "ppc64": "powerpc64-linux-musl",
+    "ppc64le": "powerpc64le-linux-musl",
+    "ppc32": "powerpc-linux-musleabi",
+    "s390x": "s390x-linux-musl",
+    "mips": "mips-linux-musleabi",
+    "mipsel": "mipsel-linux-musleabi",
+    "riscv64": "riscv64-linux-musl",
+}
+ABI_NAMES = (*ZIG_TARGETS, "m68k")
+
+PRELUDE = """\
+typedef unsigned char u8, __u8; typedef signed char s8, __s8;
+typedef unsigned short u16, __u16; typedef short s16, __s16;
+typedef unsigned int u32, __u32; typedef int s32, __s32;
+typedef unsigned long long u64, __u64; typedef long long s64, __s64;
+typedef __UINT8_TYPE__ uint8_t; typedef __INT8_TYPE__ int8_t;
+typedef __UINT16_TYPE__ uint16_t; typedef __INT16_TYPE__ int16_t;
+typedef __UINT32_TYPE__ uint32_t; typedef __INT32_TYPE__ int32_t;
+typedef __UINT64_TYPE__ uint64_t; typedef __INT64_TYPE__ int64_t;
+"""
+"""Names of fixed width, known in every question: there are no headers to say them."""
+
+
+class CompileError(Exception):
+    """The compiler refused; the message names the ABI and holds all that the compiler said."""
+
+
+Compiler = tuple[str, ...]
+"""How to compile C for one ABI: the command up to its flags and files."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One C type on one target: size, alignment and members' offsets, in bytes."""
+
+    size: int
+    align: int
+    offsets: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one compile tells: the byte order, types by name, objects' bytes in order."""
+
+    byte_order: Literal["little", "big"]
+    measured: Mapping[str, Measured]
+    images: tuple[bytes, ...]
+
+
+@functools.cache
+def targets() -> Mapping[str, Compiler]:
+    """Return how to compile for each ABI that can be compiled for here, by its name in ABIS."""
+    found: dict[str, Compiler] = {}
+    if importlib.util.find_spec("ziglang"):
+        zig = (sys.executable, "-m", "ziglang", "cc", "-target")
+        found = {abi: (*zig, triple) for abi, triple in ZIG_TARGETS.items()}
+    if gcc := shutil.which(M68K):
+        found["m68k"] = (gcc,)
+    return found
+
+
+def every_abi() -> list[object]:
+    """All ABI names as pytest parameters; one with no compiler here is skipped and says so."""
+    return [
+        pytest.param(
+            abi,
+            marks=pytest.mark.skipif(
+                abi not in targets(),
+                reason=f"no compiler for {abi}: needs {M68K if abi == 'm68k' else 'ziglang'}",
+            ),
+        )
+        for abi in ABI_NAMES
+    ]
+
+
+def measure(
+    abi: str, prelude: str, structs: Sequence[tuple[str, Sequence[str]]]
+) -> dict[str, Measured]:
+    """Layouts of C types: each is a type name and the member designators whose offset matters."""
+    return dict(probe(abi, prelude, structs).measured)
+
+
+def images(abi: str, prelude: str, objects: Sequence[tuple[str, str]]) -> list[bytes]:
+    """Bytes of static objects, each a type name and its initialiser, padding as emitted."""
+    return list(probe(abi, prelude, (), objects).images)
+
+
+def everywhere(
+    prelude: str,
+    structs: Sequence[tuple[str, Sequence[str]]] = (),
+    objects: Sequence[tuple[str, str]] = (),
+) -> dict[str, Probe]:
+    """Put the same questions to every target there is, side by side; answers by ABI."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        probes = pool.map(lambda abi: probe(abi, prelude, structs, objects), targets())
+        return dict(zip(targets(), probes, strict=True))
+
+
+def probe(
+    abi: str,
+    prelude: str,
+    structs: Sequence[tuple[str, Sequence[str]]] = (),
+    objects: Sequence[tuple[str, str]] = (),
+) -> Probe:
+    """Layouts and bytes in one compile; the same question again is answered from memory."""
+    return _probe(
+        abi, prelude, tuple((name, tuple(members)) for name, members in structs), tuple(objects)
+    )
+
+
+@functools.cache
+def _probe(
+    abi: str,
+    prelude: str,
+    structs: tuple[tuple[str, tuple[str, ...]], ...],
+    objects: tuple[tuple[str, str], ...],
+) -> Probe:
+    numbers = [
+        number
+        for name, members in structs
+        for number in (
+            f"sizeof({name})",
+            f"_Alignof({name})",
+            *(f"__builtin_offsetof({name}, {member})" for member in members),
+        )
+    ]
+    lines = [PRELUDE, prelude, f"const unsigned int oracle_n[] = {{{', '.join([*numbers, '0'])}}};"]
+    lines += [f"__typeof__({name}) oracle_{i} = {init};" for i, (name, init) in enumerate(objects)]
+    little, symbols = _compile(abi, "\n".join(lines) + "\n")
+    byte_order: Literal["little", "big"] = "little" if little else "big"
+    raw = symbols["oracle_n"]
+    values = (int.from_bytes(raw[i : i + 4], byte_order) for i in range(0, len(raw), 4))
+    measured = {
+        name: Measured(next(values), next(values), {member: next(values) for member in members})
+        for name, members in structs
+    }
+    return Probe(byte_order, measured, tuple(symbols[f"oracle_{i}"] for i in range(len(objects))))
+
+
+def _compile(abi: str, text: str) -> tuple[bool, dict[str, bytes]]:
+    """Compile C text; whether the object is little-endian, and each ``oracle_`` symbol's bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "oracle.c"), Path(folder, "oracle.o")
+        source.write_text(text, encoding="utf-8")
+        cache = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, "LC_ALL": "C"}
+        command = [*targets()[abi], *FLAGS, str(source), "-o", str(target)]
+        done = subprocess.run(
+            command, env={**os.environ, **cache}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise CompileError(f"{abi}: {done.stderr}\n{text}")
+        with target.open("rb") as stream:
+            elf = ELFFile(stream)
+            return elf.little_endian, dict(_symbols(elf))
+
+
+def _symbols(elf: ELFFile) -> Iterator[tuple[str, bytes]]:
+    """Yield each ``oracle_`` symbol's name and bytes."""
+    sections = {section.name: section for section in elf.iter_sections()}
+    table = sections[".symtab"]
+    assert isinstance(table, SymbolTableSection)
+    for symbol in table.iter_symbols():
+        if symbol.name.startswith("oracle_"):
+            section = elf.get_section(symbol["st_shndx"])
+            if {f".rel{section.name}", f".rela{section.name}"} & sections.keys():
+                raise CompileError(f"an address in {section.name} waits for a linker")
+            start = symbol["st_value"]
+            yield symbol.name, section.data()[start : start + symbol["st_size"]]

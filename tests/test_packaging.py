@@ -1,0 +1,205 @@
+"""The files that ship the package agree with each other and with the package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from rattler import MatchSpec, Version, VersionSpec
+from rattler.exceptions import InvalidMatchSpecError
+
+import kvmviz
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# conda-forge's name -> the index's, where they differ by more than spelling.
+CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+
+# Escaped, so that this file does not name what it forbids.
+MACHINE = re.compile(
+    r"(?<![\w.~-])/(?:work|root|opt|home)/"
+    r"|\bpypi\.org|\bpythonhosted\.org|\banaconda\.org|\bregistry\.npmjs\."
+)
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return table
+
+
+def environment() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    return table
+
+
+def conda_lines() -> list[str]:
+    return [line for line in environment()["dependencies"] if isinstance(line, str)]
+
+
+def pip_lines() -> list[str]:
+    parts = [part for part in environment()["dependencies"] if isinstance(part, dict)]
+    return [line for part in parts for line in part["pip"]]
+
+
+def bounds(lines: list[str]) -> dict[str, SpecifierSet]:
+    requirements = [Requirement(line) for line in lines]
+    return {canonicalize_name(r.name): r.specifier for r in requirements}
+
+
+def conda_bounds() -> dict[str, SpecifierSet]:
+    """Bounds by the index's name, of all that conda brings but python and pip."""
+    found: dict[str, SpecifierSet] = {}
+    for line in conda_lines():
+        spec = MatchSpec(line, strict=True)
+        name = spec.name.normalized
+        if name not in ("python", "pip"):
+            found[canonicalize_name(CONDA_NAMES.get(name, name))] = SpecifierSet(spec.version or "")
+    return found
+
+
+# environment.yml ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", conda_lines())
+def test_conda_reads_the_dependency(line: str) -> None:
+    spec = MatchSpec(line, strict=True)
+    assert spec.name.normalized == re.split("[=<>]", line)[0]
+    assert spec.build is None  # `name=1.2=3` would be a build, not a bound
+
+
+@pytest.mark.parametrize("line", ["python 3.12", "python=3.12.*", "numpy=>2.0", "numpy<<2"])
+def test_the_match_spec_parser_is_strict(line: str) -> None:
+    with pytest.raises(InvalidMatchSpecError):
+        MatchSpec(line, strict=True)
+
+
+def test_python_is_pinned_in_the_form_that_binder_reads() -> None:
+    assert [line for line in conda_lines() if line.startswith("python")] == ["python=3.12"]
+    pin = MatchSpec("python=3.12", strict=True).version
+    assert pin is not None
+    assert VersionSpec(pin).matches(Version("3.12.9"))
+    assert not VersionSpec(pin).matches(Version("3.13.0"))
+    assert SpecifierSet(project()["requires-python"]).contains("3.12.9")
+
+
+def test_conda_and_pyproject_name_the_same_bounds() -> None:
+    wanted = bounds(project()["dependencies"] + project()["optional-dependencies"]["lab"])
+    found = conda_bounds()
+    assert {name: str(found[name]) for name in found} == {
+        name: str(wanted.get(name, "not in pyproject.toml")) for name in found
+    }
+
+
+def test_conda_environment_is_complete() -> None:
+    assert environment()["name"] == project()["name"]
+    assert environment()["channels"] == ["conda-forge"]
+    assert pip_lines() == ["-e ."]  # brings every runtime dependency that conda does not
+    assert "pip" in conda_lines()  # or conda warns, and picks one
+    # `-e .` does not bring the extras.
+    assert bounds(project()["optional-dependencies"]["lab"]).keys() <= conda_bounds().keys()
+    # Libraries with much native code come from conda, built against each other.
+    assert {"numpy", "matplotlib"} <= conda_bounds().keys()
+
+
+# The package --------------------------------------------------------------------------------------
+
+
+def test_import_is_light() -> None:
+    heavy = ["matplotlib", "ipywidgets", "tree_sitter", "tree_sitter_c", "IPython"]
+    code = f"import kvmviz, sys; print([name for name in {heavy} if name in sys.modules])"
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_one_version() -> None:
+    assert kvmviz.__version__ == project()["version"]
+    assert importlib.metadata.version("kvmviz") == project()["version"]
+
+
+def test_changelog_knows_the_version() -> None:
+    assert project()["version"] in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_no_file_names_a_machine() -> None:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: no list of committed files")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    if not names:
+        pytest.skip("nothing is committed yet")
+    found = []
+    for name in names:
+        path = ROOT / name
+        data = path.read_bytes() if path.is_file() else b""
+        if b"\0" in data:  # not text
+            continue
+        for number, line in enumerate(data.decode("utf-8").splitlines(), 1):
+            found += [f"{name}:{number}: {hit.group()}" for hit in MACHINE.finditer(line)]
+    assert found == []
+
+
+# The Makefile -------------------------------------------------------------------------------------
+
+
+def fake_python(folder: Path, script: str) -> str:
+    path = folder / "python3"
+    path.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+def make_lab(folder: Path, python: str) -> tuple[int, str]:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    # This test may itself run under make, whose flags must not reach the inner one.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    command = [make, "--no-print-directory", "lab", f"PYTHON3={python}"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert not (folder / ".venv").exists()
+    return done.returncode, done.stderr.splitlines()[0]
+
+
+def test_make_says_that_python_is_missing(tmp_path: Path) -> None:
+    code, message = make_lab(tmp_path, "no-such-python")
+    assert code != 0
+    assert "needs Python >= 3.11" in message
+    assert "none runs of: no-such-python" in message
+
+
+def test_make_says_that_python_is_too_old(tmp_path: Path) -> None:
+    # Prints its version where asked for it, fails where asked to compare.
+    python = fake_python(tmp_path, 'case "$2" in *print*) echo 3.9;; *) exit 1;; esac')
+    code, message = make_lab(tmp_path, python)
+    assert code != 0
+    assert f"{python} is 3.9" in message
+
+
+def test_make_says_that_venv_is_missing(tmp_path: Path) -> None:
+    script = f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"'
+    code, message = make_lab(tmp_path, fake_python(tmp_path, script))
+    assert code != 0
+    assert "apt install python3-venv" in message
+
+
+def test_make_leaves_no_half_made_venv(tmp_path: Path) -> None:
+    script = f'[ "$2" = venv ] && {{ mkdir .venv; exit 1; }}; exec {sys.executable} "$@"'
+    code, message = make_lab(tmp_path, fake_python(tmp_path, script))
+    assert code != 0
+    assert "-m venv failed" in message
