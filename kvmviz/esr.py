@@ -194,6 +194,6 @@ class Esr(Twin):
     def high_note(self) -> str:
         """What is to be said of bits 63:32 of this value."""
         if not self.is_debug:
-            return "Bits 63:32 hold ISS2, where the kernel names fields for data aborts alone."
+            return "Bits 55:32 hold ISS2, where the kernel names fields for data aborts alone."
         said = "which today's architecture, as the kernel knows it, does not define"
         return f"{DEBUG_HIGH} Here they are {self.high:#010x}, {said}." if self.high else DEBUG_HIGH

@@ -43,7 +43,7 @@ class Kernel:
     """What one kernel does on a debug exit: the struct it writes, and whether it sets the flag."""
 
     name: str
-    title: str
+    when: str
     debug: Struct
     sets_flag: bool
 
@@ -75,10 +75,10 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Kernel("old", "up to v5.18: u32 hsr and a hole", OLD, sets_flag=False),
-            Kernel("widened", "never merged: u64 hsr", WIDENED, sets_flag=False),
-            Kernel("v2", "patch v2: hsr_high, flag never cleared", WITH_HIGH, sets_flag=True),
-            Kernel("merged", "since v5.19: hsr_high, flag cleared on entry", WITH_HIGH, True),
+            Kernel("old", "up to v5.18", OLD, sets_flag=False),
+            Kernel("widened", "never merged", WIDENED, sets_flag=False),
+            Kernel("v2", "patch v2", WITH_HIGH, sets_flag=True),
+            Kernel("merged", "since v5.19", WITH_HIGH, sets_flag=True),
         )
     }
 )

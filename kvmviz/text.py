@@ -9,7 +9,7 @@ from itertools import groupby
 from kvmviz.captures import Dump, Overlay
 from kvmviz.compat import STATUSES, Verdict
 from kvmviz.ctype import Array, Struct, Type
-from kvmviz.esr import Esr
+from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import Slot, Source
@@ -161,14 +161,14 @@ def slot_at(layout: Layout, offset: int) -> Slot:
 def _(verdict: Verdict) -> str:
     writer, reader = verdict.writer, verdict.reader
     head = f"{writer.struct} written on {where(writer)}, {reader.struct} read on {where(reader)}"
-    rows = [(name, status, evidence(verdict, name)) for name, status in verdict.fields.items()]
+    rows = [(name, status, found_there(verdict, name)) for name, status in verdict.fields.items()]
     sizes = f"sizeof {writer.size} written, {reader.size} read"
     unseen = "" if verdict.size_differs or not verdict.breaks else ": a size check sees nothing"
     result = "BREAKS" if verdict.breaks else "every member is intact"
     return f"{head}: {result}\n{table(rows)}\n  {sizes}{unseen}"
 
 
-def evidence(verdict: Verdict, member: str) -> str:
+def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
     told = []
     witnesses = [w for w in verdict.witnesses if w.wanted.slot.member == member]
@@ -191,10 +191,44 @@ def _spans(sources: Iterable[Source]) -> Iterator[str]:
 @twin.register
 def _(esr: Esr) -> str:
     rows = [
-        (f"[{f.high}:{f.low}]", f.name, f"{f.value:#x}", f.meaning, f.place)
-        for f in (*esr.fields, *esr.detail)
+        (f"[{f.high}:{f.low}]", "  " * depth + f.name, f"{f.value:#x}", f.place, f.meaning)
+        for depth, f in esr.rows
     ]
-    return f"ESR_EL2 {esr.value:#018x}: {esr.name}\n{table(rows)}"
+    head = f"ESR_EL2 {esr.value:#018x}: {esr.name}"
+    return f"{head}\n{table(rows)}\n  {HALVES}\n  {esr.high_note}"
+
+
+V2_NOTE = (
+    "v2 and merged differ only later: v2 leaves the flag set, so every exit after a debug exit "
+    "still claims a valid hsr_high."
+)
+
+
+def hexa(reading: Reading) -> str:
+    """The value that a program reads, with all the digits that it claims to know."""
+    return f"{reading.value:#0{reading.bits // 4 + 2}x}"
+
+
+def gist(reading: Reading) -> str:
+    """What comes of a reading, in a few words."""
+    seen, true = Esr(reading.value), Esr(reading.esr)
+    if reading.right:
+        return f"EC {true.ec:#04x}: {true.name.split(',')[0]}"
+    if seen.ec == true.ec:
+        return "EC is right, bits 63:32 are not ESR's"
+    if seen.is_debug:
+        return f"EC {seen.ec:#04x}: taken for {seen.name.split(',')[0]}"
+    return f"EC {seen.ec:#04x}: unhandled, re-injected"
+
+
+def cause(reading: Reading) -> str:
+    """What a program took for ESR, in a few words."""
+    if reading.right:
+        return f"ESR[{reading.bits - 1}:0]"
+    wrong = [run for run in reading.runs if not run.right]
+    if any(run.found is None for run in wrong):
+        return "half unwritten"
+    return "halves swapped" if len(wrong) > 1 else "the other half"
 
 
 @twin.register
@@ -214,9 +248,9 @@ def _(reading: Reading) -> str:
 
 
 def conclusion(reading: Reading) -> str:
-    """What the program reads, as a number of the width that it claims to know, and the mark."""
+    """What the program reads, beside what the kernel held."""
     mark = "✓ right" if reading.right else "✗ WRONG"
-    return f"{mark}: reads {reading.value:#0{reading.bits // 4 + 2}x}, ESR is {reading.esr:#018x}"
+    return f"{mark}: reads {hexa(reading)}, ESR_EL2 is {reading.esr:#018x}"
 
 
 @twin.register
@@ -224,12 +258,12 @@ def _(matrix: Matrix) -> str:
     lines = []
     for reading in matrix.readings:
         mark = "✓" if reading.right else "✗"
-        value = f"{reading.value:#0{reading.bits // 4 + 2}x}"
-        name = where(reading.image.layout)
-        lines.append((name, reading.kernel.name, reading.vmm.name, mark, value, reading.effect))
-    head = ("ABI", "kernel", "VMM", "", "reads as ESR", "effect")
+        name = reading.image.layout.abi.name
+        row = (name, reading.kernel.name, reading.vmm.title, mark, hexa(reading))
+        lines.append((*row, cause(reading), reading.effect))
+    head = ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
     esr = matrix.readings[0].esr
-    return f"ESR_EL2 is {esr:#018x}\n{table([head, *lines])}"
+    return f"ESR_EL2 is {esr:#018x}\n{table([head, *lines])}\n  {V2_NOTE}"
 
 
 @twin.register
@@ -267,3 +301,31 @@ def _(overlay: Overlay) -> str:
         f"{overlay.dump.title}: {len(overlay.differing)} bytes differ\n"
         f"{table([head, *rows], right=(0,))}"
     )
+
+
+EVIDENCE_NOTE = (
+    "One square a dump: bytes that differ between the exit's struct as predicted and as dumped."
+)
+
+
+def evidence_head(overlays: Sequence[Overlay]) -> str:
+    """How many dumps and bytes were compared, and how many differ."""
+    size = sum(len(overlay.real) for overlay in overlays)
+    count = sum(len(overlay.differing) for overlay in overlays)
+    return f"{len(overlays)} real dumps, {size} bytes compared: {count} differ"
+
+
+def evidence(overlays: Sequence[Overlay]) -> str:
+    """The dumps by kernel and byte order, with the number of differing bytes of each."""
+    rows = [("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")]
+    for (kernel, order), group in groupby(
+        overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order)
+    ):
+        some = list(group)
+        debug = sum(o.dump.is_debug for o in some)
+        size, count = sum(len(o.real) for o in some), sum(len(o.differing) for o in some)
+        made_up = sum(o.dump.synthetic for o in some)
+        cells = (debug, len(some) - debug, size, count, made_up)
+        rows.append((kernel, order, *map(str, cells)))
+    note = "synthetic: dumps of scenarios in which a debugger put ESR bits 63:32 into the vCPU"
+    return f"{evidence_head(overlays)}\n{table(rows, right=(2, 3, 4, 5, 6))}\n  {note}"

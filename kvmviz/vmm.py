@@ -30,10 +30,14 @@ ARM64 = ("aarch64", "aarch64_be")
 
 @dataclass(frozen=True)
 class Vmm:
-    """A userspace program: the struct it was built with, and when it takes hsr_high."""
+    """A userspace program: the struct it was built with, and when it takes hsr_high.
+
+    ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is.
+    """
 
     name: str
     title: str
+    phrase: str
     debug: Struct
     needs_flag: bool = False
 
@@ -47,10 +51,10 @@ VMMS: Mapping[str, Vmm] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Vmm("old", "built before the change: u32 hsr", OLD),
-            Vmm("u64", "built with a widened header: u64 hsr", WIDENED),
-            Vmm("flag", "hsr, and hsr_high if the flag is set", WITH_HIGH, needs_flag=True),
-            Vmm("blind", "hsr and hsr_high, flag not checked", WITH_HIGH),
+            Vmm("old", "u32 hsr", "built before the change", OLD),
+            Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
+            Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, needs_flag=True),
+            Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
         )
     }
 )
@@ -140,23 +144,23 @@ class Reading(Twin):
     def effect(self) -> str:
         """What comes of it, in a sentence."""
         order = self.image.layout.abi.byte_order
-        who = f"a {order}-endian VMM {self.vmm.title.split(':')[0]}"
+        who = f"A {order}-endian VMM {self.vmm.phrase}"
         seen, true = Esr(self.value), Esr(self.esr)
         if self.right:
             if self.bits == 64:
-                return f"{who} reads all 64 bits of ESR_EL2: {true.name}"
+                return f"{who} reads all 64 bits of ESR_EL2: {true.name}."
             more = "; with no flag it knows bits 63:32 to be unknown" if self.vmm.needs_flag else ""
-            return f"{who} reads ESR bits 31:0: {true.name}{more}"
-        reads = " and ".join(_told(run) for run in self.runs if not run.right)
+            return f"{who} reads ESR bits 31:0: {true.name}{more}."
+        takes = " and ".join(_told(run) for run in self.runs if not run.right)
         if seen.ec == true.ec:
-            return f"{who} reads {reads}; EC is right, bits 63:32 are not ESR's"
+            return f"{who} takes {takes}; EC is right, bits 63:32 are not ESR's."
         if seen.is_debug:
             return (
-                f"{who} reads {reads}, and takes this exit ({true.name}) for another: {seen.name}"
+                f"{who} takes {takes}, and takes this exit ({true.name}) for another: {seen.name}."
             )
         return (
-            f"{who} reads {reads}, takes EC {seen.ec:#04x} for an unhandled exit "
-            "and re-injects it into the guest"
+            f"{who} takes {takes}, reads EC {seen.ec:#04x} as an unhandled exit "
+            "and re-injects it into the guest."
         )
 
 

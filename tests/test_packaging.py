@@ -177,29 +177,29 @@ def make_lab(folder: Path, python: str) -> tuple[int, str]:
 
 
 def test_make_says_that_python_is_missing(tmp_path: Path) -> None:
-    code, message = make_lab(tmp_path, "no-such-python")
-    assert code != 0
+    status, message = make_lab(tmp_path, "no-such-python")
+    assert status != 0
     assert "needs Python >= 3.11" in message
     assert "none runs of: no-such-python" in message
 
 
 def test_make_says_that_python_is_too_old(tmp_path: Path) -> None:
-    # Prints its version where asked for it, fails where asked to compare.
-    python = fake_python(tmp_path, 'case "$2" in *print*) echo 3.9;; *) exit 1;; esac')
-    code, message = make_lab(tmp_path, python)
-    assert code != 0
+    code = "import sys; sys.version_info = (3, 9, 0); exec(sys.argv[1])"
+    python = fake_python(tmp_path, f"exec {sys.executable} -c '{code}' \"$2\"")
+    status, message = make_lab(tmp_path, python)
+    assert status != 0
     assert f"{python} is 3.9" in message
 
 
 def test_make_says_that_venv_is_missing(tmp_path: Path) -> None:
     script = f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"'
-    code, message = make_lab(tmp_path, fake_python(tmp_path, script))
-    assert code != 0
+    status, message = make_lab(tmp_path, fake_python(tmp_path, script))
+    assert status != 0
     assert "apt install python3-venv" in message
 
 
 def test_make_leaves_no_half_made_venv(tmp_path: Path) -> None:
     script = f'[ "$2" = venv ] && {{ mkdir .venv; exit 1; }}; exec {sys.executable} "$@"'
-    code, message = make_lab(tmp_path, fake_python(tmp_path, script))
-    assert code != 0
+    status, message = make_lab(tmp_path, fake_python(tmp_path, script))
+    assert status != 0
     assert "-m venv failed" in message

@@ -1,0 +1,268 @@
+"""Random C types and values, and a plain model of what a compiler makes of them.
+
+The model is arithmetic of its own: it takes offsets from the rule that the ABIs state and bytes
+from ``int.to_bytes``. tests/test_layout.py holds it, and kvmviz, against real compilers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal, TypeVar
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
+from tests.compilers import ABI_NAMES
+
+T = TypeVar("T")
+
+BIG = {"aarch64_be", "armeb", "ppc64", "ppc32", "s390x", "m68k", "mips"}
+ORDER: Mapping[str, Literal["little", "big"]] = {
+    abi: "big" if abi in BIG else "little" for abi in ABI_NAMES
+}
+WIDEST = {"i386": 4, "m68k": 2}
+"""To how many bytes an ABI aligns a u64, where that is not 8."""
+
+abis = st.sampled_from(ABI_NAMES)
+
+SHAPES = ((1,), (2,), (3,), (5,), (2, 3), (3, 1, 2))
+SMALL_SHAPES = ((1,), (2,), (2, 2))
+WORDS = st.sampled_from(
+    ["u8", "u16", "u32", "u64", "s8", "s32", "s64", *(name for name in SCALARS if len(name) > 3)]
+)
+
+
+def scalars() -> st.SearchStrategy[Scalar]:
+    """Integer types of fixed width, under every name that C has for them."""
+    return WORDS.map(SCALARS.__getitem__)
+
+
+@st.composite
+def structs(
+    draw: st.DrawFn, *, unions: bool = True, union: bool = False, depth: int = 2, tag: str = "s"
+) -> Struct:
+    """Structs of scalars, arrays, nested and anonymous structs, and unless told not to, unions.
+
+    Members are called m0, m1, ... in order of declaration, anew in every named struct; nested
+    ones have no tag.
+    """
+    return _struct(draw, tag, union, unions, depth, (f"m{n}" for n in count()))
+
+
+def _struct(
+    draw: st.DrawFn, tag: str, union: bool, unions: bool, depth: int, names: Iterator[str]
+) -> Struct:
+    members: list[Member] = []
+    for _ in range(draw(st.integers(1, 4))):
+        form = draw(st.sampled_from(("scalar", "scalar", "array", "nested", "anonymous")))
+        if not depth or form in ("scalar", "array"):
+            kind: Type = draw(scalars())
+            shapes = SHAPES if form == "array" else ((),)
+        else:
+            inside = names if form == "anonymous" else (f"m{n}" for n in count())
+            either = unions and draw(st.booleans())
+            kind = _struct(draw, "", either, unions, depth - 1, inside)
+            shapes = ((), *SMALL_SHAPES) if form == "nested" else ((),)
+        for size in reversed(draw(st.sampled_from(shapes))):
+            kind = Array(kind, size)
+        nameless = form == "anonymous" and isinstance(kind, Struct)
+        members.append(Member(None if nameless else next(names), kind))
+    return Struct(tag, members, union=union)
+
+
+@st.composite
+def values(draw: st.DrawFn, struct: Struct, *, partial: bool = False) -> dict[str, Any]:
+    """Values for all members of a struct, or for some if ``partial``; for one of a union's."""
+    found: dict[str, Any] = {}
+    for member in [draw(st.sampled_from(struct.members))] if struct.union else struct.members:
+        if partial and draw(st.booleans()):
+            continue
+        if member.name is None:
+            assert isinstance(member.type, Struct)
+            found |= draw(values(member.type, partial=partial))
+        else:
+            found[member.name] = _value(draw, member.type, partial)
+    return found
+
+
+def _value(draw: st.DrawFn, kind: Type, partial: bool) -> Any:
+    if isinstance(kind, Array):
+        return [_value(draw, kind.element, partial) for _ in range(kind.count)]
+    if isinstance(kind, Struct):
+        return draw(values(kind, partial=partial))
+    half = 1 << kind.bits - 1
+    return draw(st.integers(-half, half - 1) if kind.signed else st.integers(0, 2 * half - 1))
+
+
+@st.composite
+def filled(
+    draw: st.DrawFn, *, unions: bool = True, partial: bool = False
+) -> tuple[Struct, dict[str, Any]]:
+    """A struct and values for it."""
+    struct = draw(structs(unions=unions))
+    return struct, draw(values(struct, partial=partial))
+
+
+@st.composite
+def changed(draw: st.DrawFn, struct: Struct) -> Struct:
+    """The struct after some edits of its direct members: the other side of a comparison."""
+    members = list(struct.members)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(members) - 1))
+        edit = draw(st.sampled_from(("retype", "insert", "drop", "swap", "rename", "lengthen")))
+        name, kind = members[at].name, members[at].type
+        if edit == "retype" and name and isinstance(kind, Scalar):
+            members[at] = Member(name, draw(scalars()))
+        elif edit == "insert":
+            members.insert(at, Member(f"new{len(members)}", draw(scalars())))
+        elif edit == "drop" and len(members) > 1:
+            del members[at]
+        elif edit == "swap":
+            members[at], members[0] = members[0], members[at]
+        elif edit == "rename" and name:
+            members[at] = Member(f"other_{name}", kind)
+        elif edit == "lengthen" and isinstance(kind, Array):
+            members[at] = Member(name, Array(kind.element, draw(st.integers(1, 4))))
+    return Struct(struct.tag, members, union=struct.union)
+
+
+def examples(strategy: st.SearchStrategy[T], number: int) -> list[T]:
+    """That many draws, the same in every run: for an oracle that answers many questions at once."""
+    found: list[T] = []
+
+    @settings(
+        max_examples=number,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(drawn: T) -> None:
+        found.append(drawn)
+
+    run: Callable[[], None] = collect
+    run()
+    return found
+
+
+# --- as C ------------------------------------------------------------------------------------
+
+
+def c_text(struct: Struct, tag: str | None = None) -> str:
+    """The definition as C writes it, with no semicolon after it."""
+    word = "union" if struct.union else "struct"
+    body = " ".join(_c_member(member) for member in struct.members)
+    return f"{word} {struct.tag if tag is None else tag} {{ {body} }}"
+
+
+def _c_member(member: Member) -> str:
+    kind, counts = member.type, ""
+    while isinstance(kind, Array):
+        kind, counts = kind.element, f"{counts}[{kind.count}]"
+    base = c_text(kind) if isinstance(kind, Struct) else kind.name
+    return f"{base} {member.name or ''}{counts};"
+
+
+def c_init(value: Any) -> str:
+    """An initialiser with designators."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'.{name} = {c_init(item)}' for name, item in value.items())} }}"
+    if isinstance(value, list):
+        return f"{{ {', '.join(map(c_init, value))} }}"
+    return f"{value}ull" if value >= 0 else f"({value + 1}ll - 1)"
+
+
+# --- the model -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One integer in a struct, array elements each on their own, as C designates it."""
+
+    designator: str
+    offset: int
+    size: int
+
+    @property
+    def direct(self) -> str:
+        """The struct's own member that it belongs to."""
+        return re.split(r"[.\[]", self.designator, maxsplit=1)[0]
+
+    @property
+    def member(self) -> str:
+        """Its member, whichever element it is of an array."""
+        return re.sub(r"\[\d+\]", "", self.designator)
+
+
+def extent(kind: Type, abi: str) -> tuple[int, int]:
+    """Size and alignment of a type, in bytes."""
+    if isinstance(kind, Scalar):
+        return kind.bits // 8, min(kind.bits // 8, WIDEST.get(abi, 8))
+    if isinstance(kind, Array):
+        size, align = extent(kind.element, abi)
+        return size * kind.count, align
+    extents = [extent(member.type, abi) for member in kind.members]
+    align = max(align for _, align in extents)
+    end = max(
+        at + size for (_, at), (size, _) in zip(placed(kind, abi), extents, strict=True)
+    )
+    return end + -end % align, align
+
+
+def placed(struct: Struct, abi: str) -> Iterator[tuple[Member, int]]:
+    """Direct members with their offsets."""
+    end = 0
+    for member in struct.members:
+        size, align = extent(member.type, abi)
+        at = 0 if struct.union else end + -end % align
+        yield member, at
+        end = at + size
+
+
+def leaves(kind: Type, abi: str, designator: str = "", offset: int = 0) -> Iterator[Leaf]:
+    """Every integer in a type, in order of declaration."""
+    if isinstance(kind, Struct):
+        for member, at in placed(kind, abi):
+            dot = "." if designator and member.name else ""
+            yield from leaves(
+                member.type, abi, f"{designator}{dot}{member.name or ''}", offset + at
+            )
+    elif isinstance(kind, Array):
+        step, _ = extent(kind.element, abi)
+        for i in range(kind.count):
+            yield from leaves(kind.element, abi, f"{designator}[{i}]", offset + i * step)
+    else:
+        yield Leaf(designator, offset, kind.bits // 8)
+
+
+def flat(value: Any, designator: str = "") -> dict[str, int]:
+    """Values by designator: ``{"a": {"b": [1, 2]}}`` is ``a.b[0]`` and ``a.b[1]``."""
+    if isinstance(value, Mapping):
+        dot = "." if designator else ""
+        parts = [flat(item, f"{designator}{dot}{name}") for name, item in value.items()]
+    elif isinstance(value, list):
+        parts = [flat(item, f"{designator}[{i}]") for i, item in enumerate(value)]
+    else:
+        return {designator: value}
+    return {key: item for part in parts for key, item in part.items()}
+
+
+def to_bytes(value: int, size: int, abi: str) -> bytes:
+    """An integer in memory."""
+    return value.to_bytes(size, ORDER[abi], signed=value < 0)
+
+
+def stored(struct: Struct, abi: str, given: Mapping[str, Any], held: bytes) -> bytes:
+    """The struct's bytes once ``given`` has been assigned where the memory held ``held``."""
+    memory, numbers = bytearray(held), flat(given)
+    for leaf in leaves(struct, abi):
+        if leaf.designator in numbers:
+            end = leaf.offset + leaf.size
+            memory[leaf.offset : end] = to_bytes(numbers[leaf.designator], leaf.size, abi)
+    return bytes(memory)
