@@ -1,17 +1,26 @@
 """kvmviz: what happens to a struct's bytes when byte order or a member's width changes."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.compat import Verdict, compare
 from kvmviz.ctype import Array, Member, Scalar, Struct
+from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout
+
+if TYPE_CHECKING:
+    from kvmviz.widgets import Explorer as Explorer
 
 __version__ = "0.1.0"
 __all__ = [
     "ABIS",
     "Abi",
     "Array",
+    "Esr",
+    "Explorer",
     "Image",
     "KvmvizError",
     "Layout",
@@ -21,3 +30,13 @@ __all__ = [
     "Verdict",
     "compare",
 ]
+
+# What loads matplotlib or ipywidgets waits until it is asked for.
+_LATER = {"Explorer": "kvmviz.widgets", "draw": "kvmviz.draw", "captures": "kvmviz.captures"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_LATER[name])
+    return module if name == module.__name__.rpartition(".")[2] else getattr(module, name)

@@ -66,17 +66,15 @@ class Dump(Twin):
         else:
             layout = MMIO.layout(abi)
             fill = self.held[EXIT_UNION : EXIT_UNION + layout.size]
-            image = layout.pack(_mmio(self.event, fill), fill)
+            image = layout.pack(_mmio(self.event), fill)
         return Overlay(self, image, self.data[EXIT_UNION : EXIT_UNION + len(image)])
 
 
-def _mmio(event: Mapping[str, Any], fill: bytes) -> dict[str, Any]:
+def _mmio(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the kernel writes: of data only the bytes that the guest wrote, none for a read."""
     values = {key: event[key] for key in ("phys_addr", "len")}
-    values["is_write"] = int("data" in event)
-    if "data" in event:
-        # The kernel writes len bytes and leaves the rest of the array as it was.
-        values["data"] = event["data"] + fill[8 + len(event["data"]) : 16]
-    return values
+    data = dict(enumerate(event.get("data", b"")))
+    return values | {"data": data, "is_write": int("data" in event)}
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,7 +7,7 @@ bytearray of our own; the dtype only ever views it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +30,8 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
     """See :meth:`kvmviz.layout.Layout.pack`."""
     memory = _memory(layout, fill)
     sources: list[Source | None] = [None] * layout.size
-    for slot in _Writer(layout, memory).write(layout, values):
-        for offset in range(slot.offset, slot.offset + slot.size):
+    for slot, offsets in _Writer(layout, memory).write(layout, values):
+        for offset in offsets:
             sources[offset] = slot.source(offset)
     return Image(layout, bytes(memory), tuple(sources))
 
@@ -76,8 +76,12 @@ def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
     return bytearray(held)
 
 
+Written = tuple[Slot, range]
+"""A slot and the offsets of its bytes that were written."""
+
+
 class _Writer:
-    """Assigns values through numpy views of one memory; yields every slot that it wrote."""
+    """Assigns values through numpy views of one memory; yields all that it wrote."""
 
     def __init__(self, top: Layout, memory: bytearray) -> None:
         self.top = top
@@ -86,7 +90,7 @@ class _Writer:
 
     def write(
         self, layout: Layout, values: Mapping[str, Value], prefix: str = ""
-    ) -> Iterator[Slot]:
+    ) -> Iterator[Written]:
         if not isinstance(values, Mapping):
             where = f"{self.top.struct}, {prefix.rstrip('.') or 'values'}"
             raise KvmvizError(f"{where}: {values!r} is no mapping of members to values")
@@ -99,7 +103,7 @@ class _Writer:
             _, kind = layout.named[name]
             yield from self.assign(kind, value, prefix + name)
 
-    def assign(self, kind: Type, value: Any, path: str) -> Iterator[Slot]:
+    def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
         if isinstance(kind, Struct):
             yield from self.write(kind.layout(self.top.abi), value, f"{path}.")
             return
@@ -109,10 +113,12 @@ class _Writer:
                 yield from self.assign(kind.leaf, item, path + "".join(f"[{i}]" for i in place))
             return
         slot, scalar = self.leaves[path], kind.leaf
-        numbers = [self.checked(slot, scalar, at, item) for at, (_, item) in enumerate(items)]
-        dtype = scalar.dtype(slot.order)
-        np.ndarray(len(numbers), dtype, buffer=self.memory, offset=slot.offset)[:] = numbers
-        yield slot
+        view = np.ndarray(slot.shape, scalar.dtype(slot.order), self.memory, slot.offset)
+        for place, item in items:
+            flat = int(np.ravel_multi_index(place, slot.shape)) if place else 0
+            view[place] = self.checked(slot, scalar, flat, item)
+            start = slot.offset + flat * scalar.size
+            yield slot, range(start, start + scalar.size)
 
     def elements(
         self, kind: Type, value: Any, path: str, place: tuple[int, ...] = ()
@@ -122,11 +128,7 @@ class _Writer:
             yield place, value
             return
         where = f"{self.top.struct}, {path}" + "".join(f"[{i}]" for i in place)
-        if isinstance(value, str | Mapping) or not hasattr(value, "__len__"):
-            raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {kind.count}")
-        if len(value) != kind.count:
-            raise KvmvizError(f"{where}: {len(value)} elements; legal is exactly {kind.count}")
-        for index, item in enumerate(value):
+        for index, item in _items(value, kind.count, where):
             yield from self.elements(kind.element, item, path, (*place, index))
 
     def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int:
@@ -144,6 +146,23 @@ class _Writer:
                 f"legal are {low:#x} .. {high:#x}"
             )
         return number
+
+
+def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
+    """Index and value of the elements to write: all of a list, some of a mapping."""
+    if isinstance(value, Mapping):
+        for index in value:
+            if index not in range(count):
+                raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
+        return value.items()
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {count}")
+    if len(value) != count:
+        raise KvmvizError(
+            f"{where}: {len(value)} elements; legal is exactly {count}, "
+            "or a mapping of index to value for some of them"
+        )
+    return enumerate(value)
 
 
 def _plain(view: Any) -> Any:

@@ -74,7 +74,7 @@ def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) 
 
 def mark(reading: Reading) -> tuple[str, str]:
     """The verdict as a sign and its colour."""
-    return ("✓", RIGHT) if reading.right else ("✗", WRONG)
+    return ("✓", RIGHT) if reading.sound else ("✗", WRONG)
 
 
 def reading(shown: Reading) -> Picture:
@@ -82,7 +82,7 @@ def reading(shown: Reading) -> Picture:
     strip = strip_of(shown.image)
     lines = textwrap.wrap(shown.effect, 84)
     rows = -(-len(shown.image) // ROW)
-    canvas = Canvas(2 * EDGE + 58 * ROW, 196 + strip.below * rows + 26 * len(lines))
+    canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.below * rows + 26 * len(lines))
     sign, colour = mark(shown)
     canvas.text(EDGE, 42, f"{sign} reads {text.hexa(shown)}", 30, bold=True, colour=colour)
     canvas.text(EDGE, 72, f"the kernel held ESR_EL2 = {shown.esr:#018x}", 18)
@@ -95,6 +95,7 @@ def reading(shown: Reading) -> Picture:
     for line in lines:
         y += 26
         canvas.text(EDGE, y, line, 19, colour=colour)
+    canvas.text(EDGE, y + 28, text.statuses(shown), 17)
     return canvas.picture(text.twin(shown))
 
 
@@ -115,7 +116,7 @@ def story(readings: Sequence[Reading], title: str, subtitle: str, note: str) -> 
             canvas.text(x, y + 6, f"{order}-endian", 20, bold=True)
         if not column:
             canvas.text(EDGE, y + 66, shown.kernel.name, 20, bold=True)
-            canvas.text(EDGE, y + 86, shown.kernel.when, 15, colour=QUIET)
+            canvas.text(EDGE, y + 86, shown.kernel.when, 14, colour=QUIET)
             for line, member in enumerate(shown.kernel.debug.members[:-1]):
                 kind = text.name_of(member.type, member.name or "").replace("__", "")
                 canvas.text(EDGE, y + 112 + 18 * line, kind, 14, mono=True)
@@ -137,10 +138,8 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
 def matrix(shown: Matrix) -> Picture:
     """Every kernel with every program in both byte orders, as small multiples on 1280 by 720."""
     canvas = Canvas(1280, 720)
-    first = shown.readings[0]
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
-    head = f"ESR_EL2 = {first.esr:#018x}. What each VMM puts together out of bytes 0..7."
-    canvas.text(EDGE, 70, head, 18)
+    canvas.text(EDGE, 70, text.matrix_head(shown), 18)
     panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
     for panel, readings in enumerate(panels):
         x = 118.0 + 586 * panel
@@ -276,3 +275,20 @@ def esr(shown: Esr) -> Picture:
         y += 24
         canvas.text(EDGE, y, line, 17, colour=QUIET)
     return canvas.picture(text.twin(shown))
+
+
+def commit_table(old: Image, widened: Image) -> Picture:
+    """The commit message's own table, each of its lines over the bytes that it speaks of."""
+    canvas = Canvas(1280, 640)
+    canvas.text(EDGE, 40, "The commit message's table, over big-endian bytes", 28, bold=True)
+    columns = (("Current layout", old), ('Layout with "hsr" extended to 64 bits', widened))
+    for column, (title, image) in enumerate(columns):
+        x, strip = 40.0 + 620 * column, strip_of(image)
+        canvas.text(x, 80, title, 20, bold=True)
+        for row, (offset, *words) in enumerate(text.COMMIT_TABLE):
+            y = 102.0 + 146 * row
+            canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 18, mono=True)
+            strip.row(canvas, x, y + 26, offset, min(offset + 4 if row < 2 else 16, len(image)))
+    for line, note in enumerate(text.COMMIT_NOTES):
+        canvas.text(EDGE, 560 + 26 * line, note, 17)
+    return canvas.picture(text.commit_table(old, widened))

@@ -20,8 +20,6 @@ from kvmviz.image import Image
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from kvmviz.codec import Value
-
 OLD = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "far": "__u64"})
 WIDENED = OLD.widen("hsr", 64)
 WITH_HIGH = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "hsr_high": "__u32", "far": "__u64"})
@@ -52,23 +50,29 @@ class Kernel:
     ) -> Image:
         """The struct as this kernel leaves it; ``fill`` is what the memory held before.
 
-        Each member takes the bits of ``esr`` from its :data:`ESR_BIT` on, cut to its width, as a
-        C assignment does. ``far`` is written for watchpoints only. Raises :class:`KvmvizError`
-        for a watchpoint without ``far``, and for values that are not of 64 bits.
+        Each member takes the bits of ``esr`` from its :data:`ESR_BIT` on, and ``far`` is written
+        for watchpoints only; both are cut to the member's width, as a C assignment does. Raises
+        :class:`KvmvizError` for a watchpoint without ``far``, and for values that are not of 64
+        bits.
         """
         syndrome = Esr(esr)
-        layout = self.debug.layout(abi)
-        slots = {slot.path: slot for slot in layout.slots}
-        values: dict[str, Value] = {
-            name: syndrome.value >> bit & (1 << 8 * slots[name].size) - 1
-            for name, bit in ESR_BIT.items()
-            if name in slots
-        }
+        held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
         if syndrome.ec == WATCHPOINT_LOW:
-            if far is None:
-                raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
-            values["far"] = far
-        return layout.pack(values, fill)
+            if far is None or not 0 <= far < 1 << 64:
+                raise KvmvizError(
+                    f"ESR {esr:#x} is a watchpoint, for which the kernel writes far: {far!r} is "
+                    "no address; legal are 0 .. 0xffffffffffffffff"
+                )
+            held["far"] = far
+        layout = self.debug.layout(abi)
+        return layout.pack(
+            {
+                slot.path: held[slot.path] & (1 << 8 * slot.size) - 1
+                for slot in layout.slots
+                if slot.path in held
+            },
+            fill,
+        )
 
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(

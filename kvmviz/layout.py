@@ -219,10 +219,10 @@ class Layout(Twin):
     def pack(self, values: Mapping[str, Value], fill: int | Buffer | Image = 0) -> Image:
         """Write members into memory: an image of ``size`` bytes that knows who wrote each.
 
-        ``values`` maps members to an int, a list (arrays) or a mapping (nested structs); what is
-        left out is not written. ``fill`` is what the memory held before: a byte's value, or a
-        buffer of ``size`` bytes. A value out of range, an unknown member and a list of another
-        length raise :class:`KvmvizError`.
+        ``values`` maps members to an int, a list (arrays; a mapping of index to value for some of
+        the elements) or a mapping (nested structs); what is left out is not written. ``fill`` is
+        what the memory held before: a byte's value, or a buffer of ``size`` bytes. A value out of
+        range, an unknown member and a list of another length raise :class:`KvmvizError`.
         """
         from kvmviz.codec import pack
 

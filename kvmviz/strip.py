@@ -46,9 +46,10 @@ class Strip:
         """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
         for at in range(first, stop):
             source, left = self.sources[at], x + (at - first) * self.cell
-            fill = self._style(source).colour if source else NOBODY
             hatch = None if source else "////"
-            canvas.box(left + 1, y, self.cell - 2, self.height, fill, edge=QUIET, hatch=hatch)
+            canvas.box(
+                left + 1, y, self.cell - 2, self.height, self.fill(source), edge=QUIET, hatch=hatch
+            )
             middle = left + self.cell / 2
             if self.data is not None:
                 self._value(canvas, middle, y + self.height / 2, self.data[at], source)
@@ -63,14 +64,16 @@ class Strip:
 
     def block(self, canvas: Canvas, x: float, y: float, at: int, width: float) -> None:
         """The whole piece that starts at byte ``at`` as one cell, where its bytes tell nothing."""
-        source = self.sources[at]
+        source, middle = self.sources[at], x + width / 2
         end = next(end for begin, end in text.pieces(self.sources, self.layout) if begin == at)
-        fill, hatch = (self._style(source).colour, None) if source else (NOBODY, "////")
-        canvas.box(x + 1, y, width - 2, self.height, fill, edge=QUIET, hatch=hatch)
-        under = y + self.height
-        canvas.text(
-            x + width / 2, under + 33, f"+{at}..+{end}", 14, mono=True, ha="center", colour=QUIET
-        )
+        hatch = None if source else "////"
+        canvas.box(x + 1, y, width - 2, self.height, self.fill(source), edge=QUIET, hatch=hatch)
+        words = f"{end + 1 - at} bytes" if source else "not written"
+        if source is None:
+            canvas.box(x + 9, y + 10, width - 18, self.height - 20, NOBODY, edge=NOBODY)
+        canvas.text(middle, y + 29, words, 15, ha="center", colour=INK if source else QUIET)
+        under, place = y + self.height, f"+{at}..+{end}"
+        canvas.text(middle, under + 33, place, 14, mono=True, ha="center", colour=QUIET)
         self._brace(canvas, x + 3, x + width - 3, under + 40, at)
 
     def fill(self, source: Source | None) -> str:

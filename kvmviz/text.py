@@ -244,12 +244,20 @@ def _(reading: Reading) -> str:
         wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
         mark = "right" if run.right else "WRONG"
         lines.append(f"  {span(run.first, run.last)}: taken for {wanted}, hold {found}: {mark}")
-    return "\n".join((*lines, f"  {conclusion(reading)}", f"  {reading.effect}"))
+    return "\n".join(
+        (*lines, f"  {conclusion(reading)}", f"  {statuses(reading)}", f"  {reading.effect}")
+    )
+
+
+def statuses(reading: Reading) -> str:
+    """What the program's own members are, by name."""
+    fields = reading.verdict.fields.items()
+    return "its members: " + ", ".join(f"{name} {status}" for name, status in fields)
 
 
 def conclusion(reading: Reading) -> str:
     """What the program reads, beside what the kernel held."""
-    mark = "✓ right" if reading.right else "✗ WRONG"
+    mark = "✓ right" if reading.sound else "✗ WRONG"
     return f"{mark}: reads {hexa(reading)}, ESR_EL2 is {reading.esr:#018x}"
 
 
@@ -262,8 +270,14 @@ def _(matrix: Matrix) -> str:
         row = (name, reading.kernel.name, reading.vmm.title, mark, hexa(reading))
         lines.append((*row, cause(reading), reading.effect))
     head = ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
-    esr = matrix.readings[0].esr
-    return f"ESR_EL2 is {esr:#018x}\n{table([head, *lines])}\n  {V2_NOTE}"
+    return f"{matrix_head(matrix)}\n{table([head, *lines])}\n  {V2_NOTE}"
+
+
+def matrix_head(matrix: Matrix) -> str:
+    """What was written, and what is made up in it."""
+    esr = Esr(matrix.readings[0].esr)
+    made_up = " (upper half made up: it is zero on debug exits today)" if esr.high else ""
+    return f"ESR_EL2 = {esr.value:#018x}{made_up}. What each VMM makes of bytes 0..7:"
 
 
 @twin.register
@@ -329,3 +343,30 @@ def evidence(overlays: Sequence[Overlay]) -> str:
         rows.append((kernel, order, *map(str, cells)))
     note = "synthetic: dumps of scenarios in which a debugger put ESR bits 63:32 into the vCPU"
     return f"{evidence_head(overlays)}\n{table(rows, right=(2, 3, 4, 5, 6))}\n  {note}"
+
+
+COMMIT_TABLE = (
+    (0, "ESR_EL2[31:0] (hsr)", "ESR_EL2[61:32] (hsr[61:32])"),
+    (4, "padding", "ESR_EL2[31:0] (hsr[31:0])"),
+    (8, "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)"),
+)
+"""The table of the patch's message: offset, current layout, layout with hsr widened."""
+
+COMMIT_NOTES = (
+    "[61:32] and [61:0] are slips: the code stores upper_32_bits(esr), bits 63:32, and all 64 "
+    "bits of FAR_EL2.",
+    "The message calls far the instruction's address; the code stores the data address, and for "
+    "watchpoints only.",
+    "The table is big-endian's: on little-endian, hsr[31:0] stays at offset 0 in both layouts.",
+)
+
+
+def commit_table(old: Image, widened: Image) -> str:
+    """The commit message's table, each line with the bytes that lie there."""
+    rows = [("", "current layout", "bytes", "hsr extended to 64 bits", "bytes")]
+    for offset, now, then in COMMIT_TABLE:
+        stop = offset + 4 if offset < 8 else 16
+        cells = [bytes(image)[offset:stop].hex(" ") for image in (old, widened)]
+        rows.append((f"offset {offset}", now, cells[0], then, cells[1]))
+    notes = "\n".join(f"  {note}" for note in COMMIT_NOTES)
+    return f"{twin(old)}\n{twin(widened)}\n{table(rows)}\n{notes}"

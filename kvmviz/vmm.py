@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
+from kvmviz.compat import Verdict, compare
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
@@ -141,8 +142,25 @@ class Reading(Twin):
         return all(row.right for row in self.taken)
 
     @property
+    def verdict(self) -> Verdict:
+        """What the program gets of each member of the struct that it was built with."""
+        return compare(self.image.layout, self.vmm.debug.layout(self.image.layout.abi))
+
+    @property
+    def sound(self) -> bool:
+        """The program gets ESR and far right."""
+        return self.right and self.verdict.fields["far"] == "intact"
+
+    @property
     def effect(self) -> str:
-        """What comes of it, in a sentence."""
+        """What comes of it, in a sentence or two."""
+        if self.verdict.fields["far"] == "intact":
+            return self._of_esr()
+        slot = next(s for s in self.verdict.reader.slots if s.path == "far")
+        place = f"bytes {slot.offset}..{slot.offset + slot.size - 1}"
+        return f"{self._of_esr()} It takes {place} for far, which is not what lies there."
+
+    def _of_esr(self) -> str:
         order = self.image.layout.abi.byte_order
         who = f"A {order}-endian VMM {self.vmm.phrase}"
         seen, true = Esr(self.value), Esr(self.esr)

@@ -27,10 +27,14 @@ ORDER: Mapping[str, Literal["little", "big"]] = {
 WIDEST = {"i386": 4, "m68k": 2}
 """To how many bytes an ABI aligns a u64, where that is not 8."""
 
+steady = settings(derandomize=True, deadline=None)
+"""The same examples in every run: what fails was broken by a change."""
+
 abis = st.sampled_from(ABI_NAMES)
 
-SHAPES = ((1,), (2,), (3,), (5,), (2, 3), (3, 1, 2))
-SMALL_SHAPES = ((1,), (2,), (2, 2))
+SHAPES: tuple[tuple[int, ...], ...] = ((1,), (2,), (3,), (5,), (2, 3), (3, 1, 2))
+SCALAR: tuple[tuple[int, ...], ...] = ((),)
+SMALL_SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2, 2))
 WORDS = st.sampled_from(
     ["u8", "u16", "u32", "u64", "s8", "s32", "s64", *(name for name in SCALARS if len(name) > 3)]
 )
@@ -42,14 +46,13 @@ def scalars() -> st.SearchStrategy[Scalar]:
 
 
 @st.composite
-def structs(
-    draw: st.DrawFn, *, unions: bool = True, union: bool = False, depth: int = 2, tag: str = "s"
-) -> Struct:
-    """Structs of scalars, arrays, nested and anonymous structs, and unless told not to, unions.
+def structs(draw: st.DrawFn, *, unions: bool = True, depth: int = 2, tag: str = "s") -> Struct:
+    """Structs of scalars, arrays, nested and anonymous structs; unless told not to, unions too.
 
     Members are called m0, m1, ... in order of declaration, anew in every named struct; nested
     ones have no tag.
     """
+    union = unions and draw(st.sampled_from((False, False, False, True)))
     return _struct(draw, tag, union, unions, depth, (f"m{n}" for n in count()))
 
 
@@ -61,12 +64,12 @@ def _struct(
         form = draw(st.sampled_from(("scalar", "scalar", "array", "nested", "anonymous")))
         if not depth or form in ("scalar", "array"):
             kind: Type = draw(scalars())
-            shapes = SHAPES if form == "array" else ((),)
+            shapes = SHAPES if form == "array" else SCALAR
         else:
             inside = names if form == "anonymous" else (f"m{n}" for n in count())
             either = unions and draw(st.booleans())
             kind = _struct(draw, "", either, unions, depth - 1, inside)
-            shapes = ((), *SMALL_SHAPES) if form == "nested" else ((),)
+            shapes = SMALL_SHAPES if form == "nested" else SCALAR
         for size in reversed(draw(st.sampled_from(shapes))):
             kind = Array(kind, size)
         nameless = form == "anonymous" and isinstance(kind, Struct)
@@ -135,10 +138,9 @@ def examples(strategy: st.SearchStrategy[T], number: int) -> list[T]:
     found: list[T] = []
 
     @settings(
+        steady,
         max_examples=number,
-        derandomize=True,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -164,7 +166,8 @@ def c_text(struct: Struct, tag: str | None = None) -> str:
 def _c_member(member: Member) -> str:
     kind, counts = member.type, ""
     while isinstance(kind, Array):
-        kind, counts = kind.element, f"{counts}[{kind.count}]"
+        counts += f"[{kind.count}]"
+        kind = kind.element
     base = c_text(kind) if isinstance(kind, Struct) else kind.name
     return f"{base} {member.name or ''}{counts};"
 
@@ -209,9 +212,7 @@ def extent(kind: Type, abi: str) -> tuple[int, int]:
         return size * kind.count, align
     extents = [extent(member.type, abi) for member in kind.members]
     align = max(align for _, align in extents)
-    end = max(
-        at + size for (_, at), (size, _) in zip(placed(kind, abi), extents, strict=True)
-    )
+    end = max(at + size for (_, at), (size, _) in zip(placed(kind, abi), extents, strict=True))
     return end + -end % align, align
 
 
@@ -258,9 +259,9 @@ def to_bytes(value: int, size: int, abi: str) -> bytes:
     return value.to_bytes(size, ORDER[abi], signed=value < 0)
 
 
-def stored(struct: Struct, abi: str, given: Mapping[str, Any], held: bytes) -> bytes:
-    """The struct's bytes once ``given`` has been assigned where the memory held ``held``."""
-    memory, numbers = bytearray(held), flat(given)
+def stored(struct: Struct, abi: str, assigned: Mapping[str, Any], held: bytes) -> bytes:
+    """The struct's bytes once ``assigned`` is written where the memory held ``held``."""
+    memory, numbers = bytearray(held), flat(assigned)
     for leaf in leaves(struct, abi):
         if leaf.designator in numbers:
             end = leaf.offset + leaf.size

@@ -1,0 +1,470 @@
+"""Values into bytes and back, held against Python's struct module and plain integer arithmetic."""
+
+from __future__ import annotations
+
+import mmap
+import random
+import struct as pystruct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvmviz import ABIS, KvmvizError, Struct
+from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from tests import strategies
+from tests.compilers import ABI_NAMES
+from tests.strategies import ORDER, steady
+
+ESR, FAR = 0x123456789A, 0x1122334455667788
+LOW, HIGH = 0x3456789A, 0x12
+
+
+def naming_their_offset(size: int, start: int = 0) -> bytes:
+    """Bytes that say where they lie."""
+    return bytes((start + at) % 256 for at in range(size))
+
+
+# --- the facts -------------------------------------------------------------------------------
+
+FACTS = [
+    # struct, values, little-endian, big-endian
+    (OLD, {"hsr": LOW, "far": FAR},
+     "9a785634 00000000 8877665544332211", "3456789a 00000000 1122334455667788"),
+    (WIDENED, {"hsr": ESR, "far": FAR},
+     "9a785634 12000000 8877665544332211", "00000012 3456789a 1122334455667788"),
+    (WITH_HIGH, {"hsr": LOW, "hsr_high": HIGH, "far": FAR},
+     "9a785634 12000000 8877665544332211", "3456789a 00000012 1122334455667788"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("abi", ABI_NAMES)
+@pytest.mark.parametrize(("struct", "values", "little", "big"), FACTS)
+def test_bytes_of_the_facts(
+    struct: Struct, values: dict[str, int], little: str, big: str, abi: str
+) -> None:
+    expected = little if ORDER[abi] == "little" else big
+    if struct is OLD and abi in ("i386", "m68k"):  # no hole there
+        expected = expected.replace(" 00000000", "")
+    layout = struct.layout(abi)
+    assert bytes(layout.pack(values)) == bytes.fromhex(expected)
+    assert layout.unpack(bytes.fromhex(expected)) == values
+
+
+@pytest.mark.parametrize(
+    ("writer", "big"), [(OLD, LOW), (WIDENED, 0x12), (WITH_HIGH, LOW)], ids=str
+)
+def test_a_u32_reader_of_the_facts(writer: Struct, big: int) -> None:
+    values = {"hsr": ESR if writer is WIDENED else LOW, "far": FAR}
+    for abi, hsr in (("aarch64", LOW), ("aarch64_be", big)):
+        held = writer.layout(abi).pack(values)
+        assert OLD.layout(abi).unpack(held) == {"hsr": hsr, "far": FAR}
+
+
+# --- Python's struct module, pads written out ------------------------------------------------
+
+NESTED = Struct("n", [("a", "u8"), ("in", Struct("", {"b": "s16", "c": "u32[2]"})), ("d", "s64")])
+PAIRS = Struct("p", [("pair", Struct("", {"x": "u16", "y": "u8"})), ("z", "s8[2][3]")])
+FORMATS = [
+    # struct, ABIs, format, values in the format's order, as a mapping
+    (OLD, ("aarch64_be", "s390x", "ppc64", "armeb"), ">I4xQ", (1, 2), {"hsr": 1, "far": 2}),
+    (OLD, ("aarch64", "x86_64", "arm"), "<I4xQ", (1, 2), {"hsr": 1, "far": 2}),
+    (OLD, ("i386",), "<IQ", (1, 2), {"hsr": 1, "far": 2}),
+    (OLD, ("m68k",), ">IQ", (1, 2), {"hsr": 1, "far": 2}),
+    (WITH_HIGH, ("mips",), ">IIQ", (1, 2, 3), {"hsr": 1, "hsr_high": 2, "far": 3}),
+    (WIDENED, ("ppc32",), ">QQ", (2**64 - 1, 2), {"hsr": 2**64 - 1, "far": 2}),
+    (MMIO, ("aarch64_be",), ">Q8sIB3x", (0x09000000, b"\x5a\x5a\0\0abcd", 4, 1),
+     {"phys_addr": 0x09000000, "data": b"\x5a\x5a\0\0abcd", "len": 4, "is_write": 1}),
+    (NESTED, ("aarch64", "riscv64"), "<B3xh2xII4xq", (1, -2, 3, 4, -5),
+     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
+    (NESTED, ("i386",), "<B3xh2xIIq", (1, -2, 3, 4, -5),
+     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
+    (NESTED, ("m68k",), ">Bx hIIq", (1, -2, 3, 4, -5),
+     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
+    (PAIRS, ("armeb",), ">HBx6b", (1, 2, 3, -4, 5, -6, 7, -8),
+     {"pair": {"x": 1, "y": 2}, "z": [[3, -4, 5], [-6, 7, -8]]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("struct", "abis", "form", "numbers", "values"), FORMATS)
+def test_same_as_the_struct_module(
+    struct: Struct, abis: tuple[str, ...], form: str, numbers: tuple[Any, ...], values: Any
+) -> None:
+    expected = pystruct.pack(form, *numbers)
+    for abi in abis:
+        layout = struct.layout(abi)
+        assert bytes(layout.pack(values)) == expected
+        plain = {k: list(v) if isinstance(v, bytes) else v for k, v in values.items()}
+        assert layout.unpack(expected) == plain
+
+
+def pad_format(struct: Struct, abi: str) -> str:
+    """The struct as a format of the struct module, one code an integer, pads written out."""
+    form, at = "<" if ORDER[abi] == "little" else ">", 0
+    for leaf in strategies.leaves(struct, abi):
+        form += f"{leaf.offset - at}x{'_BH_I___Q'[leaf.size]}"
+        at = leaf.offset + leaf.size
+    return f"{form}{strategies.extent(struct, abi)[0] - at}x"
+
+
+@steady
+@given(strategies.filled(unions=False), strategies.abis)
+def test_every_struct_same_as_the_struct_module(
+    drawn: tuple[Struct, dict[str, Any]], abi: str
+) -> None:
+    struct, values = drawn
+    layout, numbers = struct.layout(abi), strategies.flat(values)
+    sizes = [leaf.size for leaf in strategies.leaves(struct, abi)]
+    unsigned = [n % (1 << 8 * size) for n, size in zip(numbers.values(), sizes, strict=True)]
+    expected = pystruct.pack(pad_format(struct, abi), *unsigned)
+    assert bytes(layout.pack(values)) == expected
+    assert layout.unpack(expected) == values
+
+
+# --- what nobody writes keeps its bytes ------------------------------------------------------
+
+
+@steady
+@given(strategies.filled(partial=True), strategies.abis, st.integers(0, 255))
+def test_a_fill_byte_stays_where_nobody_writes(
+    drawn: tuple[Struct, dict[str, Any]], abi: str, fill: int
+) -> None:
+    struct, values = drawn
+    layout = struct.layout(abi)
+    held = bytes([fill]) * layout.size
+    assert bytes(layout.pack(values, fill)) == strategies.stored(struct, abi, values, held)
+
+
+@steady
+@given(strategies.filled(partial=True), strategies.abis)
+def test_a_fill_buffer_stays_where_nobody_writes(
+    drawn: tuple[Struct, dict[str, Any]], abi: str
+) -> None:
+    struct, values = drawn
+    layout = struct.layout(abi)
+    held = naming_their_offset(layout.size, start=0xA0)
+    assert bytes(layout.pack(values, held)) == strategies.stored(struct, abi, values, held)
+
+
+FILLS = [
+    # values, fill, bytes
+    ({}, 0xAA, "aaaaaaaa aaaaaaaa aaaaaaaaaaaaaaaa"),
+    ({"hsr": 1}, 0xAA, "00000001 aaaaaaaa aaaaaaaaaaaaaaaa"),
+    ({"hsr": 1, "far": 2}, 0xFF, "00000001 ffffffff 0000000000000002"),
+    ({"far": 2}, naming_their_offset(16), "00010203 04050607 0000000000000002"),
+    ({"hsr": 1}, naming_their_offset(16), "00000001 04050607 08090a0b0c0d0e0f"),
+    ({}, 0, "00000000 00000000 0000000000000000"),
+]
+
+
+@pytest.mark.parametrize(("values", "fill", "expected"), FILLS)
+def test_fill(values: dict[str, int], fill: Any, expected: str) -> None:
+    assert bytes(OLD.layout("aarch64_be").pack(values, fill)) == bytes.fromhex(expected)
+
+
+def test_an_image_can_be_the_fill_and_stays_as_it_was() -> None:
+    layout = OLD.layout("aarch64_be")
+    first = layout.pack({"hsr": 1, "far": 2}, 0xAA)
+    second = layout.pack({"hsr": 3}, first)
+    assert bytes(second).hex(" ", 4) == "00000003 aaaaaaaa 00000000 00000002"
+    assert bytes(first).hex(" ", 4) == "00000001 aaaaaaaa 00000000 00000002"
+
+
+def test_a_buffer_that_was_the_fill_is_not_written_to() -> None:
+    held = bytearray(naming_their_offset(16))
+    image = OLD.layout("aarch64").pack({"hsr": 1}, held)
+    assert bytes(held) == naming_their_offset(16)
+    held[15] = 0xFF
+    assert bytes(image)[15] == 15
+
+
+def test_of_a_unions_members_the_last_written_wins() -> None:
+    layout = Struct("u", {"a": "u32", "b": "u16"}, union=True).layout("aarch64_be")
+    assert bytes(layout.pack({"a": 0x11223344, "b": 0x5566})).hex() == "55663344"
+    assert bytes(layout.pack({"b": 0x5566, "a": 0x11223344})).hex() == "11223344"
+    assert layout.unpack(bytes.fromhex("55663344")) == {"a": 0x55663344, "b": 0x5566}
+
+
+# --- buffers ---------------------------------------------------------------------------------
+
+
+def mapped(data: bytes) -> mmap.mmap:
+    page = mmap.mmap(-1, len(data))
+    page[:] = data
+    return page
+
+
+BUFFERS: list[tuple[str, Callable[[bytes], Any]]] = [
+    ("bytes", bytes),
+    ("bytearray", bytearray),
+    ("memoryview", memoryview),
+    ("memoryview of words", lambda data: memoryview(data).cast("I")),
+    ("mmap", mapped),
+    ("numpy bytes", lambda data: np.frombuffer(data, np.uint8)),
+    ("numpy words", lambda data: np.frombuffer(data, ">u8").reshape(2, -1)),
+    ("numpy records", lambda data: np.frombuffer(data, OLD.layout("aarch64_be").dtype)),
+    ("a slice of numpy bytes", lambda data: np.frombuffer(b"??" + data, np.uint8)[2:]),
+]
+
+
+@pytest.mark.parametrize(("kind", "make"), BUFFERS, ids=[kind for kind, _ in BUFFERS])
+def test_a_buffer_of_each_kind(kind: str, make: Callable[[bytes], Any]) -> None:
+    layout = OLD.layout("aarch64_be")
+    buffer = make(naming_their_offset(32))
+    assert layout.unpack(buffer) == {"hsr": 0x00010203, "far": 0x08090A0B0C0D0E0F}
+    assert layout.unpack(buffer, 5) == {"hsr": 0x05060708, "far": 0x0D0E0F1011121314}
+    assert layout.unpack(buffer, 16) == {"hsr": 0x10111213, "far": 0x18191A1B1C1D1E1F}
+    filled = layout.pack({"hsr": 0}, make(naming_their_offset(32))[:16] if kind in CUT else 4)
+    assert len(filled) == 16
+
+
+CUT = ("bytes", "bytearray", "memoryview", "mmap", "numpy bytes", "a slice of numpy bytes")
+
+
+def test_an_image_is_a_buffer_too() -> None:
+    image = OLD.layout("aarch64_be").pack({"hsr": 0xF2001234, "far": FAR})
+    assert WIDENED.layout("aarch64_be").unpack(image) == {"hsr": 0xF200123400000000, "far": FAR}
+
+
+def test_unpacked_values_are_plain_python() -> None:
+    found = NESTED.layout("aarch64").unpack(naming_their_offset(32))
+    assert type(found["a"]) is int
+    assert type(found["in"]) is dict
+    assert type(found["in"]["c"]) is list
+    assert type(found["in"]["c"][0]) is int
+
+
+def test_arrays_of_structs_of_arrays() -> None:
+    inner = Struct("", {"x": "u8", "y": "u16[2]"})
+    struct = Struct("s", [("t", "u8[2][2]"), ("in", Struct("", [("p", inner)])), ("q", "u8")])
+    layout = struct.layout("aarch64_be")
+    assert layout.unpack(naming_their_offset(layout.size)) == {
+        "t": [[0, 1], [2, 3]], "in": {"p": {"x": 4, "y": [0x0607, 0x0809]}}, "q": 10,
+    }  # fmt: skip
+
+
+def test_anonymous_members_are_packed_by_their_own_names() -> None:
+    halves = Struct("", {"low": "u32", "high": "u32"})
+    either = Struct("", [("whole", "u64"), (None, halves)], union=True)
+    layout = Struct("s", [("kind", "u8"), (None, either)]).layout("aarch64_be")
+    image = layout.pack({"kind": 1, "low": 0x22222222, "high": 0x33333333}, 0xAA)
+    assert bytes(image).hex(" ", 8) == "01aaaaaaaaaaaaaa 2222222233333333"
+    assert layout.unpack(image) == {
+        "kind": 1, "whole": 0x2222222233333333, "low": 0x22222222, "high": 0x33333333,
+    }  # fmt: skip
+
+
+# --- in bulk ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("abi", ABI_NAMES)
+@pytest.mark.parametrize("struct", [OLD, WITH_HIGH, NESTED, PAIRS], ids=str)
+def test_a_thousand_records_at_once(struct: Struct, abi: str) -> None:
+    layout = struct.layout(abi)
+    buffer = random.Random(14).randbytes(1000 * layout.size)
+    records = np.frombuffer(buffer, layout.dtype)
+    singles = [layout.unpack(buffer, at) for at in range(0, len(buffer), layout.size)]
+    assert len(records) == len(singles) == 1000
+    names = list(strategies.flat(singles[0]))
+    rows = [tuple(strategies.flat(single).values()) for single in singles]
+    signed = {"n": "in.b d", "p": "z"}.get(struct.tag, "").split()
+    for column, name in enumerate(names):
+        view: Any = records
+        for part in name.replace("]", "").replace("[", ".").split("."):
+            view = view[..., int(part)] if part.isdigit() else view[part]
+        assert view.tolist() == [row[column] for row in rows], name
+        lowest = min(row[column] for row in rows)
+        assert (lowest < 0) == any(name.startswith(word) for word in signed)
+    form = pad_format(struct, abi)
+    raw = [tuple(n % (1 << 64) for n in row) for row in rows]
+    sizes = [leaf.size for leaf in strategies.leaves(struct, abi)]
+    cut = [tuple(n % (1 << 8 * s) for n, s in zip(row, sizes, strict=True)) for row in raw]
+    assert cut == list(pystruct.iter_unpack(form, buffer))
+
+
+# --- numpy's integers ------------------------------------------------------------------------
+
+INTEGERS = [np.uint8(7), np.int64(7), np.uint64(7), np.array(7), 7]
+
+
+@pytest.mark.parametrize("value", INTEGERS, ids=repr)
+def test_integers_of_any_kind(value: Any) -> None:
+    layout = Struct("s", {"a": "u32", "b": "u8[2]"}).layout("aarch64_be")
+    assert bytes(layout.pack({"a": value, "b": [value, 1]})).hex() == "0000000707010000"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"\1\2\3", bytearray(b"\1\2\3"), (1, 2, 3), [1, 2, 3], range(1, 4), np.array([1, 2, 3]),
+     memoryview(b"\1\2\3")],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_lists_of_any_kind(value: Any) -> None:
+    assert bytes(Struct("s", {"a": "u8[3]"}).layout("arm").pack({"a": value})) == b"\1\2\3"
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+WIDTHS = [
+    # type, smallest, largest, as the message says them
+    ("u8", 0, 0xFF, "8 bits", "0x0 .. 0xff"),
+    ("__u16", 0, 0xFFFF, "16 bits", "0x0 .. 0xffff"),
+    ("uint32_t", 0, 0xFFFFFFFF, "32 bits", "0x0 .. 0xffffffff"),
+    ("unsigned long long", 0, 2**64 - 1, "64 bits", "0x0 .. 0xffffffffffffffff"),
+    ("s8", -0x80, 0x7F, "8 bits", "-0x80 .. 0x7f"),
+    ("short", -0x8000, 0x7FFF, "16 bits", "-0x8000 .. 0x7fff"),
+    ("int", -0x80000000, 0x7FFFFFFF, "32 bits", "-0x80000000 .. 0x7fffffff"),
+    ("s64", -(2**63), 2**63 - 1, "64 bits", "-0x8000000000000000 .. 0x7fffffffffffffff"),
+]
+
+
+@pytest.mark.parametrize("abi", ["aarch64", "aarch64_be"])
+@pytest.mark.parametrize(("kind", "least", "most", "width", "legal"), WIDTHS)
+def test_range(kind: str, least: int, most: int, width: str, legal: str, abi: str) -> None:
+    layout = Struct("s", {"pad": "u8", "a": kind}).layout(abi)
+    at = layout.offsets["a"]
+    for value in (least, most):
+        assert layout.unpack(layout.pack({"a": value}))["a"] == value
+    for value in (least - 1, most + 1, 2**70, -(2**70)):
+        with pytest.raises(KvmvizError) as caught:
+            layout.pack({"a": value})
+        for word in ("struct s", "member a", f"offset {at}", kind, width, f"{value:#x}", legal):
+            assert word in str(caught.value)
+
+
+class Wrong:
+    def __repr__(self) -> str:
+        return "Wrong()"
+
+
+ARRAYS = Struct("s", [("head", "u32"), ("d", "u16[3]"), ("t", "u8[2][2]"),
+                      ("in", Struct("", {"a": "u8", "b": "u32"}))])  # fmt: skip
+PACK_ERRORS: list[Any] = [
+    # values, words that the message needs
+    ({"esr": 1}, ("struct s", "'esr'", "head, d, t, in")),
+    ({"in": {"c": 1}}, ("'c'", "a, b")),
+    ({"in": 5}, ("struct s", "in", "5")),
+    ({"in": None}, ("struct s", "in", "None")),
+    ({"head": 1 << 32}, ("struct s", "head", "offset 0", "32 bits", "0x100000000")),
+    ({"head": np.uint64(1 << 40)}, ("struct s", "head", "offset 0", "32 bits", "0x10000000000")),
+    ({"head": np.int64(-1)}, ("struct s", "head", "offset 0", "32 bits", "-0x1")),
+    ({"d": [0, 0x10000, 0]}, ("struct s", "d[1]", "offset 6", "16 bits", "0x0 .. 0xffff")),
+    ({"d": [0, 1, np.uint32(0x10000)]}, ("struct s", "d[2]", "offset 8", "16 bits")),
+    ({"d": np.array([0, 1, 70000])}, ("struct s", "d[2]", "offset 8", "16 bits")),
+    ({"t": [[0, 0], [256, 0]]}, ("struct s", "t[1][0]", "offset 12", "8 bits", "0x100")),
+    ({"in": {"b": -1}}, ("struct s", "in.b", "offset 20", "32 bits", "-0x1")),
+    ({"head": "1"}, ("struct s", "head", "offset 0", "'1'", "integer")),
+    ({"head": 1.0}, ("struct s", "head", "offset 0", "1.0", "integer")),
+    ({"head": None}, ("struct s", "head", "offset 0", "None", "integer")),
+    ({"head": [1]}, ("struct s", "head", "[1]", "integer")),
+    ({"head": b"1"}, ("struct s", "head", "integer")),
+    ({"head": Wrong()}, ("struct s", "head", "Wrong()", "integer")),
+    ({"head": np.True_}, ("struct s", "head", "True", "integer")),
+    ({"d": [1, 2]}, ("struct s", "d", "2 elements", "3")),
+    ({"d": [1, 2, 3, 4]}, ("struct s", "d", "4 elements", "3")),
+    ({"d": []}, ("struct s", "d", "0 elements", "3")),
+    ({"d": 5}, ("struct s", "d", "5", "list of 3")),
+    ({"d": None}, ("struct s", "d", "None", "list of 3")),
+    ({"d": "abc"}, ("struct s", "d", "'abc'", "list of 3")),
+    ({"d": {0: 1, 1: 2, 2: 3}}, ("struct s", "d", "list of 3")),
+    ({"t": [[1, 2], [3]]}, ("struct s", "t[1]", "1 elements", "2")),
+    ({"t": [1, 2]}, ("struct s", "t[0]", "list of 2")),
+    ([("head", 1)], ("struct s", "mapping")),
+    (None, ("struct s", "mapping", "None")),
+    (5, ("struct s", "mapping", "5")),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), PACK_ERRORS)
+def test_bad_values_are_named(values: Any, words: tuple[str, ...]) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        ARRAYS.layout("aarch64").pack(values)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.xfail(reason="a bool is taken for 0 or 1")
+def test_a_bool_is_no_value() -> None:
+    with pytest.raises(KvmvizError, match=r"struct s.*head.*True"):
+        ARRAYS.layout("aarch64").pack({"head": True})
+
+
+@pytest.mark.xfail(reason="len() of it raises TypeError", raises=TypeError)
+def test_an_array_of_no_dimension_is_no_list() -> None:
+    with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
+        ARRAYS.layout("aarch64").pack({"d": np.array(5)})
+
+
+@pytest.mark.xfail(reason="a set has a length")
+def test_a_set_is_no_list() -> None:
+    with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
+        ARRAYS.layout("aarch64").pack({"d": {1, 2, 3}})
+
+
+FILL_ERRORS: list[Any] = [
+    (-1, ("struct s", "fill", "-0x1", "0 .. 0xff")),
+    (256, ("struct s", "fill", "0x100", "0 .. 0xff")),
+    (b"", ("struct s", "fill", "0 bytes", "24 bytes")),
+    (bytes(23), ("struct s", "fill", "23 bytes", "24 bytes")),
+    (bytes(25), ("struct s", "fill", "25 bytes", "24 bytes")),
+    (None, ("struct s", "fill", "NoneType", "buffer")),
+    ("aa", ("struct s", "fill", "str", "buffer")),
+    (1.0, ("struct s", "fill", "float", "buffer")),
+    ([0] * 24, ("struct s", "fill", "list", "buffer")),
+]
+
+
+@pytest.mark.parametrize(("fill", "words"), FILL_ERRORS)
+def test_bad_fill_is_named(fill: Any, words: tuple[str, ...]) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        ARRAYS.layout("aarch64").pack({"head": 1}, fill)
+    for word in words:
+        assert word in str(caught.value)
+
+
+BUFFER_ERRORS: list[Any] = [
+    # buffer, offset, words that the message needs
+    (b"", 0, ("struct s", "24 bytes", "0 bytes", "no offset is legal")),
+    (bytes(23), 0, ("struct s", "24 bytes", "23 bytes", "no offset is legal")),
+    (bytes(24), 1, ("struct s", "24 bytes", "offset 1", "0 .. 0")),
+    (bytes(30), 7, ("struct s", "24 bytes", "30 bytes", "offset 7", "0 .. 6")),
+    (bytes(30), -1, ("struct s", "24 bytes", "30 bytes", "offset -1", "0 .. 6")),
+    (bytes(30), -24, ("struct s", "offset -24", "0 .. 6")),
+    (None, 0, ("struct s", "NoneType", "bytes, bytearray, memoryview, mmap")),
+    ("0" * 24, 0, ("struct s", "str", "bytes, bytearray, memoryview, mmap")),
+    ([0] * 24, 0, ("struct s", "list", "buffer")),
+    (24, 0, ("struct s", "int", "buffer")),
+    (memoryview(bytes(96))[::2], 0, ("struct s", "memoryview", "contiguous")),
+    (np.zeros(96, np.uint8)[::2], 0, ("struct s", "ndarray", "contiguous")),
+]
+
+
+@pytest.mark.parametrize(("buffer", "offset", "words"), BUFFER_ERRORS)
+def test_a_bad_buffer_is_named(buffer: Any, offset: int, words: tuple[str, ...]) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        ARRAYS.layout("aarch64").unpack(buffer, offset)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.xfail(reason="compared with an int before it is looked at", raises=TypeError)
+@pytest.mark.parametrize("offset", ["0", 0.0, None])
+def test_a_bad_offset_is_named(offset: Any) -> None:
+    with pytest.raises(KvmvizError, match=r"struct s.*offset"):
+        ARRAYS.layout("aarch64").unpack(bytes(48), offset)
+
+
+def test_the_last_legal_offset() -> None:
+    buffer = naming_their_offset(30)
+    assert OLD.layout("aarch64_be").unpack(buffer, 14)["far"] == 0x161718191A1B1C1D
+    assert OLD.layout("aarch64_be").unpack(buffer[:16], np.int64(0))["hsr"] == 0x00010203
+
+
+def test_padding_is_not_looked_at() -> None:
+    for abi in ABIS:
+        layout = NESTED.layout(abi)
+        values = {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}
+        assert {layout.unpack(layout.pack(values, fill)) == values for fill in (0, 0xAA)} == {True}
