@@ -12,10 +12,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from kvmviz import vmm as vmms
 from kvmviz._base import KvmvizError, Twin
-from kvmviz.abi import ByteOrder
+from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.image import Image
 from kvmviz.kvm import EXIT_UNION, KERNELS, MMIO, Kernel
+from kvmviz.vmm import Reading, Vmm
 
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 """The ABI of the kernels that were dumped, by byte order."""
@@ -68,6 +70,12 @@ class Dump(Twin):
             fill = self.held[EXIT_UNION : EXIT_UNION + layout.size]
             image = layout.pack(_mmio(self.event), fill)
         return Overlay(self, image, self.data[EXIT_UNION : EXIT_UNION + len(image)])
+
+    def reading(self, vmm: str | Vmm) -> Reading:
+        """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
+        if not self.is_debug:
+            raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
+        return Reading(self.kernel, vmms.find(vmm), self.overlay().image, self.event["esr"])
 
 
 def _mmio(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,4 +171,18 @@ def find(
     raise KvmvizError(
         f"no dump {wanted!r}; kernels are {', '.join(KERNELS)}; byte orders little, big; "
         f"scenarios {names}; steps count from 0, up to 2"
+    )
+
+
+def readings(
+    scenario: str = "brk", vmm: str = "old", synthetic: bool = False
+) -> tuple[Reading, ...]:
+    """What one program makes of the first dump of a scenario.
+
+    Row by row for the kernels old, widened and merged, each little-endian and big-endian.
+    """
+    return tuple(
+        find(kernel, order, scenario, 0, synthetic).reading(vmm)
+        for kernel in ("old", "widened", "merged")
+        for order in BYTE_ORDERS
     )

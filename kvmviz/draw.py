@@ -68,8 +68,10 @@ def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) 
         colour = RIGHT if run.right else WRONG
         canvas.line([left, left, right, right], [y - 4, y - 14, y - 14, y - 4], colour, 3)
         if strip.cell > 56:
-            wanted = f"taken for ESR[{run.wanted[0]}:{run.wanted[1]}]"
-            canvas.text((left + right) / 2, y - 20, wanted, 15, ha="center", colour=colour)
+            bits = f"{run.wanted[0]}:{run.wanted[1]}"
+            names = (f"taken for ESR[{bits}]", f"ESR[{bits}]", bits)
+            name = next(n for n in names if width_of(n, 15) <= right - left)
+            canvas.text((left + right) / 2, y - 20, name, 15, ha="center", colour=colour)
 
 
 def mark(reading: Reading) -> tuple[str, str]:
@@ -99,12 +101,13 @@ def reading(shown: Reading) -> Picture:
     return canvas.picture(text.twin(shown))
 
 
-def story(readings: Sequence[Reading], title: str, subtitle: str, note: str) -> Picture:
+def story(readings: Sequence[Reading]) -> Picture:
     """Kernels downward, byte orders side by side: the whole patch on one sheet of 1280 by 720.
 
-    ``readings`` come row by row, little-endian first. far lies at the same offset in all of
-    them and is drawn as one block.
+    ``readings`` come row by row, little-endian first, as :func:`kvmviz.captures.readings` gives
+    them. far lies at the same offset in all of them and is drawn as one block.
     """
+    title, subtitle, note = text.story_words(readings)
     canvas = Canvas(1280, 720)
     canvas.text(EDGE, 40, title, 29, bold=True)
     canvas.text(EDGE, 70, subtitle, 18)
@@ -122,7 +125,7 @@ def story(readings: Sequence[Reading], title: str, subtitle: str, note: str) -> 
                 canvas.text(EDGE, y + 112 + 18 * line, kind, 14, mono=True)
         _panel(canvas, shown, x, y)
     canvas.text(EDGE, 706, note, 16)
-    return canvas.picture("\n\n".join((title, subtitle, *map(text.twin, readings), note)))
+    return canvas.picture(text.story(readings))
 
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:

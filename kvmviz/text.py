@@ -261,6 +261,37 @@ def conclusion(reading: Reading) -> str:
     return f"{mark}: reads {hexa(reading)}, ESR_EL2 is {reading.esr:#018x}"
 
 
+def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
+    """Title, subtitle and closing note of the story that some readings of one exit tell."""
+    esr = Esr(readings[0].esr)
+    sizes = {len(reading.image) for reading in readings}
+    far = {reading.image.layout.offsets["far"] for reading in readings}
+    same = "Same size, same offset of far" if len(sizes) == len(far) == 1 else "Three layouts"
+    broken = {r.image.layout.abi.byte_order for r in readings if not r.sound}
+    result = f"{' and '.join(sorted(broken))}-endian breaks" if broken else "nothing breaks"
+    kind = esr.name.split(",")[0]
+    made_up = ", upper half synthetic" if esr.high else ""
+    note = (
+        "Bits 63:32 were put there by a debugger. On debug exits today they are zero, and the "
+        "big-endian VMM reads a plain 0x00000000."
+        if esr.high
+        else "Bits 63:32 are zero on debug exits today: the big-endian VMM reads a plain "
+        "0x00000000, and no size check warned anybody."
+    )
+    return (
+        f"{same}, and {result}",
+        f"Real kernels, ESR_EL2 = {esr.value:#018x} ({kind}{made_up}). What a VMM "
+        f"{readings[0].vmm.phrase} reads:",
+        note,
+    )
+
+
+def story(readings: Sequence[Reading]) -> str:
+    """Every reading of a story, with the words around it."""
+    title, subtitle, note = story_words(readings)
+    return "\n\n".join((f"{title}\n{subtitle}", *map(twin, readings), note))
+
+
 @twin.register
 def _(matrix: Matrix) -> str:
     lines = []

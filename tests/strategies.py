@@ -79,7 +79,10 @@ def _struct(
 
 @st.composite
 def values(draw: st.DrawFn, struct: Struct, *, partial: bool = False) -> dict[str, Any]:
-    """Values for all members of a struct, or for some if ``partial``; for one of a union's."""
+    """Values for all members of a struct; for some, and some elements, if ``partial``.
+
+    Of a union's members one has a value.
+    """
     found: dict[str, Any] = {}
     for member in [draw(st.sampled_from(struct.members))] if struct.union else struct.members:
         if partial and draw(st.booleans()):
@@ -94,7 +97,10 @@ def values(draw: st.DrawFn, struct: Struct, *, partial: bool = False) -> dict[st
 
 def _value(draw: st.DrawFn, kind: Type, partial: bool) -> Any:
     if isinstance(kind, Array):
-        return [_value(draw, kind.element, partial) for _ in range(kind.count)]
+        items = [_value(draw, kind.element, partial) for _ in range(kind.count)]
+        if partial and draw(st.booleans()):
+            return {i: item for i, item in enumerate(items) if draw(st.booleans())}
+        return items
     if isinstance(kind, Struct):
         return draw(values(kind, partial=partial))
     half = 1 << kind.bits - 1
@@ -191,6 +197,7 @@ class Leaf:
     designator: str
     offset: int
     size: int
+    signed: bool
 
     @property
     def direct(self) -> str:
@@ -239,24 +246,24 @@ def leaves(kind: Type, abi: str, designator: str = "", offset: int = 0) -> Itera
         for i in range(kind.count):
             yield from leaves(kind.element, abi, f"{designator}[{i}]", offset + i * step)
     else:
-        yield Leaf(designator, offset, kind.bits // 8)
+        yield Leaf(designator, offset, kind.bits // 8, kind.signed)
 
 
 def flat(value: Any, designator: str = "") -> dict[str, int]:
     """Values by designator: ``{"a": {"b": [1, 2]}}`` is ``a.b[0]`` and ``a.b[1]``."""
     if isinstance(value, Mapping):
-        dot = "." if designator else ""
-        parts = [flat(item, f"{designator}{dot}{name}") for name, item in value.items()]
+        parts = [flat(item, _inside(designator, key)) for key, item in value.items()]
     elif isinstance(value, list):
-        parts = [flat(item, f"{designator}[{i}]") for i, item in enumerate(value)]
+        parts = [flat(item, _inside(designator, i)) for i, item in enumerate(value)]
     else:
         return {designator: value}
     return {key: item for part in parts for key, item in part.items()}
 
 
-def to_bytes(value: int, size: int, abi: str) -> bytes:
-    """An integer in memory."""
-    return value.to_bytes(size, ORDER[abi], signed=value < 0)
+def _inside(designator: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{designator}[{key}]"
+    return f"{designator}.{key}" if designator else key
 
 
 def stored(struct: Struct, abi: str, assigned: Mapping[str, Any], held: bytes) -> bytes:
@@ -264,6 +271,6 @@ def stored(struct: Struct, abi: str, assigned: Mapping[str, Any], held: bytes) -
     memory, numbers = bytearray(held), flat(assigned)
     for leaf in leaves(struct, abi):
         if leaf.designator in numbers:
-            end = leaf.offset + leaf.size
-            memory[leaf.offset : end] = to_bytes(numbers[leaf.designator], leaf.size, abi)
+            value = numbers[leaf.designator].to_bytes(leaf.size, ORDER[abi], signed=leaf.signed)
+            memory[leaf.offset : leaf.offset + leaf.size] = value
     return bytes(memory)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import ABIS, KvmvizError, Struct
+from kvmviz import KvmvizError, Struct
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
@@ -30,7 +30,7 @@ def naming_their_offset(size: int, start: int = 0) -> bytes:
 
 # --- the facts -------------------------------------------------------------------------------
 
-FACTS = [
+FACTS: list[tuple[Struct, dict[str, int], str, str]] = [
     # struct, values, little-endian, big-endian
     (OLD, {"hsr": LOW, "far": FAR},
      "9a785634 00000000 8877665544332211", "3456789a 00000000 1122334455667788"),
@@ -54,11 +54,9 @@ def test_bytes_of_the_facts(
     assert layout.unpack(bytes.fromhex(expected)) == values
 
 
-@pytest.mark.parametrize(
-    ("writer", "big"), [(OLD, LOW), (WIDENED, 0x12), (WITH_HIGH, LOW)], ids=str
-)
-def test_a_u32_reader_of_the_facts(writer: Struct, big: int) -> None:
-    values = {"hsr": ESR if writer is WIDENED else LOW, "far": FAR}
+@pytest.mark.parametrize(("row", "big"), [(0, LOW), (1, 0x12), (2, LOW)])
+def test_a_u32_reader_of_the_facts(row: int, big: int) -> None:
+    writer, values, _, _ = FACTS[row]
     for abi, hsr in (("aarch64", LOW), ("aarch64_be", big)):
         held = writer.layout(abi).pack(values)
         assert OLD.layout(abi).unpack(held) == {"hsr": hsr, "far": FAR}
@@ -66,7 +64,7 @@ def test_a_u32_reader_of_the_facts(writer: Struct, big: int) -> None:
 
 # --- Python's struct module, pads written out ------------------------------------------------
 
-NESTED = Struct("n", [("a", "u8"), ("in", Struct("", {"b": "s16", "c": "u32[2]"})), ("d", "s64")])
+NESTED = Struct("n", [("a", "u8"), ("in", Struct("", {"b": "s16", "c": "u32[3]"})), ("d", "s64")])
 PAIRS = Struct("p", [("pair", Struct("", {"x": "u16", "y": "u8"})), ("z", "s8[2][3]")])
 FORMATS = [
     # struct, ABIs, format, values in the format's order, as a mapping
@@ -78,12 +76,12 @@ FORMATS = [
     (WIDENED, ("ppc32",), ">QQ", (2**64 - 1, 2), {"hsr": 2**64 - 1, "far": 2}),
     (MMIO, ("aarch64_be",), ">Q8sIB3x", (0x09000000, b"\x5a\x5a\0\0abcd", 4, 1),
      {"phys_addr": 0x09000000, "data": b"\x5a\x5a\0\0abcd", "len": 4, "is_write": 1}),
-    (NESTED, ("aarch64", "riscv64"), "<B3xh2xII4xq", (1, -2, 3, 4, -5),
-     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
-    (NESTED, ("i386",), "<B3xh2xIIq", (1, -2, 3, 4, -5),
-     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
-    (NESTED, ("m68k",), ">Bx hIIq", (1, -2, 3, 4, -5),
-     {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}),
+    (NESTED, ("aarch64", "riscv64"), "<B3xh2xIII4xq", (1, -2, 3, 4, 5, -6),
+     {"a": 1, "in": {"b": -2, "c": [3, 4, 5]}, "d": -6}),
+    (NESTED, ("i386",), "<B3xh2xIIIq", (1, -2, 3, 4, 5, -6),
+     {"a": 1, "in": {"b": -2, "c": [3, 4, 5]}, "d": -6}),
+    (NESTED, ("m68k",), ">BxhIIIq", (1, -2, 3, 4, 5, -6),
+     {"a": 1, "in": {"b": -2, "c": [3, 4, 5]}, "d": -6}),
     (PAIRS, ("armeb",), ">HBx6b", (1, 2, 3, -4, 5, -6, 7, -8),
      {"pair": {"x": 1, "y": 2}, "z": [[3, -4, 5], [-6, 7, -8]]}),
 ]  # fmt: skip
@@ -105,7 +103,8 @@ def pad_format(struct: Struct, abi: str) -> str:
     """The struct as a format of the struct module, one code an integer, pads written out."""
     form, at = "<" if ORDER[abi] == "little" else ">", 0
     for leaf in strategies.leaves(struct, abi):
-        form += f"{leaf.offset - at}x{'_BH_I___Q'[leaf.size]}"
+        code = "_BH_I___Q"[leaf.size]
+        form += f"{leaf.offset - at}x{code.lower() if leaf.signed else code}"
         at = leaf.offset + leaf.size
     return f"{form}{strategies.extent(struct, abi)[0] - at}x"
 
@@ -116,10 +115,8 @@ def test_every_struct_same_as_the_struct_module(
     drawn: tuple[Struct, dict[str, Any]], abi: str
 ) -> None:
     struct, values = drawn
-    layout, numbers = struct.layout(abi), strategies.flat(values)
-    sizes = [leaf.size for leaf in strategies.leaves(struct, abi)]
-    unsigned = [n % (1 << 8 * size) for n, size in zip(numbers.values(), sizes, strict=True)]
-    expected = pystruct.pack(pad_format(struct, abi), *unsigned)
+    layout = struct.layout(abi)
+    expected = pystruct.pack(pad_format(struct, abi), *strategies.flat(values).values())
     assert bytes(layout.pack(values)) == expected
     assert layout.unpack(expected) == values
 
@@ -165,6 +162,25 @@ def test_fill(values: dict[str, int], fill: Any, expected: str) -> None:
     assert bytes(OLD.layout("aarch64_be").pack(values, fill)) == bytes.fromhex(expected)
 
 
+PARTS = [
+    # values, bytes of a struct of u16 d[3] and u8 t[2][2], big-endian, where 0xee was before
+    ({"d": {1: 0x0102}}, "eeee0102eeee eeeeeeee"),
+    ({"d": {2: 3, 0: 1}}, "0001eeee0003 eeeeeeee"),
+    ({"t": {1: {0: 7}}}, "eeeeeeeeeeee eeee07ee"),
+    ({"t": {0: [1, 2]}}, "eeeeeeeeeeee 0102eeee"),
+    ({"t": [{1: 9}, {}], "d": {}}, "eeeeeeeeeeee ee09eeee"),
+    ({"t": {np.int64(1): {0: 7}}}, "eeeeeeeeeeee eeee07ee"),
+]
+
+
+@pytest.mark.parametrize(("values", "expected"), PARTS)
+def test_some_elements_of_an_array(values: Any, expected: str) -> None:
+    layout = Struct("s", {"d": "u16[3]", "t": "u8[2][2]"}).layout("aarch64_be")
+    image = layout.pack(values, 0xEE)
+    assert bytes(image) == bytes.fromhex(expected)
+    assert [source is None for source in image.sources] == [at == 0xEE for at in bytes(image)]
+
+
 def test_an_image_can_be_the_fill_and_stays_as_it_was() -> None:
     layout = OLD.layout("aarch64_be")
     first = layout.pack({"hsr": 1, "far": 2}, 0xAA)
@@ -197,31 +213,28 @@ def mapped(data: bytes) -> mmap.mmap:
     return page
 
 
-BUFFERS: list[tuple[str, Callable[[bytes], Any]]] = [
-    ("bytes", bytes),
-    ("bytearray", bytearray),
-    ("memoryview", memoryview),
-    ("memoryview of words", lambda data: memoryview(data).cast("I")),
-    ("mmap", mapped),
-    ("numpy bytes", lambda data: np.frombuffer(data, np.uint8)),
-    ("numpy words", lambda data: np.frombuffer(data, ">u8").reshape(2, -1)),
-    ("numpy records", lambda data: np.frombuffer(data, OLD.layout("aarch64_be").dtype)),
-    ("a slice of numpy bytes", lambda data: np.frombuffer(b"??" + data, np.uint8)[2:]),
-]
+BUFFERS: dict[str, Callable[[bytes], Any]] = {
+    "bytes": bytes,
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "memoryview of words": lambda data: memoryview(data).cast("I"),
+    "mmap": mapped,
+    "numpy bytes": lambda data: np.frombuffer(data, np.uint8),
+    "numpy words": lambda data: np.frombuffer(data, ">u8").reshape(2, -1),
+    "numpy records": lambda data: np.frombuffer(data, OLD.layout("aarch64_be").dtype),
+    "slice of numpy bytes": lambda data: np.frombuffer(b"??" + data, np.uint8)[2:],
+}
 
 
-@pytest.mark.parametrize(("kind", "make"), BUFFERS, ids=[kind for kind, _ in BUFFERS])
-def test_a_buffer_of_each_kind(kind: str, make: Callable[[bytes], Any]) -> None:
+@pytest.mark.parametrize("make", BUFFERS.values(), ids=BUFFERS)
+def test_a_buffer_of_each_kind(make: Callable[[bytes], Any]) -> None:
     layout = OLD.layout("aarch64_be")
     buffer = make(naming_their_offset(32))
     assert layout.unpack(buffer) == {"hsr": 0x00010203, "far": 0x08090A0B0C0D0E0F}
     assert layout.unpack(buffer, 5) == {"hsr": 0x05060708, "far": 0x0D0E0F1011121314}
     assert layout.unpack(buffer, 16) == {"hsr": 0x10111213, "far": 0x18191A1B1C1D1E1F}
-    filled = layout.pack({"hsr": 0}, make(naming_their_offset(32))[:16] if kind in CUT else 4)
-    assert len(filled) == 16
-
-
-CUT = ("bytes", "bytearray", "memoryview", "mmap", "numpy bytes", "a slice of numpy bytes")
+    image = layout.pack({"hsr": 0}, make(naming_their_offset(16)))
+    assert bytes(image) == bytes(4) + naming_their_offset(16)[4:]
 
 
 def test_an_image_is_a_buffer_too() -> None:
@@ -261,28 +274,23 @@ def test_anonymous_members_are_packed_by_their_own_names() -> None:
 
 
 @pytest.mark.parametrize("abi", ABI_NAMES)
-@pytest.mark.parametrize("struct", [OLD, WITH_HIGH, NESTED, PAIRS], ids=str)
+@pytest.mark.parametrize("struct", [OLD, WITH_HIGH, NESTED, PAIRS], ids=["old", "high", "n", "p"])
 def test_a_thousand_records_at_once(struct: Struct, abi: str) -> None:
     layout = struct.layout(abi)
     buffer = random.Random(14).randbytes(1000 * layout.size)
+    expected = list(pystruct.iter_unpack(pad_format(struct, abi), buffer))
+    one_by_one = [layout.unpack(buffer, at) for at in range(0, len(buffer), layout.size)]
+    assert [tuple(strategies.flat(values).values()) for values in one_by_one] == expected
     records = np.frombuffer(buffer, layout.dtype)
-    singles = [layout.unpack(buffer, at) for at in range(0, len(buffer), layout.size)]
-    assert len(records) == len(singles) == 1000
-    names = list(strategies.flat(singles[0]))
-    rows = [tuple(strategies.flat(single).values()) for single in singles]
-    signed = {"n": "in.b d", "p": "z"}.get(struct.tag, "").split()
-    for column, name in enumerate(names):
-        view: Any = records
-        for part in name.replace("]", "").replace("[", ".").split("."):
-            view = view[..., int(part)] if part.isdigit() else view[part]
-        assert view.tolist() == [row[column] for row in rows], name
-        lowest = min(row[column] for row in rows)
-        assert (lowest < 0) == any(name.startswith(word) for word in signed)
-    form = pad_format(struct, abi)
-    raw = [tuple(n % (1 << 64) for n in row) for row in rows]
-    sizes = [leaf.size for leaf in strategies.leaves(struct, abi)]
-    cut = [tuple(n % (1 << 8 * s) for n, s in zip(row, sizes, strict=True)) for row in raw]
-    assert cut == list(pystruct.iter_unpack(form, buffer))
+    assert list(zip(*columns(records), strict=True)) == expected
+
+
+def columns(records: Any) -> list[list[int]]:
+    """One list of a thousand for every integer in a record."""
+    if records.dtype.names:
+        return [column for name in records.dtype.names for column in columns(records[name])]
+    rows: list[list[int]] = records.reshape(1000, -1).T.tolist()
+    return rows
 
 
 # --- numpy's integers ------------------------------------------------------------------------
@@ -369,7 +377,12 @@ PACK_ERRORS: list[Any] = [
     ({"d": 5}, ("struct s", "d", "5", "list of 3")),
     ({"d": None}, ("struct s", "d", "None", "list of 3")),
     ({"d": "abc"}, ("struct s", "d", "'abc'", "list of 3")),
-    ({"d": {0: 1, 1: 2, 2: 3}}, ("struct s", "d", "list of 3")),
+    ({"d": {3: 1}}, ("struct s", "d", "element 3", "0 .. 2")),
+    ({"d": {-1: 1}}, ("struct s", "d", "element -1", "0 .. 2")),
+    ({"d": {"0": 1}}, ("struct s", "d", "element '0'", "0 .. 2")),
+    ({"d": {1: 0x10000}}, ("struct s", "d[1]", "offset 6", "16 bits")),
+    ({"t": {1: {2: 0}}}, ("struct s", "t[1]", "element 2", "0 .. 1")),
+    ({"t": {1: [0]}}, ("struct s", "t[1]", "1 elements", "2")),
     ({"t": [[1, 2], [3]]}, ("struct s", "t[1]", "1 elements", "2")),
     ({"t": [1, 2]}, ("struct s", "t[0]", "list of 2")),
     ([("head", 1)], ("struct s", "mapping")),
@@ -394,14 +407,22 @@ def test_a_bool_is_no_value() -> None:
 
 @pytest.mark.xfail(reason="len() of it raises TypeError", raises=TypeError)
 def test_an_array_of_no_dimension_is_no_list() -> None:
+    value: Any = np.array(5)
     with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
-        ARRAYS.layout("aarch64").pack({"d": np.array(5)})
+        ARRAYS.layout("aarch64").pack({"d": value})
+
+
+@pytest.mark.xfail(reason="1.0 is in range(3), and indexes nothing", raises=IndexError)
+def test_a_float_is_no_index() -> None:
+    with pytest.raises(KvmvizError, match=r"struct s.*d.*element 1.0"):
+        ARRAYS.layout("aarch64").pack({"d": {1.0: 5}})
 
 
 @pytest.mark.xfail(reason="a set has a length")
 def test_a_set_is_no_list() -> None:
+    value: Any = {1, 2, 3}
     with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
-        ARRAYS.layout("aarch64").pack({"d": {1, 2, 3}})
+        ARRAYS.layout("aarch64").pack({"d": value})
 
 
 FILL_ERRORS: list[Any] = [
@@ -460,11 +481,11 @@ def test_a_bad_offset_is_named(offset: Any) -> None:
 def test_the_last_legal_offset() -> None:
     buffer = naming_their_offset(30)
     assert OLD.layout("aarch64_be").unpack(buffer, 14)["far"] == 0x161718191A1B1C1D
-    assert OLD.layout("aarch64_be").unpack(buffer[:16], np.int64(0))["hsr"] == 0x00010203
+    assert OLD.layout("aarch64_be").unpack(buffer[:16], 0)["hsr"] == 0x00010203
 
 
 def test_padding_is_not_looked_at() -> None:
-    for abi in ABIS:
+    values: dict[str, Any] = {"a": 1, "in": {"b": -2, "c": [3, 4, 5]}, "d": -6}
+    for abi in ABI_NAMES:
         layout = NESTED.layout(abi)
-        values = {"a": 1, "in": {"b": -2, "c": [3, 4]}, "d": -5}
-        assert {layout.unpack(layout.pack(values, fill)) == values for fill in (0, 0xAA)} == {True}
+        assert [layout.unpack(layout.pack(values, fill)) for fill in (0, 0xAA)] == [values] * 2

@@ -1,0 +1,42 @@
+"""Run the notebooks and store what they show: what nbval compares, and what a viewer sees.
+
+A live widget is stored as its picture and text only: a viewer without a kernel shows the picture
+instead of an error about a model that it does not have.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def store(path: Path) -> None:
+    """Run one notebook in a fresh kernel and write its outputs, and nothing of this run's own."""
+    notebook: Any = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook, timeout=120, kernel_name="python3", store_widget_state=False,
+        record_timing=False, resources={"metadata": {"path": str(path.parent)}},
+    ).execute()  # fmt: skip
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02}"
+        cell.metadata = {}
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    for found in map(Path, sys.argv[1:]) if sys.argv[1:] else sorted(NOTEBOOKS.glob("*.ipynb")):
+        store(found)
+        print(found.name)
