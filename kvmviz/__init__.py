@@ -10,6 +10,7 @@ from kvmviz.ctype import Array, Member, Scalar, Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout
+from kvmviz.parse import parse
 
 if TYPE_CHECKING:
     from kvmviz.widgets import Explorer as Explorer
@@ -29,6 +30,7 @@ __all__ = [
     "Struct",
     "Verdict",
     "compare",
+    "parse",
 ]
 
 # What loads matplotlib or ipywidgets waits until it is asked for.

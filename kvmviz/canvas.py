@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError
 from kvmviz.style import INK
 
 DPI = 100
@@ -26,7 +26,7 @@ SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 FORMATS = ("png", "svg", "pdf")
 
 
-class Picture(Twin):
+class Picture:
     """A finished drawing: a matplotlib ``figure`` and ``text``, the words that say the same.
 
     In a notebook it shows as PNG, with the words as its text and its alt text.
@@ -38,22 +38,25 @@ class Picture(Twin):
         width, height = figure.get_size_inches()
         self.width, self.height = round(width * DPI), round(height * DPI)
 
+    def __repr__(self) -> str:
+        return self.text
+
     def render(self, form: str, scale: float = 2) -> bytes:
         """The picture as a file's bytes: ``png`` (``scale`` times its size), ``svg`` or ``pdf``.
 
-        The same picture gives the same bytes: no date, no random ids. Raises
-        :class:`KvmvizError` for another format.
+        The same picture gives the same bytes: no date, no random ids. The file carries the
+        picture's words as its description. Raises :class:`KvmvizError` for another format.
         """
         if form not in FORMATS:
             raise KvmvizError(f"no format {form!r}; legal are {', '.join(FORMATS)}")
-        dated: Mapping[str, Mapping[str, None]] = {
-            "png": {"Software": None},
-            "svg": {"Date": None},
-            "pdf": {"CreationDate": None},
+        metadata: Mapping[str, Mapping[str, str | None]] = {
+            "png": {"Software": None, "Description": self.text},
+            "svg": {"Date": None, "Description": self.text},
+            "pdf": {"CreationDate": None, "Subject": self.text},
         }
         out = io.BytesIO()
         with mpl.rc_context({"svg.hashsalt": "kvmviz", "svg.fonttype": "path"}):
-            self.figure.savefig(out, format=form, dpi=DPI * scale, metadata=dict(dated[form]))
+            self.figure.savefig(out, format=form, dpi=DPI * scale, metadata=dict(metadata[form]))
         return out.getvalue()
 
     def save(self, path: str | Path) -> Path:

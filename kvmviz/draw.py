@@ -29,7 +29,7 @@ def byte_map(*images: Image, title: str = "") -> Picture:
     """Images one below the other, offset under offset: what a change of byte order moves."""
     strips = [strip_of(image) for image in images]
     width = 2 * EDGE + 58 * min(ROW, max(len(image) for image in images))
-    height = 90.0 + sum(40 + 22 + s.below * -(-len(s.sources) // ROW) for s in strips)
+    height = 90 + sum(62 + strip.total for strip in strips)
     canvas = Canvas(max(width, 700), height)
     canvas.text(EDGE, 40, title or str(images[0].layout.struct), 26, bold=True)
     y = 60.0
@@ -50,8 +50,7 @@ def rules(shown: Rules) -> Picture:
         for number, step in enumerate(shown.steps, 1)
         for line in textwrap.wrap(f"{number}. {step}", 104, subsequent_indent="    ")
     ]
-    rows = -(-layout.size // ROW)
-    canvas = Canvas(2 * EDGE + 58 * ROW, 110 + strip.below * rows + 26 * len(lines))
+    canvas = Canvas(2 * EDGE + 58 * ROW, 110 + strip.total + 26 * len(lines))
     head = f"{layout.struct} on {text.where(layout)}: {layout.size} bytes"
     canvas.text(EDGE, 40, head, 24, bold=True)
     y = strip.rows(canvas, EDGE, 66) + 14
@@ -74,19 +73,18 @@ def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) 
             canvas.text((left + right) / 2, y - 20, name, 15, ha="center", colour=colour)
 
 
-def mark(reading: Reading) -> tuple[str, str]:
-    """The verdict as a sign and its colour."""
-    return ("✓", RIGHT) if reading.sound else ("✗", WRONG)
+def verdict_colour(reading: Reading) -> str:
+    """Green where the program gets what it takes the bytes for, red where it does not."""
+    return RIGHT if reading.sound else WRONG
 
 
 def reading(shown: Reading) -> Picture:
     """One kernel's bytes, the bytes that one program takes of them, and what comes of it."""
     strip = strip_of(shown.image)
     lines = textwrap.wrap(shown.effect, 84)
-    rows = -(-len(shown.image) // ROW)
-    canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.below * rows + 26 * len(lines))
-    sign, colour = mark(shown)
-    canvas.text(EDGE, 42, f"{sign} reads {text.hexa(shown)}", 30, bold=True, colour=colour)
+    canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.total + 26 * len(lines))
+    colour = verdict_colour(shown)
+    canvas.text(EDGE, 42, text.headline(shown), 28, bold=True, colour=colour)
     canvas.text(EDGE, 72, f"the kernel held ESR_EL2 = {shown.esr:#018x}", 18)
     right = canvas.width - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
@@ -130,8 +128,8 @@ def story(readings: Sequence[Reading]) -> Picture:
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
-    sign, colour = mark(shown)
-    canvas.text(x, y + 34, f"{sign} reads {text.hexa(shown)}", 19, bold=True, colour=colour)
+    colour = verdict_colour(shown)
+    canvas.text(x, y + 34, text.headline(shown), 19, bold=True, colour=colour)
     canvas.text(x + 230, y + 34, text.gist(shown), 15, colour=colour)
     bracket(canvas, strip, shown, x, y + 58)
     strip.row(canvas, x, y + 58, 0, 8)
@@ -165,7 +163,7 @@ def matrix(shown: Matrix) -> Picture:
 
 def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
-    sign, colour = mark(shown)
+    sign, colour = text.headline(shown)[0], verdict_colour(shown)
     canvas.box(x, y, 138, 124, "#f3f8f3" if shown.right else "#fdf1f2", edge=colour, line=1.2)
     canvas.text(x + 6, y + 30, sign, 26, bold=True, colour=colour)
     digits = text.hexa(shown)[2:]

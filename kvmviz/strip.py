@@ -35,12 +35,20 @@ class Strip:
         """Height of a row: cells and all that stands under them."""
         return self.height + 74
 
+    @property
+    def total(self) -> float:
+        """Height of all rows, with the names that did not fit below them."""
+        return self.below * -(-len(self.sources) // ROW) + 22 * len(self._legend())
+
     def rows(self, canvas: Canvas, x: float, y: float) -> float:
         """Draw all bytes, 16 in a row, from (x, y) down; the y where they end."""
         for first in range(0, len(self.sources), ROW):
             self.row(canvas, x, y, first, min(first + ROW, len(self.sources)))
             y += self.below
-        return self._legend(canvas, x, y)
+        for line in self._legend():
+            canvas.text(x, y + 14, line, 15)
+            y += 22
+        return y
 
     def row(self, canvas: Canvas, x: float, y: float, first: int, stop: int) -> None:
         """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
@@ -114,18 +122,15 @@ class Strip:
         letter = styles(self.layout.named)[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
 
-    def _legend(self, canvas: Canvas, x: float, y: float) -> float:
-        """Names of members too narrow for their name."""
+    def _legend(self) -> list[str]:
+        """Lines with the names of members too narrow for their name."""
         short = [
-            f"{self._style(source).letter} {source.slot.path}"
+            f"{self.letter(source)} {source.slot.path}"
             for begin, end in text.pieces(self.sources, self.layout, ROW)
             if (source := self.sources[begin])
             and width_of(self._names(begin)[0], 15) > (end + 1 - begin) * self.cell
         ]
-        for line in textwrap.wrap("  ·  ".join(dict.fromkeys(short)), 110):
-            canvas.text(x, y + 14, line, 15)
-            y += 22
-        return y
+        return textwrap.wrap("  ·  ".join(dict.fromkeys(short)), 84)
 
 
 def bits_of(source: Source | None) -> str:

@@ -245,7 +245,12 @@ def _(reading: Reading) -> str:
         mark = "right" if run.right else "WRONG"
         lines.append(f"  {span(run.first, run.last)}: taken for {wanted}, hold {found}: {mark}")
     return "\n".join(
-        (*lines, f"  {conclusion(reading)}", f"  {statuses(reading)}", f"  {reading.effect}")
+        (
+            *lines,
+            f"  {headline(reading)}; the kernel held ESR_EL2 = {reading.esr:#018x}",
+            f"  {statuses(reading)}",
+            f"  {reading.effect}",
+        )
     )
 
 
@@ -255,10 +260,12 @@ def statuses(reading: Reading) -> str:
     return "its members: " + ", ".join(f"{name} {status}" for name, status in fields)
 
 
-def conclusion(reading: Reading) -> str:
-    """What the program reads, beside what the kernel held."""
-    mark = "✓ right" if reading.sound else "✗ WRONG"
-    return f"{mark}: reads {hexa(reading)}, ESR_EL2 is {reading.esr:#018x}"
+def headline(reading: Reading) -> str:
+    """The verdict in a line: what the program reads, and what is wrong if that is not."""
+    mark = "✓" if reading.sound else "✗"
+    far = reading.verdict.fields["far"]
+    but = f", but far is {far}" if reading.right and not reading.sound else ""
+    return f"{mark} reads {hexa(reading)}{but}"
 
 
 def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:

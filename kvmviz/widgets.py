@@ -275,6 +275,11 @@ class Explorer:
         self._set(fill=number("fill", value, 8))
 
     @property
+    def reading(self) -> Reading:
+        """What the VMM reads now."""
+        return self._state.reading
+
+    @property
     def picture(self) -> Picture:
         """The picture that it shows now."""
         return draw.reading(self._state.reading)

@@ -1,0 +1,304 @@
+"""What a reader gets from a writer, member by member, held against taint that is followed apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, compare
+from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from tests import strategies
+from tests.compilers import ABI_NAMES
+from tests.strategies import ORDER, Leaf, steady
+
+LITTLE = [abi for abi in ABI_NAMES if ORDER[abi] == "little"]
+BIG = [abi for abi in ABI_NAMES if ORDER[abi] == "big"]
+NO_HOLE = ("i386", "m68k")
+
+# --- kvm_debug_exit_arch, all pairs ----------------------------------------------------------
+
+STRUCTS = {"old": OLD, "widened": WIDENED, "high": WITH_HIGH}
+PAIRS = [
+    # writer, reader, fields on LE, fields on BE where they differ
+    ("old", "old", {"hsr": "intact", "far": "intact"}, None),
+    ("old", "widened", {"hsr": "unwritten", "far": "intact"}, None),
+    ("old", "high", {"hsr": "intact", "hsr_high": "unwritten", "far": "intact"}, None),
+    ("widened", "old", {"hsr": "intact", "far": "intact"}, {"hsr": "moved", "far": "intact"}),
+    ("widened", "widened", {"hsr": "intact", "far": "intact"}, None),
+    ("widened", "high", {"hsr": "intact", "hsr_high": "foreign", "far": "intact"},
+     {"hsr": "moved", "hsr_high": "foreign", "far": "intact"}),
+    ("high", "old", {"hsr": "intact", "far": "intact"}, None),
+    ("high", "widened", {"hsr": "foreign", "far": "intact"}, None),
+    ("high", "high", {"hsr": "intact", "hsr_high": "intact", "far": "intact"}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("writer", "reader", "little", "big"), PAIRS)
+def test_every_pair_in_both_orders(
+    writer: str, reader: str, little: dict[str, str], big: dict[str, str] | None
+) -> None:
+    for abi in ABI_NAMES:
+        if abi in NO_HOLE:
+            continue
+        expected = little if ORDER[abi] == "little" else big or little
+        verdict = compare(STRUCTS[writer].layout(abi), STRUCTS[reader].layout(abi))
+        assert verdict.fields == expected
+        assert verdict.breaks is (set(expected.values()) != {"intact"})
+        assert not verdict.size_differs
+
+
+@pytest.mark.parametrize(
+    ("abi", "writer", "reader", "fields"),
+    [
+        ("i386", "old", "high", {"hsr": "intact", "hsr_high": "foreign", "far": "unwritten"}),
+        ("m68k", "old", "high", {"hsr": "intact", "hsr_high": "foreign", "far": "unwritten"}),
+        ("i386", "high", "old", {"hsr": "intact", "far": "foreign"}),
+        ("m68k", "high", "old", {"hsr": "intact", "far": "foreign"}),
+        ("i386", "widened", "old", {"hsr": "intact", "far": "foreign"}),
+        ("m68k", "widened", "old", {"hsr": "moved", "far": "foreign"}),
+    ],
+)
+def test_where_there_is_no_hole_hsr_high_is_not_free(
+    abi: str, writer: str, reader: str, fields: dict[str, str]
+) -> None:
+    """The size differs there, so a size check sees it."""
+    verdict = compare(STRUCTS[writer].layout(abi), STRUCTS[reader].layout(abi))
+    assert verdict.fields == fields
+    assert verdict.breaks
+    assert verdict.size_differs
+
+
+def test_the_witnesses_of_the_widening() -> None:
+    verdict = compare(WIDENED.layout("aarch64_be"), OLD.layout("aarch64_be"))
+    told = [
+        (w.offset, w.status, w.wanted.label, w.found.label if w.found else None)
+        for w in verdict.witnesses
+        if w.wanted.slot.member == "hsr"
+    ]
+    assert told == [
+        (0, "moved", "hsr[31:24]", "hsr[63:56]"),
+        (1, "moved", "hsr[23:16]", "hsr[55:48]"),
+        (2, "moved", "hsr[15:8]", "hsr[47:40]"),
+        (3, "moved", "hsr[7:0]", "hsr[39:32]"),
+    ]
+    assert [w.offset for w in verdict.witnesses] == [0, 1, 2, 3, *range(8, 16)]
+    assert {w.status for w in verdict.witnesses[4:]} == {"intact"}
+    assert all(w.found == w.wanted for w in verdict.witnesses[4:])
+
+
+def test_the_witnesses_of_a_hole_and_of_the_end() -> None:
+    hole = compare(OLD.layout("aarch64"), WITH_HIGH.layout("aarch64"))
+    told = [(w.offset, w.status, w.found) for w in hole.witnesses[4:8]]
+    assert told == [(at, "unwritten", None) for at in (4, 5, 6, 7)]
+    end = compare(OLD.layout("i386"), WITH_HIGH.layout("i386"))
+    assert [w.offset for w in end.witnesses if w.found is None] == [12, 13, 14, 15]
+
+
+# --- one rule a row --------------------------------------------------------------------------
+
+IN, OUT = Struct("", {"a": "u8", "b": "u32"}), Struct("", {"a": "u8", "c": "u32"})
+RULES: list[Any] = [
+    # writer, reader, fields for the same ABI, whatever its order
+    ({"x": "u32"}, {"y": "u32"}, {"y": "foreign"}),  # renamed
+    ({"x": "u32", "y": "u32"}, {"y": "u32", "x": "u32"}, {"y": "foreign", "x": "foreign"}),
+    ({"x": "u32"}, {"x": "s32"}, {"x": "intact"}),  # signedness is not looked at
+    ({"x": "u32"}, {"x": "unsigned int"}, {"x": "intact"}),  # nor is the type's name
+    ({"x": "s8", "y": "u8"}, {"x": "u8", "y": "s8"}, {"x": "intact", "y": "intact"}),
+    ({"x": "u32"}, {"x": "u32", "y": "u8"}, {"x": "intact", "y": "unwritten"}),  # longer reader
+    ({"x": "u32", "y": "u8"}, {"x": "u32"}, {"x": "intact"}),  # longer writer
+    ({"x": "u8", "y": "u16"}, {"x": "u8", "z": "u8", "y": "u16"},
+     {"x": "intact", "z": "unwritten", "y": "intact"}),  # a hole, filled
+    ({"d": "u8[4]"}, {"d": "u8[2]"}, {"d": "intact"}),
+    ({"d": "u8[2]"}, {"d": "u8[4]"}, {"d": "unwritten"}),
+    ({"d": "u16[2]", "e": "u16"}, {"d": "u16[3]"}, {"d": "foreign"}),
+    ({"d": "u16[3]"}, {"d": "u16[2]", "e": "u16"}, {"d": "intact", "e": "foreign"}),
+    ({"d": "u8[2][3]"}, {"d": "u8[3][3]"}, {"d": "unwritten"}),
+    ({"d": "u8[3][3]"}, {"d": "u8[2][3]"}, {"d": "intact"}),
+    ([("n", IN)], [("n", IN)], {"n": "intact"}),
+    ([("n", IN)], [("n", OUT)], {"n": "foreign"}),  # n.b is not n.c
+    ([("n", IN)], [("m", IN)], {"m": "foreign"}),
+    ([("n", IN)], {"n": "u64"}, {"n": "unwritten"}),  # the hole in n counts for a u64
+    ({"n": "u64"}, [("n", IN)], {"n": "foreign"}),
+    ([("n", IN), ("z", "u8")], [("n", Struct("", {"a": "u8", "p": "u8[3]", "b": "u32"}))],
+     {"n": "unwritten"}),
+    ([("n", Struct("", {"a": "u8", "p": "u8[3]", "b": "u32"}))], [("n", IN)],
+     {"n": "intact"}),  # the nested struct's own padding is not looked at
+    ({"a": "u8", "b": "u32"}, [(None, IN)], {"a": "intact", "b": "intact"}),  # same names for C
+    ([(None, IN)], {"a": "u8", "b": "u32"}, {"a": "intact", "b": "intact"}),
+    ([(None, IN)], [("n", IN)], {"n": "foreign"}),
+    ({"p": "u16", "d": "u16[4]"}, {"d": "u16[4]"}, {"d": "foreign"}),  # d[0] gets p
+    # Worst first: unwritten, then foreign, then moved.
+    ({"x": "u16", "y": "u8"}, {"y": "u32"}, {"y": "unwritten"}),  # foreign and unwritten
+    ({"x": "u16", "y": "u16"}, {"x": "u32"}, {"x": "foreign"}),
+    ({"x": "u8"}, {"x": "u16"}, {"x": "unwritten"}),
+]  # fmt: skip
+ELEMENTS: list[Any] = [
+    # The same array, another element: other bits of the same member.
+    ({"d": "u8[2][3]"}, {"d": "u8[3][2]"}, {"d": "moved"}),
+    ({"d": "u8[4]"}, {"d": "u16[2]"}, {"d": "moved"}),
+    ([("n", Array(IN, 2))], [("p", IN), ("n", IN)], {"p": "foreign", "n": "moved"}),
+]  # fmt: skip
+ONE_MEMBER = "another element of an array counts as another member"
+
+
+@pytest.mark.parametrize(("writer", "reader", "fields"), RULES)
+def test_rules(writer: Any, reader: Any, fields: dict[str, str]) -> None:
+    for abi in ("aarch64", "aarch64_be", "ppc64", "arm"):
+        verdict = compare(Struct("s", writer).layout(abi), Struct("s", reader).layout(abi))
+        assert verdict.fields == fields
+        assert list(verdict.fields) == list(fields)
+
+
+@pytest.mark.xfail(reason=ONE_MEMBER, raises=AssertionError)
+@pytest.mark.parametrize(("writer", "reader", "fields"), ELEMENTS)
+def test_another_element_of_the_same_array_is_moved(
+    writer: Any, reader: Any, fields: dict[str, str]
+) -> None:
+    for abi in ("aarch64", "aarch64_be"):
+        verdict = compare(Struct("s", writer).layout(abi), Struct("s", reader).layout(abi))
+        assert verdict.fields == fields
+
+
+UNION = Struct("u", {"a": "u32", "b": "u8[4]"}, union=True)
+UNIONS: list[Any] = [
+    # writer, reader, fields on LE, on BE
+    (UNION, UNION, {"a": "intact", "b": "intact"}, None),
+    (UNION, Struct("u", {"b": "u8[4]"}), {"b": "intact"}, None),
+    (UNION, Struct("u", {"c": "u32"}), {"c": "foreign"}, None),
+    (Struct("u", {"a": "u32"}), UNION, {"a": "intact", "b": "foreign"}, None),
+    (UNION, Struct("u", {"a": "u16"}), {"a": "intact"}, {"a": "moved"}),
+    (Struct("u", {"a": "u16"}), UNION, {"a": "unwritten", "b": "unwritten"}, None),
+    (Struct("u", {"a": "u8", "b": "u64"}, union=True), Struct("u", {"a": "u64"}),
+     {"a": "foreign"}, {"a": "foreign"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("writer", "reader", "little", "big"), UNIONS)
+def test_unions(
+    writer: Struct, reader: Struct, little: dict[str, str], big: dict[str, str] | None
+) -> None:
+    for abi, fields in (("aarch64", little), ("aarch64_be", big or little)):
+        assert compare(writer.layout(abi), reader.layout(abi)).fields == fields
+
+
+ACROSS: list[Any] = [
+    # struct, writer's ABI, reader's ABI, fields
+    (OLD, "aarch64", "x86_64", {"hsr": "intact", "far": "intact"}),
+    (OLD, "aarch64", "aarch64_be", {"hsr": "moved", "far": "moved"}),
+    (Struct("s", {"a": "u8", "b": "u16"}), "arm", "armeb", {"a": "intact", "b": "moved"}),
+    (OLD, "i386", "x86_64", {"hsr": "intact", "far": "unwritten"}),
+    (OLD, "x86_64", "i386", {"hsr": "intact", "far": "unwritten"}),
+    (OLD, "s390x", "m68k", {"hsr": "intact", "far": "unwritten"}),
+    (WIDENED, "i386", "x86_64", {"hsr": "intact", "far": "intact"}),
+]
+
+
+@pytest.mark.parametrize(("struct", "written", "read", "fields"), ACROSS)
+def test_across_abis(struct: Struct, written: str, read: str, fields: dict[str, str]) -> None:
+    assert compare(struct.layout(written), struct.layout(read)).fields == fields
+
+
+# --- properties ------------------------------------------------------------------------------
+
+
+@steady
+@given(strategies.structs(), strategies.abis)
+def test_nothing_breaks_against_itself(struct: Struct, abi: str) -> None:
+    verdict = compare(struct.layout(abi), struct.layout(abi))
+    assert not verdict.breaks
+    assert set(verdict.fields) == set(struct.names())
+
+
+Bit = tuple[Leaf, int]
+"""A byte of a leaf by significance, 0 the least: what is to arrive where it was sent."""
+
+
+def taint(writer: Struct, written: str, reader: Struct, read: str) -> dict[Bit, set[Bit]]:
+    """For each byte of each leaf of the reader, what arrives there when the writer writes.
+
+    Each leaf of the writer is written alone into memory of zeros, as a number whose bytes say
+    how significant they are; the reader's numbers then say where they have got to.
+    """
+    size = max(strategies.extent(writer, written)[0], strategies.extent(reader, read)[0])
+    wanted = list(strategies.leaves(reader, read))
+    arrived: dict[Bit, set[Bit]] = {(v, i): set() for v in wanted for i in range(v.size)}
+    for sent in strategies.leaves(writer, written):
+        memory = bytearray(size)
+        number = sum((i + 1) << 8 * i for i in range(sent.size))
+        memory[sent.offset : sent.offset + sent.size] = number.to_bytes(sent.size, ORDER[written])
+        for got in wanted:
+            number = int.from_bytes(memory[got.offset : got.offset + got.size], ORDER[read])
+            for i in range(got.size):
+                if mark := number >> 8 * i & 0xFF:
+                    arrived[got, i].add((sent, mark - 1))
+    return arrived
+
+
+def judged(writer: Struct, written: str, reader: Struct, read: str) -> dict[str, str]:
+    """The verdict, worst byte first, out of what arrives."""
+    found: dict[str, list[str]] = {}
+    for (want, i), came in taint(writer, written, reader, read).items():
+        if not came:
+            status = "0 unwritten"
+        elif (want.designator, i) in {(sent.designator, j) for sent, j in came}:
+            status = "3 intact"
+        else:
+            same = want.member in {sent.member for sent, _ in came}
+            status = "2 moved" if same else "1 foreign"
+        found.setdefault(want.direct, []).append(status)
+    return {member: min(seen)[2:] for member, seen in found.items()}
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Struct, str, Struct, str]:
+    """A writer and a reader, akin or not, mostly on the same ABI."""
+    writer = draw(strategies.structs(depth=1))
+    reader = draw(st.one_of(strategies.changed(writer), strategies.structs(depth=1)))
+    written = draw(strategies.abis)
+    return writer, written, reader, draw(st.one_of(st.just(written), strategies.abis))
+
+
+@steady
+@given(pairs())
+def test_the_verdict_is_where_taint_arrives(drawn: tuple[Struct, str, Struct, str]) -> None:
+    writer, written, reader, read = drawn
+    verdict = compare(writer.layout(written), reader.layout(read))
+    expected = judged(writer, written, reader, read)
+    assert arrives(verdict.fields) == arrives(expected)
+    assert verdict.breaks == (set(expected.values()) != {"intact"})
+
+
+def arrives(fields: Any) -> dict[str, str]:
+    """Moved and foreign alike: whether what arrives is what was sent."""
+    other = {"moved": "other", "foreign": "other"}
+    return {name: other.get(status, status) for name, status in fields.items()}
+
+
+@pytest.mark.xfail(reason=ONE_MEMBER, raises=AssertionError)
+@steady
+@given(pairs())
+def test_moved_is_told_from_foreign(drawn: tuple[Struct, str, Struct, str]) -> None:
+    writer, written, reader, read = drawn
+    verdict = compare(writer.layout(written), reader.layout(read))
+    assert verdict.fields == judged(writer, written, reader, read)
+
+
+def test_the_pairs_drawn_have_every_verdict_among_them() -> None:
+    seen = {s for drawn in strategies.examples(pairs(), 200) for s in judged(*drawn).values()}
+    assert seen == {"intact", "moved", "foreign", "unwritten"}
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong", [OLD, "old", None, OLD.layout("arm").dtype, ABIS["arm"]], ids=type
+)
+def test_compare_takes_layouts(wrong: Any) -> None:
+    layout: Layout = OLD.layout("arm")
+    for pair in ((wrong, layout), (layout, wrong)):
+        with pytest.raises(KvmvizError, match=r"(?s)two layouts.*layout\(abi\)"):
+            compare(*pair)

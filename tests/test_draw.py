@@ -1,0 +1,193 @@
+"""Pictures: what is written in them, that nothing overlaps, and that files come out the same."""
+
+import io
+import itertools
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from PIL import Image as Pil
+
+from kvmviz import KvmvizError, Struct, captures, draw, vmm
+from kvmviz.canvas import Picture
+from kvmviz.esr import Esr
+from kvmviz.kvm import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.style import _FILLS, INK, NOBODY, QUIET, RIGHT, WRONG, styles
+
+BYTES = Struct("bytes", {f"member_{n}": "__u8" for n in range(20)})
+LONG = Struct("s", {"a_very_long_name_for_one_byte": "__u8", "b": "__u16", "c": "__u64"})
+ESR = 0x00A5C3E1_D2000062
+
+
+def kernel_page(kernel: str, abi: str, reader: str) -> Picture:
+    return draw.reading(vmm.read(kernel, reader, abi, ESR, 0x40000800, 0xAA))
+
+
+def dump(*key: object) -> captures.Dump:
+    return captures.find(*key)  # type: ignore[arg-type]
+
+
+PICTURES: dict[str, Callable[[], Picture]] = {
+    "story": lambda: draw.story(captures.readings()),
+    "story, synthetic": lambda: draw.story(captures.readings("watch", synthetic=True)),
+    "matrix": lambda: draw.matrix(vmm.matrix(ESR, 0x40000800, 0xAA)),
+    "matrix, ppc64": lambda: draw.matrix(vmm.matrix(0xF2001234, abis=("ppc64le", "ppc64"))),
+    "byte map, two orders": lambda: draw.byte_map(
+        *(WITH_HIGH.layout(abi).pack({"hsr": 1}, 0xAA) for abi in ("aarch64", "aarch64_be"))
+    ),
+    "byte map, mmio": lambda: draw.byte_map(MMIO.layout("aarch64").pack({"is_write": 1})),
+    "byte map, members of one byte": lambda: draw.byte_map(
+        BYTES.layout("aarch64").pack(dict.fromkeys(BYTES.names(), 0xEE))
+    ),
+    "byte map, one byte": lambda: draw.byte_map(Struct("x", {"a": "u8"}).layout("arm").pack({})),
+    "rules": lambda: draw.rules(OLD.layout("aarch64").rules),
+    "rules, long names": lambda: draw.rules(LONG.layout("i386").rules),
+    "rules, many members": lambda: draw.rules(BYTES.layout("m68k").rules),
+    "overlay": lambda: draw.overlay(dump("widened", "big", "watch", 0, True).overlay()),
+    "overlay, mmio": lambda: draw.overlay(dump("merged", "big", "brk", 1).overlay()),
+    "evidence": lambda: draw.evidence([dump.overlay() for dump in captures.load()]),
+    "esr": lambda: draw.esr(Esr(ESR)),
+    "esr, brk": lambda: draw.esr(Esr(0xF2001234)),
+    "esr, data abort": lambda: draw.esr(Esr(0x5_2092_000045)),
+    "esr, zero": lambda: draw.esr(Esr(0)),
+    "commit table": lambda: draw.commit_table(
+        *(dump(kernel, "big", "watch", 0, True).overlay().image for kernel in ("old", "widened"))
+    ),
+} | {
+    f"reading, {kernel} {abi} {reader}": lambda k=kernel, a=abi, r=reader: kernel_page(k, a, r)  # type: ignore[misc]
+    for kernel, abi, reader in itertools.product(KERNELS, ("i386", "aarch64_be"), vmm.VMMS)
+}
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
+    figure = make().figure
+    figure.draw_without_rendering()
+    sheet = figure.bbox
+    boxes = [
+        (artist.get_text(), artist.get_window_extent())
+        for artist in figure.findobj(Text)
+        if isinstance(artist, Text) and artist.get_text().strip()
+    ]
+    for words, box in boxes:
+        assert sheet.x0 <= box.x0, words
+        assert box.x1 <= sheet.x1, words
+        assert sheet.y0 <= box.y0, words
+        assert box.y1 <= sheet.y1, words
+    for (words, box), (others, other) in itertools.combinations(boxes, 2):
+        # Descenders of one line may touch the ascenders' room of the next; letters may not.
+        across = min(box.x1, other.x1) - max(box.x0, other.x0)
+        down = min(box.y1, other.y1) - max(box.y0, other.y0)
+        assert across <= 0 or down <= 4, f"{words!r} lies on {others!r}"
+
+
+def words_of(picture: Picture) -> list[str]:
+    found = picture.figure.findobj(Text)
+    return [artist.get_text() for artist in found if isinstance(artist, Text)]
+
+
+def test_a_cell_shows_value_bits_offset_and_member() -> None:
+    image = WIDENED.layout("aarch64_be").pack({"hsr": 0x0123456789ABCDEF}, fill=0xAA)
+    words = words_of(draw.byte_map(image))
+    values = [word for word in words if len(word) == 2 and word not in ("+0",)]
+    assert [w for w in values if w[0] != "+"] == bytes(image).hex(" ").split()
+    assert [w for w in words if w.startswith("+")] == [f"+{at}" for at in range(16)]
+    assert words.count("63:56") == 1
+    assert words.count("–") == 8  # far was not written
+    assert {"A hsr", "C far: left as it was"} <= set(words)
+
+
+def test_a_byte_that_nobody_wrote_is_hatched_and_says_so() -> None:
+    picture = draw.byte_map(OLD.layout("aarch64").pack({"hsr": 1, "far": 2}, fill=0xAA))
+    boxes = [box for box in picture.figure.findobj(Rectangle) if isinstance(box, Rectangle)]
+    assert sum(bool(box.get_hatch()) for box in boxes) == 4
+    assert "hole: nobody wrote it" in words_of(picture)
+    assert "nobody wrote (hole after hsr)" in picture.text
+
+
+def test_a_name_that_does_not_fit_stands_below() -> None:
+    words = words_of(PICTURES["byte map, members of one byte"]())
+    assert {"D", "E", "W"} <= set(words)
+    assert any("D member_0  ·  E member_1" in word for word in words)
+
+
+def test_a_bad_dump_shows() -> None:
+    good = dump("old", "big", "brk")
+    bad = captures.Dump(**(vars(good) | {"data": bytes(288)}))
+    picture = draw.overlay(bad.overlay())
+    assert "3 bytes differ" in words_of(picture)
+    assert words_of(picture).count("≠") == picture.text.count("≠") * 3 == 3
+    assert "400 real dumps, 8192 bytes compared: 0 differ" in words_of(PICTURES["evidence"]())
+    assert "1 real dumps, 16 bytes compared: 3 differ" in words_of(draw.evidence([bad.overlay()]))
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_the_text_twin_says_the_verdict_and_every_byte(make: Callable[[], Picture]) -> None:
+    picture = make()
+    assert repr(picture) == picture.text
+    for word in words_of(picture):
+        if word.startswith(("✓", "✗")) and len(word) > 1:
+            assert word in picture.text
+
+
+def test_files_are_what_they_say_and_always_the_same(tmp_path: object) -> None:
+    first, second = (draw.rules(OLD.layout("aarch64").rules) for _ in range(2))
+    for form, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        assert first.render(form).startswith(start)
+        assert first.render(form) == second.render(form)
+    assert b"dc:date" not in first.render("svg")
+
+
+def test_files_carry_the_words() -> None:
+    picture = draw.esr(Esr(0xF2001234))
+    png = Pil.open(io.BytesIO(picture.render("png", scale=1)))
+    assert png.size == (picture.width, picture.height)
+    assert getattr(png, "text")["Description"] == picture.text  # noqa: B009
+    svg = ElementTree.fromstring(picture.render("svg"))
+    assert picture.text in [node.text for node in svg.iter() if node.text]
+
+
+def test_save_goes_by_the_suffix(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("figures")
+    picture = draw.esr(Esr(0))
+    for form in ("png", "svg", "pdf"):
+        assert picture.save(folder / f"esr.{form}").read_bytes() == picture.render(form)
+    with pytest.raises(KvmvizError, match="legal are png, svg, pdf"):
+        picture.save(folder / "esr.bmp")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    lit = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * lit[0] + 0.7152 * lit[1] + 0.0722 * lit[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("fill", _FILLS)
+def test_words_read_well_on_every_fill(fill: str) -> None:
+    assert contrast(INK, fill) >= 4.5
+
+
+@pytest.mark.parametrize("colour", [INK, QUIET, RIGHT, WRONG])
+@pytest.mark.parametrize("ground", [NOBODY, "#f3f8f3", "#fdf1f2"])
+def test_words_read_well_on_paper(colour: str, ground: str) -> None:
+    assert contrast(colour, ground) >= 4.5
+
+
+def test_members_of_the_patch_differ_in_grey() -> None:
+    greys = sorted(luminance(style.colour) for style in styles(["hsr", "hsr_high", "far"]).values())
+    assert all(b - a > 0.02 for a, b in itertools.pairwise(greys))
+
+
+def test_one_name_has_one_colour_everywhere() -> None:
+    alone, among = styles(["data"]), styles(["hsr", "len", "data", "far"])
+    assert alone["data"].colour == among["data"].colour
+    assert styles(["far"])["far"] == among["far"]
+    assert len({style.letter for style in among.values()}) == 4

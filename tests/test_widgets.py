@@ -1,0 +1,182 @@
+"""The explorer, driven from code and through its controls; no browser is needed."""
+
+import base64
+import html
+import re
+from typing import Any
+
+import pytest
+
+from kvmviz import ABIS, Explorer, KvmvizError
+from kvmviz.abi import siblings
+from kvmviz.vmm import VMMS
+
+
+@pytest.fixture
+def explorer() -> Explorer:
+    return Explorer()
+
+
+def control(explorer: Explorer, name: str) -> Any:
+    return explorer._controls[name]
+
+
+def alt(explorer: Explorer) -> str:
+    found = re.search(r"alt='([^']*)'", explorer._view.value)
+    assert found
+    return html.unescape(found[1])
+
+
+def test_the_default_tells_the_story(explorer: Explorer) -> None:
+    assert explorer.byte_order == "big"
+    assert explorer.layout == "widened"
+    assert "✗ reads 0x00000000" in alt(explorer)
+    assert "re-injects it into the guest" in repr(explorer)
+
+
+def test_setting_from_code_moves_the_controls_and_the_view(explorer: Explorer) -> None:
+    explorer.byte_order = "little"
+    assert control(explorer, "byte_order").value == "little"
+    assert control(explorer, "abi").value == "aarch64"
+    assert "✓ reads 0xd2000062" in alt(explorer)
+
+
+CLICKS: list[tuple[str, object, str]] = [
+    ("byte_order", "little", "✓ reads 0xd2000062"),
+    ("layout", "old", "✓ reads 0xd2000062"),
+    ("layout", "hsr_high", "✓ reads 0xd2000062"),
+    ("abi", "s390x", "✗ reads 0x00000000"),
+    ("abi", "x86_64", "✓ reads 0xd2000062"),
+    ("reader", "u64", "✓ reads 0x00000000d2000062"),
+    ("reader", "blind", "✗ reads 0xd200006200000000"),
+    ("width hsr", 32, "✓ reads 0xd2000062"),
+    ("width hsr", 16, "✗ reads 0x0062aaaa"),
+    ("width hsr", 8, "✗ reads 0x62aaaaaa"),
+    ("width far", 32, "✗ reads 0x00000000"),
+    ("esr", "0x00a5c3e1f2001234", "✗ reads 0x00a5c3e1"),
+    ("esr", "f2001234", "nobody wrote (far, left as it was)"),
+    ("far", "0x1122334455667788", "11 22 33 44 55 66 77 88"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), CLICKS)
+def test_turning_a_control(explorer: Explorer, name: str, value: object, shown: str) -> None:
+    control(explorer, name).value = value
+    assert shown in alt(explorer)
+    assert shown in repr(explorer)
+    assert explorer._error.value == ""
+
+
+def test_fill_shows_where_nobody_wrote(explorer: Explorer) -> None:
+    explorer.layout = "old"
+    control(explorer, "fill").value = "5c"
+    assert "5c 5c 5c 5c" in repr(explorer)
+    assert explorer.fill == 0x5C
+
+
+def test_widths_of_hsr_high_move_far(explorer: Explorer) -> None:
+    explorer.layout = "hsr_high"
+    explorer.widths = {"hsr_high": 64}
+    assert explorer.widths == {"hsr": 32, "hsr_high": 64, "far": 64}
+    assert explorer.reading.verdict.fields == {"hsr": "intact", "far": "foreign"}
+    explorer.layout = "widened"  # another layout starts with its own widths
+    assert explorer.widths == {"hsr": 64, "far": 64}
+    assert control(explorer, "width hsr_high").disabled
+
+
+BAD: list[tuple[str, object, str]] = [
+    ("byte_order", "middle", "legal are little and big"),
+    ("abi", "vax", "unknown ABI 'vax'; known are aarch64"),
+    ("layout", "narrow", "legal are old, widened, hsr_high"),
+    ("reader", "emacs", "known are old, u64, flag, blind"),
+    ("widths", {"hsr": 12}, "legal are 8, 16, 32, 64 bits"),
+    ("widths", {"hsr_high": 32}, "has no member 'hsr_high'"),
+    ("esr", "0xZZ", "not a hexadecimal number; legal are 0x0 .. 0xffffffffffffffff"),
+    ("esr", 1 << 64, "does not fit 64 bits"),
+    ("far", -1, "does not fit 64 bits"),
+    ("far", "", "not a hexadecimal number"),
+    ("fill", "100", "0x100 does not fit 8 bits; legal are 0x0 .. 0xff"),
+    ("fill", None, "not a hexadecimal number"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD)
+def test_bad_values_change_nothing(
+    explorer: Explorer, name: str, value: object, message: str
+) -> None:
+    before, shown = repr(explorer), explorer._view.value
+    with pytest.raises(KvmvizError, match=re.escape(message)):
+        setattr(explorer, name, value)
+    assert (repr(explorer), explorer._view.value) == (before, shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "message"),
+    [
+        ("esr", "hello", "not a hexadecimal number"),
+        ("far", "0x1_0000_0000_0000_0000", "does not fit 64 bits"),
+        ("fill", "<b>", "&#x27;&lt;b&gt;&#x27; is not a hexadecimal number"),
+    ],
+)
+def test_bad_entries_are_told_and_undone(
+    explorer: Explorer, name: str, typed: str, message: str
+) -> None:
+    entry, before = control(explorer, name), repr(explorer)
+    held = entry.value
+    entry.value = typed
+    assert message in explorer._error.value
+    assert entry.value == held
+    assert repr(explorer) == before
+    control(explorer, "byte_order").value = "little"
+    assert explorer._error.value == ""
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_byte_order_stays_in_the_family(explorer: Explorer, abi: str) -> None:
+    explorer.abi = abi
+    orders = siblings(abi)
+    assert explorer.byte_order == ABIS[abi].byte_order
+    for order in ("little", "big"):
+        if order in orders:
+            explorer.byte_order = order
+            assert explorer.abi == orders[order].name
+        else:
+            with pytest.raises(KvmvizError, match=f"{explorer.abi} has"):
+                explorer.byte_order = order
+
+
+def test_reset_goes_back_to_the_start() -> None:
+    explorer = Explorer(layout="hsr_high", byte_order="little", esr=0xF2001234, fill="00")
+    start = repr(explorer)
+    for name in VMMS:
+        explorer.reader = name
+    explorer.abi = "m68k"
+    explorer.widths = {"far": 16}
+    explorer.reset()
+    assert repr(explorer) == start
+    assert control(explorer, "esr").value == "0x00000000f2001234"
+
+
+def test_it_cannot_be_made_with_what_it_does_not_have() -> None:
+    with pytest.raises(KvmvizError, match="an explorer has no 'colour'; legal are abi"):
+        Explorer(colour="red")
+
+
+def test_a_viewer_gets_widget_picture_and_words(explorer: Explorer) -> None:
+    bundle = explorer._repr_mimebundle_()
+    assert set(bundle) == {
+        "application/vnd.jupyter.widget-view+json", "image/png", "text/plain",
+    }  # fmt: skip
+    assert bundle["text/plain"] == repr(explorer)
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+
+
+def test_every_width_of_every_layout_can_be_shown(explorer: Explorer) -> None:
+    for layout in ("old", "widened", "hsr_high"):
+        explorer.layout = layout
+        for member in explorer.widths:
+            for bits in (8, 16, 32, 64):
+                for abi in ("m68k", "aarch64"):
+                    explorer.abi = abi
+                    explorer.widths = {member: bits}
+                    assert f"__u{bits} {member}" in repr(explorer)
