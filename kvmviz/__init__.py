@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Every text twin is registered before the first repr.
+from kvmviz import told as _told  # noqa: F401
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.compat import Verdict, compare

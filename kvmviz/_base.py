@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 
 class KvmvizError(ValueError):
     """Bad input. The message names the struct, member, offset and legal values that matter."""
 
 
+@singledispatch
+def twin(shown: object) -> str:
+    """The text twin of a result: the modules that know the words register them here."""
+    raise TypeError(f"{type(shown).__name__} has no text twin")
+
+
 class Twin:
     """Something a reader sees: its ``repr`` is its text twin, all that its picture says.
 
-    The words live in :mod:`kvmviz.text`, one place for the whole package; it is found when a
-    text is asked for, so that the modules below it need not know it.
+    The words are in :mod:`kvmviz.text` and :mod:`kvmviz.told`.
     """
 
     def __repr__(self) -> str:
-        from kvmviz.text import twin
-
         return twin(self)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from kvmviz import text
+from kvmviz import text, told
+from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.captures import Overlay
 from kvmviz.esr import HALVES, Esr
@@ -37,7 +38,7 @@ def byte_map(*images: Image, title: str = "") -> Picture:
         y += 26
         canvas.text(EDGE, y, text.where(strip.layout), 18, bold=True)
         y = strip.rows(canvas, EDGE, y + 14) + 22
-    return canvas.picture("\n".join(map(text.twin, images)))
+    return canvas.picture("\n".join(map(twin, images)))
 
 
 def rules(shown: Rules) -> Picture:
@@ -57,7 +58,7 @@ def rules(shown: Rules) -> Picture:
     for line in lines:
         y += 26
         canvas.text(EDGE, y, line, 17)
-    return canvas.picture(f"{text.twin(layout)}\n{text.twin(shown)}")
+    return canvas.picture(f"{twin(layout)}\n{twin(shown)}")
 
 
 def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) -> None:
@@ -84,7 +85,7 @@ def reading(shown: Reading) -> Picture:
     lines = textwrap.wrap(shown.effect, 84)
     canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.total + 26 * len(lines))
     colour = verdict_colour(shown)
-    canvas.text(EDGE, 42, text.headline(shown), 28, bold=True, colour=colour)
+    canvas.text(EDGE, 42, told.headline(shown), 28, bold=True, colour=colour)
     canvas.text(EDGE, 72, f"the kernel held ESR_EL2 = {shown.esr:#018x}", 18)
     right = canvas.width - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
@@ -95,8 +96,8 @@ def reading(shown: Reading) -> Picture:
     for line in lines:
         y += 26
         canvas.text(EDGE, y, line, 19, colour=colour)
-    canvas.text(EDGE, y + 28, text.statuses(shown), 17)
-    return canvas.picture(text.twin(shown))
+    canvas.text(EDGE, y + 28, told.statuses(shown), 17)
+    return canvas.picture(twin(shown))
 
 
 def story(readings: Sequence[Reading]) -> Picture:
@@ -105,7 +106,7 @@ def story(readings: Sequence[Reading]) -> Picture:
     ``readings`` come row by row, little-endian first, as :func:`kvmviz.captures.readings` gives
     them. far lies at the same offset in all of them and is drawn as one block.
     """
-    title, subtitle, note = text.story_words(readings)
+    title, subtitle, note = told.story_words(readings)
     canvas = Canvas(1280, 720)
     canvas.text(EDGE, 40, title, 29, bold=True)
     canvas.text(EDGE, 70, subtitle, 18)
@@ -123,14 +124,14 @@ def story(readings: Sequence[Reading]) -> Picture:
                 canvas.text(EDGE, y + 112 + 18 * line, kind, 14, mono=True)
         _panel(canvas, shown, x, y)
     canvas.text(EDGE, 706, note, 16)
-    return canvas.picture(text.story(readings))
+    return canvas.picture(told.story(readings))
 
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour = verdict_colour(shown)
-    canvas.text(x, y + 34, text.headline(shown), 19, bold=True, colour=colour)
-    canvas.text(x + 230, y + 34, text.gist(shown), 15, colour=colour)
+    canvas.text(x, y + 34, told.headline(shown), 19, bold=True, colour=colour)
+    canvas.text(x + 230, y + 34, told.gist(shown), 15, colour=colour)
     bracket(canvas, strip, shown, x, y + 58)
     strip.row(canvas, x, y + 58, 0, 8)
     strip.block(canvas, x + 8 * strip.cell, y + 58, 8, 116)
@@ -140,7 +141,7 @@ def matrix(shown: Matrix) -> Picture:
     """Every kernel with every program in both byte orders, as small multiples on 1280 by 720."""
     canvas = Canvas(1280, 720)
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
-    canvas.text(EDGE, 70, text.matrix_head(shown), 18)
+    canvas.text(EDGE, 70, told.matrix_head(shown), 18)
     panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
     for panel, readings in enumerate(panels):
         x = 118.0 + 586 * panel
@@ -157,19 +158,19 @@ def matrix(shown: Matrix) -> Picture:
                     for line, words in enumerate(textwrap.wrap(cell.vmm.title, 15)):
                         canvas.text(left + 4, 128 + 17 * line, words, 15, colour=QUIET)
                 _tile(canvas, cell, left, y)
-    canvas.text(EDGE, 706, text.V2_NOTE, 16)
-    return canvas.picture(text.twin(shown))
+    canvas.text(EDGE, 706, told.V2_NOTE, 16)
+    return canvas.picture(twin(shown))
 
 
 def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
-    sign, colour = text.headline(shown)[0], verdict_colour(shown)
+    sign, colour = told.headline(shown)[0], verdict_colour(shown)
     canvas.box(x, y, 138, 124, "#f3f8f3" if shown.right else "#fdf1f2", edge=colour, line=1.2)
     canvas.text(x + 6, y + 30, sign, 26, bold=True, colour=colour)
-    digits = text.hexa(shown)[2:]
+    digits = told.hexa(shown)[2:]
     for line, part in enumerate(textwrap.wrap(digits, 8)):
         canvas.text(x + 34, y + 25 + 22 * line, part, 20, mono=True, colour=colour)
-    canvas.text(x + 6, y + 69, text.cause(shown), 15, colour=colour)
+    canvas.text(x + 6, y + 69, told.cause(shown), 15, colour=colour)
     strip = replace(strip_of(shown.image, 15.5), height=18)
     bracket(canvas, strip, shown, x + 6, y + 90)
     for at, source in enumerate(shown.image.sources[:8]):
@@ -208,7 +209,7 @@ def overlay(shown: Overlay) -> Picture:
         strip.row(canvas, EDGE, y + 92, first, stop)
         canvas.text(EDGE, y + 92 + strip.below + 10, "predicted from the event", 16, bold=True)
         y += strip.below + 118
-    return canvas.picture(text.twin(shown))
+    return canvas.picture(twin(shown))
 
 
 def evidence(overlays: Sequence[Overlay]) -> Picture:
@@ -218,8 +219,8 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
         for _, rows in groupby(overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order))
     ]
     canvas = Canvas(1040, 150 + 44 * len(groups))
-    canvas.text(EDGE, 42, text.evidence_head(overlays), 24, bold=True)
-    canvas.text(EDGE, 70, text.EVIDENCE_NOTE, 16)
+    canvas.text(EDGE, 42, told.evidence_head(overlays), 24, bold=True)
+    canvas.text(EDGE, 70, told.EVIDENCE_NOTE, 16)
     for row, group in enumerate(groups):
         y = 96.0 + 44 * row
         dump = group[0].dump
@@ -236,7 +237,7 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
             )  # fmt: skip
     y = 120.0 + 44 * len(groups)
     canvas.text(EDGE, y, "filled: a debug exit · outlined: an MMIO exit", 16)
-    return canvas.picture(text.evidence(overlays))
+    return canvas.picture(told.evidence(overlays))
 
 
 def esr(shown: Esr) -> Picture:
@@ -275,7 +276,7 @@ def esr(shown: Esr) -> Picture:
     for line in notes:
         y += 24
         canvas.text(EDGE, y, line, 17, colour=QUIET)
-    return canvas.picture(text.twin(shown))
+    return canvas.picture(twin(shown))
 
 
 def commit_table(old: Image, widened: Image) -> Picture:
@@ -286,10 +287,10 @@ def commit_table(old: Image, widened: Image) -> Picture:
     for column, (title, image) in enumerate(columns):
         x, strip = 40.0 + 620 * column, strip_of(image)
         canvas.text(x, 80, title, 20, bold=True)
-        for row, (offset, *words) in enumerate(text.COMMIT_TABLE):
+        for row, (offset, *words) in enumerate(told.COMMIT_TABLE):
             y = 102.0 + 146 * row
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 18, mono=True)
             strip.row(canvas, x, y + 26, offset, min(offset + 4 if row < 2 else 16, len(image)))
-    for line, note in enumerate(text.COMMIT_NOTES):
+    for line, note in enumerate(told.COMMIT_NOTES):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
-    return canvas.picture(text.commit_table(old, widened))
+    return canvas.picture(told.commit_table(old, widened))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from kvmviz import abi as abis
+from kvmviz import codec
 from kvmviz._base import Twin
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Scalar, Struct, Type
@@ -25,7 +26,6 @@ from kvmviz.slot import Slot, Source
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from kvmviz.codec import Value
     from kvmviz.image import Image
 
 
@@ -216,7 +216,7 @@ class Layout(Twin):
             return kind.layout(self.abi).dtype
         return kind.dtype(self.abi.byte_order)
 
-    def pack(self, values: Mapping[str, Value], fill: int | Buffer | Image = 0) -> Image:
+    def pack(self, values: Mapping[str, codec.Value], fill: int | Buffer | Image = 0) -> Image:
         """Write members into memory: an image of ``size`` bytes that knows who wrote each.
 
         ``values`` maps members to an int, a list (arrays; a mapping of index to value for some of
@@ -224,18 +224,14 @@ class Layout(Twin):
         what the memory held before: a byte's value, or a buffer of ``size`` bytes. A value out of
         range, an unknown member and a list of another length raise :class:`KvmvizError`.
         """
-        from kvmviz.codec import pack
-
-        return pack(self, values, fill)
+        return codec.pack(self, values, fill)
 
     def unpack(self, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:
         """The members' values in a buffer, from byte ``offset`` on; padding is not looked at.
 
         Raises :class:`KvmvizError` for what is no buffer, or a buffer too short.
         """
-        from kvmviz.codec import unpack
-
-        return unpack(self, buffer, offset)
+        return codec.unpack(self, buffer, offset)
 
 
 def _up(offset: int, align: int) -> int:

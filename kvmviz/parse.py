@@ -6,53 +6,22 @@ could change a layout is skipped.
 
 from __future__ import annotations
 
-import ast
-import operator
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError
 from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type, scalar
+from kvmviz.macros import Macros
 from kvmviz.syntax import MAX_DEPTH, Syntax, parts, place
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_BYTES = 1 << 20
-"""Bytes of all members of a type, those of a union side by side."""
-MAX_EXPRESSION = 256
-"""Characters in the size of an array, its macros expanded."""
-MAX_INT = (1 << 31) - 1
-"""Sizes are computed between 0 and this, where all integer types of C agree."""
+"""Bytes of all members of one type, those of a union side by side."""
 
-HEADERS = ("linux/types.h", "asm/types.h", "stdint.h", "inttypes.h")
-"""Headers that may be included: of what they say, the types are built in."""
-
-_SPACE = re.compile(r"//.*|/\*.*?\*/|\\\r?\n|\s+", re.DOTALL)
-_NAME = re.compile(r"(?<!\w)[A-Za-z_]\w*")
-_LITERAL = re.compile(
-    r"(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)([uU](l|L|ll|LL)?|(l|L|ll|LL)[uU]?)?"
-)
-_KEYWORDS = frozenset(
-    "struct union enum typedef const volatile unsigned signed char short int long".split()
-)
 _HARMLESS = frozenset((",", ";", "typedef", "__extension__", "const", "volatile"))
-_OPERATORS: Mapping[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
-    ast.Add: ("+", operator.add),
-    ast.Sub: ("-", operator.sub),
-    ast.Mult: ("*", operator.mul),
-    ast.FloorDiv: ("/", operator.floordiv),
-    ast.Mod: ("%", operator.mod),
-    ast.LShift: ("<<", operator.lshift),
-    ast.RShift: (">>", operator.rshift),
-    ast.BitAnd: ("&", operator.and_),
-    ast.BitXor: ("^", operator.xor),
-    ast.BitOr: ("|", operator.or_),
-}
-"""C and Python rank these alike."""
-_SIGNS = frozenset(("(", ")", *(sign for sign, _ in _OPERATORS.values())))
 
 
 def _spellings() -> Iterator[tuple[tuple[str, ...], Scalar]]:
@@ -78,7 +47,12 @@ class _Kind:
     type: Type | None = None
     weight: int = 0
     depth: int = 0
-    line: int = 0
+
+    def stands_for(self, other: _Kind) -> bool:
+        """Whether both are one type: a name may be given to it twice."""
+        if isinstance(self.type, Scalar) and isinstance(other.type, Scalar):
+            return self.type.limits == other.type.limits
+        return self is other
 
 
 def parse(text: str) -> dict[str, Struct]:
@@ -86,7 +60,7 @@ def parse(text: str) -> dict[str, Struct]:
 
     They stand in the order in which the text opens them. Read are fixed-width integers, arrays,
     structs and unions, nested and anonymous too, typedefs, and ``#define`` constants as sizes;
-    an include guard, ``#pragma once`` and the headers of :data:`HEADERS` are passed over. All
+    an include guard, ``#pragma once`` and the headers of :data:`kvmviz.macros.HEADERS` are passed over. All
     else raises :class:`KvmvizError`: ``line 3, column 5: ...``, in characters, from 1 on.
     """
     reader = _Reader(Syntax(text))
@@ -105,7 +79,7 @@ class _Reader:
         self.lines: dict[str, int] = {}
         self.tags: dict[str, _Kind] = {}
         self.typedefs: dict[str, _Kind] = {}
-        self.macros: dict[str, str] = {}
+        self.macros = Macros(syntax)
 
     def read(self) -> None:
         """All that stands at file scope; an include guard is opened up."""
@@ -118,44 +92,10 @@ class _Reader:
                 self.struct(node)
             elif node.type == "type_definition":
                 self.typedef(node)
-            elif node.type == "preproc_ifdef" and (inner := self.guarded(node)):
+            elif node.type == "preproc_ifdef" and (inner := self.macros.guarded(node)):
                 todo.extend(reversed(inner))
             elif node.type != ";" and self.syntax.snippet(node) != ";":
-                self.directive(node)
-
-    def guarded(self, node: Node) -> list[Node]:
-        """What an include guard guards; nothing if it is another condition."""
-        word, name, *inner, _ = (child for _, child in parts(node))
-        if word.type != "#ifndef" or not inner or inner[0].type != "preproc_def":
-            return []
-        defined = inner[0].child_by_field_name("name")
-        text = self.syntax.text(name)
-        same = defined is not None and self.syntax.text(defined) == text
-        return inner if same and text not in self.macros else []
-
-    def directive(self, node: Node) -> None:
-        """A constant is kept, what changes no layout is passed over, the rest is refused."""
-        found = {field: self.syntax.text(child) for field, child in parts(node)}
-        if node.type in ("preproc_def", "preproc_function_def"):
-            name, value = found["name"], _SPACE.sub(" ", found.get("value", "")).strip()
-            if name in _KEYWORDS:
-                self.syntax.fail(node, f"macro {name!r} has the name of a keyword")
-            if node.type == "preproc_def":
-                if self.macros.setdefault(name, value) != value:
-                    self.syntax.fail(node, f"macro {name!r} is defined twice, with two values")
-        elif node.type == "preproc_include":
-            if found["path"].strip('<>"') not in HEADERS:
-                legal = ", ".join(HEADERS)
-                self.syntax.fail(node, f"{found['path']} is not included; legal are {legal}")
-        elif (found.get("directive"), found.get("argument")) != ("#pragma", "once"):
-            self.syntax.refuse(node)
-
-    def name(self, node: Node) -> str:
-        """A name that the text gives or uses; a macro's stands for other text and is refused."""
-        text = self.syntax.text(node)
-        if self.macros.get(text, text) != text:
-            self.syntax.fail(node, f"{text!r} is a macro here: {self.macros[text]!r}")
-        return text
+                self.macros.read(node)
 
     def typedef(self, node: Node) -> None:
         """Other names for a type; a struct with no tag is called by the first of them."""
@@ -164,7 +104,7 @@ class _Reader:
             old = self.typedefs.setdefault(name, kind)
             if name in SCALARS:
                 old = _Kind(name, SCALARS[name])
-            if old is not kind and _range(old) != _range(kind):
+            if not old.stands_for(kind):
                 self.syntax.fail(child, f"{name!r} is already the name of another type")
 
     def declared(self, node: Node, name: str = "") -> list[tuple[Node, str, _Kind]]:
@@ -185,34 +125,41 @@ class _Reader:
     def declarator(self, node: Node, kind: _Kind) -> tuple[Node, str, _Kind]:
         """A name, and its type: from the outside in, each pair of brackets makes an array."""
         while not node.type.endswith(("_identifier", "primitive_type")):
+            if node.type not in ("array_declarator", "parenthesized_declarator"):
+                self.syntax.refuse(node)
             inner, size = node, None
             for field, child in parts(node):
                 if field == "size":
                     size = child
-                elif field == "declarator" or child.type.endswith(("declarator", "_identifier")):
+                elif child.type.endswith(("declarator", "_identifier", "primitive_type")):
                     inner = child
                 elif child.type not in ("(", ")", "[", "]"):
                     self.syntax.refuse(node)
             if node.type == "array_declarator":
                 if size is None:
-                    self.syntax.refuse(node, "an array with no size")
+                    self.syntax.refuse(node, "an array without a size")
                 kind = self.array(kind, size)
-            elif node.type != "parenthesized_declarator":
-                self.syntax.refuse(node)
             node = inner
-        return node, self.name(node), kind
+        return node, self.macros.name(node), kind
 
     def array(self, kind: _Kind, size: Node) -> _Kind:
         """An array type, if it keeps to the limits."""
-        if kind.type is None:
-            self.syntax.fail(size, f"{kind.name!r} is not defined before this line")
-        count, depth = self.constant(size), kind.depth + 1
+        element = self.complete(kind, size)
+        count = self.macros.value(size)
         if not 1 <= count * kind.weight <= MAX_BYTES:
-            most = f"arrays have at least one element and at most {MAX_BYTES} bytes"
-            self.syntax.fail(size, f"an array of {count} elements; {most}")
-        if depth > MAX_DEPTH:
-            self.syntax.fail(size, f"more than {MAX_DEPTH} types inside each other")
-        return _Kind(kind.name, Array(kind.type, count), count * kind.weight, depth)
+            legal = f"legal are 1 .. {MAX_BYTES // kind.weight} of {kind.name or 'this type'}"
+            self.syntax.fail(size, f"an array of {count} elements; {legal}")
+        made = _Kind(kind.name, Array(element, count), count * kind.weight, kind.depth + 1)
+        self.complete(made, size)
+        return made
+
+    def complete(self, kind: _Kind, node: Node) -> Type:
+        """The type, if it is known here and within the limits."""
+        if kind.type is None:
+            self.syntax.fail(node, f"{kind.name!r} is not defined before this place")
+        if kind.depth > MAX_DEPTH:
+            self.syntax.fail(node, f"more than {MAX_DEPTH} types inside each other")
+        return kind.type
 
     def base(self, node: Node, name: str) -> _Kind:
         """The type in front of the names that a declaration declares."""
@@ -220,14 +167,14 @@ class _Reader:
             return self.struct(node, name)
         if node.type not in ("type_identifier", "primitive_type", "sized_type_specifier"):
             self.syntax.refuse(node)
-        words = [child for _, child in parts(node)] or [node]
-        names = [word for word in map(self.name, words) if word not in _HARMLESS]
+        words = map(self.macros.name, [child for _, child in parts(node)] or [node])
+        names = [word for word in words if word not in _HARMLESS]
         title = " ".join(names)
         if title in self.typedefs and title not in SCALARS:
             return self.typedefs[title]
         found = SCALARS.get(title) or _SPELLINGS.get(tuple(sorted(names)))
         if found is None and node.type != "type_identifier":
-            self.syntax.fail(node, f"type {title!r} is not supported; its width is no fixed one")
+            self.syntax.fail(node, f"type {title!r} is not supported: it has no fixed width")
         found = found or scalar(title, place(node))
         return _Kind(title, found, found.size)
 
@@ -237,27 +184,45 @@ class _Reader:
         tag = body = None
         for field, child in parts(node):
             if field == "name":
-                tag, name = child, f"{word} {self.name(child)}"
+                tag, name = child, self.macros.name(child)
             elif field == "body":
                 body = child
             elif child.type != word:
                 self.syntax.refuse(child)
-        called = self.syntax.text(tag) if tag else name
-        kind = self.tags.setdefault(name, _Kind(name)) if tag else _Kind(name)
+        title = f"{word} {name}" if tag else name
+        kind = self.tags.setdefault(title, _Kind(title)) if tag else _Kind(title)
         if body is None:
             return kind
-        if called in self.lines:
-            line = self.lines[called]
-            self.syntax.fail(tag or node, f"{called!r} is defined twice, first on line {line}")
-        if called:
-            self.lines[called] = node.start_point.row + 1
-        members: dict[str | int, Member] = {}
+        if name in self.lines:
+            line = self.lines[name]
+            self.syntax.fail(tag or node, f"{name!r} is defined twice, first on line {line}")
+        if name:
+            self.lines[name] = node.start_point.row + 1
+        made = Struct(name, self.members(body, kind), union=word == "union")
+        if name:
+            self.structs[name] = made
+        kind.type = made
+        return kind
+
+    def members(self, body: Node, kind: _Kind) -> list[Member]:
+        """What stands between the braces; ``kind`` grows with it."""
+        found: list[Member] = []
+        seen: set[str] = set()
         for field in (child for _, child in parts(body) if child.type not in ("{", "}")):
             if field.type != "field_declaration":
-                self.directive(field)
+                self.macros.read(field)
                 continue
-            for child, title, inner in self.declared(field):
-                if inner.type is None:
-                    self.syntax.fail(child, f"{inner.name!r} is not defined before this line")
-                for key in [title] if title else inner.type.leaf.names():
-                
+            for node, name, inner in self.declared(field):
+                made = self.complete(inner, node)
+                for used in made.names() if isinstance(made, Struct) and not name else [name]:
+                    if used in seen:
+                        self.syntax.fail(node, f"member {used!r} stands twice")
+                    seen.add(used)
+                found.append(Member(name or None, made))
+                kind.weight += inner.weight
+                kind.depth = max(kind.depth, inner.depth + 1)
+                if kind.weight > MAX_BYTES:
+                    self.syntax.fail(node, f"more than {MAX_BYTES} bytes of members")
+        if not found:
+            self.syntax.fail(body, "no members here; a struct or union needs at least one")
+        return found

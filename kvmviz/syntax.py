@@ -42,6 +42,7 @@ _TITLES = {
     "macro_type_specifier": "a macro with arguments",
     "pointer_declarator": "a pointer",
     "preproc_call": "this directive",
+    "preproc_else": "conditional compilation",
     "preproc_if": "conditional compilation",
     "preproc_ifdef": "conditional compilation",
     "storage_class_specifier": "a storage class",
@@ -68,7 +69,8 @@ class Syntax:
                 todo.extend(reversed(node.children))
 
     def text(self, node: Node) -> str:
-        """The node as it was written. (A tree read in chunks is slow to give it itself.)"""
+        """The node as it was written."""
+        # A tree that was read in chunks has a text of its own, but is slow to give it.
         return self.data[node.start_byte : node.end_byte].decode()
 
     def snippet(self, node: Node) -> str:

@@ -14,7 +14,7 @@ import ipywidgets as ipw
 
 from kvmviz import abi as abis
 from kvmviz import draw, text
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, twin
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.canvas import Picture
 from kvmviz.ctype import WIDTHS
@@ -63,7 +63,7 @@ def frame(state: State) -> tuple[str, str]:
     kinds = ", ".join(
         text.name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
-    words = f"kernel writes {kinds}\n{picture.text}\n{text.twin(state.reading.verdict)}"
+    words = f"kernel writes {kinds}\n{picture.text}\n{twin(state.reading.verdict)}"
     return f"{img(picture)}<pre style='line-height:1.3'>{html.escape(words)}</pre>", words
 
 

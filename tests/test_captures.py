@@ -44,11 +44,11 @@ def raw_dumps() -> list[Raw]:
     for line in DATA.read_text("ascii").splitlines():
         row = json.loads(line)
         held = bytearray(found[-1].page if row["step"] else 288)
-        for at, data in row["user_writes"]:
-            held[at : at + len(data) // 2] = bytes.fromhex(data)
-        order = ("kernel", "byte_order", "scenario", "step", "esr_high_injected", "event")
-        key: Any = [row[name] for name in order]
-        found.append(Raw(*key, held=bytes(held), page=bytes.fromhex(row["bytes"])))
+        for offset, data in row["user_writes"]:
+            held[offset : offset + len(data) // 2] = bytes.fromhex(data)
+        page = bytes.fromhex(row["bytes"])
+        at = (row["kernel"], row["byte_order"], row["scenario"], row["step"])
+        found.append(Raw(*at, row["esr_high_injected"], row["event"], bytes(held), page))
     return found
 
 
