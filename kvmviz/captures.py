@@ -118,6 +118,8 @@ def parse(text: str) -> Iterator[Dump]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             row = json.loads(line)
+            if row["byte_order"] not in ABI_OF:
+                raise KvmvizError(f"byte order {row['byte_order']!r}; legal are little and big")
             sequence = (row["kernel"], row["byte_order"], row["scenario"], row["esr_high_injected"])
             if (*sequence, row["step"] - 1) != last:
                 held = bytes(PAGE)
@@ -125,6 +127,9 @@ def parse(text: str) -> Iterator[Dump]:
             page = bytearray(held)
             for offset, data in row["user_writes"]:
                 written = bytes.fromhex(data)
+                if not 0 <= offset <= PAGE - len(written):
+                    stop = offset + len(written)
+                    raise KvmvizError(f"a write to bytes {offset}..{stop}; legal are 0..{PAGE}")
                 page[offset : offset + len(written)] = written
             dump = Dump(
                 KERNELS[row["kernel"]],
@@ -136,7 +141,9 @@ def parse(text: str) -> Iterator[Dump]:
                 bytes(page),
                 bytes.fromhex(row["bytes"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except KvmvizError as error:
+            raise KvmvizError(f"dumps, line {number}: {error}") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise KvmvizError(f"dumps, line {number}: {error!r}") from None
         if not len(dump.data) == len(dump.held) == PAGE:
             raise KvmvizError(f"dumps, line {number}: {len(dump.data)} bytes; legal are {PAGE}")

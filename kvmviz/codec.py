@@ -40,7 +40,7 @@ def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str,
     """See :meth:`kvmviz.layout.Layout.unpack`."""
     raw = as_bytes(buffer, str(layout.struct))
     last = len(raw) - layout.size
-    if not 0 <= offset <= last:
+    if not 0 <= integer(offset, f"{layout.struct}, offset") <= last:
         legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
         raise KvmvizError(
             f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
@@ -48,6 +48,16 @@ def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str,
         )
     plain: dict[str, Any] = _plain(np.ndarray((), layout.dtype, buffer=raw, offset=offset))
     return plain
+
+
+def integer(value: object, where: str) -> int:
+    """An int out of Python's or numpy's; a truth value is none."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise KvmvizError(f"{where}: {value!r} is not an integer") from None
 
 
 def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
@@ -136,10 +146,7 @@ class _Writer:
         low, high = scalar.limits
         at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
         where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
-        try:
-            number = operator.index(value)
-        except TypeError:
-            raise KvmvizError(f"{where}: {value!r} is not an integer") from None
+        number = integer(value, where)
         if not low <= number <= high:
             raise KvmvizError(
                 f"{where}: {number:#x} does not fit {scalar.bits} bits; "
@@ -152,14 +159,18 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
     """Index and value of the elements to write: all of a list, some of a mapping."""
     if isinstance(value, Mapping):
         for index in value:
-            if index not in range(count):
+            if isinstance(index, float) or index not in range(count):
                 raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
         return value.items()
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {count}")
-    if len(value) != count:
+    try:
+        if isinstance(value, str) or not hasattr(value, "__getitem__"):
+            raise TypeError
+        size = len(value)
+    except TypeError:
+        raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {count}") from None
+    if size != count:
         raise KvmvizError(
-            f"{where}: {len(value)} elements; legal is exactly {count}, "
+            f"{where}: {size} elements; legal is exactly {count}, "
             "or a mapping of index to value for some of them"
         )
     return enumerate(value)

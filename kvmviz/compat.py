@@ -36,11 +36,15 @@ def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source |
     """
     if not written:
         return "unwritten", None
-    same = [source for source in written if source.path == wanted.path]
+    same = [source for source in written if source.member == wanted.member]
     if not same:
         return "foreign", written[0]
-    exact = [source for source in same if source[1:3] == wanted[1:3]]
+    exact = [source for source in same if _bits(source) == _bits(wanted)]
     return ("intact", exact[0]) if exact else ("moved", same[0])
+
+
+def _bits(source: Source) -> tuple[str, int, int]:
+    return source.path, source.high, source.low
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
 
 if TYPE_CHECKING:
-    from kvmviz.abi import Abi, ByteOrder
+    from kvmviz.abi import ByteOrder
     from kvmviz.layout import Layout
 
 WIDTHS = (8, 16, 32, 64)
@@ -27,6 +29,11 @@ class Scalar:
     name: str
     bits: int
     signed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bits not in WIDTHS:
+            legal = ", ".join(map(str, WIDTHS))
+            raise KvmvizError(f"type {self.name}: {self.bits!r} bits; legal are {legal}")
 
     @property
     def size(self) -> int:
@@ -58,6 +65,10 @@ class Array:
 
     element: Type
     count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise KvmvizError(f"array of {self.count} elements; legal counts are 1 and up")
 
     @property
     def leaf(self) -> Scalar | Struct:
@@ -123,15 +134,11 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
         raise KvmvizError(f"{where}: {spec!r} is not a type such as '__u32' or '__u8[6]'")
     made: Type = scalar(match["name"], where)
     for count in reversed(re.findall(r"\d+", match["counts"])):
-        made = array(made, int(count), where)
+        try:
+            made = Array(made, int(count))
+        except KvmvizError as error:
+            raise KvmvizError(f"{where}: {error}") from None
     return made
-
-
-def array(element: Type, count: int, where: str) -> Array:
-    """An array type of at least one element."""
-    if count < 1:
-        raise KvmvizError(f"{where}: array of {count} elements; legal counts are 1 and up")
-    return Array(element, count)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -168,10 +175,8 @@ class Struct(Twin):
             seen.add(name)
 
     def _member(self, row: Member | tuple[str | None, Type | str]) -> Member:
-        if isinstance(row, Member):
-            return row
         try:
-            name, spec = row
+            name, spec = (row.name, row.type) if isinstance(row, Member) else row
         except (TypeError, ValueError):
             raise KvmvizError(f"{self}: {row!r} is not a (name, type) pair") from None
         if name is None:
@@ -198,7 +203,7 @@ class Struct(Twin):
 
     def layout(self, abi: str | Abi) -> Layout:
         """Offsets, size, alignment and holes under an ABI: a name out of ``ABIS`` or an Abi."""
-        return _layout(self, abi)
+        return _layout(self, abis.find(abi))
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct scalar member is ``bits`` wide, signed as it was.
@@ -229,7 +234,7 @@ Type: TypeAlias = Scalar | Array | Struct
 
 
 @lru_cache(maxsize=1024)
-def _layout(struct: Struct, abi: str | Abi) -> Layout:
+def _layout(struct: Struct, abi: Abi) -> Layout:
     from kvmviz.layout import Layout
 
     return Layout(struct, abi)

@@ -126,9 +126,17 @@ class Layout(Twin):
         """
         found = sorted(self._leaves(), key=lambda slot: slot.offset)
         covered = np.zeros(self.size, dtype=bool)
+        inner = [slot for slot in found if slot.is_padding]
+        found = [slot for slot in found if not slot.is_padding]
         for slot in found:
             covered[slot.offset : slot.offset + slot.size] = True
         holes: list[Slot] = []
+        for slot in inner:
+            # A nested struct's padding is none where another member of a union lies.
+            place = slice(slot.offset, slot.offset + slot.size)
+            if not covered[place].any():
+                covered[place] = True
+                holes.append(slot)
         edges = np.flatnonzero(np.diff(covered, prepend=True, append=True))
         for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             before = [slot.path for slot in found if slot.offset + slot.size <= start]

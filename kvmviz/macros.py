@@ -20,12 +20,10 @@ MAX_EXPRESSION = 256
 MAX_INT = (1 << 31) - 1
 """Values lie between 0 and this, where all integer types of C, signed or not, agree."""
 
-_KEYWORDS = frozenset(
-    re.findall(
-        r"\w+", "struct union enum typedef const volatile unsigned signed char short int long"
-    )
-)
-_SPACE = re.compile(r"//.*|/\*.*?\*/|\\\r?\n|\s+", re.DOTALL)
+_SIZES = ("unsigned", "signed", "char", "short", "int", "long")
+_KEYWORDS = ("struct", "union", "enum", "typedef", "const", "volatile", "__extension__", *_SIZES)
+_SPACE = re.compile(r"/\*.*?\*/|\\\r?\n|\s+", re.DOTALL)
+_SWALLOWED = re.compile(r"(?<!\\)(?<!\\\r)\n")
 _NAME = re.compile(r"(?<!\w)[A-Za-z_]\w*")
 _LITERAL = re.compile(
     r"(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)([uU](l|L|ll|LL)?|(l|L|ll|LL)[uU]?)?"
@@ -52,10 +50,14 @@ class Macros:
     def __init__(self, syntax: Syntax) -> None:
         self.syntax = syntax
         self.bodies: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
+        self.values: dict[str, int] = {}
 
     def read(self, node: Node) -> None:
         """Keep a macro, pass over what changes no layout, refuse all else."""
         found = {field: self.syntax.text(child) for field, child in parts(node)}
+        if _SWALLOWED.search(found.get("value", found.get("argument", ""))):
+            self.syntax.refuse(node, "a directive that ends in '/'")
         if node.type in ("preproc_def", "preproc_function_def"):
             name, body = found["name"], _SPACE.sub(" ", found.get("value", "")).strip()
             if name in _KEYWORDS:
@@ -67,7 +69,7 @@ class Macros:
             if found["path"].strip('<>"') not in HEADERS:
                 legal = ", ".join(HEADERS)
                 self.syntax.fail(node, f"{found['path']} is not included; legal are {legal}")
-        elif (found.get("directive"), found.get("argument")) != ("#pragma", "once"):
+        elif _SPACE.sub(" ", self.syntax.text(node)).strip() != "#pragma once":
             self.syntax.refuse(node)
 
     def guarded(self, node: Node) -> list[Node]:
@@ -89,7 +91,13 @@ class Macros:
 
     def value(self, node: Node) -> int:
         """The value of a constant expression, macros put in as text, as C does it."""
-        text = self.expanded(node)
+        written = self.syntax.text(node)
+        if written not in self.values:
+            self.values[written] = self._computed(written, node)
+        return self.values[written]
+
+    def _computed(self, written: str, node: Node) -> int:
+        text = " ".join(self._expanded(_SPACE.sub(" ", written), node, 0).split())
         if unknown := _NAME.search(text):
             self.syntax.fail(node, f"{unknown[0]!r} is no integer constant of this text")
         try:
@@ -99,17 +107,23 @@ class Macros:
             legal = f"integers of 0 .. {MAX_INT} with {' '.join(_SIGNS)}"
             self.syntax.fail(node, f"{text!r} cannot be computed; legal are {legal}")
 
-    def expanded(self, node: Node) -> str:
-        """The text of an expression with every macro replaced."""
-        text = _SPACE.sub(" ", self.syntax.text(node))
-        for _ in range(MAX_DEPTH):
-            if len(text) > MAX_EXPRESSION:
-                self.syntax.fail(node, f"an expression of more than {MAX_EXPRESSION} characters")
-            if self.bodies.keys().isdisjoint(_NAME.findall(text)):
-                break
-            text = _NAME.sub(lambda match: f" {self.bodies.get(match[0], match[0])} ", text)
-            text = " ".join(text.split())
-        return text
+    def _expanded(self, text: str, node: Node, depth: int) -> str:
+        """The text with every macro replaced; what a macro stands for is found only once."""
+
+        def body(name: re.Match[str]) -> str:
+            if name[0] in self.bodies and name[0] not in self.texts:
+                # In its own text, a macro's name stands for nothing but itself.
+                self.texts[name[0]] = name[0]
+                inner = self._expanded(self.bodies[name[0]], node, depth + 1)
+                self.texts[name[0]] = f" {inner} "
+            return self.texts.get(name[0], name[0])
+
+        if len(text) <= MAX_EXPRESSION and depth <= MAX_DEPTH:
+            text = _NAME.sub(body, text)
+            if len(text) <= MAX_EXPRESSION:
+                return text
+        limits = f"{MAX_EXPRESSION} characters, macros expanded, or {MAX_DEPTH} macros in a row"
+        self.syntax.fail(node, f"an expression of more than {limits}")
 
 
 def _word(word: str) -> str:

@@ -6,7 +6,6 @@ could change a layout is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,18 +21,6 @@ MAX_BYTES = 1 << 20
 """Bytes of all members of one type, those of a union side by side."""
 
 _HARMLESS = frozenset((",", ";", "typedef", "__extension__", "const", "volatile"))
-
-
-def _spellings() -> Iterator[tuple[tuple[str, ...], Scalar]]:
-    for sign in ("", "signed", "unsigned"):
-        for base in ("char", "short", "short int", "int", "", "long long", "long long int"):
-            short = base.removesuffix(" int") or "int"
-            if (sign or base) and (found := SCALARS.get(f"{sign} {short}".strip())):
-                yield tuple(sorted(f"{sign} {base}".split())), found
-
-
-_SPELLINGS: Mapping[tuple[str, ...], Scalar] = dict(_spellings())
-"""C takes the words of a type in any order: types by their words, sorted."""
 
 
 @dataclass
@@ -55,13 +42,22 @@ class _Kind:
         return self is other
 
 
+def _spelled(words: list[str]) -> Scalar | None:
+    """The type of these words, which C takes in any order."""
+    sign = [word for word in words if word in ("signed", "unsigned")]
+    size = sorted(word for word in words if word not in sign)
+    if size[0:1] == ["int"] and size[1:2] in (["short"], ["long"]):
+        del size[0]
+    return SCALARS.get(" ".join(sign + (size or ["int"])) if words else "")
+
+
 def parse(text: str) -> dict[str, Struct]:
     """Every struct and union defined in the C text, by tag, or typedef name where there is none.
 
     They stand in the order in which the text opens them. Read are fixed-width integers, arrays,
     structs and unions, nested and anonymous too, typedefs, and ``#define`` constants as sizes;
-    an include guard, ``#pragma once`` and the headers of :data:`kvmviz.macros.HEADERS` are passed over. All
-    else raises :class:`KvmvizError`: ``line 3, column 5: ...``, in characters, from 1 on.
+    an include guard, ``#pragma once`` and ``kvmviz.macros.HEADERS`` are passed over. All else
+    raises :class:`KvmvizError`: ``line 3, column 5: ...``, counted in characters from 1 on.
     """
     reader = _Reader(Syntax(text))
     reader.read()
@@ -99,11 +95,10 @@ class _Reader:
 
     def typedef(self, node: Node) -> None:
         """Other names for a type; a struct with no tag is called by the first of them."""
-        names = [self.syntax.text(child) for child in node.children_by_field_name("declarator")]
-        for child, name, kind in self.declared(node, names[0] if names else ""):
-            old = self.typedefs.setdefault(name, kind)
-            if name in SCALARS:
-                old = _Kind(name, SCALARS[name])
+        plain = [d for d in node.children_by_field_name("declarator") if not d.child_count]
+        for child, name, kind in self.declared(node, self.syntax.text(plain[0]) if plain else ""):
+            built_in = SCALARS.get(name)
+            old = _Kind(name, built_in) if built_in else self.typedefs.setdefault(name, kind)
             if not old.stands_for(kind):
                 self.syntax.fail(child, f"{name!r} is already the name of another type")
 
@@ -118,7 +113,7 @@ class _Reader:
                 found.append(self.declarator(child, base))
             elif self.syntax.text(child) not in _HARMLESS:
                 self.syntax.refuse(child)
-        if not found and (base.name or base.type is None):
+        if not found and (base.name or not isinstance(base.type, Struct)):
             self.syntax.fail(node, f"this declares nothing: {self.syntax.snippet(node)!r}")
         return found or [(node, "", base)]
 
@@ -127,7 +122,7 @@ class _Reader:
         while not node.type.endswith(("_identifier", "primitive_type")):
             if node.type not in ("array_declarator", "parenthesized_declarator"):
                 self.syntax.refuse(node)
-            inner, size = node, None
+            inner = size = None
             for field, child in parts(node):
                 if field == "size":
                     size = child
@@ -139,19 +134,17 @@ class _Reader:
                 if size is None:
                     self.syntax.refuse(node, "an array without a size")
                 kind = self.array(kind, size)
-            node = inner
+            node = inner or self.syntax.refuse(node)
         return node, self.macros.name(node), kind
 
     def array(self, kind: _Kind, size: Node) -> _Kind:
-        """An array type, if it keeps to the limits."""
+        """An array type, if its size is legal."""
         element = self.complete(kind, size)
         count = self.macros.value(size)
         if not 1 <= count * kind.weight <= MAX_BYTES:
-            legal = f"legal are 1 .. {MAX_BYTES // kind.weight} of {kind.name or 'this type'}"
-            self.syntax.fail(size, f"an array of {count} elements; {legal}")
-        made = _Kind(kind.name, Array(element, count), count * kind.weight, kind.depth + 1)
-        self.complete(made, size)
-        return made
+            most = MAX_BYTES // kind.weight
+            self.syntax.fail(size, f"an array of {count} elements; legal are 1 .. {most}")
+        return _Kind(kind.name, Array(element, count), count * kind.weight, kind.depth + 1)
 
     def complete(self, kind: _Kind, node: Node) -> Type:
         """The type, if it is known here and within the limits."""
@@ -170,11 +163,11 @@ class _Reader:
         words = map(self.macros.name, [child for _, child in parts(node)] or [node])
         names = [word for word in words if word not in _HARMLESS]
         title = " ".join(names)
-        if title in self.typedefs and title not in SCALARS:
+        if title in self.typedefs:
             return self.typedefs[title]
-        found = SCALARS.get(title) or _SPELLINGS.get(tuple(sorted(names)))
+        found = _spelled(names)
         if found is None and node.type != "type_identifier":
-            self.syntax.fail(node, f"type {title!r} is not supported: it has no fixed width")
+            self.syntax.refuse(node, "a type that is no integer of fixed width and sign")
         found = found or scalar(title, place(node))
         return _Kind(title, found, found.size)
 
@@ -194,14 +187,11 @@ class _Reader:
         if body is None:
             return kind
         if name in self.lines:
-            line = self.lines[name]
-            self.syntax.fail(tag or node, f"{name!r} is defined twice, first on line {line}")
+            self.syntax.fail(tag or node, f"{name!r} is defined twice; see line {self.lines[name]}")
         if name:
             self.lines[name] = node.start_point.row + 1
         made = Struct(name, self.members(body, kind), union=word == "union")
-        if name:
-            self.structs[name] = made
-        kind.type = made
+        kind.type = self.structs[name] = made
         return kind
 
     def members(self, body: Node, kind: _Kind) -> list[Member]:

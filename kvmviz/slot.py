@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from kvmviz.abi import ByteOrder
 from kvmviz.ctype import Scalar
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class Source(NamedTuple):
@@ -25,6 +28,11 @@ class Source(NamedTuple):
         if self.slot.type is not None and self.slot.type.bits == 8:
             return self.path
         return f"{self.path}[{self.high}:{self.low}]"
+
+    @property
+    def member(self) -> str:
+        """The member that the bits belong to, whichever element of an array holds it."""
+        return _INDEX.sub("", self.slot.path)
 
     @property
     def path(self) -> str:

@@ -45,6 +45,13 @@ def span(first: int, last: int) -> str:
     return f"byte {first}" if first == last else f"bytes {first}..{last}"
 
 
+def spans(offsets: Sequence[int]) -> str:
+    """Offsets in words, neighbours joined: ``bytes 1..3, byte 7``."""
+    ends = [at for at in offsets if at + 1 not in offsets]
+    starts = [at for at in offsets if at - 1 not in offsets]
+    return ", ".join(span(first, last) for first, last in zip(starts, ends, strict=True))
+
+
 def where(layout: Layout) -> str:
     """A layout's ABI with its byte order, the half that the name alone may not say."""
     return f"{layout.abi.name} ({layout.abi.byte_order}-endian)"
@@ -55,14 +62,16 @@ def _(struct: Struct) -> str:
     return "\n".join(_declare(struct, 0)) + ";"
 
 
-def _declare(struct: Struct, depth: int, name: str = "") -> Iterator[str]:
+def _declare(struct: Struct, depth: int) -> Iterator[str]:
     pad = "    " * depth
     yield f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
     for member in struct.members:
-        if member.name is None and isinstance(member.type, Struct):
-            *body, last = _declare(member.type, depth + 1)
+        leaf = member.type.leaf
+        if isinstance(leaf, Struct) and not (member.name and leaf.tag):
+            *body, last = _declare(leaf, depth + 1)
             yield from body
-            yield f"{last};"
+            counts = "".join(f"[{n}]" for n in getattr(member.type, "shape", ()))
+            yield f"{last} {member.name or ''}".rstrip() + f"{counts};"
         else:
             yield f"{pad}    {name_of(member.type, member.name or '')};"
     yield f"{pad}}}"
@@ -117,7 +126,7 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
             rows.append((f"+{first}", held, "-", f"nobody wrote {unwritten(layout, first)}"))
             continue
         letter = letters[source.slot.member].letter
-        if source.slot.shape and source.slot.size > 1 and source.high == 7:
+        if source.slot.shape and source.slot.type and source.slot.type.bits == 8:
             bits = "one byte an element"
         else:
             bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
@@ -171,7 +180,7 @@ def found_there(verdict: Verdict, member: str) -> str:
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
         if rows:
-            place = span(rows[0].offset, rows[-1].offset)
+            place = spans(sorted({row.offset for row in rows}))
             found = ", ".join(_spans(w.found for w in rows if w.found))
             told.append(f"{place} hold {found}" if found else f"{place}: nobody writes them")
     return "; ".join(told)

@@ -29,7 +29,7 @@ def gist(reading: Reading) -> str:
     if reading.right:
         return f"EC {true.ec:#04x}: {true.name.split(',')[0]}"
     if seen.ec == true.ec:
-        return "EC is right, bits 63:32 are not ESR's"
+        return "EC right, bits 63:32 not ESR's" if reading.low_right else "EC right by chance"
     if seen.is_debug:
         return f"EC {seen.ec:#04x}: taken for {seen.name.split(',')[0]}"
     return f"EC {seen.ec:#04x}: unhandled, re-injected"
@@ -117,7 +117,7 @@ def story(readings: Sequence[Reading]) -> str:
 def _(matrix: Matrix) -> str:
     lines = []
     for reading in matrix.readings:
-        mark = "✓" if reading.right else "✗"
+        mark = headline(reading)[0]
         name = reading.image.layout.abi.name
         row = (name, reading.kernel.name, reading.vmm.title, mark, hexa(reading))
         lines.append((*row, cause(reading), reading.effect))

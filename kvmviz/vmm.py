@@ -142,6 +142,11 @@ class Reading(Twin):
         return all(row.right for row in self.taken)
 
     @property
+    def low_right(self) -> bool:
+        """What it takes for bits 31:0, EC among them, are bits 31:0."""
+        return all(row.right for row in self.taken if row.wanted[1] < 32)
+
+    @property
     def verdict(self) -> Verdict:
         """What the program gets of each member of the struct that it was built with."""
         return compare(self.image.layout, self.vmm.debug.layout(self.image.layout.abi))
@@ -171,7 +176,8 @@ class Reading(Twin):
             return f"{who} reads ESR bits 31:0: {true.name}{more}."
         takes = " and ".join(_told(run) for run in self.runs if not run.right)
         if seen.ec == true.ec:
-            return f"{who} takes {takes}; EC is right, bits 63:32 are not ESR's."
+            ec = "EC is right, bits 63:32 are not ESR's" if self.low_right else "EC fits by chance"
+            return f"{who} takes {takes}; {ec}."
         if seen.is_debug:
             return (
                 f"{who} takes {takes}, and takes this exit ({true.name}) for another: {seen.name}."

@@ -77,7 +77,7 @@ class Server:
 
     def page(self, notebook: str) -> str:
         """The address of a notebook, opened alone with the file browser beside it."""
-        return f"{self.url}lab/tree/{notebook}?reset&token={self.token}"
+        return f"{self.url}lab/tree/{notebook}?token={self.token}"
 
     @property
     def hosts(self) -> set[str]:
@@ -201,13 +201,12 @@ def _watch(context: BrowserContext) -> Watched:
 
 
 def run_all(page: Page) -> None:
-    """Open the menu, run all cells, wait until the kernel rests."""
-    page.locator(".jp-Notebook").wait_for()
+    """Wait for a kernel, and run all cells by the menu."""
     idle(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 def idle(page: Page) -> None:
-    """Wait until a kernel is there and has nothing to do."""
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    """Wait until a kernel is connected and has nothing to do; the status bar says so."""
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()

@@ -169,7 +169,6 @@ PARTS = [
     ({"t": {1: {0: 7}}}, "eeeeeeeeeeee eeee07ee"),
     ({"t": {0: [1, 2]}}, "eeeeeeeeeeee 0102eeee"),
     ({"t": [{1: 9}, {}], "d": {}}, "eeeeeeeeeeee ee09eeee"),
-    ({"t": {np.int64(1): {0: 7}}}, "eeeeeeeeeeee eeee07ee"),
 ]
 
 
@@ -370,6 +369,7 @@ PACK_ERRORS: list[Any] = [
     ({"head": [1]}, ("struct s", "head", "[1]", "integer")),
     ({"head": b"1"}, ("struct s", "head", "integer")),
     ({"head": Wrong()}, ("struct s", "head", "Wrong()", "integer")),
+    ({"head": True}, ("struct s", "head", "True", "integer")),
     ({"head": np.True_}, ("struct s", "head", "True", "integer")),
     ({"d": [1, 2]}, ("struct s", "d", "2 elements", "3")),
     ({"d": [1, 2, 3, 4]}, ("struct s", "d", "4 elements", "3")),
@@ -377,6 +377,9 @@ PACK_ERRORS: list[Any] = [
     ({"d": 5}, ("struct s", "d", "5", "list of 3")),
     ({"d": None}, ("struct s", "d", "None", "list of 3")),
     ({"d": "abc"}, ("struct s", "d", "'abc'", "list of 3")),
+    ({"d": np.array(5)}, ("struct s", "d", "array(5)", "list of 3")),
+    ({"d": {1, 2, 3}}, ("struct s", "d", "{1, 2, 3}", "list of 3")),
+    ({"d": {1.0: 5}}, ("struct s", "d", "element 1.0", "0 .. 2")),
     ({"d": {3: 1}}, ("struct s", "d", "element 3", "0 .. 2")),
     ({"d": {-1: 1}}, ("struct s", "d", "element -1", "0 .. 2")),
     ({"d": {"0": 1}}, ("struct s", "d", "element '0'", "0 .. 2")),
@@ -397,33 +400,6 @@ def test_bad_values_are_named(values: Any, words: tuple[str, ...]) -> None:
         ARRAYS.layout("aarch64").pack(values)
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.xfail(reason="a bool is taken for 0 or 1", raises=pytest.fail.Exception)
-def test_a_bool_is_no_value() -> None:
-    with pytest.raises(KvmvizError, match=r"struct s.*head.*True"):
-        ARRAYS.layout("aarch64").pack({"head": True})
-
-
-@pytest.mark.xfail(reason="len() of it raises TypeError", raises=TypeError)
-def test_an_array_of_no_dimension_is_no_list() -> None:
-    value: Any = np.array(5)
-    with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
-        ARRAYS.layout("aarch64").pack({"d": value})
-
-
-@pytest.mark.xfail(reason="1.0 is in range(3), and indexes nothing", raises=TypeError)
-def test_a_float_is_no_index() -> None:
-    value: Any = {1.0: 5}
-    with pytest.raises(KvmvizError, match=r"struct s.*d.*element 1.0"):
-        ARRAYS.layout("aarch64").pack({"d": value})
-
-
-@pytest.mark.xfail(reason="a set has a length", raises=pytest.fail.Exception)
-def test_a_set_is_no_list() -> None:
-    value: Any = {1, 2, 3}
-    with pytest.raises(KvmvizError, match=r"struct s.*d.*list of 3"):
-        ARRAYS.layout("aarch64").pack({"d": value})
 
 
 FILL_ERRORS: list[Any] = [
@@ -455,6 +431,10 @@ BUFFER_ERRORS: list[Any] = [
     (bytes(30), 7, ("struct s", "24 bytes", "30 bytes", "offset 7", "0 .. 6")),
     (bytes(30), -1, ("struct s", "24 bytes", "30 bytes", "offset -1", "0 .. 6")),
     (bytes(30), -24, ("struct s", "offset -24", "0 .. 6")),
+    (bytes(30), "0", ("struct s", "offset", "'0'", "integer")),
+    (bytes(30), 0.0, ("struct s", "offset", "0.0", "integer")),
+    (bytes(30), None, ("struct s", "offset", "None", "integer")),
+    (bytes(30), True, ("struct s", "offset", "True", "integer")),
     (None, 0, ("struct s", "NoneType", "bytes, bytearray, memoryview, mmap")),
     ("0" * 24, 0, ("struct s", "str", "bytes, bytearray, memoryview, mmap")),
     ([0] * 24, 0, ("struct s", "list", "buffer")),
@@ -465,18 +445,11 @@ BUFFER_ERRORS: list[Any] = [
 
 
 @pytest.mark.parametrize(("buffer", "offset", "words"), BUFFER_ERRORS)
-def test_a_bad_buffer_is_named(buffer: Any, offset: int, words: tuple[str, ...]) -> None:
+def test_a_bad_buffer_is_named(buffer: Any, offset: Any, words: tuple[str, ...]) -> None:
     with pytest.raises(KvmvizError) as caught:
         ARRAYS.layout("aarch64").unpack(buffer, offset)
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.xfail(reason="compared with an int before it is looked at", raises=TypeError)
-@pytest.mark.parametrize("offset", ["0", 0.0, None])
-def test_a_bad_offset_is_named(offset: Any) -> None:
-    with pytest.raises(KvmvizError, match=r"struct s.*offset"):
-        ARRAYS.layout("aarch64").unpack(bytes(48), offset)
 
 
 def test_the_last_legal_offset() -> None:

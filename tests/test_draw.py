@@ -56,7 +56,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         *(dump(kernel, "big", "watch", 0, True).overlay().image for kernel in ("old", "widened"))
     ),
 } | {
-    f"reading, {kernel} {abi} {reader}": lambda k=kernel, a=abi, r=reader: kernel_page(k, a, r)  # type: ignore[misc]
+    f"reading, {kernel} {abi} {reader}": lambda k=kernel, a=abi, r=reader: kernel_page(k, a, r)
     for kernel, abi, reader in itertools.product(KERNELS, ("i386", "aarch64_be"), vmm.VMMS)
 }
 

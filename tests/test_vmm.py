@@ -217,7 +217,6 @@ def test_the_class_that_poison_makes() -> None:
     assert "re-inject" in reading.effect
 
 
-@pytest.mark.xfail(reason="blames bits 63:32 alone", raises=AssertionError)
 def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:
     """0xf2 in the hole reads as EC 0x3c, a brk: the lower half is no more ESR's for that."""
     for kernel, esr, fill in (("old", LOW, 0xF2), ("merged", 0xF2001234_F2001234, 0)):

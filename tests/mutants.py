@@ -1,0 +1,223 @@
+"""Seed faults one at a time, and count those that nbval alone and pytest alone catch.
+
+cosmic-ray finds the places and makes the faults. Each goes into a copy of the working tree, never
+into the tree itself. The default is a sample that is the same in every run: places evenly spread
+over the modules, one fault at each. An endless loop counts as caught. Not counted, since no test is
+needed to find it, is a fault that does not compile, or that fails when its module is imported.
+"""
+# Only `make mutants` installs cosmic-ray, and it has no type information.
+# mypy: disable-error-code="import-untyped,import-not-found"
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from difflib import ndiff
+from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import MutationVisitor
+
+ROOT = Path(__file__).parent.parent
+AIMS = {"nbval": 80, "pytest": 95}
+MODULES = {"layout": ("layout", "slot", "codec", "ctype")} | {
+    name: (name,) for name in ("image", "compat", "esr")
+}
+# The first failure ends a run, so the notebook that is most about a module runs first.
+FIRST = {"layout": "padding", "image": "byte_order", "compat": "verdict", "esr": "esr"}
+LEFT_OUT = ("browser", "packaging", "bench")
+# `is` for `==`: small ints and interned strings are one object, so little changes.
+SAME_IN_CPYTHON = ("Operator_Eq_Is", "Operator_NotEq_IsNot")
+EQUIVALENT: dict[tuple[str, str], str] = {}
+"""(line, changed line): why no caller can tell the two apart. These are run, but not counted."""
+
+Place = tuple[Path, str, list[tuple[Any, int]]]
+"""A file, its source, and operator and occurrence of every fault at one place in it."""
+
+
+@dataclass
+class Fault:
+    """One changed module, and which tool caught it."""
+
+    module: str
+    path: Path
+    code: str
+    line: int = 1
+    diff: list[str] = field(default_factory=list)
+    caught: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is no fault, if it is known to be none."""
+        gone, new = (" ".join(row[2:] for row in self.diff if row[0] == sign) for sign in "-+")
+        return EQUIVALENT.get((gone, new))
+
+    def __str__(self) -> str:
+        return "\n    ".join([f"  {self.path}:{self.line}", *self.diff])
+
+
+def places(module: str) -> Iterator[Place]:
+    """Where code that runs can be changed; annotations and imports for types do not run."""
+    for path in (Path("kvmviz", f"{stem}.py") for stem in MODULES[module]):
+        source = (ROOT / path).read_text()
+        dead: list[Any] = []
+        for node in ast.walk(ast.parse(source)):
+            dead += [getattr(node, "annotation", None), getattr(node, "returns", None)]
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                dead.append(node)
+        spans = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in dead if n]
+        nodes, found = list(ast_nodes(get_ast(source))), defaultdict(list)
+        for name in plugins.operator_names():
+            kind = plugins.get_operator(name)
+            if kind.arguments() or name.endswith(SAME_IN_CPYTHON):
+                continue  # those with arguments draw random values
+            spots = (spot for node in nodes for spot in kind().mutation_positions(node))
+            for occurrence, spot in enumerate(spots):
+                if not any(start <= spot[0] < end for start, end in spans):
+                    found[spot].append((kind(), occurrence))
+        yield from ((path, source, found[spot]) for spot in sorted(found))
+
+
+def seed(module: str, place: Place) -> Iterator[Fault]:
+    """The faults at a place, in an order drawn once and for all."""
+    path, source, tries = place
+    name = f"kvmviz.{path.stem}"
+    import_module(name)  # a dataclass looks its module up
+    for operator, occurrence in random.Random(len(source)).sample(tries, len(tries)):
+        code = MutationVisitor.mutate_code(source, operator, occurrence)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                exec(compile(code, path, "exec"), {"__name__": name})
+        except Exception:
+            continue
+        rows = [row for row in ndiff(source.splitlines(), code.splitlines()) if row[0] != "?"]
+        changed = [at for at, row in enumerate(rows) if row[0] != " " and row[2:].strip()]
+        diff = [f"{rows[at][0]} {rows[at][2:].strip()}" for at in changed]
+        yield Fault(module, path, code, changed[0] + 1, diff)
+
+
+def sample(module: str, share: float) -> Iterator[Fault]:
+    """One fault at evenly spread places, or at ``share`` 1 all faults at all places."""
+    free = dict(enumerate(places(module)))
+    if share >= 1:
+        yield from (fault for place in free.values() for fault in seed(module, place))
+        return
+    end, wanted = len(free), max(6, round(share * len(free)))
+    for start in (number * end // wanted for number in range(wanted)):
+        # From there on: the next free place that has a fault which counts.
+        for at in sorted(free, key=lambda at: (at - start) % end):
+            if fault := next(seed(module, free.pop(at)), None):
+                yield fault
+                if not fault.reason:
+                    break
+
+
+class Copy:
+    """A copy of the working tree in which both tools run, and whose kvmviz they import."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "mutants.log"
+        self.limits = dict.fromkeys(AIMS, 600.0)
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+
+    def passes(self, tool: str, module: str) -> bool:
+        """Whether nbval alone, or pytest alone, finds nothing to complain of."""
+        run = [sys.executable, "-m", "pytest", "-xq", "--tb=short", "-p", "no:cacheprovider"]
+        names, first = "tests/test_*.py", module
+        if tool == "nbval":
+            run += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
+            names, first = "notebooks/*.ipynb", FIRST[module]
+        found = [p for p in self.folder.glob(names) if not any(w in p.stem for w in LEFT_OUT)]
+        found.sort(key=lambda path: (first not in path.stem, path))
+        # No stale bytecode, and no other kvmviz: PYTHONPATH comes before an editable install.
+        env = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env |= {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(self.folder / ".ipython")}
+        with self.log.open("w") as log:
+            try:
+                return not subprocess.run(
+                    [*run, *map(str, found)], cwd=self.folder, env=env, stdout=log,
+                    stderr=subprocess.STDOUT, timeout=self.limits[tool],
+                ).returncode  # fmt: skip
+            except subprocess.TimeoutExpired:
+                return False
+
+    def check(self) -> None:
+        """Both tools pass here as it is, and neither does once kvmviz is broken here."""
+        for tool in AIMS:
+            start = time.monotonic()
+            if not self.passes(tool, "layout"):
+                raise SystemExit(f"{tool} fails with no fault seeded:\n{self.log.read_text()}")
+            self.limits[tool] = 20 + 3 * (time.monotonic() - start)
+        broken = Fault("layout", Path("kvmviz", "__init__.py"), "raise ImportError('seeded')")
+        if not all(self.judge(broken).caught.values()):
+            raise SystemExit(f"another kvmviz than the copy's is imported: caught {broken.caught}")
+
+    def judge(self, fault: Fault) -> Fault:
+        """Seed one fault, ask both tools, and put the module back."""
+        target = self.folder / fault.path
+        whole = target.read_text()
+        target.write_text(fault.code)
+        fault.caught = {tool: not self.passes(tool, fault.module) for tool in AIMS}
+        target.write_text(whole)
+        return fault
+
+
+def judge(faults: list[Fault], folder: Path) -> None:
+    """Judge all, on as many copies as there are processors."""
+    copies: SimpleQueue[Copy] = SimpleQueue()
+
+    def one(fault: Fault) -> None:
+        copy = copies.get()
+        print(f"{copy.judge(fault)}\n    caught: {fault.caught}", flush=True)
+        copies.put(copy)
+
+    made = [Copy(folder / str(number)) for number in range(os.cpu_count() or 1)]
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(Copy.check, made))
+        list(map(copies.put, made))
+        list(pool.map(one, faults))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=80, help="about how many (default: 80)")
+    parser.add_argument("--only", choices=MODULES, help="one module, and what belongs to it")
+    parser.add_argument("--all", action="store_true", help="all faults at all places")
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))  # for endless lists
+    names = [options.only] if options.only else list(MODULES)
+    share = 1 if options.all else options.faults / sum(len(list(places(name))) for name in names)
+    faults = [fault for name in names for fault in sample(name, share)]
+    with tempfile.TemporaryDirectory(prefix="kvmviz-mutants-") as folder:
+        judge(faults, Path(folder))
+    for fault in (fault for fault in faults if fault.reason):
+        print(f"\nno fault, not counted: {fault.reason} (caught: {fault.caught})\n{fault}")
+    counted = [fault for fault in faults if not fault.reason]
+    for tool, aim in AIMS.items():
+        missed = [fault for fault in counted if not fault.caught[tool]]
+        caught = f"{len(counted) - len(missed)} of {len(counted)}"
+        share = 1 - len(missed) / len(counted)
+        print(f"\n{tool} alone catches {caught}, {share:.1%} (aim: {aim}%); it misses:")
+        print(*missed, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
