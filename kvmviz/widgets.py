@@ -28,6 +28,25 @@ KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": 
 SETTINGS = ("abi", "byte_order", "layout", "widths", "reader", "esr", "far", "fill")
 """What can be set on an explorer."""
 
+MEMBERS = ("hsr", "hsr_high", "far")
+"""The members whose width can be turned."""
+
+LABEL = "88px"
+"""Width of the label at the left of a row: controls stand below each other."""
+
+ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "0 16px"}
+"""A row of controls goes on in the next line where the window is narrow."""
+
+STYLE = """<style>
+.kvmviz .widget-toggle-buttons, .kvmviz .widget-toggle-buttons > div { display: flex }
+.kvmviz .widget-toggle-button { padding: 0 8px 0 0 }
+.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 16px }
+.kvmviz .widget-toggle-button.mod-active { font-weight: bold }
+.kvmviz .widget-toggle-button.mod-active::before { content: "✓" }
+.kvmviz button:focus-visible { outline: 2px solid #0b57d0; outline-offset: 1px }
+</style>"""
+"""What is chosen carries a mark, for the eye and in the button's accessible name."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -64,7 +83,7 @@ def frame(state: State) -> tuple[str, str]:
         text.name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
     words = f"kernel writes {kinds}\n{picture.text}\n{twin(state.reading.verdict)}"
-    return f"{img(picture)}<pre style='line-height:1.3'>{html.escape(words)}</pre>", words
+    return f"{img(picture)}<pre style='line-height:1.3;white-space:pre-wrap'>{html.escape(words)}</pre>", words
 
 
 def img(picture: Picture) -> str:
@@ -92,7 +111,7 @@ class Explorer:
         self._syncing = False
         self._controls = self._make_controls()
         self._view = ipw.HTML()
-        self._error = ipw.HTML()
+        self._error = ipw.HTML(layout={"min_height": "26px"})
         self.box = self._arrange()
         for name, value in start.items():
             if name not in SETTINGS:
@@ -102,44 +121,65 @@ class Explorer:
         self._show(self._state)
 
     def _make_controls(self) -> dict[str, Any]:
-        wide = {"style": {"description_width": "88px"}}
         toggles: dict[str, Any] = {
             "byte_order": ("byte order", [(f"{order}-endian", order) for order in BYTE_ORDERS]),
             "layout": ("kernel writes", list(KERNEL_OF)),
             "reader": ("VMM reads", [(vmm.title, vmm.name) for vmm in VMMS.values()]),
         }
         made: dict[str, Any] = {
-            name: ipw.ToggleButtons(description=words, options=options, **wide)
+            name: ipw.ToggleButtons(
+                description=words,
+                options=options,
+                style={"description_width": LABEL, "button_width": "auto"},
+            )
             for name, (words, options) in toggles.items()
         }
-        made["abi"] = ipw.Dropdown(description="ABI", options=list(abis.ABIS), **wide)
-        for name in ("hsr", "hsr_high", "far"):
+        made["abi"] = ipw.Dropdown(
+            description="ABI",
+            options=list(abis.ABIS),
+            style={"description_width": "initial"},
+            layout={"width": "auto"},
+        )
+        for name in MEMBERS:
             made[f"width {name}"] = ipw.ToggleButtons(
-                description=f"{name} bits", options=WIDTHS, **wide
+                description=f"{name} bits",
+                options=WIDTHS,
+                tooltips=[f"{name}: {bits} bits wide" for bits in WIDTHS],
+                style={"description_width": _label(name), "button_width": "42px"},
             )
-        for name in ("esr", "far", "fill"):
-            made[name] = ipw.Text(description=name, continuous_update=False, **wide)
+        for name, width in (("esr", "276px"), ("far", "216px"), ("fill", "90px")):
+            made[name] = ipw.Text(
+                description=name,
+                continuous_update=False,
+                style={"description_width": _label(name)},
+                layout={"width": width},
+            )
         for name, control in made.items():
             control.observe(self._turned(name), "value")
         return made
 
     def _arrange(self) -> Any:
-        reset = ipw.Button(description="Reset", tooltip="Back to the state at the start")
+        reset = ipw.Button(
+            description="Reset", tooltip="Back to the state at the start", layout={"width": "80px"}
+        )
         reset.on_click(lambda _: self.reset())
         part = self._controls
-        for name in ("hsr", "hsr_high", "far"):
-            part[f"width {name}"].style.button_width = "40px"
-        return ipw.VBox(
+        rows = (
+            (part["byte_order"], part["abi"]),
+            (part["layout"],),
+            tuple(part[f"width {name}"] for name in MEMBERS),
+            (part["reader"],),
+            (part["esr"], part["far"], part["fill"], reset),
+        )
+        box = ipw.VBox(
             [
-                ipw.HBox([part["byte_order"], part["abi"], reset]),
-                part["layout"],
-                ipw.HBox([part[f"width {name}"] for name in ("hsr", "hsr_high", "far")]),
-                part["reader"],
-                ipw.HBox([part["esr"], part["far"], part["fill"]]),
+                *(ipw.Box(row, layout=ROW) for row in rows),
                 self._error,
                 self._view,
+                ipw.HTML(STYLE, layout={"display": "none"}),
             ]
         )
+        return box.add_class("kvmviz")
 
     def _turned(self, name: str) -> Callable[[Any], None]:
         def turned(change: Any) -> None:
@@ -169,7 +209,7 @@ class Explorer:
 
     def _say(self, words: str) -> None:
         told = html.escape(words)
-        self._error.value = f"<b role='alert' style='color:#b3122b'>{told}</b>" if words else ""
+        self._error.value = f"<b role='alert' style='color:#b3122b;background:#fff'>{told}</b>" if words else ""
 
     def _sync(self) -> None:
         """Bring every control to the state."""
@@ -297,6 +337,11 @@ class Explorer:
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
         png = base64.b64encode(self.picture.render("png")).decode()
         return bundle | {"text/plain": repr(self), "image/png": png}
+
+
+def _label(name: str) -> str:
+    """Width of the label of a control: the first one in its row lies under those above it."""
+    return LABEL if name in ("hsr", "esr") else "initial"
 
 
 def number(name: str, value: int | str, bits: int) -> int:
