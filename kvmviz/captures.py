@@ -22,6 +22,9 @@ from kvmviz.vmm import Reading, Vmm
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 """The ABI of the kernels that were dumped, by byte order."""
 
+FLAGS = 14
+"""Byte offset of the u16 flags in struct kvm_run."""
+
 PAGE = 288
 """How many bytes of struct kvm_run a dump holds, from offset 0 on."""
 
@@ -59,7 +62,7 @@ class Dump(Twin):
         )
 
     def overlay(self) -> Overlay:
-        """The exit's own struct as predicted from the event, beside the bytes of the dump."""
+        """The exit's own struct as predicted, beside the bytes of the dump."""
         abi = ABI_OF[self.byte_order]
         if self.is_debug:
             size = self.kernel.debug.layout(abi).size
@@ -75,7 +78,9 @@ class Dump(Twin):
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
         if not self.is_debug:
             raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
-        return Reading(self.kernel, vmms.find(vmm), self.overlay().image, self.event["esr"])
+        flags = int.from_bytes(self.data[FLAGS : FLAGS + 2], self.byte_order)
+        image = self.overlay().image
+        return Reading(self.kernel, vmms.find(vmm), image, self.event["esr"], bool(flags & 1))
 
 
 def _mmio(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +92,10 @@ def _mmio(event: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Overlay(Twin):
-    """A prediction over the bytes of a real dump, from the start of the exit union on."""
+    """A prediction over the bytes of a real dump, from the start of the exit union on.
+
+    It follows from the exit and from what the page held before it.
+    """
 
     dump: Dump
     predicted: Image

@@ -82,15 +82,15 @@ def verdict_colour(reading: Reading) -> str:
 def reading(shown: Reading) -> Picture:
     """One kernel's bytes, the bytes that one program takes of them, and what comes of it."""
     strip = strip_of(shown.image)
-    lines = textwrap.wrap(shown.effect, 84)
+    lines = [*textwrap.wrap(shown.effect, 84), *told.remarks(shown)]
     canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.total + 26 * len(lines))
     colour = verdict_colour(shown)
     canvas.text(EDGE, 42, told.headline(shown), 28, bold=True, colour=colour)
-    canvas.text(EDGE, 72, f"the kernel held ESR_EL2 = {shown.esr:#018x}", 18)
+    canvas.text(EDGE, 72, told.held(shown.esr), 17)
     right = canvas.width - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
     canvas.text(right, 42, text.where(shown.image.layout), 20, bold=True, ha="right")
-    canvas.text(right, 72, head, 18, ha="right")
+    canvas.text(right, 72, head, 17, ha="right")
     bracket(canvas, strip, shown, EDGE, 130)
     y = strip.rows(canvas, EDGE, 130) + 10
     for line in lines:
@@ -185,7 +185,7 @@ def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
             hatch=None if source else "/////",
         )
         if source:
-            canvas.text(left + 7, y + 103, strip.letter(source), 11, ha="center")
+            canvas.text(left + 7, y + 104, strip.letter(source), 12, ha="center")
 
 
 def overlay(shown: Overlay) -> Picture:
@@ -199,7 +199,7 @@ def overlay(shown: Overlay) -> Picture:
     y = 84.0
     for first in range(0, len(shown.real), ROW):
         stop = min(first + ROW, len(shown.real))
-        canvas.text(EDGE, y + 18, "real dump", 16, bold=True)
+        canvas.text(EDGE, y + 18, "real dump, over what was predicted", 16, bold=True)
         for at in range(first, stop):
             left = EDGE + (at - first) * strip.cell
             sign, colour = ("≠", WRONG) if at in shown.differing else ("=", RIGHT)
@@ -207,7 +207,6 @@ def overlay(shown: Overlay) -> Picture:
             canvas.text(left + 29, y + 52, f"{shown.real[at]:02x}", 24, mono=True, ha="center")
             canvas.text(left + 29, y + 82, sign, 20, ha="center", colour=colour)
         strip.row(canvas, EDGE, y + 92, first, stop)
-        canvas.text(EDGE, y + 92 + strip.below + 10, "predicted from the event", 16, bold=True)
         y += strip.below + 118
     return canvas.picture(twin(shown))
 
@@ -281,7 +280,7 @@ def esr(shown: Esr) -> Picture:
 
 def commit_table(old: Image, widened: Image) -> Picture:
     """The commit message's own table, each of its lines over the bytes that it speaks of."""
-    canvas = Canvas(1280, 640)
+    canvas = Canvas(1280, 666)
     canvas.text(EDGE, 40, "The commit message's table, over big-endian bytes", 28, bold=True)
     columns = (("Current layout", old), ('Layout with "hsr" extended to 64 bits', widened))
     for column, (title, image) in enumerate(columns):
@@ -291,6 +290,6 @@ def commit_table(old: Image, widened: Image) -> Picture:
             y = 102.0 + 146 * row
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 18, mono=True)
             strip.row(canvas, x, y + 26, offset, min(offset + 4 if row < 2 else 16, len(image)))
-    for line, note in enumerate(told.COMMIT_NOTES):
+    for line, note in enumerate((*told.COMMIT_NOTES, told.COMMIT_SOURCE)):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
     return canvas.picture(told.commit_table(old, widened))

@@ -45,8 +45,8 @@ EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType(
 kernel's list. The "same level" classes 0x25 and 0x35 also report EL1's use of VNCR_EL2."""
 
 HALVES = (
-    "EC, IL and ISS lie in hsr: a VMM built before hsr_high misses none of them. "
-    "ISS2 lies in hsr_high: where that is absent, no VMM sees it."
+    "As the merged kernel lays it out, EC, IL and ISS are in hsr, where an older VMM finds them; "
+    "ISS2 is in hsr_high, which no older VMM sees."
 )
 DEBUG_HIGH = (
     "Bits 63:32 are normally zero on debug exits today: no ISS2 field is known to the kernel for "
@@ -56,7 +56,7 @@ DEBUG_HIGH = (
 
 # Name, high bit, low bit, and words for the value: always the same, or for zero and for not zero.
 _Part = tuple[str, int, int, tuple[str, ...]]
-_ZERO, _FSC = ("zero", "not zero"), ("{:#x} (0x22 is a debug exception)",)
+_ZERO, _FSC = ("zero", "not zero"), ("{:#x}; a debug exception has 0x22",)
 _COMMENT: tuple[_Part, ...] = (("Comment", 15, 0, ("immediate {:#x}",)),)
 _BREAKPOINT: tuple[_Part, ...] = (("IFSC", 5, 0, _FSC),)
 _STEP: tuple[_Part, ...] = (

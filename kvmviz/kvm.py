@@ -1,7 +1,9 @@
 """The kernel's side: struct kvm_debug_exit_arch and the four kernels that write it.
 
-Sources: Linux, ``arch/arm64/include/uapi/asm/kvm.h`` and ``kvm_handle_guest_debug()`` in
-``arch/arm64/kvm/handle_exit.c``; patch v2 5/5 of "arm64: Treat ESR_ELx as a 64-bit register".
+old, v2 and merged are states of the patch (v1 had no flag and is left out); widened is the change
+that its message argues against. Sources: Linux, ``arch/arm64/include/uapi/asm/kvm.h`` and
+``kvm_handle_guest_debug()`` in ``arch/arm64/kvm/handle_exit.c``; patch v2 5/5 of the series
+"arm64: Treat ESR_ELx as a 64-bit register".
 """
 
 from __future__ import annotations
@@ -79,10 +81,10 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Kernel("old", "up to v5.18", OLD, sets_flag=False),
+            Kernel("old", "as up to v5.18", OLD, sets_flag=False),
             Kernel("widened", "never merged", WIDENED, sets_flag=False),
             Kernel("v2", "patch v2", WITH_HIGH, sets_flag=True),
-            Kernel("merged", "since v5.19", WITH_HIGH, sets_flag=True),
+            Kernel("merged", "as since v5.19", WITH_HIGH, sets_flag=True),
         )
     }
 )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from kvmviz.syntax import MAX_DEPTH, Syntax, parts
+from kvmviz.syntax import MAX_DEPTH, Syntax
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -20,10 +20,23 @@ MAX_EXPRESSION = 256
 MAX_INT = (1 << 31) - 1
 """Values lie between 0 and this, where all integer types of C, signed or not, agree."""
 
-_SIZES = ("unsigned", "signed", "char", "short", "int", "long")
-_KEYWORDS = ("struct", "union", "enum", "typedef", "const", "volatile", "__extension__", *_SIZES)
-_SPACE = re.compile(r"/\*.*?\*/|\\\r?\n|\s+", re.DOTALL)
-_SWALLOWED = re.compile(r"(?<!\\)(?<!\\\r)\n")
+KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        auto break case char const continue default do double else enum extern float for goto if
+        inline int long register restrict return short signed sizeof static struct switch typedef
+        typeof union unsigned void volatile while __extension__ _Alignas _Alignof _Atomic _Bool
+        _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
+        """,
+    )
+)
+"""What C reserves: none is a name, and none may be a macro."""
+
+_ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout|__attribute\w*")
+_DIRECTIVE = re.compile(r"# ?(\w*) ?(.*)")
+_DEFINE = re.compile(r"([A-Za-z_]\w*)(\(| |$)(.*)")
+_CONDITIONS = ("if", "ifdef", "ifndef", "elif", "else", "endif")
 _NAME = re.compile(r"(?<!\w)[A-Za-z_]\w*")
 _LITERAL = re.compile(
     r"(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)([uU](l|L|ll|LL)?|(l|L|ll|LL)[uU]?)?"
@@ -50,43 +63,65 @@ class Macros:
     def __init__(self, syntax: Syntax) -> None:
         self.syntax = syntax
         self.bodies: dict[str, str] = {}
+        self.offsets: dict[str, int] = {}
         self.texts: dict[str, str] = {}
         self.values: dict[str, int] = {}
+        opened: list[int] = []
+        lines = [(at, *_words(line)) for at, line in syntax.directives.items()]
+        for number, (at, word, rest) in enumerate(lines, 1):
+            after = " ".join(lines[number][1:]) if number < len(lines) else ""
+            if word == "define":
+                self.define(at, rest)
+            elif word == "include":
+                self.include(at, rest)
+            elif word == "ifndef" and self.is_guard(rest, after):
+                opened.append(at)
+            elif word == "endif" and opened:
+                opened.pop()
+            elif (word, rest) not in (("pragma", "once"), ("", "")):
+                title = "conditional compilation" if word in _CONDITIONS else "this directive"
+                syntax.fail(at, f"{title} is not supported: {syntax.snippet(at)!r}")
+        if opened:
+            syntax.fail(opened[-1], "'#ifndef' is never closed")
 
-    def read(self, node: Node) -> None:
-        """Keep a macro, pass over what changes no layout, refuse all else."""
-        found = {field: self.syntax.text(child) for field, child in parts(node)}
-        if _SWALLOWED.search(found.get("value", found.get("argument", ""))):
-            self.syntax.refuse(node, "a directive that ends in '/'")
-        if node.type in ("preproc_def", "preproc_function_def"):
-            name, body = found["name"], _SPACE.sub(" ", found.get("value", "")).strip()
-            if name in _KEYWORDS:
-                self.syntax.fail(node, f"macro {name!r} has the name of a keyword")
-            # One with arguments stands for nothing where there are none.
-            if node.type == "preproc_def" and self.bodies.setdefault(name, body) != body:
-                self.syntax.fail(node, f"macro {name!r} is defined twice, with two values")
-        elif node.type == "preproc_include":
-            if found["path"].strip('<>"') not in HEADERS:
-                legal = ", ".join(HEADERS)
-                self.syntax.fail(node, f"{found['path']} is not included; legal are {legal}")
-        elif _SPACE.sub(" ", self.syntax.text(node)).strip() != "#pragma once":
-            self.syntax.refuse(node)
+    def is_guard(self, name: str, after: str) -> bool:
+        """Whether what ``#ifndef`` asks for is not there yet, and is the next to be defined."""
+        return name not in self.bodies and f"{after} ".startswith(f"define {name} ")
 
-    def guarded(self, node: Node) -> list[Node]:
-        """What an include guard guards; nothing if the node is no such guard."""
-        word, name, *inner = (child for _, child in parts(node) if child.type != "#endif")
-        if word.type != "#ifndef" or not inner or inner[0].type != "preproc_def":
-            return []
-        defined = inner[0].child_by_field_name("name")
-        guard = self.syntax.text(name)
-        same = defined is not None and self.syntax.text(defined) == guard
-        return inner if same and guard not in self.bodies else []
+    def include(self, at: int, header: str) -> None:
+        """Pass over a header that says nothing new."""
+        if header[1:-1] not in HEADERS or header[0] + header[-1] not in ("<>", '""'):
+            legal = f"legal headers are {', '.join(HEADERS)}"
+            self.syntax.fail(at, f"{self.syntax.snippet(at)!r} is not supported; {legal}")
+
+    def define(self, at: int, text: str) -> None:
+        """Keep a macro. One with arguments stands for nothing where there are none."""
+        match = _DEFINE.fullmatch(text)
+        if match is None or match[1] in KEYWORDS:
+            self.syntax.fail(at, f"{self.syntax.snippet(at)!r} gives no legal name to a macro")
+        name, arguments, body = match[1], match[2] == "(", match[3].strip()
+        if not arguments and self.bodies.setdefault(name, body) != body:
+            self.syntax.fail(at, f"macro {name!r} is defined twice, with two values")
+        self.offsets.setdefault(name, at)
+
+    def stands(self, name: str, node: Node) -> bool:
+        """Whether the name stands for other text in this place."""
+        return self.bodies.get(name, name) != name and self.offsets[name] < node.start_byte
+
+    def word(self, node: Node) -> str:
+        """A word of C that is no macro."""
+        word = self.syntax.text(node)
+        if self.stands(word, node):
+            self.syntax.fail(node, f"{word!r} is a macro; only the size of an array may be one")
+        return word
 
     def name(self, node: Node) -> str:
-        """A name that C code gives or uses; one that stands for other text is refused."""
-        name = self.syntax.text(node)
-        if self.bodies.get(name, name) != name:
-            self.syntax.fail(node, f"{name!r} is a macro; only the size of an array may be one")
+        """A name that is given: no macro, no keyword, and not ``struct { ... } __packed;``."""
+        name = self.word(node)
+        if name in KEYWORDS:
+            self.syntax.fail(node, f"{name!r} is a keyword and can be no name")
+        if _ATTRIBUTE.fullmatch(name):
+            self.syntax.refuse(node, "what looks like an attribute macro")
         return name
 
     def value(self, node: Node) -> int:
@@ -97,7 +132,7 @@ class Macros:
         return self.values[written]
 
     def _computed(self, written: str, node: Node) -> int:
-        text = " ".join(self._expanded(_SPACE.sub(" ", written), node, 0).split())
+        text = " ".join(self._expanded(written, node, 0).split())
         if unknown := _NAME.search(text):
             self.syntax.fail(node, f"{unknown[0]!r} is no integer constant of this text")
         try:
@@ -111,7 +146,7 @@ class Macros:
         """The text with every macro replaced; what a macro stands for is found only once."""
 
         def body(name: re.Match[str]) -> str:
-            if name[0] in self.bodies and name[0] not in self.texts:
+            if self.stands(name[0], node) and name[0] not in self.texts:
                 # In its own text, a macro's name stands for nothing but itself.
                 self.texts[name[0]] = name[0]
                 inner = self._expanded(self.bodies[name[0]], node, depth + 1)
@@ -124,6 +159,12 @@ class Macros:
                 return text
         limits = f"{MAX_EXPRESSION} characters, macros expanded, or {MAX_DEPTH} macros in a row"
         self.syntax.fail(node, f"an expression of more than {limits}")
+
+
+def _words(line: str) -> tuple[str, str]:
+    """A directive's name and the rest of its line."""
+    match = _DIRECTIVE.fullmatch(" ".join(line.split()))
+    return (match[1], match[2]) if match else ("", line)
 
 
 def _word(word: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kvmviz._base import KvmvizError
 from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type, scalar
 from kvmviz.macros import Macros
-from kvmviz.syntax import MAX_DEPTH, Syntax, parts, place
+from kvmviz.syntax import MAX_DEPTH, Syntax, parts
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20
 """Bytes of all members of one type, those of a union side by side."""
 
-_HARMLESS = frozenset((",", ";", "typedef", "__extension__", "const", "volatile"))
+_HARMLESS = frozenset((",", ";", "typedef", "__extension__"))
+_QUALIFIERS = frozenset(("const", "volatile", "__extension__"))
 
 
 @dataclass
@@ -78,20 +79,16 @@ class _Reader:
         self.macros = Macros(syntax)
 
     def read(self) -> None:
-        """All that stands at file scope; an include guard is opened up."""
-        todo = [child for _, child in parts(self.syntax.root)][::-1]
-        while todo:
-            node = todo.pop()
+        """All that stands at file scope."""
+        for _, node in parts(self.syntax.root):
             if node.type in ("struct_specifier", "union_specifier"):
                 if node.child_by_field_name("name") is None:
                     self.syntax.refuse(node, "a definition with neither tag nor typedef name")
                 self.struct(node)
             elif node.type == "type_definition":
                 self.typedef(node)
-            elif node.type == "preproc_ifdef" and (inner := self.macros.guarded(node)):
-                todo.extend(reversed(inner))
-            elif node.type != ";" and self.syntax.snippet(node) != ";":
-                self.macros.read(node)
+            elif self.syntax.text(node) != ";":
+                self.syntax.refuse(node)
 
     def typedef(self, node: Node) -> None:
         """Other names for a type; a struct with no tag is called by the first of them."""
@@ -111,7 +108,7 @@ class _Reader:
                 base = self.base(child, name)
             elif field == "declarator":
                 found.append(self.declarator(child, base))
-            elif self.syntax.text(child) not in _HARMLESS:
+            elif child.type not in _HARMLESS and self.syntax.text(child) not in _QUALIFIERS:
                 self.syntax.refuse(child)
         if not found and (base.name or not isinstance(base.type, Struct)):
             self.syntax.fail(node, f"this declares nothing: {self.syntax.snippet(node)!r}")
@@ -160,15 +157,15 @@ class _Reader:
             return self.struct(node, name)
         if node.type not in ("type_identifier", "primitive_type", "sized_type_specifier"):
             self.syntax.refuse(node)
-        words = map(self.macros.name, [child for _, child in parts(node)] or [node])
-        names = [word for word in words if word not in _HARMLESS]
+        words = map(self.macros.word, [child for _, child in parts(node)] or [node])
+        names = [word for word in words if word not in _QUALIFIERS]
         title = " ".join(names)
         if title in self.typedefs:
             return self.typedefs[title]
         found = _spelled(names)
         if found is None and node.type != "type_identifier":
             self.syntax.refuse(node, "a type that is no integer of fixed width and sign")
-        found = found or scalar(title, place(node))
+        found = found or scalar(title, self.syntax.place(node))
         return _Kind(title, found, found.size)
 
     def struct(self, node: Node, name: str = "") -> _Kind:
@@ -200,8 +197,7 @@ class _Reader:
         seen: set[str] = set()
         for field in (child for _, child in parts(body) if child.type not in ("{", "}")):
             if field.type != "field_declaration":
-                self.macros.read(field)
-                continue
+                self.syntax.refuse(field)
             for node, name, inner in self.declared(field):
                 made = self.complete(inner, node)
                 for used in made.names() if isinstance(made, Struct) and not name else [name]:

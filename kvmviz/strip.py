@@ -65,8 +65,8 @@ class Strip:
             canvas.text(middle, under + 16, bits_of(source), 14, mono=True, ha="center")
             canvas.text(middle, under + 33, f"+{at}", 14, mono=True, ha="center", colour=QUIET)
         for begin, end in text.pieces(self.sources, self.layout, ROW):
-            if first <= begin < stop:
-                left = x + (begin - first) * self.cell + 3
+            if begin < stop and end >= first:
+                left = x + (max(begin, first) - first) * self.cell + 3
                 right = x + (min(end + 1, stop) - first) * self.cell - 3
                 self._brace(canvas, left, right, y + self.height + 40, begin)
 
@@ -116,9 +116,8 @@ class Strip:
             return f"{letter} {source.slot.path}", letter
         slot = text.slot_at(self.layout, at)
         if slot.is_padding:
-            verb = "writes" if self.data is None else "wrote"
             kind = slot.path.split(" after")[0]
-            return f"{kind}: nobody {verb} it", f"nobody {verb} it", kind, "hole", ""
+            return f"{kind}: not written", kind, "hole", ""
         letter = styles(self.layout.named)[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from string import ascii_uppercase
 from types import MappingProxyType
 from typing import NamedTuple
 from zlib import crc32
@@ -38,11 +39,14 @@ NOBODY = "#ffffff"
 def styles(names: Iterable[str]) -> dict[str, Style]:
     """A style for each member of a struct, in order: the same colour for a name everywhere.
 
-    Letters go on from D for names that have none of their own, in the order given.
+    A letter is the first of the name's own that no member before it has, as far as there is one.
     """
     found: dict[str, Style] = {}
-    others = iter("DEFGHIJKLMNOPQRSTUVWXYZ" * 8)
+    taken = {style.letter for style in _KNOWN.values()}
     for name in names:
+        own = (letter for letter in f"{name.upper()}{ascii_uppercase}" if letter.isalpha())
+        letter = next((letter for letter in own if letter not in taken), "*")
         fill = _FILLS[3 + crc32(name.encode()) % (len(_FILLS) - 3)]
-        found[name] = _KNOWN.get(name) or Style(fill, next(others, "*"))
+        found[name] = _KNOWN.get(name) or Style(fill, letter)
+        taken.add(found[name].letter)
     return found

@@ -1,7 +1,8 @@
 """C text into a syntax tree, or the line and column of the first thing that is no C.
 
-tree-sitter-c knows the grammar. It mends what is wrong and goes on; here the first mend is an
-error, and texts whose mending would take long are stopped.
+Comments and directives, which C knows by line and not by grammar, are taken out first. What is
+left goes to tree-sitter-c. It mends what is wrong and goes on; here the first mend is an error,
+and a text whose mending would take long is given up.
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ MAX_TEXT = 1 << 20
 MAX_DEPTH = 63
 """Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
 MAX_SECONDS = 2.0
-"""For the grammar. A megabyte of C takes a tenth of it; what is no C could take hours."""
+"""Of processor time, for the grammar. A megabyte of C takes a tenth; junk could take hours."""
 CHUNK = 1 << 16
 
+_JOINT = r"\\[ \t]*\r?\n"
+_COMMENT = rf"/\*.*?\*/|//(?:{_JOINT}|[^\n])*+"
+_QUOTED = r"\"(?:\\.|[^\"\\\n])*+\"|'(?:\\.|[^'\\\n])*+'"
 _TOKEN = re.compile(
-    r"//(?:\\[ \t]*\r?\n|[^\n])*+|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*+\"|'(?:\\.|[^'\\\n])*+'"
-    r"|/\*|[\"'\[\](){}\0]|\\[ \t]+\r?\n|[^\0-\x7f]",
-    re.DOTALL,
+    rf"(?P<directive>^[ \t]*\#(?:{_JOINT}|{_COMMENT}|{_QUOTED}|(?!/\*)[^\n])*+)"
+    rf"|(?P<comment>{_COMMENT})|(?P<joint>{_JOINT})|(?P<quoted>{_QUOTED})"
+    r"|(?P<open>[\[({])|(?P<close>[\])}])|(?P<other>/\*|[\"'\0]|[^\0-\x7f])",
+    re.DOTALL | re.MULTILINE,
 )
+_KEPT = re.compile(rf"({_QUOTED})|({_COMMENT})|{_JOINT}", re.DOTALL)
+_SPLIT = re.compile(rf"\w{_JOINT}\w")
 _BLANK = re.compile(rb"[^\n]")
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_PAIRS = ("[]", "()", "{}")
 _TITLES = {
     "attribute_specifier": "an attribute",
     "bitfield_clause": "a bit-field",
@@ -43,10 +50,6 @@ _TITLES = {
     "init_declarator": "a variable",
     "macro_type_specifier": "a macro with arguments",
     "pointer_declarator": "a pointer",
-    "preproc_call": "this directive",
-    "preproc_else": "conditional compilation",
-    "preproc_if": "conditional compilation",
-    "preproc_ifdef": "conditional compilation",
     "storage_class_specifier": "a storage class",
     "type_qualifier": "this qualifier",
 }
@@ -54,44 +57,41 @@ _TITLES = {
 
 
 class Syntax:
-    """A text and its tree. Raises :class:`KvmvizError` with the place of the first error."""
+    """A text, its directives by offset, and its tree; offsets count characters.
+
+    Raises :class:`KvmvizError` with the place of the first error.
+    """
 
     def __init__(self, text: str) -> None:
-        self.data = _checked(text)
-        self.root = _tree(self.data)
-        todo = [self.root]
-        while todo:
-            node = todo.pop()
-            mended = [child for child in node.children if child.has_error]
-            if node.is_error:
-                self.fail(node, f"syntax error at {self.snippet(node)!r}{self.within(node)}")
-            if node.is_missing and not _is_unnamed(node):
-                self.fail(node, f"syntax error: {node.type!r} is missing{self.within(node)}")
-            if node.has_error and not mended and not node.is_missing:
-                # Of all that can be missing, only this has no node.
-                self.fail(node, f"syntax error: after {self.snippet(node)!r} a line must end")
-            todo.extend(reversed(mended))
+        if not isinstance(text, str):
+            raise KvmvizError(f"C text is a str, not {type(text).__name__}")
+        self.source = text
+        self.directives: dict[int, str] = {}
+        if len(text) > MAX_TEXT:
+            self.fail(MAX_TEXT, f"the text goes on here; legal are {MAX_TEXT} characters")
+        self.data = self._scanned()
+        self.root = self._tree()
+        self._check()
 
     def text(self, node: Node) -> str:
-        """The node as it was written."""
-        # A tree that was read in chunks has a text of its own, but is slow to give it.
+        """The node as it was written, with comments blanked."""
         return self.data[node.start_byte : node.end_byte].decode()
 
-    def snippet(self, node: Node) -> str:
-        """The node's text for a message: the start of its first line."""
-        line = self.text(node).split("\n", 1)[0].rstrip()
+    def snippet(self, at: Node | int) -> str:
+        """The text of a node, or from an offset on, for a message: the start of its first line."""
+        start, end = (at, None) if isinstance(at, int) else (at.start_byte, at.end_byte)
+        line = self.source[start:end].split("\n", 1)[0].rstrip()
         return line if len(line) <= 40 else f"{line[:37]}..."
 
-    def within(self, node: Node) -> str:
-        """The declaration that a node stands in, for a message."""
-        whole = node.parent
-        if whole is None or not whole.type.endswith(("declaration", "definition")):
-            return ""
-        return f" in {self.snippet(whole)!r}"
+    def place(self, at: Node | int) -> str:
+        """Where a node starts, or what lies at an offset, as messages begin."""
+        offset = at if isinstance(at, int) else at.start_byte
+        line = self.source.count("\n", 0, offset) + 1
+        return f"line {line}, column {offset - self.source.rfind(chr(10), 0, offset)}"
 
-    def fail(self, node: Node, words: str) -> NoReturn:
-        """Raise :class:`KvmvizError` that points at a node."""
-        raise KvmvizError(f"{place(node)}: {words}")
+    def fail(self, at: Node | int, words: str) -> NoReturn:
+        """Raise :class:`KvmvizError` that points at a node or an offset."""
+        raise KvmvizError(f"{self.place(at)}: {words}")
 
     def refuse(self, node: Node, title: str | None = None) -> NoReturn:
         """Raise for a node that C knows and that is not read here."""
@@ -100,73 +100,84 @@ class Syntax:
         title = title or _TITLES.get(node.type, node.type.replace("_", " "))
         self.fail(node, f"{title} is not supported: {self.snippet(node)!r}")
 
+    def _scanned(self) -> bytes:
+        """The text in ASCII, a byte a character, comments and directives blanked.
 
-def place(node: Node) -> str:
-    """Where a node starts, as messages begin."""
-    return _at(node.start_point.row, node.start_point.column)
+        Quotes and brackets are in pairs: tree-sitter would take long to mend them.
+        """
+        data = bytearray(self.source.encode("ascii", "replace"))
+        opened: list[re.Match[str]] = []
+        for match in _TOKEN.finditer(self.source):
+            token, kind, (start, end) = match[0], match.lastgroup, match.span()
+            if kind in ("directive", "comment", "joint"):
+                data[start:end] = _BLANK.sub(b" ", data[start:end])
+            if kind == "directive":
+                clean = _KEPT.sub(lambda part: part[1] or (" " if part[2] else ""), token)
+                self.directives[end - len(token.lstrip())] = clean.strip()
+            elif kind == "joint" and _SPLIT.match(self.source, max(start - 1, 0)):
+                self.fail(start, "a word goes on in the next line")
+            elif kind == "open":
+                opened.append(match)
+                if len(opened) > MAX_DEPTH:
+                    self.fail(start, f"more than {MAX_DEPTH} brackets inside each other")
+            elif kind == "close" and not opened:
+                self.fail(start, f"{token!r} closes nothing")
+            elif kind == "close" and opened.pop()[0] + token not in _PAIRS:
+                self.fail(start, f"{token!r} closes another kind of bracket")
+            elif kind == "other" and token in ("/*", '"', "'"):
+                self.fail(start, f"{token} is never closed")
+            elif kind == "other":
+                self.fail(start, f"character {token!r} is legal in comments only")
+        if opened:
+            self.fail(opened[-1].start(), f"{opened[-1][0]!r} is never closed")
+        return bytes(data)
+
+    def _tree(self) -> Node:
+        from tree_sitter import Parser
+
+        end, reached = time.thread_time() + MAX_SECONDS, 0
+
+        def late(offset: int, _: bool) -> bool:
+            nonlocal reached
+            reached = offset
+            return time.thread_time() > end
+
+        try:
+            # Only a callback that gives bytes, and nothing else, can be stopped.
+            tree = Parser(_language()).parse(
+                lambda offset, _: self.data[offset : offset + CHUNK], progress_callback=late
+            )
+        except ValueError:
+            self.fail(reached, f"syntax error: no C found in {MAX_SECONDS} seconds up to here")
+        return tree.root_node
+
+    def _check(self) -> None:
+        todo = [self.root]
+        while todo:
+            node = todo.pop()
+            if node.is_error:
+                self.fail(node, f"syntax error at {self.snippet(node)!r}{self._context(node)}")
+            # The name of a bit-field may be missing.
+            after = node.next_sibling if node.is_missing else None
+            if node.is_missing and not (after and after.type == "bitfield_clause"):
+                self.fail(node, f"syntax error: {node.type!r} is missing{self._context(node)}")
+            todo.extend(child for child in reversed(node.children) if child.has_error)
+
+    def _context(self, node: Node) -> str:
+        whole = node.parent
+        if whole is None or not whole.type.endswith(("declaration", "definition")):
+            return ""
+        return f" in {self.snippet(whole)!r}"
 
 
 def parts(node: Node) -> Iterator[tuple[str | None, Node]]:
-    """A node's children with the names of their fields, without comments."""
+    """A node's children with the names of their fields."""
     cursor = node.walk()
     more = cursor.goto_first_child()
     while more:
-        if (child := cursor.node) and child.type != "comment":
+        if child := cursor.node:
             yield cursor.field_name, child
         more = cursor.goto_next_sibling()
-
-
-def _is_unnamed(node: Node) -> bool:
-    """A missing name is right where it is that of a bit-field."""
-    after = node.next_sibling
-    return after is not None and after.type == "bitfield_clause"
-
-
-def _at(row: int, column: int) -> str:
-    return f"line {row + 1}, column {column + 1}"
-
-
-def _fail(text: str, offset: int, words: str) -> NoReturn:
-    row, start = text.count("\n", 0, offset), text.rfind("\n", 0, offset) + 1
-    raise KvmvizError(f"{_at(row, offset - start)}: {words}")
-
-
-def _checked(text: str) -> bytes:
-    """The text in ASCII, a byte a character, with comments, quotes and brackets in pairs.
-
-    One comment that is never closed would cost tree-sitter minutes and gigabytes; one that starts
-    with ``//`` behind a macro and ends in ``/`` would swallow the next line, so those are blanked.
-    """
-    if not isinstance(text, str):
-        raise KvmvizError(f"C text is a str, not {type(text).__name__}")
-    if len(text) > MAX_TEXT:
-        _fail(text, MAX_TEXT, f"the text goes on here; legal are {MAX_TEXT} characters")
-    data = bytearray(text.encode("ascii", "replace"))
-    opened: list[re.Match[str]] = []
-    for match in _TOKEN.finditer(text):
-        token, words = match[0], ""
-        if token.startswith("//"):
-            data[match.start() : match.end()] = _BLANK.sub(b" ", data[match.start() : match.end()])
-        elif token in _CLOSING:
-            opened.append(match)
-            if len(opened) > MAX_DEPTH:
-                words = f"more than {MAX_DEPTH} brackets inside each other"
-        elif token in (")", "]", "}"):
-            if not opened:
-                words = f"{token!r} closes nothing"
-            elif _CLOSING[opened.pop()[0]] != token:
-                words = f"{token!r} closes another kind of bracket"
-        elif token in ("/*", '"', "'"):
-            words = f"{token} is never closed"
-        elif token.startswith("\\"):
-            words = "blanks stand between a backslash and the end of its line"
-        elif len(token) == 1:
-            words = f"character {token!r} is legal in comments only"
-        if words:
-            _fail(text, match.start(), words)
-    if opened:
-        _fail(text, opened[-1].start(), f"{opened[-1][0]!r} is never closed")
-    return bytes(data) + b"\n"
 
 
 @cache
@@ -175,24 +186,3 @@ def _language() -> Language:
     import tree_sitter_c
 
     return tree_sitter.Language(tree_sitter_c.language())
-
-
-def _tree(data: bytes) -> Node:
-    from tree_sitter import Parser
-
-    end, reached = time.monotonic() + MAX_SECONDS, 0
-
-    def late(offset: int, _: bool) -> bool:
-        nonlocal reached
-        reached = offset
-        return time.monotonic() > end
-
-    try:
-        # Only a callback that gives bytes, and nothing else, can be stopped.
-        tree = Parser(_language()).parse(
-            lambda offset, _: data[offset : offset + CHUNK], progress_callback=late
-        )
-    except ValueError:
-        words = f"syntax error: no C could be made of the text up to here in {MAX_SECONDS} seconds"
-        _fail(data.decode(), reached, words)
-    return tree.root_node

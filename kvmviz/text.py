@@ -123,15 +123,21 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
         source = sources[first]
         held = data[first : last + 1].hex(" ")
         if source is None:
-            rows.append((f"+{first}", held, "-", f"nobody wrote {unwritten(layout, first)}"))
+            rows.append((f"+{first}", held, "-", f"not written {unwritten(layout, first)}"))
             continue
         letter = letters[source.slot.member].letter
         if source.slot.shape and source.slot.type and source.slot.type.bits == 8:
-            bits = "one byte an element"
-        else:
-            bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+            rows.append((f"+{first}", held, letter, _elements(source, last - first)))
+            continue
+        bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
         rows.append((f"+{first}", held, letter, f"{source.path}  bits {bits}"))
     return table(rows, right=(0,))
+
+
+def _elements(source: Source, more: int) -> str:
+    """The elements of an array of bytes, from one on: ``data[0..7]``."""
+    path, _, start = source.path.rstrip("]").rpartition("[")
+    return f"{path}[{start}..{int(start) + more}]" if more else source.path
 
 
 def pieces(
@@ -182,7 +188,7 @@ def found_there(verdict: Verdict, member: str) -> str:
         if rows:
             place = spans(sorted({row.offset for row in rows}))
             found = ", ".join(_spans(w.found for w in rows if w.found))
-            told.append(f"{place} hold {found}" if found else f"{place}: nobody writes them")
+            told.append(f"{place} hold {found}" if found else f"{place}: never written")
     return "; ".join(told)
 
 

@@ -10,7 +10,7 @@ from kvmviz.captures import Dump, Overlay
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.text import byte_rows, pieces, span, table, unwritten, where
-from kvmviz.vmm import Matrix, Reading
+from kvmviz.vmm import HANDLED, Matrix, Reading
 
 V2_NOTE = (
     "v2 and merged differ only later: v2 leaves the flag set, so every exit after a debug exit "
@@ -30,9 +30,9 @@ def gist(reading: Reading) -> str:
         return f"EC {true.ec:#04x}: {true.name.split(',')[0]}"
     if seen.ec == true.ec:
         return "EC right, bits 63:32 not ESR's" if reading.low_right else "EC right by chance"
-    if seen.is_debug:
+    if seen.ec in HANDLED:
         return f"EC {seen.ec:#04x}: taken for {seen.name.split(',')[0]}"
-    return f"EC {seen.ec:#04x}: unhandled, re-injected"
+    return f"EC {seen.ec:#04x}: unhandled exit"
 
 
 def cause(reading: Reading) -> str:
@@ -48,9 +48,10 @@ def cause(reading: Reading) -> str:
 @twin.register
 def _(reading: Reading) -> str:
     kernel, vmm, image = reading.kernel, reading.vmm, reading.image
-    flag = "flag set" if kernel.sets_flag else "flag not set"
+    flag = f", flag {'set' if reading.flag else 'not set'}" if vmm.needs_flag else ""
     lines = [
-        f"{where(image.layout)} · kernel: {kernel.name}, {flag} · VMM: {vmm.name}, {vmm.title}",
+        f"{where(image.layout)} · kernel: {kernel.name}{flag} · VMM: {vmm.name}, {vmm.title}",
+        *map("  {}".format, remarks(reading)),
         byte_rows(bytes(image), image.sources, image.layout),
     ]
     for run in reading.runs:
@@ -61,7 +62,7 @@ def _(reading: Reading) -> str:
     return "\n".join(
         (
             *lines,
-            f"  {headline(reading)}; the kernel held ESR_EL2 = {reading.esr:#018x}",
+            f"  {headline(reading)}; the kernel held {held(reading.esr)}",
             f"  {statuses(reading)}",
             f"  {reading.effect}",
         )
@@ -70,8 +71,25 @@ def _(reading: Reading) -> str:
 
 def statuses(reading: Reading) -> str:
     """What the program's own members are, by name."""
-    fields = reading.verdict.fields.items()
-    return "its members: " + ", ".join(f"{name} {status}" for name, status in fields)
+    told = []
+    for name, status in reading.verdict.fields.items():
+        silent = name == "far" and status == "intact" and not reading.writes_far
+        told.append(f"{name} not written by this exit" if silent else f"{name} {status}")
+    return f"its members: {', '.join(told)}"
+
+
+def held(esr: int) -> str:
+    """The ESR that the kernel held, with what is made up in it."""
+    made_up = ", bits 63:32 synthetic" if Esr(esr).high else ""
+    return f"ESR_EL2 = {esr:#018x}{made_up}"
+
+
+def remarks(reading: Reading) -> list[str]:
+    """What is not as it is in the world."""
+    abi = reading.image.layout.abi
+    if abi.family == "arm64":
+        return []
+    return [f"hypothetical: arm64's struct, laid out by the rules of {abi.name}"]
 
 
 def headline(reading: Reading) -> str:
@@ -88,22 +106,18 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     sizes = {len(reading.image) for reading in readings}
     far = {reading.image.layout.offsets["far"] for reading in readings}
     same = "Same size, same offset of far" if len(sizes) == len(far) == 1 else "Three layouts"
-    broken = {r.image.layout.abi.byte_order for r in readings if not r.sound}
-    result = f"{' and '.join(sorted(broken))}-endian breaks" if broken else "nothing breaks"
-    kind = esr.name.split(",")[0]
-    made_up = ", upper half synthetic" if esr.high else ""
-    note = (
-        "Bits 63:32 were put there by a debugger. On debug exits today they are zero, and the "
-        "big-endian VMM reads a plain 0x00000000."
-        if esr.high
-        else "Bits 63:32 are zero on debug exits today: the big-endian VMM reads a plain "
-        "0x00000000, and no size check warned anybody."
+    broken = [reading for reading in readings if not reading.sound]
+    orders = sorted({reading.image.layout.abi.byte_order for reading in broken})
+    result = f"{' and '.join(orders)}-endian breaks" if broken else "nothing breaks"
+    made_up = "; bits 63:32 synthetic" if esr.high else ""
+    zero = "Bits 63:32 are zero on debug exits today" + (
+        ": this VMM would read 0x00000000." if esr.high and broken else "."
     )
     return (
         f"{same}, and {result}",
-        f"Real kernels, ESR_EL2 = {esr.value:#018x} ({kind}{made_up}). What a VMM "
+        f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up}). What a VMM "
         f"{readings[0].vmm.phrase} reads:",
-        note,
+        f"{zero} No size check would warn. Linux 6.1; old and widened are edits of it.",
     )
 
 
@@ -126,10 +140,11 @@ def _(matrix: Matrix) -> str:
 
 
 def matrix_head(matrix: Matrix) -> str:
-    """What was written, and what is made up in it."""
-    esr = Esr(matrix.readings[0].esr)
-    made_up = " (upper half made up: it is zero on debug exits today)" if esr.high else ""
-    return f"ESR_EL2 = {esr.value:#018x}{made_up}. What each VMM makes of bytes 0..7:"
+    """What was written, on what, and what is made up in it."""
+    first = matrix.readings[0]
+    before = {first.image.data[at] for at in first.image.unwritten}
+    fill = f" The memory held {before.pop():#04x} before." if len(before) == 1 else ""
+    return f"{held(first.esr)}; computed, not dumped.{fill}"
 
 
 @twin.register
@@ -170,7 +185,8 @@ def _(overlay: Overlay) -> str:
 
 
 EVIDENCE_NOTE = (
-    "One square a dump: bytes that differ between the exit's struct as predicted and as dumped."
+    "One square a dump: bytes of the exit's struct that differ. In half of the runs a debugger set "
+    "ESR[63:32]."
 )
 
 
@@ -204,9 +220,11 @@ COMMIT_TABLE = (
 )
 """The table of the patch's message: offset, current layout, layout with hsr widened."""
 
+COMMIT_SOURCE = "Real dumps, big-endian; bits 63:32 of ESR synthetic, put there by a debugger"
+
 COMMIT_NOTES = (
-    "[61:32] and [61:0] are slips: the code stores upper_32_bits(esr), bits 63:32, and all 64 "
-    "bits of FAR_EL2.",
+    "[61:32] and [61:0] are slips for [63:32] and [63:0]: the patch stores upper_32_bits(esr), "
+    "and all of FAR_EL2.",
     "The message calls far the instruction's address; the code stores the data address, and for "
     "watchpoints only.",
     "The table is big-endian's: on little-endian, hsr[31:0] stays at offset 0 in both layouts.",
@@ -220,5 +238,5 @@ def commit_table(old: Image, widened: Image) -> str:
         stop = offset + 4 if offset < 8 else 16
         cells = [bytes(image)[offset:stop].hex(" ") for image in (old, widened)]
         rows.append((f"offset {offset}", now, cells[0], then, cells[1]))
-    notes = "\n".join(f"  {note}" for note in COMMIT_NOTES)
+    notes = "\n".join(f"  {note}" for note in (*COMMIT_NOTES, COMMIT_SOURCE))
     return f"{twin(old)}\n{twin(widened)}\n{table(rows)}\n{notes}"

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
+HANDLED = (0x30, 0x32, 0x34, 0x3C)
+"""The exception classes that QEMU handles on a debug exit: breakpoint, step, watchpoint, BRK."""
+
 ARM64 = ("aarch64", "aarch64_be")
 
 
@@ -88,18 +91,22 @@ class Taken:
 
 @dataclass(frozen=True, repr=False)
 class Reading(Twin):
-    """What one program makes of the struct as one kernel wrote it."""
+    """What one program makes of the struct as one kernel wrote it.
+
+    ``flag`` is what it finds in bit 0 of run->flags.
+    """
 
     kernel: Kernel
     vmm: Vmm
     image: Image
     esr: int
+    flag: bool
 
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
         layout = self.vmm.debug.layout(self.image.layout.abi)
-        names = self.vmm.takes(self.kernel.sets_flag)
+        names = self.vmm.takes(self.flag)
         rows = []
         for offset, holders in enumerate(layout.holders):
             source = self.image.sources[offset] if offset < len(self.image) else None
@@ -142,6 +149,11 @@ class Reading(Twin):
         return all(row.right for row in self.taken)
 
     @property
+    def writes_far(self) -> bool:
+        """This exit wrote far: a debug exit does for watchpoints only."""
+        return any(source and source.slot.path == "far" for source in self.image.sources)
+
+    @property
     def low_right(self) -> bool:
         """What it takes for bits 31:0, EC among them, are bits 31:0."""
         return all(row.right for row in self.taken if row.wanted[1] < 32)
@@ -178,13 +190,13 @@ class Reading(Twin):
         if seen.ec == true.ec:
             ec = "EC is right, bits 63:32 are not ESR's" if self.low_right else "EC fits by chance"
             return f"{who} takes {takes}; {ec}."
-        if seen.is_debug:
+        if seen.ec in HANDLED:
             return (
                 f"{who} takes {takes}, and takes this exit ({true.name}) for another: {seen.name}."
             )
         return (
-            f"{who} takes {takes}, reads EC {seen.ec:#04x} as an unhandled exit "
-            "and re-injects it into the guest."
+            f"{who} takes {takes}, and EC {seen.ec:#04x} for an unhandled exit"
+            f"{'; QEMU re-injects it into the guest' if self.vmm.name == 'old' else ''}."
         )
 
 
@@ -210,7 +222,7 @@ def _told(run: Taken) -> str:
         return f"ESR bits {run.found[0]}:{run.found[1]} {wanted}"
     if run.source:
         return f"bytes of {run.source.slot.path} {wanted}"
-    return f"bytes {run.first}..{run.last}, which this kernel never writes, {wanted}"
+    return f"bytes {run.first}..{run.last}, which this exit does not write, {wanted}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,7 +242,8 @@ def read(
 ) -> Reading:
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
-    return Reading(writer, reader, writer.debug_exit(abi, esr, far, fill), esr)
+    image = writer.debug_exit(abi, esr, far, fill)
+    return Reading(writer, reader, image, esr, writer.sets_flag)
 
 
 def matrix(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import operator
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,21 +29,28 @@ KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": 
 SETTINGS = ("abi", "byte_order", "layout", "widths", "reader", "esr", "far", "fill")
 """What can be set on an explorer."""
 
+ONE_AT_A_TIME = threading.RLock()
+"""JupyterLab hands a widget's messages to more than one thread; matplotlib draws in one only."""
+
 MEMBERS = ("hsr", "hsr_high", "far")
 """The members whose width can be turned."""
 
 LABEL = "88px"
 """Width of the label at the left of a row: controls stand below each other."""
 
-ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "0 16px"}
+ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
 """A row of controls goes on in the next line where the window is narrow."""
 
 STYLE = """<style>
+.kvmviz .widget-label { text-align: left; margin-right: 8px }
+.kvmviz .widget-box > * { margin: 0 }
 .kvmviz .widget-toggle-buttons, .kvmviz .widget-toggle-buttons > div { display: flex }
-.kvmviz .widget-toggle-button { padding: 0 8px 0 0 }
-.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 16px }
-.kvmviz .widget-toggle-button.mod-active { font-weight: bold }
-.kvmviz .widget-toggle-button.mod-active::before { content: "✓" }
+.kvmviz .widget-toggle-buttons > div { flex-wrap: wrap; gap: 2px }
+.kvmviz .widget-toggle-button { margin: 0; padding: 0 8px 0 2px; text-overflow: clip }
+.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
+.kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
+.kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
+.kvmviz pre { line-height: 1.3; white-space: pre-wrap }
 .kvmviz button:focus-visible { outline: 2px solid #0b57d0; outline-offset: 1px }
 </style>"""
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
@@ -83,7 +91,7 @@ def frame(state: State) -> tuple[str, str]:
         text.name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
     words = f"kernel writes {kinds}\n{picture.text}\n{twin(state.reading.verdict)}"
-    return f"{img(picture)}<pre style='line-height:1.3;white-space:pre-wrap'>{html.escape(words)}</pre>", words
+    return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
 
 
 def img(picture: Picture) -> str:
@@ -111,7 +119,7 @@ class Explorer:
         self._syncing = False
         self._controls = self._make_controls()
         self._view = ipw.HTML()
-        self._error = ipw.HTML(layout={"min_height": "26px"})
+        self._error = ipw.HTML(layout={"min_height": "28px"})
         self.box = self._arrange()
         for name, value in start.items():
             if name not in SETTINGS:
@@ -121,18 +129,21 @@ class Explorer:
         self._show(self._state)
 
     def _make_controls(self) -> dict[str, Any]:
+        orders = [(f"{order}-endian", order) for order in BYTE_ORDERS]
+        vmms = [(vmm.title, vmm.name) for vmm in VMMS.values()]
         toggles: dict[str, Any] = {
-            "byte_order": ("byte order", [(f"{order}-endian", order) for order in BYTE_ORDERS]),
-            "layout": ("kernel writes", list(KERNEL_OF)),
-            "reader": ("VMM reads", [(vmm.title, vmm.name) for vmm in VMMS.values()]),
+            "byte_order": ("byte order", "of kernel and VMM", orders),
+            "layout": ("kernel writes", "the struct it was built with", list(KERNEL_OF)),
+            "reader": ("VMM reads", "what it takes for ESR_EL2", vmms),
         }
         made: dict[str, Any] = {
             name: ipw.ToggleButtons(
                 description=words,
+                tooltip=hint,
                 options=options,
                 style={"description_width": LABEL, "button_width": "auto"},
             )
-            for name, (words, options) in toggles.items()
+            for name, (words, hint, options) in toggles.items()
         }
         made["abi"] = ipw.Dropdown(
             description="ABI",
@@ -143,6 +154,7 @@ class Explorer:
         for name in MEMBERS:
             made[f"width {name}"] = ipw.ToggleButtons(
                 description=f"{name} bits",
+                tooltip=f"how wide {name} is where the kernel writes it",
                 options=WIDTHS,
                 tooltips=[f"{name}: {bits} bits wide" for bits in WIDTHS],
                 style={"description_width": _label(name), "button_width": "42px"},
@@ -183,21 +195,23 @@ class Explorer:
 
     def _turned(self, name: str) -> Callable[[Any], None]:
         def turned(change: Any) -> None:
-            if self._syncing:
-                return
-            try:
-                if name.startswith("width "):
-                    self.widths = {name.removeprefix("width "): change["new"]}
-                else:
-                    setattr(self, name, change["new"])
-            except KvmvizError as error:
-                self._sync()
-                self._say(str(error))
+            with ONE_AT_A_TIME:
+                if self._syncing:
+                    return
+                try:
+                    if name.startswith("width "):
+                        self.widths = {name.removeprefix("width "): change["new"]}
+                    else:
+                        setattr(self, name, change["new"])
+                except KvmvizError as error:
+                    self._sync()
+                    self._say(str(error))
 
         return turned
 
     def _set(self, **changes: Any) -> None:
-        self._show(replace(self._state, **changes))
+        with ONE_AT_A_TIME:
+            self._show(replace(self._state, **changes))
 
     def _show(self, state: State) -> None:
         """Draw first: what cannot be drawn raises before anything has changed."""
@@ -209,7 +223,7 @@ class Explorer:
 
     def _say(self, words: str) -> None:
         told = html.escape(words)
-        self._error.value = f"<b role='alert' style='color:#b3122b;background:#fff'>{told}</b>" if words else ""
+        self._error.value = f"<b role='alert'>{told}</b>" if words else ""
 
     def _sync(self) -> None:
         """Bring every control to the state."""
@@ -221,7 +235,8 @@ class Explorer:
             values |= {"far": f"{held.far:#x}", "fill": f"{held.fill:#04x}"}
             for name, bits in self.widths.items():
                 values[f"width {name}"] = bits
-            self._controls["width hsr_high"].disabled = "hsr_high" not in self.widths
+            values["width hsr_high"] = self.widths.get("hsr_high")
+            self._controls["width hsr_high"].disabled = values["width hsr_high"] is None
             for name, value in values.items():
                 self._controls[name].value = value
         finally:

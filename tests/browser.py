@@ -38,6 +38,8 @@ LAB_CONFIG = {
         "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "extension_manager": "readonly",
         "news_url": None,
+        # So that the tests can ask it which cells have run.
+        "expose_app_in_browser": True,
     }
 }
 LAB_SETTINGS = {
@@ -200,13 +202,39 @@ def _watch(context: BrowserContext) -> Watched:
     return watched
 
 
+# Done when every code cell has run or one of them has failed: then the errors, else null.
+DONE = """() => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  const cells = Array.from(notebook.model.cells).filter(
+    cell => cell.type === "code" && cell.sharedModel.getSource().trim());
+  const errors = cells.flatMap(cell => cell.outputs.toJSON())
+    .filter(output => output.output_type === "error")
+    .map(output => `${output.ename}: ${output.evalue}`);
+  const left = cells.filter(cell => !cell.executionCount || cell.executionState !== "idle");
+  return errors.length || !left.length ? errors : null;
+}"""
+
+# The cell that shows a live widget, scrolled to; how far it is from the one that is active.
+SHOW = """async () => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  const index = notebook.widgets.findIndex(cell => cell.model.type === "code"
+    && cell.model.outputs.toJSON().some(
+      output => output.data && "application/vnd.jupyter.widget-view+json" in output.data));
+  await notebook.scrollToItem(index, "start");
+  return index - notebook.activeCellIndex;
+}"""
+
+
 def run_all(page: Page) -> None:
-    """Wait for a kernel, and run all cells by the menu."""
-    idle(page)
+    """Wait for a kernel, run all cells by the menu, and wait until they have run."""
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    errors = page.wait_for_function(DONE).json_value()
+    if errors:
+        raise RuntimeError("; ".join(errors))
 
 
-def idle(page: Page) -> None:
-    """Wait until a kernel is connected and has nothing to do; the status bar says so."""
-    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+def show_widget(page: Page) -> int:
+    """Scroll to the first cell that shows a widget; its distance from the active cell."""
+    return int(page.evaluate(SHOW))

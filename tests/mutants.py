@@ -1,9 +1,9 @@
 """Seed faults one at a time, and count those that nbval alone and pytest alone catch.
 
 cosmic-ray finds the places and makes the faults. Each goes into a copy of the working tree, never
-into the tree itself. The default is a sample that is the same in every run: places evenly spread
-over the modules, one fault at each. An endless loop counts as caught. Not counted, since no test is
-needed to find it, is a fault that does not compile, or that fails when its module is imported.
+into the tree itself. The default is a sample, the same in every run: one fault at each of some
+places, evenly spread. An endless loop counts as caught. Not counted, since no test is needed to
+find it, is a fault that does not compile, or that fails when its module is imported.
 """
 # Only `make mutants` installs cosmic-ray, and it has no type information.
 # mypy: disable-error-code="import-untyped,import-not-found"
@@ -18,17 +18,16 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import ndiff
-from importlib import import_module
 from pathlib import Path
-from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cosmic_ray import plugins
@@ -37,30 +36,26 @@ from cosmic_ray.mutating import MutationVisitor
 
 ROOT = Path(__file__).parent.parent
 AIMS = {"nbval": 80, "pytest": 95}
-MODULES = {"layout": ("layout", "slot", "codec", "ctype")} | {
-    name: (name,) for name in ("image", "compat", "esr")
-}
-# The first failure ends a run, so the notebook that is most about a module runs first.
-FIRST = {"layout": "padding", "image": "byte_order", "compat": "verdict", "esr": "esr"}
+MODULES = {name: [name] for name in ("layout", "image", "compat", "esr")}
+MODULES["layout"] += ["slot", "codec", "ctype"]
 LEFT_OUT = ("browser", "packaging", "bench")
 # `is` for `==`: small ints and interned strings are one object, so little changes.
-SAME_IN_CPYTHON = ("Operator_Eq_Is", "Operator_NotEq_IsNot")
+SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot")
 EQUIVALENT: dict[tuple[str, str], str] = {}
 """(line, changed line): why no caller can tell the two apart. These are run, but not counted."""
 
+# A file, its source, and operator and occurrence of every fault at one place in it.
 Place = tuple[Path, str, list[tuple[Any, int]]]
-"""A file, its source, and operator and occurrence of every fault at one place in it."""
 
 
 @dataclass
 class Fault:
     """One changed module, and which tool caught it."""
 
-    module: str
     path: Path
     code: str
     line: int = 1
-    diff: list[str] = field(default_factory=list)
+    diff: tuple[str, ...] = ()
     caught: dict[str, bool] = field(default_factory=dict)
 
     @property
@@ -77,17 +72,15 @@ def places(module: str) -> Iterator[Place]:
     """Where code that runs can be changed; annotations and imports for types do not run."""
     for path in (Path("kvmviz", f"{stem}.py") for stem in MODULES[module]):
         source = (ROOT / path).read_text()
-        dead: list[Any] = []
-        for node in ast.walk(ast.parse(source)):
-            dead += [getattr(node, "annotation", None), getattr(node, "returns", None)]
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-                dead.append(node)
+        tree = list(ast.walk(ast.parse(source)))
+        dead: list[Any] = [getattr(n, key, None) for n in tree for key in ("annotation", "returns")]
+        dead += [n for n in tree if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
         spans = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in dead if n]
         nodes, found = list(ast_nodes(get_ast(source))), defaultdict(list)
         for name in plugins.operator_names():
             kind = plugins.get_operator(name)
-            if kind.arguments() or name.endswith(SAME_IN_CPYTHON):
-                continue  # those with arguments draw random values
+            if kind.arguments() or name.endswith(SAME):
+                continue  # those that take arguments draw random values
             spots = (spot for node in nodes for spot in kind().mutation_positions(node))
             for occurrence, spot in enumerate(spots):
                 if not any(start <= spot[0] < end for start, end in spans):
@@ -95,36 +88,32 @@ def places(module: str) -> Iterator[Place]:
         yield from ((path, source, found[spot]) for spot in sorted(found))
 
 
-def seed(module: str, place: Place) -> Iterator[Fault]:
+def seed(place: Place) -> Iterator[Fault]:
     """The faults at a place, in an order drawn once and for all."""
     path, source, tries = place
-    name = f"kvmviz.{path.stem}"
-    import_module(name)  # a dataclass looks its module up
-    for operator, occurrence in random.Random(len(source)).sample(tries, len(tries)):
+    __import__(name := f"kvmviz.{path.stem}")  # a dataclass looks its module up
+    random.Random(sum(occurrence for _, occurrence in tries)).shuffle(tries)
+    for operator, occurrence in tries:
         code = MutationVisitor.mutate_code(source, operator, occurrence)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                exec(compile(code, path, "exec"), {"__name__": name})
-        except Exception:
-            continue
-        rows = [row for row in ndiff(source.splitlines(), code.splitlines()) if row[0] != "?"]
-        changed = [at for at, row in enumerate(rows) if row[0] != " " and row[2:].strip()]
-        diff = [f"{rows[at][0]} {rows[at][2:].strip()}" for at in changed]
-        yield Fault(module, path, code, changed[0] + 1, diff)
+        with suppress(Exception):
+            exec(compile(code, path, "exec"), {"__name__": name})
+            rows = [row for row in ndiff(source.splitlines(), code.splitlines()) if row[0] != "?"]
+            rows = [f"{row[0]} {row[2:].strip()}" for row in rows]
+            changed = [at for at, row in enumerate(rows) if row[0] in "+-" and row[2:]]
+            yield Fault(path, code, changed[0] + 1, tuple(rows[at] for at in changed))
 
 
 def sample(module: str, share: float) -> Iterator[Fault]:
     """One fault at evenly spread places, or at ``share`` 1 all faults at all places."""
     free = dict(enumerate(places(module)))
     if share >= 1:
-        yield from (fault for place in free.values() for fault in seed(module, place))
+        yield from (fault for place in free.values() for fault in seed(place))
         return
     end, wanted = len(free), max(6, round(share * len(free)))
     for start in (number * end // wanted for number in range(wanted)):
-        # From there on: the next free place that has a fault which counts.
+        # From there on, the next free place that has a fault which counts.
         for at in sorted(free, key=lambda at: (at - start) % end):
-            if fault := next(seed(module, free.pop(at)), None):
+            if fault := next(seed(free.pop(at)), None):
                 yield fault
                 if not fault.reason:
                     break
@@ -134,30 +123,24 @@ class Copy:
     """A copy of the working tree in which both tools run, and whose kvmviz they import."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.log = folder, folder / "mutants.log"
-        self.limits = dict.fromkeys(AIMS, 600.0)
+        self.folder, self.log, self.limits = folder, folder / "log", dict.fromkeys(AIMS, 900.0)
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
 
-    def passes(self, tool: str, module: str) -> bool:
+    def passes(self, tool: str, about: str) -> bool:
         """Whether nbval alone, or pytest alone, finds nothing to complain of."""
         run = [sys.executable, "-m", "pytest", "-xq", "--tb=short", "-p", "no:cacheprovider"]
-        names, first = "tests/test_*.py", module
         if tool == "nbval":
             run += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
-            names, first = "notebooks/*.ipynb", FIRST[module]
+        names = "tests/test_*.py" if tool == "pytest" else "notebooks/*.ipynb"
         found = [p for p in self.folder.glob(names) if not any(w in p.stem for w in LEFT_OUT)]
-        found.sort(key=lambda path: (first not in path.stem, path))
+        found.sort(key=lambda path: (about not in path.stem, path))  # the first failure ends a run
         # No stale bytecode, and no other kvmviz: PYTHONPATH comes before an editable install.
         env = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         env |= {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(self.folder / ".ipython")}
-        with self.log.open("w") as log:
-            try:
-                return not subprocess.run(
-                    [*run, *map(str, found)], cwd=self.folder, env=env, stdout=log,
-                    stderr=subprocess.STDOUT, timeout=self.limits[tool],
-                ).returncode  # fmt: skip
-            except subprocess.TimeoutExpired:
-                return False
+        with self.log.open("w") as log, suppress(subprocess.TimeoutExpired):
+            how: dict[str, Any] = {"cwd": self.folder, "env": env, "stdout": log, "stderr": log}
+            return not subprocess.call([*run, *map(str, found)], timeout=self.limits[tool], **how)
+        return False
 
     def check(self) -> None:
         """Both tools pass here as it is, and neither does once kvmviz is broken here."""
@@ -166,34 +149,17 @@ class Copy:
             if not self.passes(tool, "layout"):
                 raise SystemExit(f"{tool} fails with no fault seeded:\n{self.log.read_text()}")
             self.limits[tool] = 20 + 3 * (time.monotonic() - start)
-        broken = Fault("layout", Path("kvmviz", "__init__.py"), "raise ImportError('seeded')")
+        broken = Fault(Path("kvmviz", "__init__.py"), "raise ImportError('seeded')")
         if not all(self.judge(broken).caught.values()):
             raise SystemExit(f"another kvmviz than the copy's is imported: caught {broken.caught}")
 
     def judge(self, fault: Fault) -> Fault:
         """Seed one fault, ask both tools, and put the module back."""
-        target = self.folder / fault.path
-        whole = target.read_text()
+        whole = (target := self.folder / fault.path).read_text()
         target.write_text(fault.code)
-        fault.caught = {tool: not self.passes(tool, fault.module) for tool in AIMS}
+        fault.caught = {tool: not self.passes(tool, fault.path.stem) for tool in AIMS}
         target.write_text(whole)
         return fault
-
-
-def judge(faults: list[Fault], folder: Path) -> None:
-    """Judge all, on as many copies as there are processors."""
-    copies: SimpleQueue[Copy] = SimpleQueue()
-
-    def one(fault: Fault) -> None:
-        copy = copies.get()
-        print(f"{copy.judge(fault)}\n    caught: {fault.caught}", flush=True)
-        copies.put(copy)
-
-    made = [Copy(folder / str(number)) for number in range(os.cpu_count() or 1)]
-    with ThreadPoolExecutor(len(made)) as pool:
-        list(pool.map(Copy.check, made))
-        list(map(copies.put, made))
-        list(pool.map(one, faults))
 
 
 def main() -> None:
@@ -203,19 +169,29 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all faults at all places")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))  # for endless lists
+    warnings.simplefilter("error")  # a fault that the compiler warns of does not compile
     names = [options.only] if options.only else list(MODULES)
     share = 1 if options.all else options.faults / sum(len(list(places(name))) for name in names)
     faults = [fault for name in names for fault in sample(name, share)]
-    with tempfile.TemporaryDirectory(prefix="kvmviz-mutants-") as folder:
-        judge(faults, Path(folder))
-    for fault in (fault for fault in faults if fault.reason):
-        print(f"\nno fault, not counted: {fault.reason} (caught: {fault.caught})\n{fault}")
+    workers = os.cpu_count() or 1
+    with TemporaryDirectory(prefix="kvmviz-mutants-") as temp, ThreadPoolExecutor(workers) as pool:
+        copies = [Copy(Path(temp, str(number))) for number in range(workers)]
+        list(pool.map(Copy.check, copies))
+
+        def judge(fault: Fault) -> None:
+            copy = copies.pop()  # there are as many as threads
+            print(f"{copy.judge(fault)}\n    caught: {fault.caught}", flush=True)
+            copies.append(copy)
+
+        list(pool.map(judge, faults))
     counted = [fault for fault in faults if not fault.reason]
+    for fault in faults:
+        if fault.reason:
+            print(f"\nno fault, not counted: {fault.reason} (caught: {fault.caught})\n{fault}")
     for tool, aim in AIMS.items():
         missed = [fault for fault in counted if not fault.caught[tool]]
-        caught = f"{len(counted) - len(missed)} of {len(counted)}"
-        share = 1 - len(missed) / len(counted)
-        print(f"\n{tool} alone catches {caught}, {share:.1%} (aim: {aim}%); it misses:")
+        part = 1 - len(missed) / len(counted)
+        print(f"\n{tool} alone catches {part:.1%} of {len(counted)} (aim: {aim}%); it misses:")
         print(*missed, sep="\n")
 
 

@@ -64,6 +64,12 @@ def test_far_is_written_for_watchpoints_alone(ec: int) -> None:
         )
 
 
+@pytest.mark.parametrize("far", [0, 1, 2**64 - 1])
+def test_any_address_of_64_bits_is_one(far: int) -> None:
+    image = KERNELS["old"].debug_exit("aarch64_be", WATCH, far, 0xAA)
+    assert bytes(image)[8:] == far.to_bytes(8, "big")
+
+
 def test_who_wrote_the_halves() -> None:
     labels = {
         name: " ".join(

@@ -240,6 +240,8 @@ def test_a_slots_parts() -> None:
     assert (slot.path, slot.offset, slot.size, slot.shape) == ("b", 2, 12, (2, 3))
     assert (slot.order, slot.type) == ("big", SCALARS["s16"])
     assert [slot.path_of(i) for i in (0, 2, 3, 5)] == ["b[0][0]", "b[0][2]", "b[1][0]", "b[1][2]"]
+    assert [row.path_of(None) for row in layout.slots] == ["a", "hole after a", "b"]
+    assert layout.slots[0].path_of(0) == "a"
     labels = [source.label for at in (2, 3, 12, 13) if (source := slot.source(at))]
     assert labels == ["b[0][0][15:8]", "b[0][0][7:0]", "b[1][2][15:8]", "b[1][2][7:0]"]
 

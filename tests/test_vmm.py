@@ -18,7 +18,7 @@ from tests.test_captures import DEBUG
 ESR = 0x00A5C3E1_F2001234
 LOW, HIGH, WHOLE = 0xF2001234, 0x00A5C3E1, ESR
 SWAPPED = 0xF2001234_00A5C3E1
-RIGHT, WRONG, GUEST = "right", "wrong above, EC right", "wrong, EC 0x00, re-injected"
+RIGHT, WRONG, GUEST = "right", "wrong above, EC right", "wrong, EC 0x00, unhandled"
 
 MATRIX = [
     # kernel, program, on LE: what it reads and what comes of it, on BE
@@ -58,10 +58,19 @@ def test_what_each_program_makes_of_each_kernel(
     effect = reading.effect.lower()
     assert f"{order}-endian" in effect
     assert ("ec 0x00" in effect) is (outcome == GUEST)
-    assert ("re-inject" in effect) is (outcome == GUEST)
+    assert ("unhandled" in effect) is (outcome == GUEST)
+    assert ("qemu re-injects" in effect) is (outcome == GUEST and program == "old")
     assert ("ec is right" in effect) is (outcome == WRONG)
     if outcome == RIGHT:
         assert "brk" in effect
+        assert ("64 bits" in effect) is (value == WHOLE)
+        assert ("bits 31:0" in effect) is (value == LOW)
+    for run in reading.runs:
+        if not run.right:
+            assert f"for bits {run.wanted[0]}:{run.wanted[1]}" in effect
+            assert (f"bytes {run.first}..{run.last}" in effect) is (run.found is None)
+            if run.found:
+                assert f"esr bits {run.found[0]}:{run.found[1]}" in effect
 
 
 def test_the_matrix_has_all_of_them_in_order() -> None:
@@ -185,6 +194,9 @@ def test_hsr_high_is_not_free_without_a_hole(
     assert reading.sound is (esr and far)
     assert (reading.verdict.fields["far"] == "intact") is far
     assert ("for far" in reading.effect) is not far
+    if not far:
+        start = reading.verdict.reader.offsets["far"]
+        assert f"bytes {start}..{start + 7} for far" in reading.effect
 
 
 def test_bytes_of_far_taken_for_esr() -> None:
@@ -213,8 +225,7 @@ def test_another_debug_exit_is_not_an_unhandled_one() -> None:
 def test_the_class_that_poison_makes() -> None:
     reading = vmm.read("old", "u64", "aarch64_be", LOW, fill=0xAA)
     assert reading.value == 0xF2001234_AAAAAAAA
-    assert "EC 0x2a" in reading.effect
-    assert "re-inject" in reading.effect
+    assert "EC 0x2a for an unhandled exit" in reading.effect
 
 
 def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:

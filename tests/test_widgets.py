@@ -54,7 +54,7 @@ CLICKS: list[tuple[str, object, str]] = [
     ("width hsr", 8, "✗ reads 0x62aaaaaa"),
     ("width far", 32, "✗ reads 0x00000000"),
     ("esr", "0x00a5c3e1f2001234", "✗ reads 0x00a5c3e1"),
-    ("esr", "f2001234", "nobody wrote (far, left as it was)"),
+    ("esr", "f2001234", "not written (far, left as it was)"),
     ("far", "0x1122334455667788", "11 22 33 44 55 66 77 88"),
 ]
 

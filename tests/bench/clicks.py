@@ -1,0 +1,157 @@
+"""From a click to the frame that shows what came of it, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from playwright.sync_api import Locator, Page
+
+from tests import browser
+from tests.bench.report import show
+
+NOTEBOOK = "clicks.ipynb"
+
+# Three things to click on: a label, the explorer, and what most people would write instead of it.
+CELL = '''
+import ipywidgets as ipw
+import matplotlib.pyplot as plt
+from IPython.display import display
+
+import kvmviz
+from kvmviz.style import styles
+from kvmviz.vmm import read
+
+explorer = kvmviz.Explorer()
+
+label = ipw.Label("big")
+turn = ipw.ToggleButtons(options=["big", "little"])
+turn.observe(lambda change: setattr(label, "value", change["new"]), "value")
+
+
+def plot(order):
+    """The same bytes, bits, offsets and words as the explorer's picture."""
+    shown = read("widened", "old", {"big": "aarch64_be", "little": "aarch64"}[order], 0xD2000062)
+    fig, ax = plt.subplots(figsize=(9.76, 3.76))
+    ax.axis("off")
+    ax.set(xlim=(0, 16), ylim=(0, 6))
+    ax.text(0, 5.5, f"reads {shown.value:#010x}", fontsize=22, fontweight="bold", color="#b3122b")
+    ax.text(0, 5, f"the kernel held {shown.esr:#018x}", fontsize=13)
+    ax.text(16, 5.5, shown.image.layout.abi.name, fontsize=14, ha="right")
+    ax.text(16, 5, shown.vmm.title, fontsize=13, ha="right")
+    for at, (value, source) in enumerate(zip(bytes(shown.image), shown.image.sources)):
+        style = styles(shown.image.layout.named)[source.slot.member]
+        ax.add_patch(plt.Rectangle((at, 3), 0.97, 1, facecolor=style.colour, edgecolor="grey"))
+        mono = {"ha": "center", "fontfamily": "monospace"}
+        ax.text(at + 0.5, 3.3, f"{value:02x}", fontsize=17, **mono)
+        ax.text(at + 0.5, 2.7, f"{source.high}:{source.low}", fontsize=10, **mono)
+        ax.text(at + 0.5, 2.4, f"+{at}", fontsize=10, **mono)
+    ax.text(4, 1.9, "hsr", ha="center", fontsize=11)
+    ax.text(12, 1.9, "far", ha="center", fontsize=11)
+    ax.text(0, 1, shown.effect[:80], fontsize=13)
+    ax.text(0, 0.5, shown.effect[80:], fontsize=13)
+    plt.show()
+
+
+display(ipw.VBox([label, turn]).add_class("bench-label"))
+display(explorer)
+made = ipw.interact(plot, order=ipw.ToggleButtons(options=["big", "little"]))
+made.widget.add_class("bench-pyplot")
+'''
+
+# Armed before a click: resolves to the milliseconds from the click event to the first frame after
+# the area has come to show something else, its pictures decoded.
+ARM = """area => {
+  const look = () =>
+    Array.from(area.querySelectorAll("img"), img => img.src).join() + area.textContent;
+  const before = look(), pictures = area.querySelectorAll("img").length;
+  let clicked;
+  addEventListener("click", event => { clicked = event.timeStamp; }, {capture: true, once: true});
+  window.painted = new Promise(resolve => {
+    const watch = new MutationObserver(async () => {
+      const images = Array.from(area.querySelectorAll("img"));
+      if (clicked === undefined || images.length < pictures || look() === before) return;
+      watch.disconnect();
+      await Promise.all(images.map(img => img.decode()));
+      requestAnimationFrame(() => requestAnimationFrame(
+        () => resolve(performance.now() - clicked)));
+    });
+    watch.observe(area, {subtree: true, childList: true, characterData: true, attributes: true});
+  });
+}"""
+
+
+def painted(area: Locator, button: Locator) -> float:
+    """Seconds from a click on a button to the frame that shows the area changed."""
+    area.evaluate(ARM)
+    button.click()
+    return float(area.page.evaluate("window.painted")) / 1000
+
+
+def measure(page: Page, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every click, by what was clicked; a round clicks each of them once."""
+    explorer = page.locator(".kvmviz")
+    label, pyplot = page.locator(".bench-label"), page.locator(".bench-pyplot")
+    view, esr = explorer.locator(".widget-html:has(img)"), explorer.get_by_label("esr", exact=True)
+    page.screenshot(path="/tmp/b.png")
+    page.set_default_timeout(20000)
+    pyplot.locator("img").wait_for()
+    times: dict[str, list[float]] = {
+        "a label": [],
+        "explorer, a state seen before": [],
+        "explorer, a state never seen": [],
+        "interact with pyplot": [],
+    }
+    for turn in range(rounds):
+        there, back = ("little", "big") if turn % 2 == 0 else ("big", "little")
+        words = label.locator(".widget-label").first
+        times["a label"].append(painted(words, label.get_by_role("button", name=there)))
+        # A value of its own for each round: its other byte order is a state never seen.
+        esr.fill(f"{0xD2000062 + (turn << 8):#x}")
+        esr.press("Enter")
+        explorer.locator("pre", has_text=f"{0xD2000062 + (turn << 8):018x}"[2:]).wait_for()
+        page.wait_for_timeout(400)
+        now = "big" if explorer.locator("pre", has_text="big-endian").count() else "little"
+        other = "little" if now == "big" else "big"
+        new = painted(view, explorer.get_by_role("button", name=f"{other}-endian"))
+        times["explorer, a state never seen"].append(new)
+        page.wait_for_timeout(400)
+        seen = painted(view, explorer.get_by_role("button", name=f"{now}-endian"))
+        times["explorer, a state seen before"].append(seen)
+        page.wait_for_timeout(400)
+        area = pyplot.locator(".jp-OutputArea").first
+        times["interact with pyplot"].append(
+            painted(area, pyplot.get_by_role("button", name=there))
+        )
+        page.wait_for_timeout(400)
+    return times
+
+
+def run(rounds: int = 21) -> None:
+    """Measure, and print."""
+    title = f"Click to paint, medians of {rounds} clicks each, interleaved"
+    if not browser.chromium():
+        print(f"\n{title}: skipped, there is no chromium")
+        return
+    with tempfile.TemporaryDirectory(prefix="kvmviz-bench-") as folder:
+        cell = {"cell_type": "code", "source": CELL, "outputs": [], "execution_count": None}
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        made = {
+            "cells": [{**cell, "id": "only", "metadata": {}}],
+            "metadata": {"kernelspec": kernel},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        (Path(folder) / NOTEBOOK).write_text(json.dumps(made))
+        with browser.jupyterlab(Path(folder)) as server, browser.browser(1280, 2000) as watched:
+            watched.page.goto(server.page(NOTEBOOK))
+            browser.run_all(watched.page)
+            times = measure(watched.page, rounds)
+    aims = {"explorer, a state seen before": 1.3, "explorer, a state never seen": 2.0}
+    show(title, {name: median(values) for name, values in times.items()}, "a label", aims)
+
+
+if __name__ == "__main__":
+    run()

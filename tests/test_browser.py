@@ -1,0 +1,267 @@
+"""The story in a real JupyterLab in a real browser, driven by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kvmviz import draw
+from kvmviz.widgets import State, frame
+from tests import browser
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+STORY = "01_story.ipynb"
+HOME = State()
+SOON = 60_000
+"""Milliseconds: how long the page may take to follow; it takes a twentieth of a second."""
+
+RESET = "Back to the state at the start"
+
+pytestmark = [
+    # One JupyterLab for all of them: they run in one process, one after the other.
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(not browser.chromium(), reason="no chromium: nothing to show the pages in"),
+]
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The notebooks; in a tree that does not hold the story yet, the one cell that matters."""
+    if (NOTEBOOKS / STORY).exists():
+        return NOTEBOOKS
+    folder = tmp_path_factory.mktemp("notebooks")
+    source = "import kvmviz\n\nexplorer = kvmviz.Explorer()\nexplorer"
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    made = {
+        "cells": [{**cell, "id": "only", "metadata": {}}],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (folder / STORY).write_text(json.dumps(made))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(notebooks: Path) -> Iterator[browser.Server]:
+    with browser.jupyterlab(notebooks) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def story(server: browser.Server) -> Iterator[browser.Watched]:
+    """The story, all its cells run."""
+    with browser.browser() as watched:
+        watched.page.goto(server.page(STORY))
+        browser.run_all(watched.page)
+        yield watched
+
+
+@pytest.fixture
+def page(story: browser.Watched) -> Page:
+    """The story scrolled to its explorer, which is as it was at the start."""
+    browser.show_widget(story.page)
+    button(story.page, "Reset").click()
+    follows(story.page, HOME)
+    return story.page
+
+
+def explorer(page: Page) -> Locator:
+    return page.locator(".kvmviz").first
+
+
+def picture(page: Page) -> Locator:
+    return explorer(page).get_by_role("img")
+
+
+def button(page: Page, name: str) -> Locator:
+    """A button by its name, chosen or not."""
+    return explorer(page).get_by_role("button", name=name)
+
+
+def follows(page: Page, state: State) -> str:
+    """Wait until picture, its alt text and the words are those of a state; the picture's source."""
+    expect(picture(page)).to_have_attribute("alt", draw.reading(state.reading).text, timeout=SOON)
+    expect(explorer(page).locator("pre")).to_have_text(frame(state)[1], timeout=SOON)
+    source = picture(page).get_attribute("src")
+    assert source
+    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+    return source
+
+
+def test_default_state_tells_the_story(page: Page) -> None:
+    alt = picture(page).get_attribute("alt") or ""
+    assert "big-endian" in alt
+    assert "taken for ESR[31:0], hold ESR[63:32]: WRONG" in alt
+    expect(explorer(page).locator("pre")).to_contain_text("✗ reads 0x00000000")
+    expect(button(page, "✓ big-endian")).to_be_visible()
+    expect(button(page, "✓ widened")).to_be_visible()
+
+
+def test_mouse_turns_byte_order_and_width(page: Page) -> None:
+    before = follows(page, HOME)
+    button(page, "little-endian").click()
+    little = replace(HOME, abi="aarch64")
+    flipped = follows(page, little)
+    alt = picture(page).get_attribute("alt") or ""
+    assert flipped != before
+    assert "WRONG" not in alt
+    assert "✓ reads 0xd2000062" in alt
+    explorer(page).get_by_title("hsr: 32 bits wide").click()
+    narrow = follows(page, replace(little, widths=(("hsr", 32), ("far", 64))))
+    assert narrow not in (before, flipped)
+    expect(explorer(page).get_by_title("hsr: 32 bits wide")).to_have_text("32")
+    expect(button(page, "✓ 32")).to_be_visible()
+
+
+def test_keyboard_alone_turns_byte_order_and_width(story: browser.Watched, page: Page) -> None:
+    page.locator(".jp-Notebook").focus()
+    page.keyboard.press("Escape")
+    steps = browser.show_widget(page)
+    for _ in range(abs(steps)):
+        page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
+    assert browser.show_widget(page) == 0
+    before = follows(page, HOME)
+    tab_to(page, "little-endian")
+    page.keyboard.press("Enter")
+    little = replace(HOME, abi="aarch64")
+    flipped = follows(page, little)
+    assert focused(page) == "little-endian"
+    tab_to(page, "hsr: 32 bits wide")
+    page.keyboard.press("Space")
+    narrow = follows(page, replace(little, widths=(("hsr", 32), ("far", 64))))
+    assert len({before, flipped, narrow}) == 3
+    assert focused(page) == "hsr: 32 bits wide"
+
+
+def test_tab_goes_through_the_controls_as_they_stand(page: Page) -> None:
+    button(page, "hsr_high").first.click()
+    follows(page, replace(HOME, layout="hsr_high"))
+    button(page, "little-endian").focus()
+    names = [focused(page)]
+    while names[-1] != RESET:
+        page.keyboard.press("Tab")
+        names.append(focused(page))
+        assert len(names) < 40, " / ".join(names)
+    widths = [f"{m}: {b} bits wide" for m in ("hsr", "hsr_high", "far") for b in (8, 16, 32, 64)]
+    assert names == [
+        *("little-endian", "big-endian", "ABI", "old", "widened", "hsr_high", *widths),
+        *("u32 hsr", "u64 hsr", "hsr_high if flag set", "hsr_high, flag ignored"),
+        *("esr", "far", "fill", RESET),
+    ]
+
+
+def focused(page: Page) -> str:
+    """What the focused element is called: its label, its tooltip, or its words."""
+    return str(
+        page.evaluate(
+            """() => {
+              const at = document.activeElement;
+              return at.labels?.[0]?.textContent || at.title || at.textContent;
+            }"""
+        )
+    ).strip()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until an element of that name has the focus."""
+    seen: list[str] = []
+    while not seen or seen[-1] != name:
+        page.keyboard.press("Tab")
+        seen.append(focused(page)[:40])
+        assert len(seen) < 60, f"no {name!r} among {seen}"
+
+
+def test_hex_is_entered(page: Page) -> None:
+    field = explorer(page).get_by_label("esr", exact=True)
+    field.fill("0x123456789a")
+    field.press("Enter")
+    follows(page, replace(HOME, esr=0x123456789A))
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("esr", "0xd200z062", "'0xd200z062' is not a hexadecimal number"),
+        ("far", "0x10000000000000000", "does not fit 64 bits"),
+        ("fill", "", "'' is not a hexadecimal number"),
+    ],
+)
+def test_malformed_hex_is_told_beside_the_controls(
+    page: Page, name: str, typed: str, said: str
+) -> None:
+    before = follows(page, HOME)
+    field = explorer(page).get_by_label(name, exact=True)
+    held = field.input_value()
+    field.fill(typed)
+    field.press("Enter")
+    told = explorer(page).get_by_role("alert")
+    expect(told).to_contain_text(f"{name}: ", timeout=SOON)
+    expect(told).to_contain_text(said)
+    at, place = box(field), box(told)
+    assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 20
+    assert follows(page, HOME) == before
+    expect(field).to_have_value(held)
+    button(page, "little-endian").click()
+    follows(page, replace(HOME, abi="aarch64"))
+    expect(told).to_have_count(0)
+
+
+def test_reset_restores_the_start(page: Page) -> None:
+    before = follows(page, HOME)
+    button(page, "old").first.click()
+    button(page, "u64 hsr").click()
+    explorer(page).get_by_label("ABI").select_option("m68k")
+    follows(page, replace(HOME, abi="m68k", layout="old", reader="u64"))
+    button(page, "Reset").click()
+    assert follows(page, HOME) == before
+    expect(explorer(page).get_by_label("ABI")).to_have_value("aarch64_be")
+
+
+def test_controls_picture_and_verdict_fit_one_window(page: Page, tmp_path: Path) -> None:
+    explorer(page).evaluate("e => e.scrollIntoView({block: 'start'})")
+    page.screenshot(path=tmp_path / "explorer.png")
+    window = box(page.locator(".jp-WindowedPanel-outer").first)
+    low, right = window["y"] + window["height"], window["x"] + window["width"]
+    place = box(explorer(page))
+    # The verdict stands in the picture too; the words below it may need scrolling.
+    shown = box(picture(page))
+    assert place["y"] >= window["y"] - 1
+    assert shown["y"] + shown["height"] <= low
+    assert shown["x"] + shown["width"] <= right
+    for control in explorer(page).locator("button, input, select, label:visible").all():
+        at = box(control)
+        assert at["x"] + at["width"] <= right
+        assert at["y"] + at["height"] <= shown["y"]
+        cut = control.evaluate("e => e.scrollWidth > e.clientWidth + 1")
+        assert not cut, control.evaluate("e => e.outerHTML")
+
+
+def box(found: Locator) -> dict[str, float]:
+    place = found.bounding_box()
+    assert place
+    return {"x": place["x"], "y": place["y"], "width": place["width"], "height": place["height"]}
+
+
+def test_console_is_silent(story: browser.Watched, page: Page) -> None:
+    assert story.complaints == []
+
+
+def test_nothing_leaves_the_machine(
+    server: browser.Server, story: browser.Watched, page: Page
+) -> None:
+    assert len(story.requests) > 50
+    assert any(url.startswith("ws://127.0.0.1") for url in story.requests)
+    assert story.strangers == []
+    assert server.hosts <= set(browser.LOCAL)
