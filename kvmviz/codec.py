@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kvmviz.layout import Layout
 
-Value = int | Sequence[Any] | Mapping[str, Any]
+Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, Any]
 
 
 def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image = 0) -> Image:
@@ -74,6 +74,7 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
 
 def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
     if isinstance(fill, int):
+        fill = integer(fill, f"{layout.struct}, fill")
         if not 0 <= fill <= 0xFF:
             raise KvmvizError(f"{layout.struct}: fill {fill:#x} is no byte; legal are 0 .. 0xff")
         return bytearray([fill]) * layout.size
@@ -159,7 +160,7 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
     """Index and value of the elements to write: all of a list, some of a mapping."""
     if isinstance(value, Mapping):
         for index in value:
-            if isinstance(index, float) or index not in range(count):
+            if isinstance(index, float | bool) or index not in range(count):
                 raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
         return value.items()
     try:

@@ -91,5 +91,6 @@ def compare(writer: Layout, reader: Layout) -> Verdict:
     """
     for layout in (writer, reader):
         if not isinstance(layout, Layout):
-            raise KvmvizError(f"compare takes two layouts, not {layout!r}; see Struct.layout(abi)")
+            kind = type(layout).__name__
+            raise KvmvizError(f"compare takes two layouts, not a {kind}; see Struct.layout(abi)")
     return Verdict(writer, reader)

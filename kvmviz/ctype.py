@@ -67,7 +67,9 @@ class Array:
     count: int
 
     def __post_init__(self) -> None:
-        if self.count < 1:
+        if not isinstance(self.element, Scalar | Array | Struct):
+            raise KvmvizError(f"array of {self.element!r}: not a Scalar, Array or Struct")
+        if not isinstance(self.count, int) or self.count < 1:
             raise KvmvizError(f"array of {self.count} elements; legal counts are 1 and up")
 
     @property
@@ -165,6 +167,8 @@ class Struct(Twin):
         object.__setattr__(self, "tag", tag)
         object.__setattr__(self, "union", union)
         rows = members.items() if isinstance(members, Mapping) else members
+        if not isinstance(rows, Iterable):
+            raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
         object.__setattr__(self, "members", tuple(self._member(row) for row in rows))
         if not self.members:
             raise KvmvizError(f"{self} has no members; it needs at least one")

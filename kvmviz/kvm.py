@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
+from kvmviz.codec import integer
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
@@ -59,12 +60,13 @@ class Kernel:
         """
         syndrome = Esr(esr)
         held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
+        if far is not None and not 0 <= integer(far, "far") < 1 << 64:
+            raise KvmvizError(
+                f"far: {far:#x} does not fit 64 bits; legal are 0 .. {(1 << 64) - 1:#x}"
+            )
         if syndrome.ec == WATCHPOINT_LOW:
-            if far is None or not 0 <= far < 1 << 64:
-                raise KvmvizError(
-                    f"ESR {esr:#x} is a watchpoint, for which the kernel writes far: {far!r} is "
-                    "no address; legal are 0 .. 0xffffffffffffffff"
-                )
+            if far is None:
+                raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
             held["far"] = far
         layout = self.debug.layout(abi)
         return layout.pack(

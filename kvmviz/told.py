@@ -40,8 +40,10 @@ def cause(reading: Reading) -> str:
     if reading.right:
         return f"ESR[{reading.bits - 1}:0]"
     wrong = [run for run in reading.runs if not run.right]
-    if any(run.found is None for run in wrong):
+    if any(run.source is None for run in wrong):
         return "half unwritten"
+    if any(run.found is None for run in wrong):
+        return "another member"
     return "halves swapped" if len(wrong) > 1 else "the other half"
 
 
@@ -95,7 +97,7 @@ def remarks(reading: Reading) -> list[str]:
 def headline(reading: Reading) -> str:
     """The verdict in a line: what the program reads, and what is wrong if that is not."""
     mark = "✓" if reading.sound else "✗"
-    far = reading.verdict.fields["far"]
+    far = reading.verdict.fields.get("far", "intact")
     but = f", but far is {far}" if reading.right and not reading.sound else ""
     return f"{mark} reads {hexa(reading)}{but}"
 

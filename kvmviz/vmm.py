@@ -166,12 +166,12 @@ class Reading(Twin):
     @property
     def sound(self) -> bool:
         """The program gets ESR and far right."""
-        return self.right and self.verdict.fields["far"] == "intact"
+        return self.right and self.verdict.fields.get("far", "intact") == "intact"
 
     @property
     def effect(self) -> str:
         """What comes of it, in a sentence or two."""
-        if self.verdict.fields["far"] == "intact":
+        if self.verdict.fields.get("far", "intact") == "intact":
             return self._of_esr()
         slot = next(s for s in self.verdict.reader.slots if s.path == "far")
         place = f"bytes {slot.offset}..{slot.offset + slot.size - 1}"
@@ -249,7 +249,12 @@ def read(
 def matrix(
     esr: int, far: int | None = None, fill: int = 0, abis: Sequence[str | Abi] = ARM64
 ) -> Matrix:
-    """Four kernels by four programs, under each of ``abis``: by default arm64 in both orders."""
+    """Four kernels by four programs, under each of ``abis``: by default arm64 in both orders.
+
+    Raises :class:`KvmvizError` for no ABI at all, and as :func:`read` does.
+    """
+    if not abis:
+        raise KvmvizError("a matrix needs at least one ABI")
     return Matrix(
         tuple(
             read(kernel, vmm, abi, esr, far, fill)

@@ -353,8 +353,8 @@ PACK_ERRORS: list[Any] = [
     # values, words that the message needs
     ({"esr": 1}, ("struct s", "'esr'", "head, d, t, in")),
     ({"in": {"c": 1}}, ("'c'", "a, b")),
-    ({"in": 5}, ("struct s", "in", "5")),
-    ({"in": None}, ("struct s", "in", "None")),
+    ({"in": 5}, ("struct s, in", "5")),
+    ({"in": None}, ("struct s, in", "None")),
     ({"head": 1 << 32}, ("struct s", "head", "offset 0", "32 bits", "0x100000000")),
     ({"head": np.uint64(1 << 40)}, ("struct s", "head", "offset 0", "32 bits", "0x10000000000")),
     ({"head": np.int64(-1)}, ("struct s", "head", "offset 0", "32 bits", "-0x1")),
@@ -390,7 +390,7 @@ PACK_ERRORS: list[Any] = [
     ({"t": [1, 2]}, ("struct s", "t[0]", "list of 2")),
     ([("head", 1)], ("struct s", "mapping")),
     (None, ("struct s", "mapping", "None")),
-    (5, ("struct s", "mapping", "5")),
+    (5, ("struct s, values", "mapping", "5")),
 ]
 
 

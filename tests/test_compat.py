@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -95,6 +96,14 @@ def test_the_witnesses_of_a_hole_and_of_the_end() -> None:
     assert told == [(at, "unwritten", None) for at in (4, 5, 6, 7)]
     end = compare(OLD.layout("i386"), WITH_HIGH.layout("i386"))
     assert [w.offset for w in end.witnesses if w.found is None] == [12, 13, 14, 15]
+
+
+def test_a_verdict_does_not_change() -> None:
+    verdict = compare(OLD.layout("arm"), WITH_HIGH.layout("arm"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        verdict.writer = verdict.reader  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        verdict.witnesses[0].status = "intact"  # type: ignore[misc]
 
 
 # --- one rule a row --------------------------------------------------------------------------
