@@ -189,7 +189,7 @@ ERRORS: list[Any] = [
     (lambda: kvm.find("new"), ("'new'", "old, widened, v2, merged")),
     (lambda: kvm.find(["old"]), ("'old'", "known")),  # type: ignore[arg-type]
     (lambda: KERNELS["old"].debug_exit("aarch64", WATCH), ("0x12d2000062", "watchpoint", "far")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", WATCH, -1), ("far", "-1", "ffffffffffffffff")),
+    (lambda: KERNELS["old"].debug_exit("aarch64", WATCH, -1), ("far", "-0x1", "ffffffffffffffff")),
     (lambda: KERNELS["old"].debug_exit("aarch64", WATCH, 1 << 64), ("far", "ffffffffffffffff")),
     (lambda: KERNELS["old"].debug_exit("aarch64", -1), ("ESR", "-0x1", "64 bits")),
     (lambda: KERNELS["old"].debug_exit("aarch64", 1 << 64), ("ESR", "64 bits")),
