@@ -20,6 +20,7 @@ from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.canvas import Picture
 from kvmviz.ctype import WIDTHS
 from kvmviz.kvm import KERNELS, Kernel
+from kvmviz.svg import svg
 from kvmviz.vmm import VMMS, Reading, find, read
 
 KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": "merged"}
@@ -51,7 +52,7 @@ STYLE = """<style>
 .kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
 .kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
 .kvmviz pre { line-height: 1.3; white-space: pre-wrap }
-.kvmviz button:focus-visible { outline: 2px solid #0b57d0; outline-offset: 1px }
+.kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0); outline-offset: 1px }
 </style>"""
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
 
@@ -96,7 +97,7 @@ def frame(state: State) -> tuple[str, str]:
 
 def img(picture: Picture) -> str:
     """A picture as an HTML element of its own size, with its words as alt text."""
-    data = base64.b64encode(picture.render("svg")).decode()
+    data = base64.b64encode(svg(picture).encode()).decode()
     return (
         f"<img width={picture.width} height={picture.height} style='max-width:100%;height:auto' "
         f"alt='{html.escape(picture.text, quote=True)}' src='data:image/svg+xml;base64,{data}'>"

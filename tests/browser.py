@@ -63,6 +63,19 @@ sys.addaudithook(note)
 """
 
 
+def write_notebook(path: Path, source: str) -> None:
+    """A notebook of one code cell."""
+    cell = {"id": "only", "cell_type": "code", "metadata": {}, "source": source}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    made = {
+        "cells": [{**cell, "outputs": [], "execution_count": None}],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(made), "utf-8")
+
+
 def chromium() -> str | None:
     """The browser to drive, if there is one."""
     return shutil.which("chromium")

@@ -98,9 +98,9 @@ def seed(place: Place) -> Iterator[Fault]:
         with suppress(Exception):
             exec(compile(code, path, "exec"), {"__name__": name})
             rows = [row for row in ndiff(source.splitlines(), code.splitlines()) if row[0] != "?"]
-            rows = [f"{row[0]} {row[2:].strip()}" for row in rows]
-            changed = [at for at, row in enumerate(rows) if row[0] in "+-" and row[2:]]
-            yield Fault(path, code, changed[0] + 1, tuple(rows[at] for at in changed))
+            changed = [at for at, row in enumerate(rows) if row[0] != " " and row[2:].strip()]
+            diff = sorted((f"{rows[at][0]} {rows[at][2:].strip()}" for at in changed), reverse=True)
+            yield Fault(path, code, changed[0] + 1, tuple(diff))
 
 
 def sample(module: str, share: float) -> Iterator[Fault]:

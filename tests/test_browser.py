@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,20 +35,7 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return NOTEBOOKS
     folder = tmp_path_factory.mktemp("notebooks")
     source = "import kvmviz\n\nexplorer = kvmviz.Explorer()\nexplorer"
-    cell: dict[str, object] = {
-        "cell_type": "code",
-        "source": source,
-        "outputs": [],
-        "execution_count": None,
-    }
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    made = {
-        "cells": [{**cell, "id": "only", "metadata": {}}],
-        "metadata": {"kernelspec": kernel},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    (folder / STORY).write_text(json.dumps(made))
+    browser.write_notebook(folder / STORY, source)
     return folder
 
 
@@ -229,6 +215,22 @@ def test_reset_restores_the_start(page: Page) -> None:
     expect(explorer(page).get_by_label("ABI")).to_have_value("aarch64_be")
 
 
+def test_quick_clicks_are_all_taken(page: Page) -> None:
+    # The server may hand them to several threads of the kernel at once.
+    for _ in range(5):
+        explorer(page).evaluate(
+            """at => {
+              for (const words of ["little-endian", "hsr_high", "u64 hsr"])
+                [...at.querySelectorAll("button")].find(b => b.textContent === words).click();
+            }"""
+        )
+        follows(page, replace(HOME, abi="aarch64", layout="hsr_high", reader="u64"))
+        expect(button(page, "✓ hsr_high").first).to_be_visible()
+        button(page, "Reset").click()
+        follows(page, HOME)
+        expect(button(page, "✓ u32 hsr")).to_be_visible()
+
+
 def test_controls_picture_and_verdict_fit_one_window(page: Page, tmp_path: Path) -> None:
     explorer(page).evaluate("e => e.scrollIntoView({block: 'start'})")
     page.screenshot(path=tmp_path / "explorer.png")
@@ -264,4 +266,6 @@ def test_nothing_leaves_the_machine(
     assert len(story.requests) > 50
     assert any(url.startswith("ws://127.0.0.1") for url in story.requests)
     assert story.strangers == []
+    # Whose requests a page's would not tell of.
+    assert story.page.context.service_workers == []
     assert server.hosts <= set(browser.LOCAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -33,7 +32,8 @@ turn.observe(lambda change: setattr(label, "value", change["new"]), "value")
 
 def plot(order):
     """The same bytes, bits, offsets and words as the explorer's picture."""
-    shown = read("widened", "old", {"big": "aarch64_be", "little": "aarch64"}[order], 0xD2000062)
+    abi = {"big": "aarch64_be", "little": "aarch64"}[order]
+    shown = read("widened", "old", abi, 0xD2000062, 0x40000800)
     fig, ax = plt.subplots(figsize=(9.76, 3.76))
     ax.axis("off")
     ax.set(xlim=(0, 16), ylim=(0, 6))
@@ -57,8 +57,9 @@ def plot(order):
 
 display(ipw.VBox([label, turn]).add_class("bench-label"))
 display(explorer)
-made = ipw.interact(plot, order=ipw.ToggleButtons(options=["big", "little"]))
-made.widget.add_class("bench-pyplot")
+pyplot = ipw.interactive(plot, order=ipw.ToggleButtons(options=["big", "little"]))
+display(pyplot.add_class("bench-pyplot"))
+pyplot.update()
 '''
 
 # Armed before a click: resolves to the milliseconds from the click event to the first frame after
@@ -72,7 +73,7 @@ ARM = """area => {
   window.painted = new Promise(resolve => {
     const watch = new MutationObserver(async () => {
       const images = Array.from(area.querySelectorAll("img"));
-      if (clicked === undefined || images.length < pictures || look() === before) return;
+      if (clicked === undefined || (pictures && !images.length) || look() === before) return;
       watch.disconnect();
       await Promise.all(images.map(img => img.decode()));
       requestAnimationFrame(() => requestAnimationFrame(
@@ -95,9 +96,7 @@ def measure(page: Page, rounds: int) -> dict[str, list[float]]:
     explorer = page.locator(".kvmviz")
     label, pyplot = page.locator(".bench-label"), page.locator(".bench-pyplot")
     view, esr = explorer.locator(".widget-html:has(img)"), explorer.get_by_label("esr", exact=True)
-    page.screenshot(path="/tmp/b.png")
-    page.set_default_timeout(20000)
-    pyplot.locator("img").wait_for()
+    pyplot.locator("img").first.wait_for()
     times: dict[str, list[float]] = {
         "a label": [],
         "explorer, a state seen before": [],
@@ -105,7 +104,7 @@ def measure(page: Page, rounds: int) -> dict[str, list[float]]:
         "interact with pyplot": [],
     }
     for turn in range(rounds):
-        there, back = ("little", "big") if turn % 2 == 0 else ("big", "little")
+        there = "big" if turn % 2 else "little"
         words = label.locator(".widget-label").first
         times["a label"].append(painted(words, label.get_by_role("button", name=there)))
         # A value of its own for each round: its other byte order is a state never seen.
@@ -136,22 +135,10 @@ def run(rounds: int = 21) -> None:
         print(f"\n{title}: skipped, there is no chromium")
         return
     with tempfile.TemporaryDirectory(prefix="kvmviz-bench-") as folder:
-        cell = {"cell_type": "code", "source": CELL, "outputs": [], "execution_count": None}
-        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        made = {
-            "cells": [{**cell, "id": "only", "metadata": {}}],
-            "metadata": {"kernelspec": kernel},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        (Path(folder) / NOTEBOOK).write_text(json.dumps(made))
+        browser.write_notebook(Path(folder) / NOTEBOOK, CELL)
         with browser.jupyterlab(Path(folder)) as server, browser.browser(1280, 2000) as watched:
             watched.page.goto(server.page(NOTEBOOK))
             browser.run_all(watched.page)
             times = measure(watched.page, rounds)
     aims = {"explorer, a state seen before": 1.3, "explorer, a state never seen": 2.0}
     show(title, {name: median(values) for name, values in times.items()}, "a label", aims)
-
-
-if __name__ == "__main__":
-    run()
