@@ -9,7 +9,7 @@ LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks bench mutants clean distclean
+.PHONY: help lab test lint notebooks bench proof mutants clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -35,6 +35,9 @@ notebooks: $(VENV)/test.stamp ## run the notebooks and store their outputs
 
 bench: $(VENV)/bench.stamp ## measure, and print ratios
 	$(PYTHON) -m tests.bench
+
+proof: $(VENV)/test.stamp ## 10,000 random structs against compilers for every ABI
+	$(PYTHON) -m tests.proof
 
 mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
 	$(PYTHON) tests/mutants.py

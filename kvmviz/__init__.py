@@ -8,11 +8,12 @@ from kvmviz import told as _told  # noqa: F401
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.compat import Verdict, compare
-from kvmviz.ctype import Array, Member, Scalar, Struct
+from kvmviz.ctype import Array, Member, Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.parse import parse
+from kvmviz.scalar import Scalar
 
 if TYPE_CHECKING:
     from kvmviz.widgets import Explorer as Explorer

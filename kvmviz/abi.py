@@ -25,6 +25,11 @@ class Abi:
     ``max_align`` is the largest alignment, in bytes, that a scalar member has inside a struct;
     ``word_bits`` the width of ``long`` and of pointers; ``family`` the name that two ABIs share
     when only byte order tells them apart; ``source`` the document that sets the rule.
+
+    ``char_signed``: plain ``char`` is signed. ``bit_fields`` says how they are placed: in
+    ``units`` of their declared type, which they do not straddle and whose alignment they give the
+    struct; in units of which ``unnamed`` ones too raise the struct's alignment (AAPCS64 and
+    AAPCS32, Bit-field subdivision); or ``packed`` one behind the other, as gcc does on m68k.
     """
 
     name: str
@@ -33,6 +38,8 @@ class Abi:
     word_bits: int
     family: str
     source: str
+    char_signed: bool = True
+    bit_fields: Literal["units", "unnamed", "packed"] = "units"
 
     def __post_init__(self) -> None:
         if self.byte_order not in BYTE_ORDERS:
@@ -55,8 +62,8 @@ def _table() -> Mapping[str, Abi]:
     power = "Power ELF ABI, Fundamental Types"
     mips = "System V ABI, MIPS supplement"
     rows: tuple[Abi, ...] = (
-        Abi("aarch64", "little", 16, 64, "arm64", aapcs64),
-        Abi("aarch64_be", "big", 16, 64, "arm64", aapcs64),
+        Abi("aarch64", "little", 16, 64, "arm64", aapcs64, False, "unnamed"),
+        Abi("aarch64_be", "big", 16, 64, "arm64", aapcs64, False, "unnamed"),
         Abi("x86_64", "little", 16, 64, "x86-64", "System V ABI, AMD64 supplement, 3.1.2"),
         Abi(
             "i386",
@@ -66,16 +73,33 @@ def _table() -> Mapping[str, Abi]:
             "i386",
             "System V ABI, Intel386 supplement, Data Representation",
         ),
-        Abi("arm", "little", 8, 32, "arm", aapcs32),
-        Abi("armeb", "big", 8, 32, "arm", aapcs32),
-        Abi("ppc64", "big", 16, 64, "ppc64", power),
-        Abi("ppc64le", "little", 16, 64, "ppc64", power),
-        Abi("ppc32", "big", 8, 32, "ppc32", power),
-        Abi("s390x", "big", 8, 64, "s390x", "ELF ABI, s390x supplement, Fundamental Types"),
-        Abi("m68k", "big", 2, 32, "m68k", "System V ABI, Motorola 68000 as Linux and gcc use it"),
+        Abi("arm", "little", 8, 32, "arm", aapcs32, False, "unnamed"),
+        Abi("armeb", "big", 8, 32, "arm", aapcs32, False, "unnamed"),
+        Abi("ppc64", "big", 16, 64, "ppc64", power, False),
+        Abi("ppc64le", "little", 16, 64, "ppc64", power, False),
+        Abi("ppc32", "big", 8, 32, "ppc32", power, False),
+        Abi("s390x", "big", 8, 64, "s390x", "ELF ABI, s390x supplement, Fundamental Types", False),
+        Abi(
+            "m68k",
+            "big",
+            2,
+            32,
+            "m68k",
+            "System V ABI, Motorola 68000, as gcc has it",
+            True,
+            "packed",
+        ),
         Abi("mips", "big", 8, 32, "mips", mips),
         Abi("mipsel", "little", 8, 32, "mips", mips),
-        Abi("riscv64", "little", 16, 64, "riscv64", "RISC-V psABI, Integer Calling Convention"),
+        Abi(
+            "riscv64",
+            "little",
+            16,
+            64,
+            "riscv64",
+            "RISC-V psABI, Integer Calling Convention",
+            False,
+        ),
     )
     return MappingProxyType({abi.name: abi for abi in rows})
 

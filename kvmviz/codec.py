@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kvmviz._base import KvmvizError
-from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.ctype import Array, Struct, Type
 from kvmviz.image import Image
+from kvmviz.place import Field, extent
+from kvmviz.scalar import Scalar
 from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
     sources: list[Source | None] = [None] * layout.size
     for slot, offsets in _Writer(layout, memory).write(layout, values):
         for offset in offsets:
-            sources[offset] = slot.source(offset)
+            if source := slot.source(offset):
+                sources[offset] = source.merged(sources[offset])
     return Image(layout, bytes(memory), tuple(sources))
 
 
@@ -46,8 +49,7 @@ def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str,
             f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
             f"from offset {offset} on; {legal}"
         )
-    plain: dict[str, Any] = _plain(np.ndarray((), layout.dtype, buffer=raw, offset=offset))
-    return plain
+    return _read(layout, raw, offset)
 
 
 def integer(value: object, where: str) -> int:
@@ -111,8 +113,7 @@ class _Writer:
                 raise KvmvizError(
                     f"{layout.struct} has no member {name!r}; its members are {legal}"
                 )
-            _, kind = layout.named[name]
-            yield from self.assign(kind, value, prefix + name)
+            yield from self.assign(layout.named[name].type, value, prefix + name)
 
     def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
         if isinstance(kind, Struct):
@@ -123,13 +124,24 @@ class _Writer:
             for place, item in items:
                 yield from self.assign(kind.leaf, item, path + "".join(f"[{i}]" for i in place))
             return
-        slot, scalar = self.leaves[path], kind.leaf
-        view = np.ndarray(slot.shape, scalar.dtype(slot.order), self.memory, slot.offset)
+        slot, scalar = self.leaves[path], kind.leaf.on(self.top.abi)
         for place, item in items:
             flat = int(np.ravel_multi_index(place, slot.shape)) if place else 0
-            view[place] = self.checked(slot, scalar, flat, item)
+            value = self.checked(slot, scalar, flat, item)
             start = slot.offset + flat * scalar.size
-            yield slot, range(start, start + scalar.size)
+            offsets = range(start, start + (slot.size if slot.is_bit_field else scalar.size))
+            if slot.is_bit_field or scalar.bits == 128:
+                self.put(slot, offsets, int(value))
+            else:
+                np.ndarray((), scalar.dtype(slot.order), self.memory, start)[...] = value
+            yield slot, offsets
+
+    def put(self, slot: Slot, offsets: range, value: int) -> None:
+        """Write what numpy has no type for, bit by bit of each byte."""
+        for offset in offsets:
+            if source := slot.source(offset):
+                kept = self.memory[offset] & ~source.mask
+                self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
 
     def elements(
         self, kind: Type, value: Any, path: str, place: tuple[int, ...] = ()
@@ -142,16 +154,20 @@ class _Writer:
         for index, item in _items(value, kind.count, where):
             yield from self.elements(kind.element, item, path, (*place, index))
 
-    def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int:
-        """The value as an int that fits: numpy itself would cut a numpy integer short."""
-        low, high = scalar.limits
+    def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int | float:
+        """The value as a number that fits: numpy itself would cut a numpy integer short."""
         at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
         where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
-        number = integer(value, where)
+        if scalar.kind == "float":
+            if isinstance(value, int | float | np.integer | np.floating):
+                return float(value)
+            raise KvmvizError(f"{where}: {value!r} is not a number")
+        number = int(value) if scalar.kind == "bool" and value in (0, 1) else integer(value, where)
+        bits = slot.width if slot.is_bit_field else scalar.bits
+        low, high = scalar.limits if scalar.kind == "bool" else scalar.limits_of(bits)
         if not low <= number <= high:
             raise KvmvizError(
-                f"{where}: {number:#x} does not fit {scalar.bits} bits; "
-                f"legal are {low:#x} .. {high:#x}"
+                f"{where}: {number:#x} does not fit {bits} bits; legal are {low:#x} .. {high:#x}"
             )
         return number
 
@@ -177,9 +193,43 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
     return enumerate(value)
 
 
-def _plain(view: Any) -> Any:
-    if not view.dtype.names:
-        return view.tolist()
-    if view.ndim:
-        return [_plain(item) for item in view]
-    return {name: _plain(view[name]) for name in view.dtype.names}
+def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, Any]:
+    return {
+        name: _value(layout, field, field.type, raw, base + field.offset)
+        for name, field in layout.named.items()
+    }
+
+
+def _value(layout: Layout, field: Field, kind: Type, raw: npt.NDArray[np.uint8], at: int) -> Any:
+    if isinstance(kind.leaf, Scalar) and not _is_odd(kind.leaf, field):
+        shape = kind.shape if isinstance(kind, Array) else ()
+        scalar = kind.leaf.on(layout.abi)
+        order = scalar.order or layout.abi.byte_order
+        return np.ndarray(shape, scalar.dtype(order), raw, at).tolist()
+    if isinstance(kind, Struct):
+        return _read(kind.layout(layout.abi), raw, at)
+    if isinstance(kind, Array):
+        step, _ = extent(kind.element, layout.abi)
+        rows = range(at, at + step * kind.count, step or 1)
+        return [_value(layout, field, kind.element, raw, row) for row in rows]
+    return _odd(layout, field, kind.on(layout.abi), raw, at)
+
+
+def _is_odd(scalar: Scalar, field: Field) -> bool:
+    """It has no numpy type: a bit-field, or 128 bits."""
+    return field.bits is not None or scalar.bits == 128
+
+
+def _odd(layout: Layout, field: Field, scalar: Scalar, raw: npt.NDArray[np.uint8], at: int) -> int:
+    width = scalar.bits if field.bits is None else field.bits
+    start = field.start % 8 if field.bits is not None else 0
+    order = (
+        layout.abi.byte_order if field.bits is not None else scalar.order or layout.abi.byte_order
+    )
+    slot = Slot("", "", start, width, scalar, order)
+    value = 0
+    for offset in range(slot.size):
+        source = slot.source(offset)
+        assert source is not None
+        value |= (int(raw[at + offset]) & source.mask) >> source.bottom << source.low
+    return value - (1 << width) if scalar.signed and value >> width - 1 else value

@@ -34,17 +34,28 @@ def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source |
     ``written`` is everything the writer may have put there: nothing in padding or past its end,
     several sources where its union members overlap.
     """
-    if not written:
-        return "unwritten", None
-    same = [source for source in written if source.member == wanted.member]
-    if not same:
-        return "foreign", written[0]
-    exact = [source for source in same if _bits(source) == _bits(wanted)]
-    return ("intact", exact[0]) if exact else ("moved", same[0])
+    for source in written:
+        if source.path == wanted.path and _carries(source, wanted, wanted.mask):
+            return "intact", source
+    judged = [_judge_bit(wanted, written, 1 << bit) for bit in range(8) if wanted.mask >> bit & 1]
+    return min(judged, key=lambda row: STATUSES.index(row[0]))
 
 
-def _bits(source: Source) -> tuple[str, int, int]:
-    return source.path, source.high, source.low
+def _judge_bit(
+    wanted: Source, written: tuple[Source, ...], bit: int
+) -> tuple[Status, Source | None]:
+    there = [source for source in written if source.mask & bit]
+    same = [source for source in there if source.member == wanted.member]
+    exact = [s for s in same if s.path == wanted.path and _carries(s, wanted, bit)]
+    if exact:
+        return "intact", exact[0]
+    return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
+
+
+def _carries(source: Source, wanted: Source, bits: int) -> bool:
+    """In these bits of the byte lie just the bits of the value that the reader takes them for."""
+    covers = not bits & ~source.mask
+    return covers and source.low - source.bottom == wanted.low - wanted.bottom
 
 
 @dataclass(frozen=True, repr=False)

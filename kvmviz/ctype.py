@@ -6,62 +6,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
+from kvmviz.scalar import WIDTHS, Scalar, scalar
 
 if TYPE_CHECKING:
-    from kvmviz.abi import ByteOrder
     from kvmviz.layout import Layout
 
-WIDTHS = (8, 16, 32, 64)
-"""Widths, in bits, that a scalar member can have."""
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """An integer type: its name as C spells it, its width in bits, its signedness."""
-
-    name: str
-    bits: int
-    signed: bool = False
-
-    def __post_init__(self) -> None:
-        if self.bits not in WIDTHS:
-            legal = ", ".join(map(str, WIDTHS))
-            raise KvmvizError(f"type {self.name}: {self.bits!r} bits; legal are {legal}")
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.bits // 8
-
-    @property
-    def leaf(self) -> Scalar:
-        """Itself: a scalar is its own innermost element."""
-        return self
-
-    def dtype(self, order: ByteOrder) -> np.dtype[np.integer[Any]]:
-        """The numpy type of this scalar in memory of one byte order, whatever the host's is."""
-        return np.dtype(
-            f"{'<' if order == 'little' else '>'}{'i' if self.signed else 'u'}{self.size}"
-        )
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """The smallest and the largest value that fit."""
-        if self.signed:
-            return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
-        return 0, (1 << self.bits) - 1
+ALIGNMENTS = tuple(1 << n for n in range(16))
+"""Alignments, in bytes, that an attribute may ask for."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """``count`` elements of one type, with nothing between them."""
+    """``count`` elements of one type, with nothing between them.
+
+    A count of 0 is a flexible array member, ``data[]``: it has a place and an alignment, no size.
+    """
 
     element: Type
     count: int
@@ -69,8 +33,8 @@ class Array:
     def __post_init__(self) -> None:
         if not isinstance(self.element, Scalar | Array | Struct):
             raise KvmvizError(f"array of {self.element!r}: not a Scalar, Array or Struct")
-        if not isinstance(self.count, int) or self.count < 1:
-            raise KvmvizError(f"array of {self.count} elements; legal counts are 1 and up")
+        if not isinstance(self.count, int) or self.count < 0:
+            raise KvmvizError(f"array of {self.count} elements; legal counts are 0 and up")
 
     @property
     def leaf(self) -> Scalar | Struct:
@@ -86,42 +50,18 @@ class Array:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a struct or union; ``name`` is None for an anonymous struct or union."""
+    """A member of a struct or union.
+
+    ``name`` is None for an anonymous struct or union, and for an unnamed bit-field. ``bits`` is a
+    bit-field's width, 0 for one that only ends a unit, None for what is no bit-field. ``align``
+    is what its ``aligned`` attribute asks for in bytes, 0 without; ``packed`` is that attribute.
+    """
 
     name: str | None
     type: Type
-
-
-def _scalars() -> Mapping[str, Scalar]:
-    table: dict[str, Scalar] = {}
-    for bits in WIDTHS:
-        for sign, signed in (("u", False), ("s", True)):
-            table |= {n: Scalar(n, bits, signed) for n in (f"{sign}{bits}", f"__{sign}{bits}")}
-        table[f"int{bits}_t"] = Scalar(f"int{bits}_t", bits, signed=True)
-        table[f"uint{bits}_t"] = Scalar(f"uint{bits}_t", bits)
-    # Widths that every ABI of kvmviz.abi agrees on; what the ABI decides is not a fixed width.
-    for base, bits in (("char", 8), ("short", 16), ("int", 32), ("long long", 64)):
-        table[f"unsigned {base}"] = Scalar(f"unsigned {base}", bits)
-        table[f"signed {base}"] = Scalar(f"signed {base}", bits, signed=True)
-        if base != "char":
-            table[base] = Scalar(base, bits, signed=True)
-    return table
-
-
-SCALARS: Mapping[str, Scalar] = _scalars()
-"""The fixed-width integer types, by the name that C code uses."""
-
-
-def scalar(name: str, where: str = "type") -> Scalar:
-    """The fixed-width type of that C name; :class:`KvmvizError` if there is none."""
-    try:
-        return SCALARS[name]
-    except (KeyError, TypeError):
-        raise KvmvizError(
-            f"{where}: unknown type {name!r}; fixed-width types are "
-            "__u8..__u64, __s8..__s64, uint8_t..uint64_t, int8_t..int64_t, "
-            "[un]signed char, short, int, long long"
-        ) from None
+    bits: int | None = None
+    align: int = 0
+    packed: bool = False
 
 
 _ARRAY = re.compile(r"\s*(?P<name>[^\[\]]*[^\[\]\s])\s*(?P<counts>(?:\[\s*\d+\s*\]\s*)*)")
@@ -136,10 +76,9 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
         raise KvmvizError(f"{where}: {spec!r} is not a type such as '__u32' or '__u8[6]'")
     made: Type = scalar(match["name"], where)
     for count in reversed(re.findall(r"\d+", match["counts"])):
-        try:
-            made = Array(made, int(count))
-        except KvmvizError as error:
-            raise KvmvizError(f"{where}: {error}") from None
+        if not int(count):
+            raise KvmvizError(f"{where}: array of 0 elements; legal counts are 1 and up")
+        made = Array(made, int(count))
     return made
 
 
@@ -148,7 +87,9 @@ class Struct(Twin):
     """A C struct or union: a tag and members, in order, with no offsets yet.
 
     ``members`` are :class:`Member` objects, ``(name, type)`` pairs, or a mapping; a type is an
-    object of this module or a string such as ``"__u32"`` or ``"__u8[6]"``.
+    object of this module or a string such as ``"__u32"`` or ``"__u8[6]"``. ``packed`` and
+    ``align`` (bytes, 0 without) are its attributes, ``pack`` (bytes, 0 without) is what
+    ``#pragma pack`` said where it was defined.
 
     Raises :class:`KvmvizError` for an empty struct, a name twice, or an unknown type.
     """
@@ -156,6 +97,9 @@ class Struct(Twin):
     tag: str
     members: tuple[Member, ...]
     union: bool
+    packed: bool
+    align: int
+    pack: int
 
     def __init__(
         self,
@@ -163,9 +107,15 @@ class Struct(Twin):
         members: Mapping[str, Type | str] | Iterable[Member | tuple[str | None, Type | str]],
         *,
         union: bool = False,
+        packed: bool = False,
+        align: int = 0,
+        pack: int = 0,
     ) -> None:
-        object.__setattr__(self, "tag", tag)
-        object.__setattr__(self, "union", union)
+        given = {"tag": tag, "union": union, "packed": packed, "align": align, "pack": pack}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        _check_align(align, f"{self}")
+        _check_align(pack, f"{self}, #pragma pack")
         rows = members.items() if isinstance(members, Mapping) else members
         if not isinstance(rows, Iterable):
             raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
@@ -180,17 +130,40 @@ class Struct(Twin):
 
     def _member(self, row: Member | tuple[str | None, Type | str]) -> Member:
         try:
-            name, spec = (row.name, row.type) if isinstance(row, Member) else row
-        except (TypeError, ValueError):
+            made = (
+                row
+                if isinstance(row, Member)
+                else Member(row[0], as_type(row[1], self._at(row[0])))
+            )
+            name, kind = made.name, made.type
+        except (TypeError, ValueError, IndexError) as error:
+            if isinstance(error, KvmvizError):
+                raise
             raise KvmvizError(f"{self}: {row!r} is not a (name, type) pair") from None
         if name is None:
-            kind = as_type(spec, f"{self}, anonymous member")
-            if not isinstance(kind, Struct):
-                raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {spec!r}")
-            return Member(None, kind)
-        if not (isinstance(name, str) and name.isidentifier()):
+            if made.bits is None and not isinstance(kind, Struct):
+                raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {kind!r}")
+        elif not (isinstance(name, str) and name.isidentifier()):
             raise KvmvizError(f"{self}: {name!r} is not a C identifier")
-        return Member(name, as_type(spec, f"{self}, member {name}"))
+        _check_align(made.align, self._at(name))
+        if made.bits is not None:
+            self._check_bits(made)
+        return made
+
+    def _at(self, name: object) -> str:
+        return f"{self}, anonymous member" if name is None else f"{self}, member {name}"
+
+    def _check_bits(self, member: Member) -> None:
+        kind = member.type
+        if not isinstance(kind, Scalar) or kind.kind not in ("integer", "bool") or kind.order:
+            raise KvmvizError(f"{self._at(member.name)}: only an integer can be a bit-field")
+        # How wide a long is, the ABI says; Layout looks at it again.
+        least, most = (1 if member.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
+        if not isinstance(member.bits, int) or not least <= member.bits <= most:
+            raise KvmvizError(
+                f"{self._at(member.name)}: a bit-field of {member.bits!r} bits; "
+                f"legal are {least} .. {most}"
+            )
 
     @property
     def leaf(self) -> Struct:
@@ -227,11 +200,27 @@ class Struct(Twin):
         if not isinstance(row.type, Scalar):
             raise KvmvizError(f"{self}, member {member} is no scalar; only scalars have a width")
         wide = scalar(f"__{'s' if row.type.signed else 'u'}{bits}")
+        if row.bits is not None:
+            raise KvmvizError(f"{self}, member {member} is a bit-field; only scalars have a width")
         changed = (*self.members[:at], replace(row, type=wide), *self.members[at + 1 :])
-        return Struct(self.tag, changed, union=self.union)
+        return Struct(
+            self.tag,
+            changed,
+            union=self.union,
+            packed=self.packed,
+            align=self.align,
+            pack=self.pack,
+        )
 
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
+
+
+def _check_align(align: int, where: str) -> None:
+    if align and align not in ALIGNMENTS:
+        raise KvmvizError(
+            f"{where}: alignment {align!r}; legal are powers of 2 up to {ALIGNMENTS[-1]}"
+        )
 
 
 Type: TypeAlias = Scalar | Array | Struct

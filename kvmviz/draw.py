@@ -14,6 +14,7 @@ from kvmviz.captures import Overlay
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Rules
+from kvmviz.slot import merged
 from kvmviz.strip import ROW, Strip, width_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
 from kvmviz.vmm import Matrix, Reading
@@ -44,7 +45,7 @@ def byte_map(*images: Image, title: str = "") -> Picture:
 def rules(shown: Rules) -> Picture:
     """A layout before any value is in it: offsets, holes, and the rule that made each."""
     layout = shown.layout
-    sources = [holders[0] if holders else None for holders in layout.holders]
+    sources = [merged(holders) for holders in layout.holders]
     strip = Strip(layout, None, sources)
     lines = [
         line

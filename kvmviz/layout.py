@@ -1,44 +1,32 @@
 """Layout = Struct x Abi: offsets, size, alignment, holes, and the numpy dtype that packs them.
 
-The rule is the same on every ABI (AAPCS64, Composite Types; the other ABIs word it alike): a
-member goes to the next offset that its alignment divides; a struct is aligned as its most
-aligned member; its size is rounded up to that alignment. Only the alignment of a scalar is the
-ABI's, see :mod:`kvmviz.abi`.
+Where each member goes, and why, is in :mod:`kvmviz.place`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
-from typing import TYPE_CHECKING, Any, cast
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kvmviz import abi as abis
-from kvmviz import codec
+from kvmviz import codec, place
 from kvmviz._base import Twin
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.ctype import Array, Struct, Type
+from kvmviz.place import Field, up
+from kvmviz.scalar import Scalar
 from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from kvmviz.image import Image
-
-
-@dataclass(frozen=True)
-class Field:
-    """A direct member in its place: ``offset``, ``size``, ``align`` in bytes, ``why`` the rule."""
-
-    name: str | None
-    type: Type
-    offset: int
-    size: int
-    align: int
-    why: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,10 +46,10 @@ class Layout(Twin):
     def __init__(self, struct: Struct, abi: str | Abi) -> None:
         self.struct = struct
         self.abi = abis.find(abi)
-        self.fields = tuple(self._place())
-        self.align = max(field.align for field in self.fields)
-        self.end = max(field.offset + field.size for field in self.fields)
-        self.size = _up(self.end, self.align)
+        self.fields = tuple(place.fields(struct, self.abi))
+        self.align = max(1, struct.align, *(field.align for field in self.fields))
+        self.end = up(max(field.stop for field in self.fields), 8) // 8
+        self.size = up(self.end, self.align)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
@@ -71,100 +59,79 @@ class Layout(Twin):
     def __hash__(self) -> int:
         return hash((self.struct, self.abi))
 
-    def _place(self) -> Iterator[Field]:
-        end = 0
-        for member in self.struct.members:
-            size, align = self._extent(member.type)
-            offset = 0 if self.struct.union else _up(end, align)
-            if self.struct.union:
-                why = "every member of a union starts at offset 0"
-            elif end == 0:
-                why = "the first member starts the struct"
-            elif offset == end:
-                why = f"right behind the member before it: {align} divides {end}"
-            else:
-                why = (
-                    f"the next multiple of {align} after {end}; "
-                    f"bytes {end}..{offset - 1} are a hole that nobody writes"
-                )
-            yield Field(member.name, member.type, offset, size, align, why)
-            end = offset + size
-
-    def _extent(self, kind: Type) -> tuple[int, int]:
-        """Size and alignment, in bytes, of a type: an array is aligned as its element."""
-        if isinstance(kind, Scalar):
-            return kind.size, self.abi.align(kind.size)
-        if isinstance(kind, Array):
-            size, align = self._extent(kind.element)
-            return size * kind.count, align
-        inner = kind.layout(self.abi)
-        return inner.size, inner.align
-
     @cached_property
     def offsets(self) -> dict[str, int]:
-        """Byte offset of every direct member, those of anonymous members included."""
-        return {name: offset for name, (offset, _) in self.named.items()}
+        """Byte offset of every direct member, those of anonymous members included.
+
+        Of a bit-field it is that of the byte where it begins.
+        """
+        return {name: field.offset for name, field in self.named.items()}
 
     @cached_property
-    def named(self) -> dict[str, tuple[int, Type]]:
-        """Offset and type by the name that C code uses, anonymous members opened up."""
-        rows: dict[str, tuple[int, Type]] = {}
+    def named(self) -> dict[str, Field]:
+        """Members in their place by the name that C code uses, anonymous members opened up."""
+        rows: dict[str, Field] = {}
         for field in self.fields:
             if field.name is not None:
-                rows[field.name] = (field.offset, field.type)
-            else:
-                inner = cast(Struct, field.type).layout(self.abi)
-                rows |= {n: (field.offset + at, kind) for n, (at, kind) in inner.named.items()}
+                rows[field.name] = field
+            elif isinstance(field.type, Struct):
+                inner = field.type.layout(self.abi).named
+                rows |= {n: replace(f, start=field.start + f.start) for n, f in inner.items()}
         return rows
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        """The leaves, members and padding alike, in order of offset.
+        """The leaves, members and padding alike, in order of place.
 
-        Outside unions they tile [0, size) with no gap and no overlap. In a union they overlap,
-        and only bytes that no member covers are padding.
+        Outside unions they tile [0, size) with no gap and no overlap, bit by bit where there are
+        bit-fields. In a union they overlap, and only what no member covers is padding.
         """
-        found = sorted(self._leaves(), key=lambda slot: slot.offset)
-        covered = np.zeros(self.size, dtype=bool)
-        inner = [slot for slot in found if slot.is_padding]
-        found = [slot for slot in found if not slot.is_padding]
+        leaves = [leaf for field in self.named.values() for leaf in self._open(field)]
+        found = sorted((s for s in leaves if not s.is_padding), key=_place)
+        covered = np.zeros(8 * self.size, dtype=bool)
         for slot in found:
-            covered[slot.offset : slot.offset + slot.size] = True
+            covered[slot.start : slot.start + slot.extent] = True
         holes: list[Slot] = []
-        for slot in inner:
+        for slot in (s for s in leaves if s.is_padding):
             # A nested struct's padding is none where another member of a union lies.
-            place = slice(slot.offset, slot.offset + slot.size)
-            if not covered[place].any():
-                covered[place] = True
+            bits = slice(slot.start, slot.start + slot.extent)
+            if not covered[bits].any():
+                covered[bits] = True
                 holes.append(slot)
-        edges = np.flatnonzero(np.diff(covered, prepend=True, append=True))
-        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            before = [slot.path for slot in found if slot.offset + slot.size <= start]
-            name = "tail padding" if start >= self.end else f"hole after {before[-1]}"
-            holes.append(Slot(name, "", start, stop - start, None, self.abi.byte_order))
-        return tuple(sorted(found + holes, key=lambda slot: slot.offset))
+        holes += self._gaps(covered, found)
+        return tuple(sorted(found + holes, key=_place))
 
-    def _leaves(self) -> Iterator[Slot]:
-        for name, (offset, kind) in self.named.items():
-            yield from self._open(kind, name, name, offset)
+    def _gaps(self, covered: npt.NDArray[np.bool_], found: list[Slot]) -> Iterator[Slot]:
+        """What no member covers, cut where a byte that holds bit-fields ends."""
+        edges = np.flatnonzero(np.diff(covered, prepend=True, append=True)).tolist()
+        order = self.abi.byte_order
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            before = [slot.path for slot in found if slot.start + slot.extent <= start]
+            after = f"after {before[-1]}" if before else "at the start"
+            cuts = sorted({start, min(up(start, 8), stop), max(stop // 8 * 8, start), stop})
+            for first, last in pairwise(cuts):
+                whole = (last - first) % 8 == 0
+                name = f"hole {after}" if whole else f"unused bits {after}"
+                name = "tail padding" if first >= 8 * self.end else name
+                yield Slot(name, "", first, last - first, None, order)
 
-    def _open(self, kind: Type, path: str, member: str, offset: int) -> Iterator[Slot]:
-        if isinstance(kind, Struct):
-            for inner in kind.layout(self.abi).slots:
-                where = f"{path}: {inner.path}" if inner.is_padding else f"{path}.{inner.path}"
-                at = offset + inner.offset
-                yield Slot(where, member, at, inner.size, inner.type, inner.order, inner.shape)
-            return
-        leaf = kind.leaf
+    def _open(self, field: Field, path: str = "") -> Iterator[Slot]:
+        """The leaves of a member; ``path`` is the array element that it is, if it is one."""
+        kind, path = field.type, path or field.name or ""
+        leaf, order = kind.leaf, self.abi.byte_order
         shape = kind.shape if isinstance(kind, Array) else ()
-        size, _ = self._extent(kind)
         if isinstance(leaf, Scalar):
-            yield Slot(path, member, offset, size, leaf, self.abi.byte_order, shape)
+            held = leaf.on(self.abi)
+            order = order if field.bits else held.order or order
+            yield Slot(path, field.name or "", field.start, field.extent, held, order, shape)
             return
-        step = leaf.layout(self.abi).size
-        for number, place in enumerate(product(*map(range, shape))):
-            element = path + "".join(f"[{i}]" for i in place)
-            yield from self._open(leaf, element, member, offset + number * step)
+        inner = leaf.layout(self.abi)
+        for number, index in enumerate(product(*map(range, shape))):
+            element = path + "".join(f"[{i}]" for i in index)
+            for slot in inner.slots:
+                where = f"{element}: {slot.path}" if slot.is_padding else f"{element}.{slot.path}"
+                start = field.start + 8 * inner.size * number + slot.start
+                yield replace(slot, path=where, member=field.name or "", start=start)
 
     @property
     def holes(self) -> tuple[Slot, ...]:
@@ -186,43 +153,60 @@ class Layout(Twin):
         """The layout, explained rule by rule."""
         steps = []
         for field in self.fields:
-            name = field.name or "anonymous member"
-            limit = ""
-            if isinstance(field.type, Scalar) and field.align < field.size:
-                limit = f" ({self.abi.name} aligns nothing to more than {self.abi.max_align})"
-            steps.append(
-                f"{name}: {field.size} bytes, aligned to {field.align}{limit}. "
-                f"Offset {field.offset}: {field.why}."
+            name = field.name or (
+                "unnamed bit-field" if field.bits is not None else "anonymous member"
             )
-        widest = next(f.name or "an anonymous member" for f in self.fields if f.align == self.align)
-        steps.append(
-            f"the struct is aligned to {self.align}, as its most aligned member, {widest}."
-        )
+            if field.bits is None:
+                size = f"{field.extent // 8} bytes, aligned to {field.align}. Offset {field.offset}"
+            else:
+                size = f"{field.bits} bits. Bit {field.start % 8} of byte {field.offset}"
+            steps.append(f"{name}: {size}: {field.why}.")
+        return Rules(self, (*steps, *self._round_up()))
+
+    def _round_up(self) -> Iterator[str]:
+        """How alignment and size of the whole come about."""
+        asked = max((f.align for f in self.fields), default=1)
+        if self.struct.align > asked:
+            yield f"the struct is aligned to {self.align}, as its aligned attribute says."
+        elif asked <= 1:
+            yield "the struct is aligned to 1: no member asks for more."
+        else:
+            widest = next(f.name or "an anonymous member" for f in self.fields if f.align == asked)
+            yield f"the struct is aligned to {self.align}, as its most aligned member, {widest}."
         tail = f"bytes {self.end}..{self.size - 1} are tail padding"
-        steps.append(
+        yield (
             f"size {self.size}: {self.end} rounded up to a multiple of {self.align}; "
             f"{tail if self.size > self.end else 'no tail padding'}."
         )
-        return Rules(self, tuple(steps))
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
-        """A numpy structured dtype with explicit offsets and itemsize: padding stays padding."""
+        """A numpy structured dtype with explicit offsets and itemsize: padding stays padding.
+
+        numpy knows no bit-fields: one stands for the bytes that hold it, as an unsigned integer
+        of the ABI's byte order where they are 1, 2, 4 or 8, else as an array of bytes. Which of
+        their bits it is, its slot says.
+        """
         return np.dtype(
             {
                 "names": list(self.named),
-                "formats": [self._format(kind) for _, kind in self.named.values()],
+                "formats": [self._format(field.type, field) for field in self.named.values()],
                 "offsets": list(self.offsets.values()),
                 "itemsize": self.size,
             }
         )
 
-    def _format(self, kind: Type) -> Any:
+    def _format(self, kind: Type, field: Field | None = None) -> Any:
         if isinstance(kind, Array):
             return (self._format(kind.leaf), kind.shape)
         if isinstance(kind, Struct):
             return kind.layout(self.abi).dtype
-        return kind.dtype(self.abi.byte_order)
+        order = kind.order or self.abi.byte_order
+        if field is None or field.bits is None:
+            return kind.on(self.abi).dtype(order)
+        size = up(field.stop, 8) // 8 - field.offset
+        mark = "<" if order == "little" else ">"
+        return np.dtype(f"{mark}u{size}") if size in (1, 2, 4, 8) else ("u1", (size,))
 
     def pack(self, values: Mapping[str, codec.Value], fill: int | Buffer | Image = 0) -> Image:
         """Write members into memory: an image of ``size`` bytes that knows who wrote each.
@@ -242,6 +226,5 @@ class Layout(Twin):
         return codec.unpack(self, buffer, offset)
 
 
-def _up(offset: int, align: int) -> int:
-    """The next multiple of ``align`` at or after ``offset``."""
-    return -(-offset // align) * align
+def _place(slot: Slot) -> int:
+    return slot.start

@@ -3,31 +3,72 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from kvmviz.abi import ByteOrder
-from kvmviz.ctype import Scalar
+from kvmviz.scalar import Scalar
 
 _INDEX = re.compile(r"\[\d+\]")
 
 
 class Source(NamedTuple):
-    """Where a byte comes from: bits ``high:low`` of a slot, of one element if it is an array."""
+    """Where bits of a byte come from: bits ``high:low`` of a slot, of one element of an array.
+
+    ``bottom`` is the bit of the byte, counted from the least significant, that holds ``low``: 0
+    for whole bytes, more for a bit-field that shares its byte with others. Those others, most
+    significant first, are ``beside`` it where a byte has one entry only.
+    """
 
     slot: Slot
     high: int
     low: int
     element: int | None = None
+    bottom: int = 0
+    beside: tuple[Source, ...] = ()
+
+    @property
+    def shares(self) -> tuple[Source, ...]:
+        """All that holds bits of this byte, the most significant first."""
+        alone = self._replace(beside=())
+        return tuple(sorted((alone, *self.beside), key=lambda source: -source.bottom))
+
+    def merged(self, other: Source | None) -> Source:
+        """One entry for the byte of both, the most significant of them in front."""
+        held = [source for source in (other.shares if other else ()) if not source.mask & self.mask]
+        first, *rest = sorted((self, *held), key=lambda source: -source.bottom)
+        return first._replace(beside=tuple(rest))
+
+    @property
+    def mask(self) -> int:
+        """The bits of the byte that it holds."""
+        return (1 << self.high - self.low + 1) - 1 << self.bottom
+
+    @property
+    def top(self) -> int:
+        """The bit of the byte that holds ``high``."""
+        return self.bottom + self.high - self.low
+
+    @property
+    def is_part(self) -> bool:
+        """It does not hold the byte alone and whole."""
+        return self.mask != 0xFF or bool(self.beside)
 
     @property
     def label(self) -> str:
         """The bits as C would name them: ``hsr[31:24]``, ``data[2]`` for a whole byte."""
-        if self.slot.type is not None and self.slot.type.bits == 8:
+        if self.slot.type is not None and self.slot.width == 8:
             return self.path
-        return f"{self.path}[{self.high}:{self.low}]"
+        return f"{self.path}[{self.bits}]"
+
+    @property
+    def bits(self) -> str:
+        """The range of bits: ``31:24``, or ``3`` for one alone."""
+        return f"{self.high}:{self.low}" if self.high > self.low else f"{self.high}"
 
     @property
     def member(self) -> str:
@@ -42,25 +83,51 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Slot:
-    """A leaf of a layout: a scalar, an array of scalars, or padding (``type`` is None).
+    """A leaf of a layout: a scalar, an array of scalars, a bit-field, or padding.
 
     ``path`` names it from the struct's top (``arch.hsr``; for padding: where it lies), ``member``
     is the struct's direct member that it belongs to (empty for the struct's own padding),
-    ``offset`` and ``size`` are in bytes, ``shape`` is the array's, () for a single value.
+    ``type`` its scalar type, None for padding, and ``shape`` the array's, () for a single value.
+    ``start`` and ``extent`` are its place and size in bits, counted from the struct's start in
+    the order in which the ABI allocates them: from the least significant bit of each byte on
+    little-endian, from the most significant on big-endian. ``order`` is the byte order of its
+    value: the ABI's, unless the type fixes it (``__be32``).
     """
 
     path: str
     member: str
-    offset: int
-    size: int
+    start: int
+    extent: int
     type: Scalar | None
     order: ByteOrder
     shape: tuple[int, ...] = ()
 
     @property
     def is_padding(self) -> bool:
-        """No member holds these bytes."""
+        """No member holds these bits."""
         return self.type is None
+
+    @property
+    def is_bit_field(self) -> bool:
+        """It does not hold whole bytes, or not all bits of its type."""
+        return bool(self.start % 8 or self.extent % 8) or self.width != (
+            self.type.bits if self.type else self.width
+        )
+
+    @property
+    def offset(self) -> int:
+        """Byte offset of the first byte that holds a bit of it."""
+        return self.start // 8
+
+    @property
+    def size(self) -> int:
+        """How many bytes hold bits of it."""
+        return -(-(self.start + self.extent) // 8) - self.offset
+
+    @cached_property
+    def width(self) -> int:
+        """Bits of one value."""
+        return self.extent // int(np.prod(self.shape, dtype=int)) if self.extent else 0
 
     def path_of(self, element: int | None) -> str:
         """The path of one array element, counted flat; of the slot itself if it is no array."""
@@ -70,12 +137,26 @@ class Slot:
         return self.path + "".join(f"[{int(i)}]" for i in place)
 
     def source(self, offset: int) -> Source | None:
-        """What the byte at this offset of the struct holds; None in padding.
+        """What the byte at this offset of the struct holds of it; None in padding.
 
         On little-endian the byte of least significance comes first, on big-endian it comes last.
         """
         if self.type is None:
             return None
-        index, byte = divmod(offset - self.offset, self.type.size)
-        low = 8 * (byte if self.order == "little" else self.type.size - 1 - byte)
-        return Source(self, low + 7, low, index if self.shape else None)
+        first = max(8 * offset, self.start)
+        element, begin = divmod(first - self.start, self.width)
+        last = min(8 * offset + 7, self.start + self.extent - 1)
+        count = last - first + 1
+        if self.order == "little":
+            low, bottom = begin, first - 8 * offset
+        else:
+            low, bottom = self.width - begin - count, 8 * offset + 7 - last
+        return Source(self, low + count - 1, low, element if self.shape else None, bottom)
+
+
+def merged(sources: Sequence[Source]) -> Source | None:
+    """One entry for a byte; where sources overlap, as in a union, those in front are seen."""
+    entry: Source | None = None
+    for source in reversed(sources):
+        entry = source.merged(entry)
+    return entry

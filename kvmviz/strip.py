@@ -54,21 +54,30 @@ class Strip:
         """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
         for at in range(first, stop):
             source, left = self.sources[at], x + (at - first) * self.cell
-            hatch = None if source else "////"
-            canvas.box(
-                left + 1, y, self.cell - 2, self.height, self.fill(source), edge=QUIET, hatch=hatch
-            )
+            self._ground(canvas, left + 1, y, source)
             middle = left + self.cell / 2
             if self.data is not None:
                 self._value(canvas, middle, y + self.height / 2, self.data[at], source)
             under = y + self.height
-            canvas.text(middle, under + 16, bits_of(source), 14, mono=True, ha="center")
+            bits = bits_of(source)
+            canvas.text(
+                middle, under + 16, bits, 14 if len(bits) < 7 else 11, mono=True, ha="center"
+            )
             canvas.text(middle, under + 33, f"+{at}", 14, mono=True, ha="center", colour=QUIET)
         for begin, end in text.pieces(self.sources, self.layout, ROW):
             if begin < stop and end >= first:
                 left = x + (max(begin, first) - first) * self.cell + 3
                 right = x + (min(end + 1, stop) - first) * self.cell - 3
                 self._brace(canvas, left, right, y + self.height + 40, begin)
+
+    def _ground(self, canvas: Canvas, left: float, y: float, source: Source | None) -> None:
+        """The colours of a cell, each as wide as its bits, the most significant on the left."""
+        width, hatch = self.cell - 2, None if source and source.mask == 0xFF else "////"
+        fill = self.fill(source) if hatch is None else NOBODY
+        canvas.box(left, y, width, self.height, fill, edge=QUIET, hatch=hatch)
+        for share in source.shares if source and hatch else ():
+            x, bits = left + width * (7 - share.top) / 8, share.top - share.bottom + 1
+            canvas.box(x, y, width * bits / 8, self.height, self.fill(share), edge=QUIET)
 
     def block(self, canvas: Canvas, x: float, y: float, at: int, width: float) -> None:
         """The whole piece that starts at byte ``at`` as one cell, where its bytes tell nothing."""
@@ -111,6 +120,9 @@ class Strip:
     def _names(self, at: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
         source = self.sources[at]
+        if source and source.beside:
+            letters = [self.letter(share) for share in source.shares]
+            return " ".join(letters), "".join(letters)[:5], ""
         if source:
             letter = self._style(source).letter
             return f"{letter} {source.slot.path}", letter
@@ -121,13 +133,19 @@ class Strip:
         letter = styles(self.layout.named)[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
 
+    def _fits(self, at: int, cells: int) -> bool:
+        return width_of(self._names(at)[0], 15) <= cells * self.cell
+
     def _legend(self) -> list[str]:
         """Lines with the names of members too narrow for their name."""
         short = [
-            f"{self.letter(source)} {source.slot.path}"
+            f"{self.letter(share)} {share.slot.path}"
             for begin, end in text.pieces(self.sources, self.layout, ROW)
             if (source := self.sources[begin])
-            and width_of(self._names(begin)[0], 15) > (end + 1 - begin) * self.cell
+            and (
+                source.beside or width_of(self._names(begin)[0], 15) > (end + 1 - begin) * self.cell
+            )
+            for share in source.shares
         ]
         return textwrap.wrap("  ·  ".join(dict.fromkeys(short)), 84)
 
@@ -136,6 +154,9 @@ def bits_of(source: Source | None) -> str:
     """The bits that a cell holds, as the text below it says: ``31:24``, ``[2]``, a dash."""
     if source is None:
         return "–"
+    if source.beside:
+        shares = "|".join(share.bits for share in source.shares)
+        return shares if len(shares) < 9 else f"{len(source.shares)} parts"
     whole = (
         source.element is not None
         and source.high == 7

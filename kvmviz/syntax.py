@@ -1,8 +1,9 @@
 """C text into a syntax tree, or the line and column of the first thing that is no C.
 
-Comments and directives, which C knows by line and not by grammar, are taken out first. What is
-left goes to tree-sitter-c. It mends what is wrong and goes on; here the first mend is an error,
-and a text whose mending would take long is given up.
+Comments and directives, which C knows by line and not by grammar, are taken out first. So are
+attributes and the macros of the UAPI, for which the grammar has no place; they are kept by
+offset. What is left goes to tree-sitter-c. It mends what is wrong and goes on; here the first
+mend is an error, and a text whose mending would take long is given up.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from kvmviz._base import KvmvizError
@@ -38,6 +41,25 @@ _TOKEN = re.compile(
 _KEPT = re.compile(rf"({_QUOTED})|({_COMMENT})|{_JOINT}", re.DOTALL)
 _SPLIT = re.compile(rf"\w{_JOINT}\w")
 _BLANK = re.compile(rb"[^\n]")
+_ATTRIBUTES = ("__attribute__", "__attribute", "__packed", "__aligned")
+_HARMLESS = (
+    *("__extension__", "__user", "__kernel", "__force", "__bitwise", "__bitwise__", "__iomem"),
+    *("__rcu", "__nonstring", "__counted_by", "__counted_by_le", "__counted_by_be"),
+)
+"""Words that say nothing about a layout."""
+FLEX, GROUP = ("__DECLARE_FLEX_ARRAY", "DECLARE_FLEX_ARRAY"), "__struct_group"
+MEANT = dict.fromkeys(_HARMLESS, ("", "__extension__")) | {
+    "__packed": ("__attribute__((packed))", "__attribute__((__packed__))"),
+    "__aligned": (),
+}
+"""What these words may stand for if a text defines them."""
+_WORDS = re.compile(
+    rf"{_QUOTED}|(?<!\w)(?P<word>{'|'.join((*_ATTRIBUTES, *_HARMLESS, *FLEX, GROUP))})(?!\w)"
+    r"\s*(?P<open>\()?"
+)
+_ONE = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<argument>.*)\)\s*)?", re.DOTALL)
+_IDLE = ("deprecated", "unused", "may_alias", "counted_by", "nonstring")
+_BRACKET = re.compile(rf"{_QUOTED}|[(){{}}\[\],]")
 _PAIRS = ("[]", "()", "{}")
 _TITLES = {
     "attribute_specifier": "an attribute",
@@ -56,6 +78,24 @@ _TITLES = {
 """What a node that nobody reads is called in a message; else its name in the grammar."""
 
 
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute: its place, its name without underscores, what stands in its brackets."""
+
+    at: int
+    name: str
+    argument: str | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """What ``__struct_group`` says beside the members: a name, its place, attributes."""
+
+    name: str
+    at: int
+    attributes: tuple[Attribute, ...]
+
+
 class Syntax:
     """A text, its directives by offset, and its tree; offsets count characters.
 
@@ -67,9 +107,14 @@ class Syntax:
             raise KvmvizError(f"C text is a str, not {type(text).__name__}")
         self.source = text
         self.directives: dict[int, str] = {}
+        self.inside: set[int] = set()
+        self.attributes: list[Attribute] = []
+        self.flexible: set[int] = set()
+        self.groups: dict[int, Group] = {}
         if len(text) > MAX_TEXT:
             self.fail(MAX_TEXT, f"the text goes on here; legal are {MAX_TEXT} characters")
         self.data = self._scanned()
+        self.data = self._plain()
         self.root = self._tree()
         self._check()
 
@@ -113,7 +158,10 @@ class Syntax:
                 data[start:end] = _BLANK.sub(b" ", data[start:end])
             if kind == "directive":
                 clean = _KEPT.sub(lambda part: part[1] or (" " if part[2] else ""), token)
-                self.directives[end - len(token.lstrip())] = clean.strip()
+                at = end - len(token.lstrip())
+                self.directives[at] = clean.strip()
+                if opened:
+                    self.inside.add(at)
             elif kind == "joint" and _SPLIT.match(self.source, max(start - 1, 0)):
                 self.fail(start, "a word goes on in the next line")
             elif kind == "open":
@@ -131,6 +179,115 @@ class Syntax:
         if opened:
             self.fail(opened[-1].start(), f"{opened[-1][0]!r} is never closed")
         return bytes(data)
+
+    def _plain(self) -> bytes:
+        """The text without attributes and the macros of the UAPI: they are kept by offset."""
+        text, data, at, grouped = self.data.decode(), bytearray(self.data), 0, 0
+        while match := _WORDS.search(text, at):
+            word, start, at = match["word"], match.start(), match.end()
+            if word is None:
+                continue
+            end = at
+            commas: list[int] = []
+            if match["open"]:
+                end, commas = self._arguments(text, at)
+            if word in FLEX and len(commas) == 1:
+                for first, last in ((start, at), (commas[0], commas[0] + 1), (end - 1, end)):
+                    data[first:last] = _BLANK.sub(b" ", data[first:last])
+                name = text[commas[0] + 1 : end - 1]
+                self.flexible.add(end - 1 - len(name.lstrip()))
+                at = end
+            elif word == GROUP and len(commas) >= 3:
+                if start < grouped:
+                    self.fail(start, f"{GROUP} inside {GROUP} is not supported")
+                grouped = end
+                self._group(text, data, start, at, commas[:3], end)
+                at = commas[2] + 1
+            elif word in (*FLEX, GROUP):
+                self.fail(start, f"{self.snippet(start)!r} has not the arguments of {word}")
+            elif word in _ATTRIBUTES or word in _HARMLESS:
+                if word in _HARMLESS and not word.startswith("__counted_by"):
+                    end = start + len(word)
+                elif word == "__packed":
+                    end = start + len(word)
+                    self.attributes.append(Attribute(start, "packed", None))
+                elif word == "__aligned":
+                    if not match["open"]:
+                        self.fail(start, "'__aligned' without a number")
+                    self.attributes.append(Attribute(start, "aligned", text[at : end - 1]))
+                elif word.startswith("__attribute"):
+                    self.attributes += self._listed(text, start, at, end)
+                data[start:end] = _BLANK.sub(b" ", data[start:end])
+                at = end
+        return bytes(data)
+
+    def _arguments(self, text: str, at: int) -> tuple[int, list[int]]:
+        """Behind the bracket that closes what was opened before ``at``; the commas in it."""
+        depth, commas = 1, []
+        for match in _BRACKET.finditer(text, at):
+            if match[0] in "([{":
+                depth += 1
+            elif match[0] in ")]}":
+                depth -= 1
+            elif match[0] == "," and depth == 1:
+                commas.append(match.start())
+            if not depth:
+                return match.end(), commas
+        self.fail(at, "this bracket is never closed")
+
+    def _listed(self, text: str, start: int, at: int, end: int) -> list[Attribute]:
+        """What ``__attribute__((...))`` lists; harmless ones are left out."""
+        match = re.compile(r"\s*\((.*)\)\s*", re.DOTALL).fullmatch(text, at, end - 1)
+        if match is None or self._arguments(text, match.start(1))[0] != match.end(1) + 1:
+            self.fail(start, f"no list of attributes: {self.snippet(start)!r}")
+        edges = [match.start(1) - 1, *self._arguments(text, match.start(1))[1], match.end(1)]
+        found = []
+        for first, last in pairwise(edges):
+            one = text[first + 1 : last]
+            if not one.strip():
+                continue
+            spelled = _ONE.fullmatch(one)
+            name = spelled["name"].strip("_") if spelled else ""
+            if spelled and name in ("packed", "aligned"):
+                found.append(Attribute(start, name, spelled["argument"]))
+            elif name not in _IDLE:
+                self.fail(start, f"an attribute is not supported: {one.strip()[:40]!r}")
+        return found
+
+    def _group(
+        self, text: str, data: bytearray, start: int, at: int, commas: list[int], end: int
+    ) -> None:
+        """``__struct_group(TAG, NAME, ATTRS, MEMBERS)`` becomes ``struct TAG { MEMBERS }``."""
+        data[start:at] = _BLANK.sub(b" ", data[start:at])
+        data[start : start + 6] = b"struct"
+        data[commas[0] : commas[2] + 1] = _BLANK.sub(b" ", data[commas[0] : commas[2] + 1])
+        data[commas[0]] = ord("{")
+        data[end - 1] = ord("}")
+        name = text[commas[0] + 1 : commas[1]]
+        before = len(self.attributes)
+        attributes: list[Attribute] = []
+        place = commas[1] + 1
+        while (match := _WORDS.search(text, place, commas[2])) and match["word"]:
+            word, place = match["word"], match.end()
+            if match["open"]:
+                place = self._arguments(text, match.end())[0]
+            if word == "__packed":
+                place = match.start() + len(word)
+                attributes.append(Attribute(match.start(), "packed", None))
+            elif word == "__aligned" and match["open"]:
+                attributes.append(
+                    Attribute(match.start(), "aligned", text[match.end() : place - 1])
+                )
+            elif word.startswith("__attribute"):
+                attributes += self._listed(text, match.start(), match.end(), place)
+            else:
+                break
+        del self.attributes[before:]
+        left = text[place : commas[2]].strip()
+        if left or not name.strip().isidentifier():
+            self.fail(start, f"{self.snippet(start)!r} has not the arguments of {GROUP}")
+        where = commas[0] + 1 + len(name) - len(name.lstrip())
+        self.groups[start] = Group(name.strip(), where, tuple(attributes))
 
     def _tree(self) -> Node:
         from tree_sitter import Parser

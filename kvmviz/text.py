@@ -6,7 +6,7 @@ Here are structs, layouts, images, verdicts and ESR; kernels, programs and dumps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from kvmviz._base import twin
@@ -16,7 +16,7 @@ from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import Slot, Source
-from kvmviz.style import styles
+from kvmviz.style import Style, styles
 
 
 def table(rows: Iterable[Sequence[object]], right: Sequence[int] = (), indent: int = 2) -> str:
@@ -73,20 +73,33 @@ def _declare(struct: Struct, depth: int) -> Iterator[str]:
             counts = "".join(f"[{n}]" for n in getattr(member.type, "shape", ()))
             yield f"{last} {member.name or ''}".rstrip() + f"{counts};"
         else:
-            yield f"{pad}    {name_of(member.type, member.name or '')};"
-    yield f"{pad}}}"
+            bits = "" if member.bits is None else f" : {member.bits}"
+            asked = _attributes(member.packed, member.align)
+            yield f"{pad}    {name_of(member.type, member.name or '')}{bits}{asked};"
+    yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
+
+
+def _attributes(packed: bool, align: int) -> str:
+    words = [*(["packed"] if packed else []), *([f"aligned({align})"] if align else [])]
+    return f" __attribute__(({', '.join(words)}))" if words else ""
 
 
 @twin.register
 def _(layout: Layout) -> str:
-    holes = [slot for slot in layout.holes if slot.path != "tail padding"]
-    lost = sum(slot.size for slot in holes)
-    tail = sum(slot.size for slot in layout.holes) - lost
+    holes = [slot for slot in layout.holes if slot.start < 8 * layout.end]
+    lost = sum(slot.extent for slot in holes if slot.extent % 8 == 0) // 8
+    unused = sum(slot.extent for slot in holes if slot.extent % 8)
+    count = sum(slot.extent % 8 == 0 for slot in holes)
+    tail = layout.size - layout.end
     letters = styles(layout.named)
     rows: list[Sequence[object]] = [("offset", "size", "", "member")]
     for slot in layout.slots:
         if slot.type is None:
-            rows.append((slot.offset, slot.size, "", f"-- {slot.path}: nobody writes it --"))
+            size = f"{slot.extent} bits" if slot.extent % 8 else slot.size
+            rows.append((slot.offset, size, "", f"-- {slot.path}: nobody writes it --"))
+        elif slot.is_bit_field:
+            kind = f"{slot.path}  {slot.type.name} : {slot.width}, {_bits_of_bytes(slot)}"
+            rows.append((slot.offset, f"{slot.width} bits", letters[slot.member].letter, kind))
         else:
             kind = slot.type.name + "".join(f"[{n}]" for n in slot.shape)
             rows.append(
@@ -96,9 +109,16 @@ def _(layout: Layout) -> str:
         (
             f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}",
             table(rows, right=(0, 1)),
-            f"  holes: {len(holes)}, {lost} bytes in all; tail padding: {tail} bytes",
+            f"  holes: {count}, {lost} bytes in all; tail padding: {tail} bytes"
+            + (f"; unused bits beside bit-fields: {unused}" if unused else ""),
         )
     )
+
+
+def _bits_of_bytes(slot: Slot) -> str:
+    """Where a bit-field lies: ``bits 7:5 of +4, bits 1:0 of +5``, 7 the most significant."""
+    sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
+    return ", ".join(f"bits {s.top}:{s.bottom} of +{at}" for at, s in sources if s)
 
 
 @twin.register
@@ -122,6 +142,9 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
     for first, last in pieces(sources, layout):
         source = sources[first]
         held = data[first : last + 1].hex(" ")
+        if source is not None and source.is_part:
+            rows.append((f"+{first}", held, *_shares(source, letters)))
+            continue
         if source is None:
             rows.append((f"+{first}", held, "-", f"not written {unwritten(layout, first)}"))
             continue
@@ -132,6 +155,15 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
         bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
         rows.append((f"+{first}", held, letter, f"{source.path}  bits {bits}"))
     return table(rows, right=(0,))
+
+
+def _shares(source: Source, letters: Mapping[str, Style]) -> tuple[str, str]:
+    """Letters and bits of all that holds bits of one byte, the most significant first."""
+    shares = source.shares
+    told = [f"{s.path}  bits {s.bits} in bits {s.top}:{s.bottom}" for s in shares]
+    free = 0xFF & ~sum(s.mask for s in shares)
+    rest = [f"bits not written: mask {free:#04x}"] if free else []
+    return "".join(letters[s.slot.member].letter for s in shares), " · ".join(told + rest)
 
 
 def _elements(source: Source, more: int) -> str:
@@ -147,14 +179,19 @@ def pieces(
 
     Neighbours that nobody wrote are told apart by the slot that lies there.
     """
-    keyed = (
-        ((s.slot, True) if s else (slot_at(layout, at), False), at) for at, s in enumerate(sources)
-    )
+    keyed = ((_holder(s, layout, at), at) for at, s in enumerate(sources))
     for _, group in groupby(keyed, key=lambda pair: pair[0]):
         offsets = [at for _, at in group]
         for start in range(0, len(offsets), width):
             part = offsets[start : start + width]
             yield part[0], part[-1]
+
+
+def _holder(source: Source | None, layout: Layout, offset: int) -> tuple[object, bool]:
+    """What makes neighbours one piece: the slot; a byte that slots share is one by itself."""
+    if source is None:
+        return slot_at(layout, offset), False
+    return (offset if source.is_part else source.slot), True
 
 
 def unwritten(layout: Layout, offset: int) -> str:

@@ -18,8 +18,8 @@ from kvmviz import draw, text
 from kvmviz._base import KvmvizError, twin
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.canvas import Picture
-from kvmviz.ctype import WIDTHS
 from kvmviz.kvm import KERNELS, Kernel
+from kvmviz.scalar import WIDTHS
 from kvmviz.svg import svg
 from kvmviz.vmm import VMMS, Reading, find, read
 
@@ -52,7 +52,7 @@ STYLE = """<style>
 .kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
 .kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
 .kvmviz pre { line-height: 1.3; white-space: pre-wrap }
-.kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0); outline-offset: 1px }
+.kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0) }
 </style>"""
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
 

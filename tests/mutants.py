@@ -37,7 +37,7 @@ from cosmic_ray.mutating import MutationVisitor
 ROOT = Path(__file__).parent.parent
 AIMS = {"nbval": 80, "pytest": 95}
 MODULES = {name: [name] for name in ("layout", "image", "compat", "esr")}
-MODULES["layout"] += ["slot", "codec", "ctype"]
+MODULES["layout"] += ["slot", "place", "codec", "ctype", "scalar"]
 LEFT_OUT = ("browser", "packaging", "bench")
 # `is` for `==`: small ints and interned strings are one object, so little changes.
 SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot")

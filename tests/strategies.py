@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
+from kvmviz.ctype import Array, Member, Struct, Type
+from kvmviz.scalar import SCALARS, Scalar
 from tests.compilers import ABI_NAMES
 
 T = TypeVar("T")
@@ -35,8 +36,16 @@ abis = st.sampled_from(ABI_NAMES)
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (2,), (3,), (5,), (2, 3), (3, 1, 2))
 SCALAR: tuple[tuple[int, ...], ...] = ((),)
 SMALL_SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2, 2))
+FIXED = {
+    name: kind
+    for name, kind in SCALARS.items()
+    if kind.kind == "integer" and kind.bits in (8, 16, 32, 64) and kind.signed is not None
+    if not (kind.order or kind.align)
+}
+"""The integers that are the same on every ABI, but for the order of their bytes."""
+
 WORDS = st.sampled_from(
-    ["u8", "u16", "u32", "u64", "s8", "s32", "s64", *(name for name in SCALARS if len(name) > 3)]
+    ["u8", "u16", "u32", "u64", "s8", "s32", "s64", *(name for name in FIXED if len(name) > 3)]
 )
 
 
@@ -166,7 +175,8 @@ def c_text(struct: Struct, tag: str | None = None) -> str:
     """The definition as C writes it, with no semicolon after it."""
     word = "union" if struct.union else "struct"
     body = " ".join(_c_member(member) for member in struct.members)
-    return f"{word} {struct.tag if tag is None else tag} {{ {body} }}"
+    asked = _c_attributes(struct.packed, struct.align)
+    return f"{word} {struct.tag if tag is None else tag} {{ {body} }}{asked}"
 
 
 def _c_member(member: Member) -> str:
@@ -175,7 +185,14 @@ def _c_member(member: Member) -> str:
         counts += f"[{kind.count}]"
         kind = kind.element
     base = c_text(kind) if isinstance(kind, Struct) else kind.name
-    return f"{base} {member.name or ''}{counts};"
+    bits = "" if member.bits is None else f" : {member.bits}"
+    asked = _c_attributes(member.packed, member.align)
+    return f"{base} {member.name or ''}{counts}{bits}{asked};"
+
+
+def _c_attributes(packed: bool, align: int) -> str:
+    words = [*(["packed"] if packed else []), *([f"aligned({align})"] if align else [])]
+    return f" __attribute__(({', '.join(words)}))" if words else ""
 
 
 def c_init(value: Any) -> str:
@@ -184,6 +201,8 @@ def c_init(value: Any) -> str:
         return f"{{ {', '.join(f'.{name} = {c_init(item)}' for name, item in value.items())} }}"
     if isinstance(value, list):
         return f"{{ {', '.join(map(c_init, value))} }}"
+    if isinstance(value, float):
+        return repr(value)
     return f"{value}ull" if value >= 0 else f"({value + 1}ll - 1)"
 
 
@@ -246,7 +265,7 @@ def leaves(kind: Type, abi: str, designator: str = "", offset: int = 0) -> Itera
         for i in range(kind.count):
             yield from leaves(kind.element, abi, f"{designator}[{i}]", offset + i * step)
     else:
-        yield Leaf(designator, offset, kind.bits // 8, kind.signed)
+        yield Leaf(designator, offset, kind.bits // 8, bool(kind.signed))
 
 
 def flat(value: Any, designator: str = "") -> dict[str, int]:

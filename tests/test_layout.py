@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Scalar, Struct
 from kvmviz import abi as abis
-from kvmviz.ctype import SCALARS
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.scalar import SCALARS
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
-from tests.strategies import ORDER, steady
+from tests.strategies import FIXED, ORDER, steady
 
 each_abi = pytest.mark.parametrize("abi", compilers.every_abi())
 
@@ -154,7 +154,7 @@ def test_the_table_has_the_compilers_byte_order_and_word(abi: str) -> None:
 
 @each_abi
 def test_fixed_width_names_have_the_compilers_width_and_sign(abi: str) -> None:
-    names = tuple(SCALARS)
+    names = tuple(FIXED)
     minus_one = [(name, f"(({name})-1) < 0 ? 1 : 2") for name in names]
     probe = compilers.probe(abi, "", [(name, ()) for name in names], minus_one)
     for name, image in zip(names, probe.images, strict=True):
@@ -475,7 +475,7 @@ ERRORS: list[Any] = [
     (lambda: Struct("s", [("a", "u8"), ("a", "u16")]), ("struct s", "'a'", "twice")),
     (lambda: Struct("s", [("a", "u8"), (None, nested({"a": "u8"}))]), ("struct s", "'a'", "twice")),
     (lambda: Struct("s", {"a": "u24"}), ("struct s", "member a", "'u24'", "__u8..__u64")),
-    (lambda: Struct("s", {"a": "long"}), ("struct s", "member a", "'long'")),
+    (lambda: Struct("s", {"a": "wide"}), ("struct s", "member a", "'wide'")),
     (lambda: Struct("s", {"a": None}), ("struct s", "member a", "None")),  # type: ignore[arg-type]
     (lambda: Struct("s", {"a": "u8[2"}), ("struct s", "member a", "'u8[2'", "__u8[6]")),
     (lambda: Struct("s", {"a": "u8[]"}), ("struct s", "member a", "'u8[]'")),
@@ -489,7 +489,7 @@ ERRORS: list[Any] = [
     (lambda: Struct("s", [5]), ("struct s", "5", "(name, type)")),  # type: ignore[list-item]
     (lambda: Struct("s", [Member("a b", U8)]), ("struct s", "'a b'", "identifier")),
     (lambda: Struct("s", [Member(None, U8)]), ("struct s", "anonymous")),
-    (lambda: Struct("s", {"a": Array(U8, 0)}), ("0 elements", "1 and up")),
+    (lambda: Struct("s", {"a": Array(U8, -1)}), ("-1 elements", "0 and up")),
     (lambda: Struct("s", {"a": Scalar("u24", 24)}), ("24", "8, 16, 32, 64")),
     (lambda: OLD.widen("hsr", 24), ("kvm_debug_exit_arch", "hsr", "24", "8, 16, 32, 64")),
     (lambda: OLD.widen("hsr", 0), ("kvm_debug_exit_arch", "hsr", "0", "8, 16, 32, 64")),

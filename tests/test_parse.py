@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,10 +17,11 @@ from hypothesis import strategies as st
 
 from kvmviz import syntax
 from kvmviz._base import KvmvizError
-from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct
+from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.macros import MAX_EXPRESSION
 from kvmviz.parse import MAX_BYTES, parse
+from kvmviz.scalar import SCALARS, Scalar
 from kvmviz.syntax import MAX_DEPTH, MAX_TEXT
 from tests import compilers, strategies
 from tests.strategies import steady
@@ -103,8 +106,90 @@ CASES: dict[str, str] = {
     "semicolons": "struct se { u8 a; };; ;",
     "line ends": "struct le {\r\n\tu8 a;\r\n\tu32 b;\r\n};\r\n",
 }  # fmt: skip
+# Read by their own value strategy: bits, pointers and arrays without elements.
+WIDER: dict[str, str] = {
+    "bit-fields": "struct bf { u32 a:3, b:5; u8 c; unsigned d:12; int e:7; u64 f:40; s16 g:9; };",
+    "unnamed bit-fields": "struct bu { u8 a:3; u8 :2; u8 b:3; u32 :0; u16 c:4; u32 :7; u8 d; };",
+    "bit-field widths": "#define BW 3\nenum { BX = 2 };\nstruct bw { u32 a:BW, b:BX + 1, c:BW; };",
+    "bool bits": "struct bb { _Bool a:1, b:1; _Bool c; u32 d:1; };",
+    "bit-fields that straddle": "struct bs { u8 a; u32 b:20, c:20; u64 d:33, e:33; };",
+    "bit-fields, packed": "struct bp { u8 a; u32 b:20, c:20; u8 d; } __packed;",
+    "words": "struct wo { char a; long b; unsigned long c[2]; char d; unsigned long long e; };",
+    "floats": "struct fl { u8 a; float b; u8 c; double d; float e[3]; };",
+    "bool": "struct bo { _Bool a; u32 b; _Bool c[3]; };",
+    "pointers": "struct pn { u8 a; void *b; u8 c; const struct nobody *const *d[2]; char *e, f; };",
+    "pointers to arrays": "struct pp { u8 a, (*b)[3]; u8 c; u16 *(*d)[2]; };",
+    "function pointers": "struct fp { u8 a; void (*b)(int, void *); int (*c[2])(struct fp *); };",
+    "typedef of a pointer": "typedef int (*fn_t)(void); typedef void *vp_t; typedef char *cp_t[2];"
+    "struct tp { u8 a; fn_t b; u8 c; vp_t d; cp_t e; };",
+    "pointer to itself": "struct me { u8 a; struct me *next; };",
+    "user pointers": "#define __user\nstruct us { u8 a; char __user *b; };",
+    "enums": "enum en { EA, EB = 5, EC, }; struct es { u8 a; enum en b; u8 c[EC], d[EB]; };",
+    "negative enums": "struct eg { u8 a; enum { EN = -1, EO } b; enum { EP = 7 } c; u8 d[EP +"
+    " EN]; };",
+    "wide enums": "struct ew { u8 a; enum { EW = 1ULL << 40 } b; u8 c;\n"
+    "enum { EX = -1, EY = 0xffffffff } d; u8 e; enum { EZ = 1u << 31 } f; };",
+    "enum with the sign bit": "enum sb_e { SB = 1 << 31 }; struct se2 { u8 a; enum sb_e b; };",
+    "enum bits": "enum eb_e { E1 = 1, E2 = E1 << 2 }; struct eb { enum eb_e a:3, b:E2; u8 c[E2];"
+    " };",
+    "enum typedef": "typedef enum { TA, TB } te_t; struct te { u8 a; te_t b; };",
+    "enum and macros": "enum mz { MM1 = 3,\n#define MM1 MM1\nMM2 = MM1 + 1 }; struct my { u8"
+    " a[MM2]; };",
+    "flexible": "struct fx { u8 a; u32 b[]; }; struct fy { u8 a; u64 b[0]; u8 c; };"
+    "struct fz { u8 a; u16 b[][3]; };",
+    "empty arrays in unions": "union fu { u8 a; u64 b[0]; struct { u16 c; u32 d[]; } e; };",
+    "flex macro": "#define __DECLARE_FLEX_ARRAY(T, N) struct { struct { } __empty_ ## N; T N[]; }\n"
+    "struct fm { u8 a; union { u8 b; __DECLARE_FLEX_ARRAY(u32, c); "
+    "__DECLARE_FLEX_ARRAY(u16, d); }; };",
+    "struct group": "#define __struct_group(TAG, NAME, ATTRS, MEMBERS...) union { "
+    "struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS\n"
+    "struct sq { u8 a; __struct_group(sq_tag, grp, /* none */, u8 b, c[2]; u32 d;); u8 e;\n"
+    "__struct_group(, bare, __attribute__((packed)), u8 f; u32 g;); u8 h; };",
+    "packed": "struct pk { u8 a; u32 b; u64 c[2]; } __attribute__((packed));",
+    "packed in front": "struct __attribute__((__packed__)) pf { u8 a; u32 b; }; struct __packed"
+    " pg\n"
+    "{ u8 a; u64 b; }; union __attribute__((packed, aligned(2))) ph { u8 a[3]; u32 b; };",
+    "packed members": "struct pm { u8 a; u32 b __packed; u8 c; __packed u64 d, e; u8 f; u16 g"
+    " __packed,"
+    " h; u8 i; u32 __attribute__((packed)) j[2]; };",
+    "packed inside": "struct pi { u8 a; struct { u8 b; u32 c; } __packed d; u8 e;\n"
+    "struct { u8 f; u32 g; } h __packed; u8 i; struct { u8 j; u32 k; } __packed; u8 l;\n"
+    "struct __packed { u32 m; } n; };",
+    "aligned": "struct al { u8 a; u32 b __attribute__((aligned(8))); u8 c __aligned(4), d; }; "
+    "struct am { u8 a; u8 b; } __aligned(16); struct ao { u8 z; struct am y; };",
+    "aligned by macro": "#define AM 8\nstruct ap { u8 a; u8 b __aligned(AM * 2), c; } "
+    "__attribute__((__aligned__(AM))); struct aq { u8 a, b __aligned(sizeof(u64)); };",
+    "packed and aligned": "struct pa2 { u8 a; u64 b; u16 c; } __attribute__((packed, aligned(4)));"
+    "struct pa3 { u8 a; struct pa2 b; } __packed __aligned(8);",
+    "aligned bit-fields": "struct ab { u8 a; u32 b:3 __attribute__((aligned(4))); u32 c:5; };",
+    "aligned typedef": "typedef u64 __attribute__((aligned(4))) at_t; typedef u8 au_t __aligned(8);"
+    "struct at { u32 a; at_t b; u8 c; au_t d; at_t e[2]; } ;",
+    "typedef, packed": "typedef struct { u8 a; u32 b; } __packed tk_t; struct tk { u8 a; tk_t b;"
+    " };",
+    "harmless": "struct ha { __extension__ u8 a __attribute__((unused)), b;"
+    " u32 c __attribute__((__unused__, )); };",
+    "pragma pack": "#pragma pack(1)\nstruct p_1 { u8 a; u32 b; };\n#pragma pack()\n"
+    "struct p_2 { u8 a; u32 b; };\n#pragma pack(push, 2)\nstruct p_3 { u8 a; u32 b; struct "
+    "{ u64 d; u8 e; } f; };\n# pragma pack( push )\n#pragma pack(4)\nstruct p_4 { u8 a; u64 b; };\n"
+    "#pragma pack(pop)\nstruct p_5 { u8 a; u64 b; };\n#pragma pack ( pop )\n"
+    "struct p_6 { u8 a; u64 b; struct p_5 c; };\n#pragma pack(push,8)\nstruct p_7 { u8 a;"
+    " u64 b __aligned(16); u32 c:20, d:20; };\n#pragma pack(pop)",
+    "known orders": "struct ko { u8 a; __be16 b; __le64 c; __be32 d[2]; };",
+    "known alignment": "struct ka { u32 a; __aligned_u64 b; };",
+    "known sizes": "struct ks { u8 a; size_t b; };",
+}  # fmt: skip
+BUILT_IN = """\
+#define __packed __attribute__((packed))
+#define __aligned(N) __attribute__((aligned(N)))
+#define __user
+typedef u16 __be16; typedef u32 __be32; typedef u64 __le64; typedef __SIZE_TYPE__ size_t;
+typedef u64 __aligned_u64 __attribute__((aligned(8)));
+"""
 STRUCTS = [
     (case, name, struct) for case, text in CASES.items() for name, struct in parse(text).items()
+]
+WIDER_STRUCTS = [
+    (case, name, struct) for case, text in WIDER.items() for name, struct in parse(text).items()
 ]
 VALUES = [strategies.examples(strategies.values(struct), 3)[-1] for _, _, struct in STRUCTS]
 
@@ -148,6 +233,76 @@ def test_bytes_are_those_of_a_compiler(abi: str) -> None:
     """Signs too: a value is what the compiler stores for it."""
     for (case, name, struct), values, image in zip(STRUCTS, VALUES, ask(abi).images, strict=True):
         assert bytes(struct.layout(abi).pack(values)) == image, (case, name, values)
+
+
+def designators(struct: Struct) -> Iterator[str]:
+    """Members whose offset C can tell."""
+    for member in struct.members:
+        if isinstance(member.type, Struct) and not member.name:
+            yield from designators(member.type)
+        elif member.name and member.bits is None:
+            yield member.name
+
+
+def some_value(kind: Type, bits: int | None, seed: int) -> Any:
+    """A value with a pattern of bits of its own, which fits whatever the ABI."""
+    if isinstance(kind, Array):
+        return [some_value(kind.element, None, seed + row) for row in range(kind.count)]
+    if isinstance(kind, Struct):
+        return some_values(kind, seed)
+    if kind.kind == "pointer" or kind.order:
+        return 0
+    if kind.kind == "float":
+        return seed / 4
+    width = 1 if kind.kind == "bool" else bits or kind.bits or 32
+    value = 0x9E3779B97F4A7C15F39CC0605CEDC834 * (2 * seed + 1) >> 7 & (1 << width) - 1
+    if kind.signed is None:
+        return value & 0x7F
+    return value - (1 << width) if kind.signed and value >> width - 1 else value
+
+
+def some_values(struct: Struct, seed: int = 1) -> dict[str, Any]:
+    """Values for all members that hold any; for a union, for the first of them."""
+    found: dict[str, Any] = {}
+    for number, member in enumerate(struct.members):
+        if isinstance(member.type, Array) and not member.type.count:
+            continue
+        if member.name:
+            found[member.name] = some_value(member.type, member.bits, seed + number)
+        elif isinstance(member.type, Struct):
+            found |= some_values(member.type, seed + number)
+        if found and struct.union:
+            break
+    return found
+
+
+def c_init(value: Any) -> str:
+    """A value as C initialises it."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'.{name} = {c_init(row)}' for name, row in value.items())} }}"
+    if isinstance(value, list):
+        return f"{{ {', '.join(map(c_init, value))} }}"
+    return repr(value) if isinstance(value, float) or value < 1 << 31 else f"{value}ull"
+
+
+@each_abi
+def test_bits_attributes_and_pointers_are_those_of_a_compiler(abi: str) -> None:
+    rows = WIDER_STRUCTS
+    titles = [f"{'union' if row.union else 'struct'} {name}" for _, name, row in rows]
+    titles = [title.split()[1] if title.endswith("_t") else title for title in titles]
+    questions = [
+        (title, tuple(designators(row))) for title, (_, _, row) in zip(titles, rows, strict=True)
+    ]
+    values = [some_values(row) for _, _, row in rows]
+    objects = [(title, c_init(value)) for title, value in zip(titles, values, strict=True)]
+    quiet = '#pragma clang diagnostic ignored "-Weverything"\n'
+    prelude = quiet + BUILT_IN + "\n".join(WIDER.values())
+    told = compilers.probe(abi, prelude, questions, objects)
+    for title, (case, _, row), value, image in zip(titles, rows, values, told.images, strict=True):
+        layout = row.layout(abi)
+        offsets = {name: layout.offsets[name] for name in designators(row)}
+        assert told.measured[title] == compilers.Measured(layout.size, layout.align, offsets), case
+        assert bytes(layout.pack(value)) == image, (case, title, value)
 
 
 # --- what comes out --------------------------------------------------------------------------
@@ -201,6 +356,34 @@ def test_a_macro_stands_for_text_from_its_definition_on() -> None:
     assert [member.name for member in parse(text)["s"].members] == ["far"]
 
 
+def test_enums_and_the_sizes_they_give() -> None:
+    text = "struct s { enum e { A, B = -3 } a; enum { C = 2 }; u8 b[C]; enum { D } c; };"
+    assert parse(text)["s"].members == (
+        Member("a", Scalar("enum e", 32, signed=True)),
+        Member("b", Array(SCALARS["u8"], 2)),
+        Member("c", SCALARS["unsigned int"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1 ? 2 : 3", 2),
+        ("3 - 4 + 2", 1),
+        ("sizeof(__u64) * 2", 16),
+        ("-7 / 2 + 4", 1),
+        ("-7 % 2 + 4", 3),
+        ("~0u - 0xfffffffe", 1),
+        ("(-1 < 0u) + 2", 2),
+        ("!0 + !5 + (1 && 2) + (0 || 0)", 2),
+        ("(1 << 31 < 0) + (1u << 31 > 0) + (0x80000000 > 0)", 3),
+    ],
+)
+def test_constants_are_computed_as_c_does_it(text: str, value: int) -> None:
+    element = Array(SCALARS["u8"], value)
+    assert parse(f"struct s {{ u8 a[{text}]; }};")["s"].members == (Member("a", element),)
+
+
 def test_struct_or_union() -> None:
     found = parse("union a { u8 x; struct b { u8 y; } z; };")
     assert {name: struct.union for name, struct in found.items()} == {"a": True, "b": False}
@@ -222,35 +405,17 @@ def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
 
 ERRORS: list[tuple[str, str]] = [
     # not supported
-    ("struct s {\n\t__u32 a:3;\n};", "line 2, column 9: a bit-field is not supported: ':3'"),
-    ("struct s { u32 :3; };", "line 1, column 16: a bit-field"),
-    ("struct s { u8 a, b:1; };", "line 1, column 19: a bit-field"),
-    ("struct s { u32 *a; };", "line 1, column 16: a pointer is not supported: '*a'"),
-    ("struct s { u8 a, *b[2]; };", "line 1, column 18: a pointer"),
-    ("struct s { int (*a)(int); };", "line 1, column 16: a function"),
+    ("struct s { u32 :3; };", "line 1, column 10: no members here"),
     ("typedef u8 f(int);", "line 1, column 12: a function"),
-    ("struct s { u8 a[]; };", "line 1, column 15: an array without a size"),
+    ("struct s { u8 a[]; };", "line 1, column 15: an array without a size needs members before it"),
     ("struct s { u8 a[const 2]; };", "line 1, column 15: array declarator is not supported"),
-    ("struct s { long a; };", "line 1, column 12: a type that is no integer of fixed width and"),
-    ("struct s { unsigned long a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { char a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { double a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { unsigned foo a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { unsigned u32 a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { unsigned signed a; };", "line 1, column 12: a type that is no integer"),
-    ("struct s { enum e a; };", "line 1, column 12: an enum is not supported: 'enum e'"),
-    ("enum e { A };", "line 1, column 1: an enum"),
-    ("struct s { u8 a; } __attribute__((packed));", "line 1, column 20: an attribute"),
-    ("struct __attribute__((packed)) s { u8 a; };", "line 1, column 8: an attribute"),
-    ("struct s { u8 a __attribute__((aligned(2))); };", "line 1, column 17: an attribute"),
-    ("struct s {\n u8 a;\n} __packed;", "line 3, column 3: a variable or an attribute macro"),
-    ("struct s {\n struct { u8 a; } __packed;\n};", "line 2, column 19: what looks like an"),
-    ("struct s { u8 __aligned; };", "line 1, column 15: what looks like an attribute macro is not"),
-    ("typedef struct __packed { u8 a; } t;", "line 1, column 16: what looks like an attribute"),
-    ("struct s { unsigned typedef a; };", "line 1, column 12: a type that is"),
-    ("struct __packed s { u8 a; };", "line 1, column 1: a function, or an attribute macro in"),
+    ("struct s { unsigned foo a; };", "line 1, column 12: this type is not"),
+    ("struct s { unsigned u32 a; };", "line 1, column 12: this type is not"),
+    ("struct s { unsigned signed a; };", "line 1, column 12: this type is not"),
+    ("struct s { enum e a; };", "line 1, column 19: 'enum e' is not defined"),
+    ("struct s { u8 __aligned; };", "line 1, column 15: '__aligned' without a number"),
+    ("struct s { unsigned typedef a; };", "line 1, column 12: this type is not"),
     ("__packed struct s { u8 a; };", "line 1, column "),
-    ("struct s { u8 a __packed; };", "line 1, column 15: syntax error at 'a' in 'u8 a __packed;'"),
     ("struct s { u8 a; } x;", "line 1, column 20: a variable"),
     ("struct s { u8 a; } x = { 1 };", "line 1, column 20: a variable"),
     ("int x;", "line 1, column 5: a variable"),
@@ -270,14 +435,55 @@ ERRORS: list[tuple[str, str]] = [
     ("#define X\n#ifndef X\n#define X\n#endif", "line 2, column 1: conditional"),
     ("#if 1\nstruct s { u8 a; };\n#endif", "line 1, column 1: conditional"),
     ("struct s {\n#ifdef X\nu8 a;\n#endif\n};", "line 2, column 1: conditional"),
-    ("#pragma pack(1)\nstruct s { u8 a; };", "line 1, column 1: this directive is not supported"),
     ("struct s {\n#pragma pack(1)\nu8 a; };", "line 2, column 1: "),
     ("#undef X\n", "line 1, column 1: this directive"),
     ("#error no\n", "line 1, column 1: this directive"),
     ("#include <linux/if.h>\n", "line 1, column 1: '#include <linux/if.h>' is not sup"),
     ("#include HEADER\n", "line 1, column 1: '#include HEADER' is not supported"),
+    # attributes, bits, enums, the macros of the UAPI
+    ("struct s { u8 a; } __attribute__((aligned));", "line 1, column 20: attribute 'aligned' with"),
+    ("struct s { u8 a; } __attribute__((mode(DI)));", "line 1, column 20: an attribute is not sup"),
+    ("struct s { u8 a; } __attribute__((packed(1)));", "line 1, column 20: attribute 'packed' tak"),
+    ("struct s { u8 a __aligned(3); };", "line 1, column 17: aligned(3); legal are powers of 2"),
+    ("struct s { u8 *__packed a; };", "line 1, column 16: attribute 'packed' is not supported her"),
+    ("struct s { u32 a __packed:3; };", "line 1, column 18: attribute 'packed' is not supported h"),
+    ("enum e { A } __packed; struct s { enum e a; };", "line 1, column 14: attribute 'packed' is "),
+    ("struct s { __packed struct { u8 a; }; };", "line 1, column 12: attribute 'packed' is not"),
+    ("struct s { struct { u8 a; } __packed; } PACKED;", "line 1, column 41: a variable or an attr"),
+    ("typedef struct { u8 a; } t __packed;", "line 1, column 28: only 'aligned' on a scalar"),
+    ("typedef u8 t __aligned(4); struct s { t a[2]; };", "line 1, column 43: an array of elements"),
+    ("#define __packed\nstruct s { u8 a; };", "line 1, column 1: '#define __packed': __packed has"),
+    ("struct s { u8 a[]; u8 b; };", "line 1, column 15: an array without a size needs"),
+    ("struct s { u8 b, a[]; u8 c; };", "line 1, column 18: an array without a size is legal only "),
+    ("union s { u8 b; u8 a[]; };", "line 1, column 20: an array without a size needs members"),
+    ("struct s { u8 b, a[3][]; };", "line 1, column 18: an array without a size in an array"),
+    ("typedef u8 t[]; struct s { u8 a; t b; };", "line 1, column 12: a typedef of an array withou"),
+    ("struct s { u32 a:0; };", "line 1, column 18: a bit-field of 0 bits; legal: 1 .. 32"),
+    ("struct s { u32 a:33; };", "line 1, column 18: a bit-field of 33 bits"),
+    ("struct s { u8 *a:3; };", "line 1, column 18: only an integer can be a bit-field"),
+    ("struct s { float a:3; };", "line 1, column 20: only an integer can be a bit-field"),
+    ("struct s { void a; };", "line 1, column 17: 'void' is not defined before this place"),
+    ("struct s { foo *a; };", "line 1, column 12: unknown type 'foo'"),
+    ("struct s { void (*f)(struct t { u8 a; } *); };", "line 1, column 21: a definition in an arg"),
+    ("#pragma pack(3)\n", "line 1, column 1: this directive is not supported: '#pragma pack(3)'"),
+    ("#pragma pack(pop)\n", "line 1, column 1: '#pragma pack(pop)' without a push"),
+    ("#pragma pack(push, x, 1)\n", "line 1, column 1: this directive"),
+    ("struct s { __DECLARE_FLEX_ARRAY(u8); };", "line 1, column 12: '__DECLARE_FLEX_ARRAY(u8); };"),
+    ("__DECLARE_FLEX_ARRAY(u8, a);", "line 1, column 26: a variable"),
+    ("struct s { __struct_group(a, b, c); };", "line 1, column 12: '__struct_group(a, b, c); };' "),
+    ("struct s { __struct_group(a, b, x, u8 c;); };", "line 1, column 12: '__struct_group(a, b, x"),
+    ("struct s { u8 c; __struct_group(a, b, , u8 c;); };", "line 1, column 18: member 'c' stands "),
+    ("struct s { __struct_group(a, b, , u8 b;); };", "line 1, column 30: member 'b' stands twice"),
+    ("__struct_group(a, b, , u8 b;);", "line 1, column 1: '__struct_group' outside of a struct"),
+    ("enum e { A, A };", "line 1, column 13: 'A' is already a constant"),
+    ("enum e { };", "line 1, column 8: an enum without constants"),
+    ("enum e { A }; enum e { B };", "line 1, column 20: 'enum e' is defined twice"),
+    ("enum { A = -1, B = 0xffffffffffffffff };", "line 1, column 6: no type holds all values"),
+    ("enum { A = 0xffffffffffffffff, B };", "line 1, column 32: 'B' would be 18446744073709551616"),
+    ("enum { A = 1UL << 32 };", "line 1, column 12: '1UL << 32' cannot be computed"),
+    ("enum { A = ~0UL };", "line 1, column 12: '~0UL' is not the same where long has 32 bits and "),
     # types and names
-    ("struct s { foo a; };", "line 1, column 12: unknown type 'foo'; fixed-width types are __u8.."),
+    ("struct s { foo a; };", "line 1, column 12: unknown type 'foo'; known are __u8.."),
     ("struct s { struct t a; };", "line 1, column 21: 'struct t' is not defined before this place"),
     ("struct s { struct s a; };", "line 1, column 21: 'struct s' is not defined"),
     ("struct s { struct s a[2]; };", "line 1, column 23: 'struct s' is not defined"),
@@ -301,21 +507,17 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { };", "line 1, column 10: no members here"),
     ("struct s {\n#define X\n};", "line 1, column 10: no members here"),
     # sizes
-    ("struct s { u8 a[0]; };", "line 1, column 17: an array of 0 elements; legal are 1 .. 1048576"),
     ("struct s { u16 a[0x7fffffff]; };", "line 1, column 18: an array of 2147483647 elements"),
-    ("struct s { u8 a[2147483648]; };", "line 1, column 17: '2147483648' cannot be computed"),
-    ("struct s { u8 a[-1]; };", "line 1, column 17: '-1' cannot be computed; legal are integers"),
-    ("struct s { u8 a[3 - 4 + 2]; };", "line 1, column 17: '3 - 4 + 2' cannot be computed"),
+    ("struct s { u8 a[2147483648]; };", "line 1, column 17: an array of 2147483648 elements"),
+    ("struct s { u8 a[-1]; };", "line 1, column 17: an array of -1 elements; legal are 0 .. 10485"),
     ("struct s { u8 a[1 / 0]; };", "line 1, column 17: '1 / 0' cannot"),
-    ("struct s { u8 a[1 << 31]; };", "line 1, column 17: '1 << 31' cannot"),
+    ("struct s { u8 a[1 << 31]; };", "line 1, column 17: an array of -2147483648 elements"),
     ("struct s { u8 a[1 << 2147483647]; };", "line 1, column 17: "),
     ("struct s { u8 a[08]; };", "line 1, column 17: '08' cannot"),
     ("struct s { u8 a[1.0]; };", "line 1, column 17: '1.0' cannot"),
     ("struct s { u8 a[1uu]; };", "line 1, column 17: "),
     ("struct s { u8 a['a']; };", "line 1, column 17: "),
-    ("struct s { u8 a[1 ? 2 : 3]; };", "line 1, column 17: "),
     ("struct s { u8 a[2 ** 3]; };", "line 1, column "),
-    ("struct s { u8 a[sizeof(int)]; };", "line 1, column 17: 'sizeof' is no integer constant"),
     ("struct s { u8 a[N]; };\n#define N 4", "line 1, column 17: 'N' is no integer constant"),
     ("#define A B\n#define B A\nstruct s { u8 a[A]; };", "line 3, column 17: 'A' is no integer"),
     ("#define A 2], b[3\nstruct s { u8 a[A]; };", "line 2, column 17: 'b' is no integer constant"),
@@ -451,11 +653,24 @@ def test_a_large_header_is_read_whole() -> None:
 VOCABULARY = """
 struct union typedef enum const volatile unsigned signed char short int long u8 __u32 foo s a b
 { } ( ) [ ] ; , : * = + - << / 0 1 3 08 0x10u 1.5 ... . -> # \\ " ' /* */ // __attribute__ <a.h>
-__extension__ sizeof static _Atomic #define #ifndef #ifdef #else #endif #include #pragma
+__extension__ sizeof static _Atomic enum void * :3 __packed __attribute__((packed)) __aligned(8)
+__struct_group(a,b,, __DECLARE_FLEX_ARRAY(u8, long bool [] :0
+#define #ifndef #ifdef #else #endif #include #pragma
 """
-LINES = ("\n", "\n#define a 3\n", "struct s {", "};", "u8 a;", "[2]", "\0", "é")
+LINES = (
+    "\n",
+    "\n#define a 3\n",
+    "struct s {",
+    "};",
+    "u8 a;",
+    "[2]",
+    "\0",
+    "é",
+    "\n#pragma pack(2)\n",
+    "enum e { A, B }",
+)
 WORDS = st.sampled_from([*VOCABULARY.split(), *LINES])
-VALID = "\n".join(CASES.values())
+VALID = "\n".join([*CASES.values(), *WIDER.values()])
 
 
 def only_a_clear_error_comes_out(text: str) -> None:
@@ -465,7 +680,10 @@ def only_a_clear_error_comes_out(text: str) -> None:
     except KvmvizError as error:
         message = str(error)
     if found:
-        assert all(struct.layout("m68k").size > 0 for struct in found.values())
+        for struct in found.values():
+            # What depends on the ABI is known with the ABI only: 40 bits of a long.
+            with contextlib.suppress(KvmvizError):
+                assert struct.layout("m68k").size >= 0
     else:
         place = re.match(r"line (\d+), column \d+: .", message)
         assert place
@@ -486,7 +704,7 @@ def test_any_words(words: list[str], between: str) -> None:
 
 @steady
 @given(
-    st.sampled_from(list(CASES.values())),
+    st.sampled_from([*CASES.values(), *WIDER.values()]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4), st.one_of(WORDS, st.just("")))),
 )
 def test_any_change_of_a_text_that_is_read(

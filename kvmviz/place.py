@@ -1,0 +1,153 @@
+"""Where members go: the rules of layout, each with the sentence that explains it.
+
+A member goes to the next offset that its alignment divides; a struct is aligned as its most
+aligned member; its size is rounded up to that alignment (AAPCS64, Composite Types; the other
+ABIs word it alike). Attributes bend this: ``packed`` takes alignment away, ``aligned`` adds it,
+``#pragma pack`` limits both (gcc manual, Common Type Attributes and Structure-Layout Pragmas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kvmviz._base import KvmvizError
+from kvmviz.abi import Abi
+from kvmviz.ctype import Array, Member, Struct, Type
+from kvmviz.scalar import Scalar
+
+
+@dataclass(frozen=True)
+class Field:
+    """A direct member in its place.
+
+    ``start`` and ``extent`` are in bits, in the order in which the ABI allocates them; ``align``
+    is in bytes, 0 where it asks nothing of the struct; ``why`` is the rule, in a sentence.
+    """
+
+    name: str | None
+    type: Type
+    start: int
+    extent: int
+    align: int
+    why: str
+    bits: int | None = None
+
+    @property
+    def offset(self) -> int:
+        """Offset in bytes; of a bit-field, that of the byte where it begins."""
+        return self.start // 8
+
+    @property
+    def stop(self) -> int:
+        """The first bit behind it."""
+        return self.start + self.extent
+
+
+def up(offset: int, align: int) -> int:
+    """The next multiple of ``align`` at or after ``offset``."""
+    return -(-offset // align) * align
+
+
+def extent(kind: Type, abi: Abi) -> tuple[int, int]:
+    """Size and alignment, in bytes, of a type: an array is aligned as its element."""
+    if isinstance(kind, Scalar):
+        size = kind.on(abi).size
+        return size, kind.align or abi.align(size)
+    if isinstance(kind, Array):
+        size, align = extent(kind.element, abi)
+        return size * kind.count, align
+    inner = kind.layout(abi)
+    return inner.size, inner.align
+
+
+def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
+    """The members in their places, in order."""
+    end = 0
+    for member in struct.members:
+        at = 0 if struct.union else end
+        place = _bit_field if member.bits is not None else _whole
+        field = place(struct, member, abi, at)
+        yield field
+        end = field.stop
+
+
+def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
+    """A member of whole bytes: to the next byte that its alignment divides."""
+    size, natural = extent(member.type, abi)
+    packed = struct.packed or member.packed
+    align = max(1 if packed else natural, member.align)
+    align = min(align, struct.pack or align)
+    first = up(end, 8) // 8
+    offset = up(first, align)
+    if struct.union:
+        why = "every member of a union starts at offset 0"
+    elif end == 0:
+        why = "the first member starts the struct"
+    elif offset == first:
+        why = f"right behind the member before it: {align} divides {offset}"
+    else:
+        hole = f"bytes {first}..{offset - 1} are" if offset - first > 1 else f"byte {first} is"
+        why = f"the next multiple of {align} after {first}; {hole} a hole that nobody writes"
+    bent = _bent(struct, member, abi, natural, align)
+    return Field(member.name, member.type, 8 * offset, 8 * size, align, why + bent)
+
+
+def _bent(struct: Struct, member: Member, abi: Abi, natural: int, align: int) -> str:
+    """What made the alignment another than the type's own, or the type's than its size."""
+    if align > natural:
+        return f"; aligned({member.align}) raises the alignment from {natural} to {align}"
+    if align < natural:
+        cause = f"#pragma pack({struct.pack})" if align == struct.pack else "packed"
+        return f"; {cause} lowers the alignment from {natural} to {align}"
+    kind = member.type
+    if isinstance(kind, Scalar) and not kind.align and align < kind.on(abi).size:
+        return f"; {abi.name} aligns no scalar to more than {abi.max_align}"
+    return ""
+
+
+def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
+    """A bit-field: behind the bits before it, unless it would straddle a unit of its type."""
+    kind, bits = member.type, member.bits
+    assert isinstance(kind, Scalar)
+    assert bits is not None
+    unit = kind.on(abi).bits
+    if bits > unit:
+        raise KvmvizError(
+            f"{struct}, member {member.name}: a bit-field of {bits} bits; on {abi.name} "
+            f"{kind.name} has {unit}"
+        )
+    natural = 8 * (kind.align or abi.align(unit // 8))
+    if abi.bit_fields == "packed":
+        # gcc's EMPTY_FIELD_BOUNDARY: a zero-width bit-field ends a unit of 16 bits there.
+        natural = 1 if bits else 16
+    if bits and struct.pack and member.align > struct.pack:
+        raise KvmvizError(
+            f"{struct}, member {member.name}: aligned({member.align}) on a bit-field under "
+            f"#pragma pack({struct.pack}); gcc and clang place it differently"
+        )
+    # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
+    align = 1 if bits and not struct.pack and (struct.packed or member.packed) else natural
+    align = max(align, 8 * member.align)
+    if struct.pack and bits:
+        align = min(align, 8 * struct.pack)
+    start, why = end, "right behind the bits before it" if end else "the first bits of the struct"
+    if bits == 0:
+        start, why = up(end, align), f"no bits: ends the unit, up to a multiple of {align} bits"
+    elif not struct.pack and end % align + bits > unit:
+        start = up(end, align)
+        why = f"it would straddle a unit of {unit} bits: up to the next multiple of {align} bits"
+    elif member.align:
+        start = up(end, 8 * member.align)
+        why = f"aligned({member.align}) moves it to a multiple of {8 * member.align} bits"
+    counts = bool(member.name) or abi.bit_fields != "units"
+    if abi.bit_fields == "packed" and bits:
+        whole = bits in (16, 32, 64) and start % 16 == 0
+        if whole and not (struct.packed or member.packed):
+            # gcc makes it a member like others: as wide as an integer, and in the right place.
+            align = max(8 * member.align, min(16, 8 * struct.pack or 16))
+            counts = True
+        else:
+            counts = bool(member.align)
+    asked = up(align, 8) // 8 if counts else 0
+    return Field(member.name, kind, start, bits, asked, why, bits)

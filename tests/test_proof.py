@@ -1,0 +1,37 @@
+"""The proof in small: random structs of every kind, as compilers lay them out."""
+
+import pytest
+
+from kvmviz import KvmvizError, Member, Struct
+from kvmviz.scalar import SCALARS
+from tests import proof, strategies
+
+
+def test_layouts_and_bytes_are_the_compilers() -> None:
+    cases = strategies.examples(proof.wilds, 400)
+    structs = [case.struct for case in cases]
+    assert any(m.bits for s in structs for m in s.members), "bit-fields are among them"
+    assert any(s.packed for s in structs)
+    assert any(s.pack for s in structs)
+    assert not proof.mismatches(cases)
+
+
+def test_what_compilers_disagree_about_is_refused() -> None:
+    member = Member("a", SCALARS["u32"], 9, align=16)
+    with pytest.raises(KvmvizError, match="gcc and clang place it differently"):
+        Struct("s", [member], pack=2).layout("x86_64")
+
+
+@pytest.mark.parametrize("abi", ["aarch64", "aarch64_be", "s390x", "m68k"])
+def test_slots_tile_a_struct_bit_by_bit(abi: str) -> None:
+    for case in strategies.examples(proof.wilds, 60):
+        layout = case.struct.layout(abi)
+        if not _has_union(case.struct):
+            ends = [slot.start + slot.extent for slot in layout.slots if slot.extent]
+            starts = [slot.start for slot in layout.slots if slot.extent]
+            assert [*starts, 8 * layout.size] == [0, *ends]
+
+
+def _has_union(struct: Struct) -> bool:
+    inner = (member.type.leaf for member in struct.members)
+    return struct.union or any(isinstance(k, Struct) and _has_union(k) for k in inner)
