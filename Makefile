@@ -18,10 +18,12 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 lab: $(VENV)/lab.stamp ## open the story in JupyterLab (LAB_FLAGS=--no-browser)
-	$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/01_story.ipynb
+	$(PYTHON) -m jupyterlab --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	    $(LAB_FLAGS) notebooks/01_story.ipynb
 
 test: lint ## lint, tests, and the notebooks against their stored outputs
-	$(PYTHON) -m pytest -n auto $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
 	$(PYTHON) -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
 	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
 

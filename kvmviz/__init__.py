@@ -3,20 +3,18 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Every text twin is registered before the first repr.
-from kvmviz import told as _told  # noqa: F401
-from kvmviz._base import KvmvizError
-from kvmviz.abi import ABIS, Abi
-from kvmviz.compat import Verdict, compare
-from kvmviz.ctype import Array, Member, Struct
-from kvmviz.esr import Esr
-from kvmviz.image import Image
-from kvmviz.layout import Layout
-from kvmviz.parse import parse
-from kvmviz.scalar import Scalar
-
 if TYPE_CHECKING:
-    from kvmviz.widgets import Explorer as Explorer
+    from kvmviz import captures, draw
+    from kvmviz._base import KvmvizError
+    from kvmviz.abi import ABIS, Abi
+    from kvmviz.compat import Verdict, compare
+    from kvmviz.ctype import Array, Member, Struct
+    from kvmviz.declarations import parse
+    from kvmviz.esr import Esr
+    from kvmviz.image import Image
+    from kvmviz.layout import Layout
+    from kvmviz.scalar import Scalar
+    from kvmviz.widgets import Explorer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,16 +30,38 @@ __all__ = [
     "Scalar",
     "Struct",
     "Verdict",
+    "captures",
     "compare",
+    "draw",
     "parse",
 ]
 
-# What loads matplotlib or ipywidgets waits until it is asked for.
-_LATER = {"Explorer": "kvmviz.widgets", "draw": "kvmviz.draw", "captures": "kvmviz.captures"}
+_HOME = {
+    "ABIS": "abi",
+    "Abi": "abi",
+    "Array": "ctype",
+    "Esr": "esr",
+    "Explorer": "widgets",
+    "Image": "image",
+    "KvmvizError": "_base",
+    "Layout": "layout",
+    "Member": "ctype",
+    "Scalar": "scalar",
+    "Struct": "ctype",
+    "Verdict": "compat",
+    "compare": "compat",
+    "parse": "declarations",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    """Load what is asked for, when it is asked for: nobody waits for what is not used."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_LATER[name])
-    return module if name == module.__name__.rpartition(".")[2] else getattr(module, name)
+    module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+    found = globals()[name] = getattr(module, name) if name in _HOME else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from importlib import import_module
 
 
 class KvmvizError(ValueError):
@@ -12,7 +13,12 @@ class KvmvizError(ValueError):
 @singledispatch
 def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""
-    raise TypeError(f"{type(shown).__name__} has no text twin")
+    # The words are loaded when the first of them is asked for.
+    import_module("kvmviz.told")
+    known = twin.dispatch(type(shown))
+    if known is twin.dispatch(object):
+        raise TypeError(f"{type(shown).__name__} has no text twin")
+    return known(shown)
 
 
 class Twin:

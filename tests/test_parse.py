@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from kvmviz import syntax
 from kvmviz._base import KvmvizError
 from kvmviz.ctype import Array, Member, Struct, Type
+from kvmviz.declarations import MAX_BYTES, parse
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.macros import MAX_EXPRESSION
-from kvmviz.parse import MAX_BYTES, parse
 from kvmviz.scalar import SCALARS, Scalar
 from kvmviz.syntax import MAX_DEPTH, MAX_TEXT
 from tests import compilers, strategies
@@ -396,7 +396,7 @@ def test_a_struct_written_as_c_is_read_back(struct: Struct) -> None:
 
 
 def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, kvmviz.parse; print([m for m in sys.modules if 'tree_sitter' in m])"
+    code = "import sys, kvmviz.declarations; print([m for m in sys.modules if 'tree_sitter' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
