@@ -1,0 +1,104 @@
+"""Bit-fields and 128 bits, each case worked out by hand or taken from a compiler."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kvmviz import KvmvizError, Member, Struct, compare
+from kvmviz.scalar import SCALARS
+
+U8, U32, U64 = (SCALARS[name] for name in ("u8", "u32", "u64"))
+
+
+def bits(*widths: int, kind: str = "u32", **attributes: Any) -> Struct:
+    members = [
+        Member(name, SCALARS[kind], width, **attributes)
+        for name, width in zip("abcdef", widths, strict=False)
+    ]
+    return Struct("s", members)
+
+
+@pytest.mark.parametrize(
+    ("struct", "abi", "size", "align"),
+    [
+        (bits(16, kind="s32"), "m68k", 2, 2),  # as wide as an integer: a member like others
+        (bits(15, kind="s32"), "m68k", 2, 1),
+        (bits(32), "m68k", 4, 2),
+        (bits(16, align=4), "m68k", 4, 4),
+        (bits(16, packed=True), "m68k", 2, 1),
+        (bits(16), "aarch64", 4, 4),
+        (bits(20, 20), "aarch64", 8, 4),  # the second would straddle a unit
+        (bits(20, 20), "m68k", 5, 1),
+    ],
+)
+def test_size_and_alignment(struct: Struct, abi: str, size: int, align: int) -> None:
+    layout = struct.layout(abi)
+    assert (layout.size, layout.align) == (size, align or 1)
+
+
+def test_the_dtype_of_a_bit_field_is_the_bytes_that_hold_it() -> None:
+    held = {n: bits(n).layout("aarch64").dtype["a"] for n in (8, 9, 17, 32)}
+    assert held[8] == np.dtype("u1")
+    assert held[9] == np.dtype("<u2")
+    assert held[17].subdtype == (np.dtype("u1"), (3,))
+    assert held[32] == np.dtype("<u4")
+    assert bits(40, kind="u64").layout("s390x").dtype["a"].subdtype == (np.dtype("u1"), (5,))
+    assert bits(64, kind="u64").layout("s390x").dtype["a"] == np.dtype(">u8")
+
+
+WIDE = 0x0123456789ABCDEF_1122334455667788
+
+
+@pytest.mark.parametrize(("abi", "order"), [("aarch64", "little"), ("aarch64_be", "big")])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("__uint128_t", WIDE), ("__int128_t", -WIDE), ("__int128_t", -1), ("unsigned __int128", 1)],
+)
+def test_128_bits(abi: str, order: Any, kind: str, value: int) -> None:
+    layout = Struct("s", {"a": "u8", "w": kind}).layout(abi)
+    image = layout.pack({"a": 1, "w": value})
+    assert bytes(image)[16:] == value.to_bytes(16, order, signed=value < 0)
+    assert layout.unpack(image) == {"a": 1, "w": value}
+    assert SCALARS[kind].signed is (kind == "__int128_t")
+
+
+@pytest.mark.parametrize("value", [False, True, 0, 1])
+def test_a_bool_is_0_or_1(value: Any) -> None:
+    layout = Struct("s", {"b": "_Bool"}).layout("arm")
+    assert bytes(layout.pack({"b": value}, fill=0xAA)) == bytes([value])
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (Member("a", SCALARS["float"], 3), "only an integer can be a bit-field"),
+        (Member("a", SCALARS["__be32"], 3), "only an integer can be a bit-field"),
+        (Member("a", Struct("n", {"x": "u8"}), 3), "only an integer can be a bit-field"),
+        (Member("a", U8, 9), "a bit-field of 9 bits; legal are 1 .. 8"),
+        (Member("a", U8, 0), "a bit-field of 0 bits; legal are 1 .. 8"),
+        (Member("a", U8, "3"), "a bit-field of '3' bits"),  # type: ignore[arg-type]
+        (Member("a", U8, 2.0), "a bit-field of 2.0 bits"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_bit_field(member: Member, words: str) -> None:
+    with pytest.raises(KvmvizError, match=words):
+        Struct("s", [member])
+
+
+def test_a_verdict_goes_down_to_the_bit() -> None:
+    old, new = bits(4, 4, kind="u8"), bits(5, 3, kind="u8")
+    assert compare(old.layout("aarch64"), old.layout("aarch64")).fields == dict.fromkeys(
+        "ab", "intact"
+    )
+    assert compare(old.layout("aarch64"), new.layout("aarch64")).fields == {
+        "a": "foreign",  # its bit 4 is b's
+        "b": "moved",
+    }
+    wide = bits(3, kind="u8")
+    assert compare(wide.layout("arm"), old.layout("arm")).fields == {
+        "a": "unwritten",
+        "b": "unwritten",
+    }
+    assert compare(old.layout("arm"), wide.layout("arm")).fields == {"a": "intact"}
+    assert compare(old.layout("armeb"), wide.layout("armeb")).fields == {"a": "moved"}
