@@ -10,6 +10,11 @@ class KvmvizError(ValueError):
     """Bad input. The message names the struct, member, offset and legal values that matter."""
 
 
+def counted(number: int, unit: str) -> str:
+    """A number of things in words: ``1 byte``, ``2 bytes``."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 @singledispatch
 def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.image import Image
 from kvmviz.place import Field, extent
@@ -166,8 +166,9 @@ class _Writer:
         bits = slot.width if slot.is_bit_field else scalar.bits
         low, high = scalar.limits if scalar.kind == "bool" else scalar.limits_of(bits)
         if not low <= number <= high:
+            room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
             raise KvmvizError(
-                f"{where}: {number:#x} does not fit {bits} bits; legal are {low:#x} .. {high:#x}"
+                f"{where}: {number:#x} does not fit {room}; legal are {low:#x} .. {high:#x}"
             )
         return number
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kvmviz import abi as abis
 from kvmviz import codec, place
-from kvmviz._base import Twin
+from kvmviz._base import Twin, counted
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.place import Field, up
@@ -153,13 +153,13 @@ class Layout(Twin):
         """The layout, explained rule by rule."""
         steps = []
         for field in self.fields:
-            name = field.name or (
-                "unnamed bit-field" if field.bits is not None else "anonymous member"
-            )
+            name = field.name or field.kind
             if field.bits is None:
-                size = f"{field.extent // 8} bytes, aligned to {field.align}. Offset {field.offset}"
+                size = counted(field.extent // 8, "byte")
+                size += f", aligned to {field.align}. Offset {field.offset}"
             else:
-                size = f"{field.bits} bits. Bit {field.start % 8} of byte {field.offset}"
+                size = counted(field.bits, "bit")
+                size += f". Bit {field.start % 8} of byte {field.offset}"
             steps.append(f"{name}: {size}: {field.why}.")
         return Rules(self, (*steps, *self._round_up()))
 
@@ -171,9 +171,10 @@ class Layout(Twin):
         elif asked <= 1:
             yield "the struct is aligned to 1: no member asks for more."
         else:
-            widest = next(f.name or "an anonymous member" for f in self.fields if f.align == asked)
+            widest = next(f.name or f"an {f.kind}" for f in self.fields if f.align == asked)
             yield f"the struct is aligned to {self.align}, as its most aligned member, {widest}."
-        tail = f"bytes {self.end}..{self.size - 1} are tail padding"
+        last = f"bytes {self.end}..{self.size - 1} are"
+        tail = f"{f'byte {self.end} is' if self.size - self.end == 1 else last} tail padding"
         yield (
             f"size {self.size}: {self.end} rounded up to a multiple of {self.align}; "
             f"{tail if self.size > self.end else 'no tail padding'}."

@@ -34,6 +34,11 @@ class Field:
     bits: int | None = None
 
     @property
+    def kind(self) -> str:
+        """What it is, if it has no name."""
+        return "anonymous member" if self.bits is None else "unnamed bit-field"
+
+    @property
     def offset(self) -> int:
         """Offset in bytes; of a bit-field, that of the byte where it begins."""
         return self.start // 8
@@ -66,6 +71,12 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
     end = 0
     for member in struct.members:
         at = 0 if struct.union else end
+        leaf = member.type.leaf
+        if isinstance(leaf, Scalar) and leaf.bits == 128 and abi.word_bits < 64:
+            raise KvmvizError(
+                f"{struct}, member {member.name}: there is no {leaf.name} on {abi.name}; "
+                "gcc and clang have integers of 128 bits on 64-bit ABIs only"
+            )
         place = _bit_field if member.bits is not None else _whole
         field = place(struct, member, abi, at)
         yield field

@@ -110,9 +110,9 @@ class Slot:
     @property
     def is_bit_field(self) -> bool:
         """It does not hold whole bytes, or not all bits of its type."""
-        return bool(self.start % 8 or self.extent % 8) or self.width != (
-            self.type.bits if self.type else self.width
-        )
+        if self.type is None or not self.extent:  # a flexible array has no bits of its own
+            return False
+        return bool(self.start % 8 or self.extent % 8) or self.width != self.type.bits
 
     @property
     def offset(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from kvmviz._base import twin
+from kvmviz._base import counted, twin
 from kvmviz.compat import STATUSES, Verdict
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
@@ -89,17 +89,19 @@ def _(layout: Layout) -> str:
     holes = [slot for slot in layout.holes if slot.start < 8 * layout.end]
     lost = sum(slot.extent for slot in holes if slot.extent % 8 == 0) // 8
     unused = sum(slot.extent for slot in holes if slot.extent % 8)
-    count = sum(slot.extent % 8 == 0 for slot in holes)
+    whole = sum(slot.extent % 8 == 0 for slot in holes)
     tail = layout.size - layout.end
     letters = styles(layout.named)
     rows: list[Sequence[object]] = [("offset", "size", "", "member")]
     for slot in layout.slots:
         if slot.type is None:
-            size = f"{slot.extent} bits" if slot.extent % 8 else slot.size
+            size = counted(slot.extent, "bit") if slot.extent % 8 else slot.size
             rows.append((slot.offset, size, "", f"-- {slot.path}: nobody writes it --"))
         elif slot.is_bit_field:
             kind = f"{slot.path}  {slot.type.name} : {slot.width}, {_bits_of_bytes(slot)}"
-            rows.append((slot.offset, f"{slot.width} bits", letters[slot.member].letter, kind))
+            rows.append(
+                (slot.offset, counted(slot.width, "bit"), letters[slot.member].letter, kind)
+            )
         else:
             kind = slot.type.name + "".join(f"[{n}]" for n in slot.shape)
             rows.append(
@@ -109,7 +111,8 @@ def _(layout: Layout) -> str:
         (
             f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}",
             table(rows, right=(0, 1)),
-            f"  holes: {count}, {lost} bytes in all; tail padding: {tail} bytes"
+            f"  holes: {whole}, {counted(lost, 'byte')} in all; "
+            f"tail padding: {counted(tail, 'byte')}"
             + (f"; unused bits beside bit-fields: {unused}" if unused else ""),
         )
     )
@@ -118,7 +121,12 @@ def _(layout: Layout) -> str:
 def _bits_of_bytes(slot: Slot) -> str:
     """Where a bit-field lies: ``bits 7:5 of +4, bits 1:0 of +5``, 7 the most significant."""
     sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
-    return ", ".join(f"bits {s.top}:{s.bottom} of +{at}" for at, s in sources if s)
+    return ", ".join(f"{bits(s.top, s.bottom)} of +{at}" for at, s in sources if s)
+
+
+def bits(high: int, low: int) -> str:
+    """Bits in words: ``bit 3`` or ``bits 7:4``."""
+    return f"bit {low}" if high == low else f"bits {high}:{low}"
 
 
 @twin.register
@@ -152,15 +160,15 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
         if source.slot.shape and source.slot.type and source.slot.type.bits == 8:
             rows.append((f"+{first}", held, letter, _elements(source, last - first)))
             continue
-        bits = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
-        rows.append((f"+{first}", held, letter, f"{source.path}  bits {bits}"))
+        taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+        rows.append((f"+{first}", held, letter, f"{source.path}  bits {taken}"))
     return table(rows, right=(0,))
 
 
 def _shares(source: Source, letters: Mapping[str, Style]) -> tuple[str, str]:
     """Letters and bits of all that holds bits of one byte, the most significant first."""
     shares = source.shares
-    told = [f"{s.path}  bits {s.bits} in bits {s.top}:{s.bottom}" for s in shares]
+    told = [f"{s.path}  {bits(s.high, s.low)} in {bits(s.top, s.bottom)}" for s in shares]
     free = 0xFF & ~sum(s.mask for s in shares)
     rest = [f"bits not written: mask {free:#04x}"] if free else []
     return "".join(letters[s.slot.member].letter for s in shares), " · ".join(told + rest)
@@ -225,8 +233,12 @@ def found_there(verdict: Verdict, member: str) -> str:
         if rows:
             place = spans(sorted({row.offset for row in rows}))
             found = ", ".join(_spans(w.found for w in rows if w.found))
-            told.append(f"{place} hold {found}" if found else f"{place}: never written")
+            told.append(f"{place} {_hold(place)} {found}" if found else f"{place}: never written")
     return "; ".join(told)
+
+
+def _hold(place: str) -> str:
+    return "hold" if place.startswith("bytes") or "," in place else "holds"
 
 
 def _spans(sources: Iterable[Source]) -> Iterator[str]:

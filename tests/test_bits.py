@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kvmviz import KvmvizError, Member, Struct, compare
+from kvmviz import Array, KvmvizError, Member, Struct, compare
 from kvmviz.scalar import SCALARS
 
 U8, U32, U64 = (SCALARS[name] for name in ("u8", "u32", "u64"))
@@ -102,3 +102,16 @@ def test_a_verdict_goes_down_to_the_bit() -> None:
     }
     assert compare(old.layout("arm"), wide.layout("arm")).fields == {"a": "intact"}
     assert compare(old.layout("armeb"), wide.layout("armeb")).fields == {"a": "moved"}
+
+
+@pytest.mark.parametrize("abi", ["i386", "arm", "armeb", "ppc32", "m68k", "mips", "mipsel"])
+def test_no_128_bits_on_a_32_bit_abi(abi: str) -> None:
+    # gcc and clang: "__int128 is not supported on this target".
+    with pytest.raises(KvmvizError, match=rf"struct s, member w: .*__uint128_t on {abi}"):
+        Struct("s", {"a": "u8", "w": "__uint128_t[2]"}).layout(abi)
+
+
+def test_a_flexible_array_is_no_bit_field() -> None:
+    layout = Struct("s", [("n", "u8"), ("rows", Array(Array(SCALARS["u64"], 2), 0))]).layout("arm")
+    assert "8     0  R  rows  u64[0][2]" in repr(layout)
+    assert not layout.slots[-1].is_bit_field
