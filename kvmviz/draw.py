@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from kvmviz import text, told
+from kvmviz import panel, text, told
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.captures import Overlay
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Rules
+from kvmviz.pair import Pair
 from kvmviz.slot import merged
 from kvmviz.strip import ROW, Strip, width_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
@@ -294,3 +295,15 @@ def commit_table(old: Image, widened: Image) -> Picture:
     for line, note in enumerate((*told.COMMIT_NOTES, told.COMMIT_SOURCE)):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
     return canvas.picture(told.commit_table(old, widened))
+
+
+def pairs(*shown: Pair, title: str = "", good: bool = False) -> Picture:
+    """Two versions of a struct, the old above the new, ABIs side by side; or one version alone.
+
+    Left out without a ``title``: what breaks for a program built with the old version.
+    """
+    broken = [where for pair in shown if (where := pair.broken)]
+    said = "; ".join(broken) or "✓ an old program finds every member intact"
+    alone = str(shown[0].old.struct)
+    default = alone if shown[0].new is None else f"✗ {said}" if broken else said
+    return panel.picture(shown, title or default, good if title else not broken)

@@ -1,0 +1,223 @@
+"""Two versions of a struct on one ABI, byte beside byte: what each reader gets of each byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import groupby
+from operator import or_
+
+from kvmviz._base import KvmvizError, Twin, twin
+from kvmviz.compat import STATUSES, Status, Verdict, compare
+from kvmviz.image import Image
+from kvmviz.layout import Layout
+from kvmviz.slot import Source, merged
+from kvmviz.style import styles
+from kvmviz.text import slot_at, span, table, where
+
+FILL = 0xAA
+"""What memory holds before a program writes, where values are shown: easy to tell from zero."""
+
+MOST_LINES = 32
+"""Lines of a text twin that show bytes; what is left out is told."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version: its ``layout``, what a program built with it gets, and its bytes, if any.
+
+    ``verdict`` is that of this version's reader on the other version's bytes; None alone.
+    """
+
+    title: str
+    layout: Layout
+    verdict: Verdict | None = None
+    image: Image | None = None
+
+    @cached_property
+    def sources(self) -> tuple[Source | None, ...]:
+        """One entry for each byte, as in an image that every member was written to."""
+        return tuple(merged(holders) for holders in self.layout.holders)
+
+    @cached_property
+    def statuses(self) -> tuple[Status | None, ...]:
+        """What this version's reader gets at each byte; None where it takes none for a value."""
+        found: list[Status | None] = [None] * self.layout.size
+        for witness in self.verdict.witnesses if self.verdict else ():
+            at, status = witness.offset, witness.status
+            found[at] = min(found[at] or status, status, key=STATUSES.index)
+        return tuple(found)
+
+    def held(self, at: int) -> tuple[object, ...]:
+        """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
+        if at >= self.layout.size:
+            return ("",)
+        sources = self.layout.holders[at]
+        slots = tuple(source.slot for source in sources) or (slot_at(self.layout, at),)
+        part = at if any(source.is_part for source in sources) else None
+        return (slots, part, self.statuses[at])
+
+
+@dataclass(frozen=True, repr=False)
+class Pair(Twin):
+    """An old and a new layout of one struct, or one layout alone where ``new`` is None.
+
+    ``values`` are numbers that both versions store in the members of those names, cut to the
+    member's width as an assignment in C does.
+    """
+
+    old: Layout
+    new: Layout | None = None
+    values: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """The versions, the old one first."""
+        if self.new is None:
+            return (Side("", self.old, None, self._image(self.old)),)
+        forward, backward = compare(self.new, self.old), compare(self.old, self.new)
+        return (
+            Side("old", self.old, forward, self._image(self.old)),
+            Side("new", self.new, backward, self._image(self.new)),
+        )
+
+    def _image(self, layout: Layout) -> Image | None:
+        mine = {name: number for name, number in self.values if name in layout.named}
+        if not mine:
+            return None
+        for name, number in mine.items():
+            slot = next(s for s in layout.slots if s.member == name and not s.is_padding)
+            if slot.path != name or slot.shape or (slot.type and slot.type.kind == "float"):
+                raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
+            cut = number & (1 << slot.width) - 1
+            signed = slot.type is not None and slot.type.signed
+            mine[name] = cut - (signed and cut >> slot.width - 1) * (1 << slot.width)
+        return layout.pack(mine, FILL)
+
+    @property
+    def broken(self) -> str:
+        """What an old program does not find where it looks for it: ``aarch64_be: hsr moved``."""
+        verdict = self.sides[0].verdict
+        fields = verdict.fields.items() if verdict else ()
+        found = ", ".join(f"{name} {status}" for name, status in fields if status != "intact")
+        return f"{self.old.abi.name}: {found}" if found else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The members of both, in order: those that letters and colours stand for."""
+        return tuple(dict.fromkeys(name for side in self.sides for name in side.layout.named))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the longer version."""
+        return max(side.layout.size for side in self.sides)
+
+    def pieces(self, first: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+        """First and last offset of neighbours about which there is one thing to say."""
+        offsets = range(first, self.size if stop is None else stop)
+        for _, group in groupby(offsets, lambda at: [side.held(at) for side in self.sides]):
+            piece = list(group)
+            yield piece[0], piece[-1]
+
+    def telling(self, first: int, stop: int) -> bool:
+        """These bytes tell more than that every member is where it was: worth to be shown."""
+        sides = [[side.held(at) for at in range(first, stop)] for side in self.sides]
+        if self.new is not None:
+            return sides[0] != sides[1] or any(s not in (None, "intact") for _, _, s in sides[0])
+        return any(source is None for source in self.old.holders[first:stop])
+
+    def values_read(self, number: int) -> Mapping[str, tuple[object, object]]:
+        """What the reader of a side finds and what it would find in its own version's bytes."""
+        mine, other = self.sides[number], self.sides[1 - number]
+        if mine.image is None or other.image is None:
+            return {}
+        raw = bytes(other.image)
+        found = mine.layout.unpack(raw + bytes([FILL]) * (mine.layout.size - len(raw)))
+        meant = mine.layout.unpack(bytes(mine.image))
+        return {name: (found[name], meant[name]) for name, _ in self.values if name in found}
+
+
+def told_source(source: Source | None, more: Source | None, letters: Mapping[str, str]) -> str:
+    """What lies from one byte to another in words: ``A hsr[63:32]``, ``data[0..7]``."""
+    if source is None or more is None:
+        return ""
+    letter, slot = letters[source.slot.member], source.slot
+    if source.element is not None and more.element is not None:
+        last = slot.path_of(more.element)
+        until = f"..{last[len(slot.path) :]}" if last != source.path else ""
+        return f"{letter} {source.path}{until}"
+    high, low = max(source.high, more.high), min(source.low, more.low)
+    if not slot.is_bit_field and high - low + 1 == slot.width:
+        return f"{letter} {slot.path}"
+    return f"{letter} {slot.path}[{high}:{low}]" if high > low else f"{letter} {slot.path}[{low}]"
+
+
+def told_piece(side: Side, first: int, last: int, letters: Mapping[str, str]) -> str:
+    """What a version has from byte ``first`` to byte ``last``: members, a hole, or nothing."""
+    layout = side.layout
+    if first >= layout.size:
+        return "(past the end)"
+    if not layout.holders[first]:
+        return f"({slot_at(layout, first).path.split(' after')[0]})"
+    ends = {source.slot: source for source in layout.holders[last]}
+    shown = sorted(layout.holders[first], key=lambda s: -s.bottom)
+    words = [told_source(s, ends.get(s.slot), letters) for s in shown[:6]]
+    free = 0xFF & ~reduce(or_, (s.mask for s in shown))
+    return " | ".join(words + [f"{len(shown) - 6} more"] * (len(shown) > 6)) + (
+        f" | unused bits: mask {free:#04x}" if free and any(s.is_part for s in shown) else ""
+    )
+
+
+def told_values(pair: Pair, number: int) -> Iterator[str]:
+    """The numbers that a side's reader finds where another was meant."""
+    for name, (found, meant) in pair.values_read(number).items():
+        if found != meant and isinstance(found, int) and isinstance(meant, int):
+            yield f"{name} reads {found:#x}, not {meant:#x}"
+
+
+READERS = ("an old program on new bytes", "a new program on old bytes")
+"""Who reads, by side: each version's reader is shown the other version's bytes."""
+
+
+@twin.register
+def _(pair: Pair) -> str:
+    letters = {name: style.letter for name, style in styles(pair.names).items()}
+    sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in pair.sides]
+    head = where(pair.old) + ": " + "; ".join(
+        f"{side.title} {size}".strip() for side, size in zip(pair.sides, sizes, strict=True)
+    )
+    titles = [side.title or "member" for side in pair.sides]
+    shows = [side.image is not None for side in pair.sides]
+    rows: list[Sequence[str]] = [
+        ("bytes", *_cells(titles, ["bytes"] * 2, shows), *(["old gets", "new gets"] if pair.new else []))
+    ]
+    pieces = list(pair.pieces())
+    for first, last in pieces[:MOST_LINES]:
+        place = f"+{first}" if first == last else f"+{first}..+{last}"
+        words = [told_piece(side, first, last, letters) for side in pair.sides]
+        data = [_hex(side, first, last) for side in pair.sides]
+        gets = [side.statuses[first] if first < side.layout.size else None for side in pair.sides]
+        rows.append(
+            (place, *_cells(words, data, shows), *([g or "-" for g in gets] if pair.new else []))
+        )
+    lines = [head, table(rows)]
+    if left := pieces[MOST_LINES:]:
+        lines.append(f"  left out: {len(left)} more lines, {span(left[0][0], left[-1][1])}")
+    for number, reader in enumerate(READERS if pair.new else ()):
+        found = "; ".join(told_values(pair, number))
+        lines += [f"  {reader}: {found}"] if found else []
+    return "\n".join(lines)
+
+
+def _cells(words: Sequence[str], data: Sequence[str], shows: Sequence[bool]) -> list[str]:
+    """Each side's words, and behind them its bytes where it has some."""
+    rows = zip(words, data, shows, strict=False)
+    return [cell for word, held, shown in rows for cell in ((word, held) if shown else (word,))]
+
+
+def _hex(side: Side, first: int, last: int) -> str:
+    if side.image is None or first >= side.layout.size:
+        return ""
+    held = bytes(side.image)[first : min(last + 1, side.layout.size)]
+    return held.hex(" ") if len(held) <= 8 else f"{held[:7].hex(' ')} .."

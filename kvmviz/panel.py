@@ -1,0 +1,165 @@
+"""The picture of pairs: ABIs side by side, the old struct above the new one, byte under byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from kvmviz._base import twin
+from kvmviz.canvas import Canvas, Picture
+from kvmviz.compat import Status
+from kvmviz.pair import READERS, Pair, Side
+from kvmviz.strip import Strip, bits_of, width_of
+from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.text import slot_at, spans, where
+
+CELLS = 8
+"""Bytes in a row of a panel."""
+
+MOST_ROWS = 5
+"""Rows of a picture; where a struct has more, those that tell something come first."""
+
+CELL, HIGH, EDGE, GAP = 42.0, 40.0, 10.0, 26.0
+MARGIN = 40.0
+"""Left of the first panel, where the versions are named."""
+
+SIGNS: dict[Status | None, str] = {None: "", "intact": " ✓"}
+"""Behind a member's name: intact needs no word, all else is named."""
+
+
+def picture(pairs: Sequence[Pair], title: str, good: bool) -> Picture:
+    """Pairs side by side under a title, which is green where all is ``good``, else red."""
+    columns = [_Column(pair, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, pair in enumerate(pairs)]
+    rows, left = chosen(pairs)
+    versions = max(len(pair.sides) for pair in pairs)
+    each = 20.0 + versions * (HIGH + 28)
+    notes = [note for column in columns for note in column.notes(rows)]
+    if left:
+        notes.append(f"Left out: {spans(left)}.")
+    if versions > 1:
+        notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
+    width = 2 * EDGE + MARGIN + len(pairs) * (CELLS * CELL + GAP) - GAP
+    canvas = Canvas(width, 78 + each * len(rows) + 22 * len(notes) + 8)
+    canvas.text(EDGE, 28, title, 19, bold=True, colour=INK if versions == 1 else RIGHT if good else WRONG)
+    for column in columns:
+        column.head(canvas, 58)
+    y = 66.0
+    for row in rows:
+        for column in columns:
+            column.row(canvas, y, row)
+        for at, side in enumerate(columns[0].pair.sides):
+            canvas.text(EDGE, y + 45 + at * (HIGH + 28), side.title, 15, bold=True)
+        y += each
+    for note in notes:
+        y += 22
+        canvas.text(EDGE, y, note, 14, colour=QUIET)
+    return canvas.picture("\n".join((title, *map(twin, pairs))))
+
+
+def chosen(pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
+    """The first offsets of the rows to draw, and the offsets of all bytes that are left out."""
+    size = max(pair.size for pair in pairs)
+    starts = list(range(0, size, CELLS))
+    if len(starts) <= MOST_ROWS:
+        return starts, []
+    telling = [at for at in starts if any(pair.telling(at, at + CELLS) for pair in pairs)]
+    first = [*telling, *(at for at in starts if at not in set(telling))][:MOST_ROWS]
+    return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One ABI: its panel starts at ``x``."""
+
+    pair: Pair
+    x: float
+
+    def head(self, canvas: Canvas, y: float) -> None:
+        sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.pair.sides))
+        canvas.text(self.x, y, where(self.pair.old), 16, bold=True)
+        canvas.text(self.x + CELLS * CELL - 2, y, f"{sizes} bytes", 15, ha="right")
+
+    def strip(self, side: Side) -> Strip:
+        data = None if side.image is None else bytes(side.image)
+        return Strip(side.layout, data, side.sources, CELL, HIGH, self.pair.names)
+
+    def row(self, canvas: Canvas, y: float, first: int) -> None:
+        """Offsets, and below them each version's bytes with what its reader gets."""
+        for at in range(first, min(first + CELLS, self.pair.size)):
+            canvas.text(self._left(at) + CELL / 2, y + 14, f"+{at}", 13, mono=True, ha="center", colour=QUIET)
+        for number, side in enumerate(self.pair.sides):
+            top = y + 20 + number * (HIGH + 28)
+            strip = self.strip(side)
+            for at in range(first, min(first + CELLS, side.layout.size)):
+                self._cell(canvas, strip, top, at)
+            for begin, end in _pieces(side, first):
+                self._label(canvas, side, top + HIGH, begin, end)
+
+    def _left(self, at: int) -> float:
+        return self.x + at % CELLS * CELL
+
+    def _cell(self, canvas: Canvas, strip: Strip, y: float, at: int) -> None:
+        source, left = strip.sources[at], self._left(at)
+        strip.ground(canvas, left + 1, y, source)
+        middle = left + CELL / 2
+        words = "".join(strip.letter(share) for share in source.shares)[:4] if source else ""
+        if strip.data is not None:
+            words = f"{strip.data[at]:02x}"
+        colour = INK if source else QUIET
+        if source is None and words:
+            canvas.box(middle - 13, y + 4, 26, 20, "#ffffff", edge="#ffffff")
+        canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=colour)
+        bits = bits_of(source) if source else ""
+        size = 12 if len(bits) < 6 else 9.5
+        canvas.text(middle, y + 35, bits, size, mono=True, ha="center")
+
+    def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
+        left, right = self._left(begin) + 3, self._left(end) + CELL - 3
+        canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
+        status = side.statuses[begin]
+        words = self._fitting(side, begin, end)
+        colour = WRONG if status not in (None, "intact") else INK
+        hole = side.sources[begin] is None
+        canvas.text((left + right) / 2, y + 21, words, 14, ha="center", colour=colour, italic=hole)
+
+    def _names(self, side: Side, begin: int) -> tuple[str, ...]:
+        """What to call a piece, the fullest name first, the last of them always fits."""
+        source, status = side.sources[begin], side.statuses[begin]
+        if source is None:
+            kind = slot_at(side.layout, begin).path.split(" after")[0]
+            return f"{kind}: not written", kind, kind.split(" ")[0], ""
+        sign = SIGNS.get(status, f" ✗ {status}")
+        letters = styles(self.pair.names)
+        shares = dict.fromkeys(letters[share.slot.member].letter for share in source.shares)
+        short = "".join(shares)
+        path = source.slot.path if len(source.shares) == 1 else ", ".join(s.path for s in source.shares)
+        return f"{short} {path}{sign}", f"{short}{sign}", f"{short}{sign[:2]}", short[:3]
+
+    def _fitting(self, side: Side, begin: int, end: int) -> str:
+        room = (end - begin + 1) * CELL - 2
+        return next((n for n in self._names(side, begin) if width_of(n, 14) <= room), "")
+
+    def notes(self, rows: Sequence[int]) -> list[str]:
+        """The full names of pieces too narrow for theirs, one line for each version."""
+        lines = []
+        for side in self.pair.sides:
+            names = [
+                full
+                for first in rows
+                for begin, end in _pieces(side, first)
+                if side.sources[begin] is not None
+                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)
+            ]
+            if names:
+                words = "  ·  ".join(dict.fromkeys(names))
+                head = " ".join(filter(None, (self.pair.old.abi.name, side.title)))
+                lines.append(f"{head}: {words}" if len(words) < 84 else f"{head}: {words[:81]}...")
+        return lines
+
+
+def _pieces(side: Side, first: int) -> list[tuple[int, int]]:
+    """Neighbours in a row of which the picture says one thing."""
+    offsets = range(first, min(first + CELLS, side.layout.size))
+    groups = [list(group) for _, group in groupby(offsets, side.held)]
+    return [(group[0], group[-1]) for group in groups]
