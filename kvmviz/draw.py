@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from kvmviz import panel, text, told
+from kvmviz import beside, text, told
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.captures import Overlay
@@ -306,4 +306,4 @@ def pairs(*shown: Pair, title: str = "", good: bool = False) -> Picture:
     said = "; ".join(broken) or "✓ an old program finds every member intact"
     alone = str(shown[0].old.struct)
     default = alone if shown[0].new is None else f"✗ {said}" if broken else said
-    return panel.picture(shown, title or default, good if title else not broken)
+    return beside.picture(shown, title or default, good if title else not broken)

@@ -12,7 +12,7 @@ from kvmviz._base import KvmvizError, Twin, twin
 from kvmviz.compat import STATUSES, Status, Verdict, compare
 from kvmviz.image import Image
 from kvmviz.layout import Layout
-from kvmviz.slot import Source, merged
+from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
 from kvmviz.text import slot_at, span, table, where
 
@@ -41,22 +41,26 @@ class Side:
         return tuple(merged(holders) for holders in self.layout.holders)
 
     @cached_property
-    def statuses(self) -> tuple[Status | None, ...]:
-        """What this version's reader gets at each byte; None where it takes none for a value."""
-        found: list[Status | None] = [None] * self.layout.size
+    def judged(self) -> tuple[Mapping[Slot, Status], ...]:
+        """What this version's reader gets at each byte, by the slot that it takes it for."""
+        found: list[dict[Slot, Status]] = [{} for _ in range(self.layout.size)]
         for witness in self.verdict.witnesses if self.verdict else ():
-            at, status = witness.offset, witness.status
-            found[at] = min(found[at] or status, status, key=STATUSES.index)
+            found[witness.offset][witness.wanted.slot] = witness.status
         return tuple(found)
 
-    def held(self, at: int) -> tuple[object, ...]:
+    def status(self, at: int) -> Status | None:
+        """The worst of what this version's reader gets at a byte; None where it looks at none."""
+        found = self.judged[at].values() if at < self.layout.size else ()
+        return min(found, key=STATUSES.index, default=None)
+
+    def held(self, at: int) -> tuple[object, object, tuple[Status, ...]]:
         """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
         if at >= self.layout.size:
-            return ("",)
+            return ((), None, ())
         sources = self.layout.holders[at]
         slots = tuple(source.slot for source in sources) or (slot_at(self.layout, at),)
         part = at if any(source.is_part for source in sources) else None
-        return (slots, part, self.statuses[at])
+        return (slots, part, tuple(self.judged[at].values()))
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,8 +95,8 @@ class Pair(Twin):
             if slot.path != name or slot.shape or (slot.type and slot.type.kind == "float"):
                 raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
             cut = number & (1 << slot.width) - 1
-            signed = slot.type is not None and slot.type.signed
-            mine[name] = cut - (signed and cut >> slot.width - 1) * (1 << slot.width)
+            negative = slot.type and slot.type.signed and cut >> slot.width - 1
+            mine[name] = cut - (1 << slot.width if negative else 0)
         return layout.pack(mine, FILL)
 
     @property
@@ -124,7 +128,7 @@ class Pair(Twin):
         """These bytes tell more than that every member is where it was: worth to be shown."""
         sides = [[side.held(at) for at in range(first, stop)] for side in self.sides]
         if self.new is not None:
-            return sides[0] != sides[1] or any(s not in (None, "intact") for _, _, s in sides[0])
+            return sides[0] != sides[1] or any(set(row[-1]) - {"intact"} for row in sides[0])
         return any(source is None for source in self.old.holders[first:stop])
 
     def values_read(self, number: int) -> Mapping[str, tuple[object, object]]:
@@ -169,6 +173,14 @@ def told_piece(side: Side, first: int, last: int, letters: Mapping[str, str]) ->
     )
 
 
+def told_status(side: Side, at: int) -> str:
+    """What a version's reader gets at a byte: a word, or one for each member where they differ."""
+    judged = side.judged[at] if at < side.layout.size else {}
+    if len(set(judged.values())) < 2:
+        return side.status(at) or "-"
+    return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
+
+
 def told_values(pair: Pair, number: int) -> Iterator[str]:
     """The numbers that a side's reader finds where another was meant."""
     for name, (found, meant) in pair.values_read(number).items():
@@ -184,23 +196,29 @@ READERS = ("an old program on new bytes", "a new program on old bytes")
 def _(pair: Pair) -> str:
     letters = {name: style.letter for name, style in styles(pair.names).items()}
     sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in pair.sides]
-    head = where(pair.old) + ": " + "; ".join(
-        f"{side.title} {size}".strip() for side, size in zip(pair.sides, sizes, strict=True)
+    head = (
+        where(pair.old)
+        + ": "
+        + "; ".join(
+            f"{side.title} {size}".strip() for side, size in zip(pair.sides, sizes, strict=True)
+        )
     )
     titles = [side.title or "member" for side in pair.sides]
     shows = [side.image is not None for side in pair.sides]
     rows: list[Sequence[str]] = [
-        ("bytes", *_cells(titles, ["bytes"] * 2, shows), *(["old gets", "new gets"] if pair.new else []))
+        (
+            "bytes",
+            *_cells(titles, ["bytes"] * 2, shows),
+            *(["old gets", "new gets"] if pair.new else []),
+        )
     ]
     pieces = list(pair.pieces())
     for first, last in pieces[:MOST_LINES]:
         place = f"+{first}" if first == last else f"+{first}..+{last}"
         words = [told_piece(side, first, last, letters) for side in pair.sides]
         data = [_hex(side, first, last) for side in pair.sides]
-        gets = [side.statuses[first] if first < side.layout.size else None for side in pair.sides]
-        rows.append(
-            (place, *_cells(words, data, shows), *([g or "-" for g in gets] if pair.new else []))
-        )
+        gets = [told_status(side, first) for side in pair.sides]
+        rows.append((place, *_cells(words, data, shows), *(gets if pair.new else [])))
     lines = [head, table(rows)]
     if left := pieces[MOST_LINES:]:
         lines.append(f"  left out: {len(left)} more lines, {span(left[0][0], left[-1][1])}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
+from operator import or_
 
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.compat import Status
-from kvmviz.pair import READERS, Pair, Side
+from kvmviz.pair import Pair, Side
 from kvmviz.strip import Strip, bits_of, width_of
-from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG, styles
 from kvmviz.text import slot_at, spans, where
 
 CELLS = 8
@@ -24,13 +27,12 @@ CELL, HIGH, EDGE, GAP = 42.0, 40.0, 10.0, 26.0
 MARGIN = 40.0
 """Left of the first panel, where the versions are named."""
 
-SIGNS: dict[Status | None, str] = {None: "", "intact": " ✓"}
-"""Behind a member's name: intact needs no word, all else is named."""
-
 
 def picture(pairs: Sequence[Pair], title: str, good: bool) -> Picture:
     """Pairs side by side under a title, which is green where all is ``good``, else red."""
-    columns = [_Column(pair, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, pair in enumerate(pairs)]
+    columns = [
+        _Column(pair, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, pair in enumerate(pairs)
+    ]
     rows, left = chosen(pairs)
     versions = max(len(pair.sides) for pair in pairs)
     each = 20.0 + versions * (HIGH + 28)
@@ -40,20 +42,24 @@ def picture(pairs: Sequence[Pair], title: str, good: bool) -> Picture:
     if versions > 1:
         notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
     width = 2 * EDGE + MARGIN + len(pairs) * (CELLS * CELL + GAP) - GAP
-    canvas = Canvas(width, 78 + each * len(rows) + 22 * len(notes) + 8)
-    canvas.text(EDGE, 28, title, 19, bold=True, colour=INK if versions == 1 else RIGHT if good else WRONG)
+    heads = wrapped(title, int(width / 11), 2)
+    lines = [line for note in notes for line in wrapped(note, int(width / 7.6), 2)]
+    canvas = Canvas(width, 62 + 24 * len(heads) + each * len(rows) + 22 * len(lines))
+    colour = INK if versions == 1 else RIGHT if good else WRONG
+    for number, line in enumerate(heads, 1):
+        canvas.text(EDGE, 4 + 24 * number, line, 19, bold=True, colour=colour)
+    y = 42.0 + 24 * len(heads)
     for column in columns:
-        column.head(canvas, 58)
-    y = 66.0
+        column.head(canvas, y - 8)
     for row in rows:
         for column in columns:
             column.row(canvas, y, row)
         for at, side in enumerate(columns[0].pair.sides):
             canvas.text(EDGE, y + 45 + at * (HIGH + 28), side.title, 15, bold=True)
         y += each
-    for note in notes:
+    for line in lines:
         y += 22
-        canvas.text(EDGE, y, note, 14, colour=QUIET)
+        canvas.text(EDGE, y, line, 14, colour=QUIET)
     return canvas.picture("\n".join((title, *map(twin, pairs))))
 
 
@@ -68,6 +74,16 @@ def chosen(pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
     return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
 
 
+def wrapped(words: str, width: int, most: int) -> list[str]:
+    """Words in lines of so many characters, at most so many lines."""
+    return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
+
+
+def _sign(status: Status | None) -> str:
+    """Behind a member's name: intact needs no word, all else is named."""
+    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
+
+
 @dataclass(frozen=True)
 class _Column:
     """One ABI: its panel starts at ``x``."""
@@ -77,8 +93,8 @@ class _Column:
 
     def head(self, canvas: Canvas, y: float) -> None:
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.pair.sides))
-        canvas.text(self.x, y, where(self.pair.old), 16, bold=True)
-        canvas.text(self.x + CELLS * CELL - 2, y, f"{sizes} bytes", 15, ha="right")
+        canvas.text(self.x, y, where(self.pair.old), 15, bold=True)
+        canvas.text(self.x + CELLS * CELL - 2, y, f"{sizes} bytes", 14, ha="right")
 
     def strip(self, side: Side) -> Strip:
         data = None if side.image is None else bytes(side.image)
@@ -87,10 +103,20 @@ class _Column:
     def row(self, canvas: Canvas, y: float, first: int) -> None:
         """Offsets, and below them each version's bytes with what its reader gets."""
         for at in range(first, min(first + CELLS, self.pair.size)):
-            canvas.text(self._left(at) + CELL / 2, y + 14, f"+{at}", 13, mono=True, ha="center", colour=QUIET)
+            canvas.text(
+                self._left(at) + CELL / 2,
+                y + 14,
+                f"+{at}",
+                13,
+                mono=True,
+                ha="center",
+                colour=QUIET,
+            )
         for number, side in enumerate(self.pair.sides):
             top = y + 20 + number * (HIGH + 28)
             strip = self.strip(side)
+            if first >= side.layout.size:
+                canvas.text(self.x + 4, top + 25, "past its end", 14, italic=True, colour=QUIET)
             for at in range(first, min(first + CELLS, side.layout.size)):
                 self._cell(canvas, strip, top, at)
             for begin, end in _pieces(side, first):
@@ -108,7 +134,10 @@ class _Column:
             words = f"{strip.data[at]:02x}"
         colour = INK if source else QUIET
         if source is None and words:
-            canvas.box(middle - 13, y + 4, 26, 20, "#ffffff", edge="#ffffff")
+            canvas.box(middle - 13, y + 4, 26, 20, NOBODY, edge=NOBODY)
+        if source and reduce(or_, (share.mask for share in source.shares)) != 0xFF:
+            # The words stay readable on the hatching.
+            canvas.box(middle - 14, y + 4, 28, 34, NOBODY, edge=NOBODY)
         canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=colour)
         bits = bits_of(source) if source else ""
         size = 12 if len(bits) < 6 else 9.5
@@ -117,24 +146,26 @@ class _Column:
     def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
         canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
-        status = side.statuses[begin]
         words = self._fitting(side, begin, end)
-        colour = WRONG if status not in (None, "intact") else INK
+        colour = WRONG if side.status(begin) not in (None, "intact") else INK
         hole = side.sources[begin] is None
         canvas.text((left + right) / 2, y + 21, words, 14, ha="center", colour=colour, italic=hole)
 
     def _names(self, side: Side, begin: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
-        source, status = side.sources[begin], side.statuses[begin]
+        source = side.sources[begin]
         if source is None:
             kind = slot_at(side.layout, begin).path.split(" after")[0]
             return f"{kind}: not written", kind, kind.split(" ")[0], ""
-        sign = SIGNS.get(status, f" ✗ {status}")
-        letters = styles(self.pair.names)
-        shares = dict.fromkeys(letters[share.slot.member].letter for share in source.shares)
-        short = "".join(shares)
-        path = source.slot.path if len(source.shares) == 1 else ", ".join(s.path for s in source.shares)
-        return f"{short} {path}{sign}", f"{short}{sign}", f"{short}{sign[:2]}", short[:3]
+        letters, judged = styles(self.pair.names), side.judged[begin]
+        # Those in front, then those that a union lays over them.
+        slots = dict.fromkeys(s.slot for s in (*source.shares, *side.layout.holders[begin]))
+        full = [
+            f"{letters[slot.member].letter} {slot.path}{_sign(judged.get(slot))}" for slot in slots
+        ]
+        short = "".join(dict.fromkeys(letters[share.slot.member].letter for share in source.shares))
+        worst = _sign(side.status(begin))
+        return ", ".join(full), f"{short}{worst}", f"{short}{worst[:2]}", short[:3]
 
     def _fitting(self, side: Side, begin: int, end: int) -> str:
         room = (end - begin + 1) * CELL - 2
@@ -154,7 +185,7 @@ class _Column:
             if names:
                 words = "  ·  ".join(dict.fromkeys(names))
                 head = " ".join(filter(None, (self.pair.old.abi.name, side.title)))
-                lines.append(f"{head}: {words}" if len(words) < 84 else f"{head}: {words[:81]}...")
+                lines.append(f"{head}: {words}")
         return lines
 
 
