@@ -12,10 +12,10 @@ from operator import or_
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.compat import Status
-from kvmviz.pair import Pair, Side
 from kvmviz.strip import Strip, bits_of, width_of
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG, styles
 from kvmviz.text import slot_at, spans, where
+from kvmviz.versions import Side, Versions
 
 CELLS = 8
 """Bytes in a row of a panel."""
@@ -28,7 +28,7 @@ MARGIN = 40.0
 """Left of the first panel, where the versions are named."""
 
 
-def picture(pairs: Sequence[Pair], title: str, good: bool) -> Picture:
+def picture(pairs: Sequence[Versions], title: str, good: bool) -> Picture:
     """Pairs side by side under a title, which is green where all is ``good``, else red."""
     columns = [
         _Column(pair, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, pair in enumerate(pairs)
@@ -63,7 +63,7 @@ def picture(pairs: Sequence[Pair], title: str, good: bool) -> Picture:
     return canvas.picture("\n".join((title, *map(twin, pairs))))
 
 
-def chosen(pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
+def chosen(pairs: Sequence[Versions]) -> tuple[list[int], list[int]]:
     """The first offsets of the rows to draw, and the offsets of all bytes that are left out."""
     size = max(pair.size for pair in pairs)
     starts = list(range(0, size, CELLS))
@@ -88,7 +88,7 @@ def _sign(status: Status | None) -> str:
 class _Column:
     """One ABI: its panel starts at ``x``."""
 
-    pair: Pair
+    pair: Versions
     x: float
 
     def head(self, canvas: Canvas, y: float) -> None:

@@ -14,10 +14,10 @@ from kvmviz.captures import Overlay
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Rules
-from kvmviz.pair import Pair
 from kvmviz.slot import merged
 from kvmviz.strip import ROW, Strip, width_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.versions import Versions
 from kvmviz.vmm import Matrix, Reading
 
 EDGE = 24
@@ -297,7 +297,7 @@ def commit_table(old: Image, widened: Image) -> Picture:
     return canvas.picture(told.commit_table(old, widened))
 
 
-def pairs(*shown: Pair, title: str = "", good: bool = False) -> Picture:
+def versions(*shown: Versions, title: str = "", good: bool = False) -> Picture:
     """Two versions of a struct, the old above the new, ABIs side by side; or one version alone.
 
     Left out without a ``title``: what breaks for a program built with the old version.

@@ -64,7 +64,7 @@ class Side:
 
 
 @dataclass(frozen=True, repr=False)
-class Pair(Twin):
+class Versions(Twin):
     """An old and a new layout of one struct, or one layout alone where ``new`` is None.
 
     ``values`` are numbers that both versions store in the members of those names, cut to the
@@ -181,7 +181,7 @@ def told_status(side: Side, at: int) -> str:
     return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
 
 
-def told_values(pair: Pair, number: int) -> Iterator[str]:
+def told_values(pair: Versions, number: int) -> Iterator[str]:
     """The numbers that a side's reader finds where another was meant."""
     for name, (found, meant) in pair.values_read(number).items():
         if found != meant and isinstance(found, int) and isinstance(meant, int):
@@ -193,7 +193,7 @@ READERS = ("an old program on new bytes", "a new program on old bytes")
 
 
 @twin.register
-def _(pair: Pair) -> str:
+def _(pair: Versions) -> str:
     letters = {name: style.letter for name, style in styles(pair.names).items()}
     sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in pair.sides]
     head = (
