@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import Literal
 
 from kvmviz._base import KvmvizError, Twin
+from kvmviz.ctype import Array, Struct
 from kvmviz.layout import Layout
+from kvmviz.scalar import Scalar
 from kvmviz.slot import Source
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
@@ -58,6 +60,37 @@ def _carries(source: Source, wanted: Source, bits: int) -> bool:
     return covers and source.low - source.bottom == wanted.low - wanted.bottom
 
 
+Place = tuple[int, object]
+"""Where a flexible array member starts, in bytes, and what its elements are made of."""
+
+
+def flexible(layout: Layout) -> dict[str, Place]:
+    """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
+    found: dict[str, Place] = {}
+    for name, field in layout.named.items():
+        kind = field.type
+        if isinstance(kind, Struct):
+            inner = flexible(kind.layout(layout.abi))
+            found |= {f"{name}.{path}": (field.offset + at, of) for path, (at, of) in inner.items()}
+        elif isinstance(kind, Array) and 0 in kind.shape:
+            found[name] = field.offset, _made_of(kind.leaf, layout)
+    return found
+
+
+def _made_of(leaf: Scalar | Struct, layout: Layout) -> object:
+    if isinstance(leaf, Struct):
+        inner = leaf.layout(layout.abi)
+        return inner.size, [(s.path, s.start, s.extent, s.order) for s in inner.slots if s.type]
+    held = leaf.on(layout.abi)
+    return held.bits, held.order or layout.abi.byte_order
+
+
+def _judge_place(wanted: Place, written: Place | None) -> Status:
+    if written is None:
+        return "unwritten"
+    return "intact" if written == wanted else "moved"
+
+
 @dataclass(frozen=True, repr=False)
 class Verdict(Twin):
     """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
@@ -82,7 +115,15 @@ class Verdict(Twin):
         found: dict[str, set[Status]] = {name: {"intact"} for name in self.reader.named}
         for witness in self.witnesses:
             found[witness.wanted.slot.member].add(witness.status)
+        for path, status in self.flexible.items():
+            found[path.split(".")[0]].add(status)
         return {name: min(seen, key=STATUSES.index) for name, seen in found.items()}
+
+    @cached_property
+    def flexible(self) -> dict[str, Status]:
+        """Status of the reader's flexible array members, which have a place but no bytes yet."""
+        written, wanted = flexible(self.writer), flexible(self.reader)
+        return {path: _judge_place(place, written.get(path)) for path, place in wanted.items()}
 
     @property
     def breaks(self) -> bool:

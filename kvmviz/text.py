@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from kvmviz._base import twin
-from kvmviz.compat import STATUSES, Verdict
+from kvmviz.compat import STATUSES, Verdict, Witness
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
@@ -218,13 +218,18 @@ def _(verdict: Verdict) -> str:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
+    return found_in([w for w in verdict.witnesses if w.wanted.slot.member == member])
+
+
+def found_in(witnesses: Sequence[Witness]) -> str:
+    """What lies in bytes that are not intact: ``bytes 0..3 hold hsr[63:32]``."""
     told = []
-    witnesses = [w for w in verdict.witnesses if w.wanted.slot.member == member]
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
         if rows:
             place = spans(sorted({row.offset for row in rows}))
-            found = ", ".join(_spans(w.found for w in rows if w.found))
+            held = list(_spans(w.found for w in rows if w.found))
+            found = ", ".join(held if len(held) < 5 else [*held[:3], f"{len(held) - 3} more"])
             told.append(f"{place} hold {found}" if found else f"{place}: never written")
     return "; ".join(told)
 
