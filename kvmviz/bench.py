@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,8 @@ from kvmviz._base import KvmvizError
 from kvmviz.canvas import Picture
 from kvmviz.ctype import Struct
 from kvmviz.pasted import laid_out, structs
+from kvmviz.report import WORDS, ground, headline
+from kvmviz.review import review
 from kvmviz.versions import Versions
 
 OLD = """\
@@ -21,6 +24,11 @@ struct kvm_debug_exit_arch {
 };
 """
 WIDENED = OLD.replace("__u32 hsr", "__u64 hsr")
+
+EVERYWHERE = 256
+"""Bytes of a struct up to which a change is judged on every ABI at each click."""
+
+MOST_FINDINGS = 8
 
 _VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(-?0[xX][0-9a-fA-F]+|-?\d+)\s*(?:[,;]|\s|$)")
 
@@ -79,7 +87,7 @@ class State:
         numbers = tuple(parsed(self.values).items())
         new = self.new
         return tuple(
-            Versions(laid_out(self.old, abi), new and laid_out(new, abi), numbers)
+            Versions(laid_out(self.old, abi), laid_out(new, abi) if new else None, numbers)
             for abi in self.abis
         )
 
@@ -141,6 +149,22 @@ def parsed(values: str) -> dict[str, int]:
 
 
 @lru_cache(maxsize=256)
-def shown(state: State) -> Picture:
-    """The picture of a state, drawn once."""
-    return state.picture
+def shown(state: State) -> tuple[Picture, str]:
+    """The picture of a state, and in words all that the workbench says."""
+    picture = state.picture
+    return picture, "\n".join((picture.text, *_judged(state)))
+
+
+def _judged(state: State) -> Iterator[str]:
+    """What ``kvmviz compare`` says of the change: on every ABI, of a big struct on the two."""
+    old, new = state.old, state.new
+    if new is None:
+        return
+    size = max(laid_out(struct, abi).size for struct in (old, new) for abi in state.abis)
+    found = review(old, new) if size <= EVERYWHERE else review(old, new, state.abis)
+    yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {headline(found)}"
+    for row in found.findings[:MOST_FINDINGS]:
+        name = f"{row.member}: " if row.member else ""
+        yield f"  {WORDS[row.severity]}: {name}{row.change} [{ground(found, row.abis)}]"
+    if left := len(found.findings) - MOST_FINDINGS:
+        yield from [f"  and {left} more"] * (left > 0)

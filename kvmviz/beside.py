@@ -1,4 +1,4 @@
-"""The picture of pairs: ABIs side by side, the old struct above the new one, byte under byte."""
+"""The picture of versions: ABIs side by side, the old struct above the new, byte under byte."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.compat import Status
 from kvmviz.strip import Strip, bits_of, width_of
-from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
 from kvmviz.text import slot_at, spans, where
 from kvmviz.versions import Side, Versions
 
 CELLS = 8
 """Bytes in a row of a panel."""
 
-MOST_ROWS = 5
-"""Rows of a picture; where a struct has more, those that tell something come first."""
+MOST_ROWS = {1: 9, 2: 5}
+"""Rows of a picture by versions; where a struct has more, those that tell something come first."""
 
-CELL, HIGH, EDGE, GAP = 42.0, 40.0, 10.0, 26.0
-MARGIN = 40.0
+CELL, HIGH, EDGE, GAP = 42.0, 42.0, 4.0, 14.0
+MARGIN = 36.0
 """Left of the first panel, where the versions are named."""
 
 
-def picture(pairs: Sequence[Versions], title: str, good: bool) -> Picture:
-    """Pairs side by side under a title, which is green where all is ``good``, else red."""
+def picture(shown: Sequence[Versions], title: str, colour: str) -> Picture:
+    """Both versions on each ABI, side by side under a title."""
     columns = [
-        _Column(pair, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, pair in enumerate(pairs)
+        _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, one in enumerate(shown)
     ]
-    rows, left = chosen(pairs)
-    versions = max(len(pair.sides) for pair in pairs)
+    rows, left = chosen(shown)
+    versions = max(len(one.sides) for one in shown)
     each = 20.0 + versions * (HIGH + 28)
     notes = [note for column in columns for note in column.notes(rows)]
     if left:
         notes.append(f"Left out: {spans(left)}.")
     if versions > 1:
         notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
-    width = 2 * EDGE + MARGIN + len(pairs) * (CELLS * CELL + GAP) - GAP
+    width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
     heads = wrapped(title, int(width / 11), 2)
     lines = [line for note in notes for line in wrapped(note, int(width / 7.6), 2)]
     canvas = Canvas(width, 62 + 24 * len(heads) + each * len(rows) + 22 * len(lines))
-    colour = INK if versions == 1 else RIGHT if good else WRONG
     for number, line in enumerate(heads, 1):
         canvas.text(EDGE, 4 + 24 * number, line, 19, bold=True, colour=colour)
     y = 42.0 + 24 * len(heads)
@@ -54,23 +53,24 @@ def picture(pairs: Sequence[Versions], title: str, good: bool) -> Picture:
     for row in rows:
         for column in columns:
             column.row(canvas, y, row)
-        for at, side in enumerate(columns[0].pair.sides):
+        for at, side in enumerate(columns[0].held.sides):
             canvas.text(EDGE, y + 45 + at * (HIGH + 28), side.title, 15, bold=True)
         y += each
     for line in lines:
         y += 22
         canvas.text(EDGE, y, line, 14, colour=QUIET)
-    return canvas.picture("\n".join((title, *map(twin, pairs))))
+    return canvas.picture("\n".join((title, *map(twin, shown))))
 
 
-def chosen(pairs: Sequence[Versions]) -> tuple[list[int], list[int]]:
+def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
     """The first offsets of the rows to draw, and the offsets of all bytes that are left out."""
-    size = max(pair.size for pair in pairs)
+    size = max(one.size for one in shown)
     starts = list(range(0, size, CELLS))
-    if len(starts) <= MOST_ROWS:
+    most = MOST_ROWS[max(len(one.sides) for one in shown)]
+    if len(starts) <= most:
         return starts, []
-    telling = [at for at in starts if any(pair.telling(at, at + CELLS) for pair in pairs)]
-    first = [*telling, *(at for at in starts if at not in set(telling))][:MOST_ROWS]
+    telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
+    first = [*telling, *(at for at in starts if at not in set(telling))][:most]
     return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
 
 
@@ -88,21 +88,21 @@ def _sign(status: Status | None) -> str:
 class _Column:
     """One ABI: its panel starts at ``x``."""
 
-    pair: Versions
+    held: Versions
     x: float
 
     def head(self, canvas: Canvas, y: float) -> None:
-        sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.pair.sides))
-        canvas.text(self.x, y, where(self.pair.old), 15, bold=True)
+        sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.held.sides))
+        canvas.text(self.x, y, where(self.held.old), 15, bold=True)
         canvas.text(self.x + CELLS * CELL - 2, y, f"{sizes} bytes", 14, ha="right")
 
     def strip(self, side: Side) -> Strip:
         data = None if side.image is None else bytes(side.image)
-        return Strip(side.layout, data, side.sources, CELL, HIGH, self.pair.names)
+        return Strip(side.layout, data, side.sources, CELL, HIGH, self.held.names)
 
     def row(self, canvas: Canvas, y: float, first: int) -> None:
         """Offsets, and below them each version's bytes with what its reader gets."""
-        for at in range(first, min(first + CELLS, self.pair.size)):
+        for at in range(first, min(first + CELLS, self.held.size)):
             canvas.text(
                 self._left(at) + CELL / 2,
                 y + 14,
@@ -112,36 +112,35 @@ class _Column:
                 ha="center",
                 colour=QUIET,
             )
-        for number, side in enumerate(self.pair.sides):
+        for number, side in enumerate(self.held.sides):
             top = y + 20 + number * (HIGH + 28)
-            strip = self.strip(side)
             if first >= side.layout.size:
                 canvas.text(self.x + 4, top + 25, "past its end", 14, italic=True, colour=QUIET)
             for at in range(first, min(first + CELLS, side.layout.size)):
-                self._cell(canvas, strip, top, at)
+                self._cell(canvas, side, top, at)
             for begin, end in _pieces(side, first):
                 self._label(canvas, side, top + HIGH, begin, end)
 
     def _left(self, at: int) -> float:
         return self.x + at % CELLS * CELL
 
-    def _cell(self, canvas: Canvas, strip: Strip, y: float, at: int) -> None:
-        source, left = strip.sources[at], self._left(at)
+    def _cell(self, canvas: Canvas, side: Side, y: float, at: int) -> None:
+        strip, source, left = self.strip(side), side.sources[at], self._left(at)
         strip.ground(canvas, left + 1, y, source)
         middle = left + CELL / 2
         words = "".join(strip.letter(share) for share in source.shares)[:4] if source else ""
-        if strip.data is not None:
+        if strip.data is not None and (source is None or side.is_stored(at)):
             words = f"{strip.data[at]:02x}"
         colour = INK if source else QUIET
         if source is None and words:
             canvas.box(middle - 13, y + 4, 26, 20, NOBODY, edge=NOBODY)
         if source and reduce(or_, (share.mask for share in source.shares)) != 0xFF:
             # The words stay readable on the hatching.
-            canvas.box(middle - 14, y + 4, 28, 34, NOBODY, edge=NOBODY)
+            canvas.box(middle - 14, y + 4, 28, 36, NOBODY, edge=NOBODY)
         canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=colour)
         bits = bits_of(source) if source else ""
-        size = 12 if len(bits) < 6 else 9.5
-        canvas.text(middle, y + 35, bits, size, mono=True, ha="center")
+        size = 12.4 if len(bits) < 6 else 9.6
+        canvas.text(middle, y + 37, bits, size, mono=True, ha="center")
 
     def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
@@ -157,7 +156,7 @@ class _Column:
         if source is None:
             kind = slot_at(side.layout, begin).path.split(" after")[0]
             return f"{kind}: not written", kind, kind.split(" ")[0], ""
-        letters, judged = styles(self.pair.names), side.judged[begin]
+        letters, judged = styles(self.held.names), side.judged[begin]
         # Those in front, then those that a union lays over them.
         slots = dict.fromkeys(s.slot for s in (*source.shares, *side.layout.holders[begin]))
         full = [
@@ -169,12 +168,12 @@ class _Column:
 
     def _fitting(self, side: Side, begin: int, end: int) -> str:
         room = (end - begin + 1) * CELL - 2
-        return next((n for n in self._names(side, begin) if width_of(n, 14) <= room), "")
+        return next((n for n in self._names(side, begin) if width_of(n, 13) <= room), "")
 
     def notes(self, rows: Sequence[int]) -> list[str]:
         """The full names of pieces too narrow for theirs, one line for each version."""
         lines = []
-        for side in self.pair.sides:
+        for side in self.held.sides:
             names = [
                 full
                 for first in rows
@@ -184,7 +183,7 @@ class _Column:
             ]
             if names:
                 words = "  ·  ".join(dict.fromkeys(names))
-                head = " ".join(filter(None, (self.pair.old.abi.name, side.title)))
+                head = " ".join(filter(None, (self.held.old.abi.name, side.title)))
                 lines.append(f"{head}: {words}")
         return lines
 

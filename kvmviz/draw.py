@@ -17,7 +17,7 @@ from kvmviz.layout import Rules
 from kvmviz.slot import merged
 from kvmviz.strip import ROW, Strip, width_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
-from kvmviz.versions import Versions
+from kvmviz.versions import Versions, headline, verdict_of
 from kvmviz.vmm import Matrix, Reading
 
 EDGE = 24
@@ -297,13 +297,11 @@ def commit_table(old: Image, widened: Image) -> Picture:
     return canvas.picture(told.commit_table(old, widened))
 
 
-def versions(*shown: Versions, title: str = "", good: bool = False) -> Picture:
+def versions(*shown: Versions) -> Picture:
     """Two versions of a struct, the old above the new, ABIs side by side; or one version alone.
 
-    Left out without a ``title``: what breaks for a program built with the old version.
+    The title is the verdict of :func:`kvmviz.review.review` on these ABIs.
     """
-    broken = [where for pair in shown if (where := pair.broken)]
-    said = "; ".join(broken) or "✓ an old program finds every member intact"
-    alone = str(shown[0].old.struct)
-    default = alone if shown[0].new is None else f"✗ {said}" if broken else said
-    return beside.picture(shown, title or default, good if title else not broken)
+    found = verdict_of(shown)
+    colour = INK if found is None else WRONG if found.breaks else RIGHT
+    return beside.picture(shown, headline(shown), colour)

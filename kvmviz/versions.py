@@ -12,6 +12,8 @@ from kvmviz._base import KvmvizError, Twin, twin
 from kvmviz.compat import STATUSES, Status, Verdict, compare
 from kvmviz.image import Image
 from kvmviz.layout import Layout
+from kvmviz.report import ground
+from kvmviz.review import Review, review
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
 from kvmviz.text import slot_at, span, table, where
@@ -52,6 +54,10 @@ class Side:
         """The worst of what this version's reader gets at a byte; None where it looks at none."""
         found = self.judged[at].values() if at < self.layout.size else ()
         return min(found, key=STATUSES.index, default=None)
+
+    def is_stored(self, at: int) -> bool:
+        """A number was stored in this byte, at least in some of its bits."""
+        return self.image is not None and self.image.sources[at] is not None
 
     def held(self, at: int) -> tuple[object, object, tuple[Status, ...]]:
         """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
@@ -98,14 +104,6 @@ class Versions(Twin):
             negative = slot.type and slot.type.signed and cut >> slot.width - 1
             mine[name] = cut - (1 << slot.width if negative else 0)
         return layout.pack(mine, FILL)
-
-    @property
-    def broken(self) -> str:
-        """What an old program does not find where it looks for it: ``aarch64_be: hsr moved``."""
-        verdict = self.sides[0].verdict
-        fields = verdict.fields.items() if verdict else ()
-        found = ", ".join(f"{name} {status}" for name, status in fields if status != "intact")
-        return f"{self.old.abi.name}: {found}" if found else ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,9 +179,9 @@ def told_status(side: Side, at: int) -> str:
     return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
 
 
-def told_values(pair: Versions, number: int) -> Iterator[str]:
+def told_values(shown: Versions, number: int) -> Iterator[str]:
     """The numbers that a side's reader finds where another was meant."""
-    for name, (found, meant) in pair.values_read(number).items():
+    for name, (found, meant) in shown.values_read(number).items():
         if found != meant and isinstance(found, int) and isinstance(meant, int):
             yield f"{name} reads {found:#x}, not {meant:#x}"
 
@@ -193,37 +191,37 @@ READERS = ("an old program on new bytes", "a new program on old bytes")
 
 
 @twin.register
-def _(pair: Versions) -> str:
-    letters = {name: style.letter for name, style in styles(pair.names).items()}
-    sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in pair.sides]
+def _(shown: Versions) -> str:
+    letters = {name: style.letter for name, style in styles(shown.names).items()}
+    sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in shown.sides]
     head = (
-        where(pair.old)
+        where(shown.old)
         + ": "
         + "; ".join(
-            f"{side.title} {size}".strip() for side, size in zip(pair.sides, sizes, strict=True)
+            f"{side.title} {size}".strip() for side, size in zip(shown.sides, sizes, strict=True)
         )
     )
-    titles = [side.title or "member" for side in pair.sides]
-    shows = [side.image is not None for side in pair.sides]
+    titles = [side.title or "member" for side in shown.sides]
+    shows = [side.image is not None for side in shown.sides]
     rows: list[Sequence[str]] = [
         (
             "bytes",
             *_cells(titles, ["bytes"] * 2, shows),
-            *(["old gets", "new gets"] if pair.new else []),
+            *(["old gets", "new gets"] if shown.new else []),
         )
     ]
-    pieces = list(pair.pieces())
+    pieces = list(shown.pieces())
     for first, last in pieces[:MOST_LINES]:
         place = f"+{first}" if first == last else f"+{first}..+{last}"
-        words = [told_piece(side, first, last, letters) for side in pair.sides]
-        data = [_hex(side, first, last) for side in pair.sides]
-        gets = [told_status(side, first) for side in pair.sides]
-        rows.append((place, *_cells(words, data, shows), *(gets if pair.new else [])))
+        words = [told_piece(side, first, last, letters) for side in shown.sides]
+        data = [_hex(side, first, last) for side in shown.sides]
+        gets = [told_status(side, first) for side in shown.sides]
+        rows.append((place, *_cells(words, data, shows), *(gets if shown.new else [])))
     lines = [head, table(rows)]
     if left := pieces[MOST_LINES:]:
         lines.append(f"  left out: {len(left)} more lines, {span(left[0][0], left[-1][1])}")
-    for number, reader in enumerate(READERS if pair.new else ()):
-        found = "; ".join(told_values(pair, number))
+    for number, reader in enumerate(READERS if shown.new else ()):
+        found = "; ".join(told_values(shown, number))
         lines += [f"  {reader}: {found}"] if found else []
     return "\n".join(lines)
 
@@ -237,5 +235,43 @@ def _cells(words: Sequence[str], data: Sequence[str], shows: Sequence[bool]) -> 
 def _hex(side: Side, first: int, last: int) -> str:
     if side.image is None or first >= side.layout.size:
         return ""
-    held = bytes(side.image)[first : min(last + 1, side.layout.size)]
-    return held.hex(" ") if len(held) <= 8 else f"{held[:7].hex(' ')} .."
+    stop = min(last + 1, side.layout.size, first + 8)
+    bare = not side.layout.holders[first]
+    told = [
+        f"{bytes(side.image)[at]:02x}" if bare or side.is_stored(at) else ".."
+        for at in range(first, stop)
+    ]
+    return " ".join(told) + (" .." if stop <= last else "")
+
+
+def verdict_of(shown: Sequence[Versions]) -> Review | None:
+    """The review of a change on the ABIs that are shown; None where there is one version only."""
+    first = shown[0]
+    if first.new is None:
+        return None
+    return review(first.old.struct, first.new.struct, [one.old.abi for one in shown])
+
+
+def headline(shown: Sequence[Versions]) -> str:
+    """The verdict in a line: who breaks first, an old program, a new one, or a check of size."""
+    found = verdict_of(shown)
+    if found is None:
+        return str(shown[0].old.struct)
+    if not found.breaks:
+        fresh = ", ".join(name for name in found.new.names() if name not in found.old.names())
+        return "✓ nothing breaks" + (f", but old bytes never hold {fresh}" if fresh else "")
+    both = set(found.old.names()) & set(found.new.names())
+    for who, rows in (
+        ("an old program", [row.forward for row in found.rows]),
+        ("a new program on old bytes", [row.backward for row in found.rows]),
+    ):
+        told = [
+            f"{', '.join(f'{name} {status}' for name, status in bad.items())} on {abi.abi.name}"
+            for abi, verdict in zip(found.rows, rows, strict=True)
+            if (bad := {n: s for n, s in verdict.fields.items() if s != "intact" and n in both})
+        ]
+        if told:
+            return f"✗ {who} breaks: {'; '.join(told)}"
+    worst = found.findings[0]
+    name = f"{worst.member}: " if worst.member else ""
+    return f"✗ {name}{worst.change} on {ground(found, worst.abis)}"

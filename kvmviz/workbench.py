@@ -21,7 +21,7 @@ from kvmviz.pasted import place, pointed
 SETTINGS = ("text", "changed", "abis", "struct", "values")
 """What can be set on a workbench."""
 
-FIELDS = {"text": "C", "changed": "changed to (empty: no comparison)", "values": "values stored"}
+FIELDS = {"text": "old C", "changed": "new C, or empty", "values": "values stored"}
 """The fields that people type in, with their labels."""
 
 LINE = 18
@@ -37,7 +37,8 @@ _LOOK = f"""<style>
 .kvmviz-bench .widget-textarea textarea {{
   white-space: pre; overflow: auto; padding: 4px 6px; height: auto; tab-size: 4; flex: none }}
 .kvmviz-bench [role=status] {{ color: #b3122b; background: #fff; margin: 0; padding: 2px 4px;
-  font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere }}
+  font-size: 13px; white-space: pre-wrap; word-break: normal;
+  overflow-wrap: anywhere }}
 </style>"""
 
 _NUMBERS = count(1)
@@ -45,7 +46,7 @@ _NUMBERS = count(1)
 
 @lru_cache(maxsize=256)
 def _view(state: State) -> str:
-    return img(shown(state))
+    return img(shown(state)[0])
 
 
 class Workbench:
@@ -103,12 +104,12 @@ class Workbench:
         )
         reset.on_click(lambda _: self.reset())
         rows = [part for name in FIELDS for part in (self._fields[name], self._said[name])]
-        left = ipw.VBox(rows, layout={"width": "250px", "flex": "0 0 auto"})
+        left = ipw.VBox(rows, layout={"width": "244px", "flex": "0 0 auto"})
         controls = ipw.Box([*self._abis, self._struct, reset], layout=ROW)
         right = ipw.VBox([controls, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         box = ipw.VBox(
             [
-                ipw.HBox([left, right], layout={"grid_gap": "16px", "overflow": "visible"}),
+                ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"}),
                 self._words,
                 ipw.HTML(STYLE + _LOOK, layout={"display": "none"}),
                 self._marks,
@@ -135,7 +136,7 @@ class Workbench:
             settings.setdefault("struct", "")
         state = replace(self._state, **settings)
         for name, message in state.faults().items():
-            raise KvmvizError(f"{FIELDS[name].split(' (')[0]}: {message}")
+            raise KvmvizError(f"{name}: {message}")
         if state.struct and state.struct not in state.names:
             raise KvmvizError(f"no struct {state.struct!r}; legal are {', '.join(state.names)}")
         return state
@@ -152,7 +153,7 @@ class Workbench:
         self._sync(FIELDS)
 
     def _draw(self, state: State) -> None:
-        view, words = _view(state), shown(state).text
+        view, words = _view(state), shown(state)[1]
         self._state = state
         self._view.value = view
         self._words.value = (
@@ -165,9 +166,7 @@ class Workbench:
         try:
             for name in fields:
                 self._fields[name].value = getattr(self._state, name)
-                if name != "values":
-                    lines = getattr(self._state, name).count("\n") + 1
-                    self._fields[name].rows = min(max(lines, 5), 9)
+                self._fit(name)
             for control, abi in zip(self._abis, self._state.abis, strict=True):
                 control.value = abi
             self._struct.options = self._state.names
@@ -176,17 +175,24 @@ class Workbench:
         finally:
             self._syncing = False
 
+    def _fit(self, name: str) -> None:
+        """As many lines as the text has, within what leaves the picture in sight."""
+        if name != "values":
+            lines = self._fields[name].value.count("\n") + 1
+            self._fields[name].rows = min(max(lines, 5), 9)
+
     def _typed(self, _: Any) -> None:
         """Show what stands in the fields, as far as it is C; the rest stays as it was."""
         with ONE_AT_A_TIME:
             if self._syncing:
                 return
-            typed = {name: str(control.value) for name, control in self._fields.items()}
+            for name in FIELDS:
+                self._fit(name)
+            typed: dict[str, Any] = {name: str(c.value) for name, c in self._fields.items()}
             wanted = replace(self._state, **typed)
             faults = wanted.faults()
-            if faults:
-                kept = {name: getattr(self._state, name) for name in faults}
-                wanted = replace(wanted, **kept)
+            kept: dict[str, Any] = {name: getattr(self._state, name) for name in faults}
+            wanted = replace(wanted, **kept)
             if not wanted.faults():
                 self._draw(wanted)
                 self._sync(())
@@ -275,10 +281,15 @@ class Workbench:
     @property
     def picture(self) -> Picture:
         """The picture that it shows now."""
-        return shown(self._state)
+        return shown(self._state)[0]
+
+    @property
+    def words(self) -> str:
+        """The text twin of what it shows now, with the verdict of ``kvmviz compare``."""
+        return shown(self._state)[1]
 
     def __repr__(self) -> str:
-        return self.picture.text
+        return self.words
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The live widget, and for viewers without a kernel the picture and its words."""
