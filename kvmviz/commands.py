@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from kvmviz import inputs, records
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
+from kvmviz.bytemap import ByteMap
 from kvmviz.ctype import Struct
 from kvmviz.decode import Decoded
 from kvmviz.layout import Layout
@@ -64,7 +65,7 @@ def layout(args: Namespace) -> int:
     if args.json:
         show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
         return FINE
-    told = [repr(row) for row in shown]
+    told = [repr(ByteMap(row)) for row in shown]
     told += [f"{row['struct']} on {row['abi']}: not there: {row['why']}" for row in missing]
     show("\n\n".join(told))
     return FINE

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kvmviz._base import Twin, twin
+from kvmviz.bytemap import bits_of_bytes
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 from kvmviz.style import styles
@@ -66,9 +67,11 @@ class Decoded(Twin):
     def _cells(self, slot: Slot) -> Iterator[Cell]:
         raw = self.data[self.offset : self.offset + self.layout.size]
         count = slot.extent // slot.width if slot.width else 0
+        if not slot.extent:
+            return
         if slot.type is None or slot.is_bit_field:
             held = raw[slot.offset : slot.offset + slot.size]
-            yield Cell(slot.path, slot.offset, held, _bits(slot, slot.offset, slot.size),
+            yield Cell(slot.path, slot.offset, held, bits_of_bytes(slot, slot.offset, slot.size),
                        _value(slot, raw, slot.offset, slot.size), slot)  # fmt: skip
             return
         step = slot.type.size
@@ -76,18 +79,12 @@ class Decoded(Twin):
             at = slot.offset + number * step
             path = slot.path_of(number if slot.shape else None)
             value = _value(slot, raw, at, step)
-            yield Cell(path, at, raw[at : at + step], _bits(slot, at, step), value, slot)
+            yield Cell(path, at, raw[at : at + step], bits_of_bytes(slot, at, step), value, slot)
 
     @property
     def rest(self) -> int:
         """How many bytes lie behind the struct."""
         return len(self.data) - self.offset - self.layout.size
-
-
-def _bits(slot: Slot, first: int, size: int) -> str:
-    """The bits of the value that each byte holds, first byte first: ``31:24 23:16 15:8 7:0``."""
-    sources = (slot.source(at) for at in range(first, first + size))
-    return " ".join(source.bits for source in sources if source)
 
 
 def _value(slot: Slot, raw: bytes, first: int, size: int) -> int | float | None:

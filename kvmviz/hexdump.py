@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-
 from kvmviz._base import KvmvizError
 
 MAX_BYTES = 1 << 24
 """The longest dump that is read: 16 MiB."""
 
-_LINE = re.compile(r"(?P<at>[0-9a-fA-F]{6,16})(?P<colon>:?)\s+(?P<rest>[0-9a-fA-F]{2}.*)")
+_COLON = re.compile(r"(?P<at>[0-9a-fA-F]{6,16}):\s+(?P<rest>\S+(?: \S+)*)(?:  .*)?")
+"""xxd: an offset, groups of bytes one blank apart, and two blanks before the characters."""
+
+_BYTES = re.compile(
+    r"(?P<at>[0-9a-fA-F]{6,16})\s+(?P<rest>[0-9a-fA-F]{2}(?:\s+[0-9a-fA-F]{2})*)"
+    r"\s*(?:[|>].*)?"
+)
+"""hexdump -C and od: an offset, single bytes, and the characters behind a bar."""
+
+_WORDS = re.compile(r"[0-9a-fA-F]{6,8}(?:\s+[0-9a-fA-F]{4})+")
 _END = re.compile(r"[0-9a-fA-F]{6,16}")
-_GROUPS = re.compile(r"(?:[0-9a-fA-F]{2})+(?: {1,2}(?:[0-9a-fA-F]{2})+)*")
 _TOKEN = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]+)")
 
 
@@ -26,9 +32,19 @@ def read(text: str) -> bytes:
     lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise KvmvizError("line 1, column 1: no bytes; give hex digits, two for each byte")
-    if any(_LINE.fullmatch(line) for _, line in lines[:1]):
+    number, line = lines[0]
+    if _WORDS.fullmatch(line):
+        raise KvmvizError(
+            f"line {number}, column 1: words of 4 digits in the byte order of the host that "
+            "printed them; use xxd or hexdump -C"
+        )
+    if _row(line):
         return _dump(lines)
     return b"".join(_plain(number, line) for number, line in lines)
+
+
+def _row(line: str) -> re.Match[str] | None:
+    return _COLON.fullmatch(line) or _BYTES.fullmatch(line)
 
 
 def _plain(number: int, line: str) -> bytes:
@@ -57,8 +73,8 @@ def _dump(lines: list[tuple[int, str]]) -> bytes:
         if line == "*":
             repeats = True
             continue
-        match, end = _LINE.fullmatch(line), _END.fullmatch(line)
-        if match is None and end is None:
+        match = _row(line)
+        if match is None and not _END.fullmatch(line):
             raise KvmvizError(f"line {number}, column 1: no line of a hex dump: {line[:20]!r}")
         at = int(match["at"] if match else line, 16)
         first = at if first is None else first
@@ -69,21 +85,9 @@ def _dump(lines: list[tuple[int, str]]) -> bytes:
             )
         found += (last * (gap // (len(last) or 1) + 1))[:gap]
         repeats = False
-        last = b"".join(_groups(number, match["rest"], match["colon"])) if match else last
-        found += last if match else b""
+        if match:
+            last = _plain(number, match["rest"])
+            found += last
+        if len(found) > MAX_BYTES:
+            raise KvmvizError(f"line {number}, column 1: more than {MAX_BYTES >> 20} MiB")
     return bytes(found)
-
-
-def _groups(number: int, rest: str, colon: str) -> Iterator[bytes]:
-    """The bytes of a line, without the characters at its end."""
-    digits = _GROUPS.match(rest)
-    assert digits is not None
-    groups = digits[0].split()
-    if not colon and any(len(group) > 2 for group in groups):
-        raise KvmvizError(
-            f"line {number}, column 1: groups of {len(groups[0])} digits without a colon behind "
-            "the offset: words in the byte order of the host that printed them; use xxd or "
-            "hexdump -C"
-        )
-    for group in groups:
-        yield bytes.fromhex(group)
