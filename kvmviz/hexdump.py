@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from kvmviz._base import KvmvizError
 
 MAX_BYTES = 1 << 24
@@ -18,6 +19,7 @@ _BYTES = re.compile(
 """hexdump -C and od: an offset, single bytes, and the characters behind a bar."""
 
 _WORDS = re.compile(r"[0-9a-fA-F]{6,8}(?:\s+[0-9a-fA-F]{4})+")
+_UNCLEAR = re.compile(r"[0-9a-fA-F]{6,16}(?: [0-9a-fA-F]{2})+")
 _END = re.compile(r"[0-9a-fA-F]{6,16}")
 _TOKEN = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]+)")
 
@@ -37,6 +39,11 @@ def read(text: str) -> bytes:
         raise KvmvizError(
             f"line {number}, column 1: words of 4 digits in the byte order of the host that "
             "printed them; use xxd or hexdump -C"
+        )
+    if len(lines) == 1 and _UNCLEAR.fullmatch(line):
+        raise KvmvizError(
+            f"line {number}, column 1: {line.split()[0]!r} may be an offset or bytes; put a colon "
+            "behind an offset, or give the digits without blanks"
         )
     if _row(line):
         return _dump(lines)
