@@ -6,18 +6,15 @@ it goes by its path (``arch.hsr``). A nested struct that only moved, came or wen
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from kvmviz.compat import Verdict, Witness, flexible
+from kvmviz.compat import Verdict, Witness, flexible, member_of
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
-
-_INDEX = re.compile(r"\[\d+\]")
 
 Members = Mapping[str, tuple[Slot, ...]]
 """Leaves by path, those of an array's elements under one path."""
@@ -169,7 +166,7 @@ def _by_path(verdict: Verdict) -> Mapping[str, list[Witness]]:
     found: dict[str, list[Witness]] = {}
     for witness in verdict.witnesses:
         if witness.status != "intact":
-            found.setdefault(witness.wanted.member, []).append(witness)
+            found.setdefault(member_of(witness.wanted.slot.path), []).append(witness)
     return found
 
 
@@ -179,7 +176,7 @@ def members(layout: Layout) -> Mapping[str, Members]:
     for slot in layout.slots:
         if not slot.is_padding and slot.extent:
             paths = found.setdefault(slot.member, {})
-            paths.setdefault(_INDEX.sub("", slot.path), []).append(slot)
+            paths.setdefault(member_of(slot.path), []).append(slot)
     return {
         name: {path: tuple(slots) for path, slots in paths.items()} for name, paths in found.items()
     }

@@ -5,8 +5,9 @@ It is reached from the source of every byte, never from sample values.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
@@ -40,8 +41,11 @@ def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source |
     several sources where its union members overlap.
     """
     for source in written:
-        if source.path == wanted.path and _carries(source, wanted, wanted.mask):
+        if _same(source, wanted) and _carries(source, wanted, wanted.mask):
             return "intact", source
+    if wanted.mask == 0xFF and all(source.mask == 0xFF for source in written):
+        # Whatever holds one bit of the byte holds all of them.
+        return _judge_bit(wanted, written, 1)
     judged = [_judge_bit(wanted, written, 1 << bit) for bit in range(8) if wanted.mask >> bit & 1]
     return min(judged, key=lambda row: STATUSES.index(row[0]))
 
@@ -50,11 +54,29 @@ def _judge_bit(
     wanted: Source, written: tuple[Source, ...], bit: int
 ) -> tuple[Status, Source | None]:
     there = [source for source in written if source.mask & bit]
-    same = [source for source in there if source.member == wanted.member]
-    exact = [s for s in same if s.path == wanted.path and _carries(s, wanted, bit)]
+    same = [s for s in there if member_of(s.slot.path) == member_of(wanted.slot.path)]
+    exact = [s for s in same if _same(s, wanted) and _carries(s, wanted, bit)]
     if exact:
         return "intact", exact[0]
     return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
+
+
+@lru_cache(maxsize=4096)
+def member_of(path: str) -> str:
+    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
+    return re.sub(r"\[\d+\]", "", path)
+
+
+def _same(one: Source, other: Source) -> bool:
+    """They have the same path, elements of arrays included."""
+    if one.slot.path != other.slot.path:
+        return False
+    if one.slot.shape[1:] == other.slot.shape[1:] and bool(one.slot.shape) == bool(
+        other.slot.shape
+    ):
+        # Elements are counted flat, and each takes as much of the count on both sides.
+        return one.element == other.element
+    return one.path == other.path
 
 
 def _carries(source: Source, wanted: Source, bits: int) -> bool:

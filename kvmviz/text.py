@@ -47,8 +47,9 @@ def span(first: int, last: int) -> str:
 
 def spans(offsets: Sequence[int]) -> str:
     """Offsets in words, neighbours joined: ``bytes 1..3, byte 7``."""
-    ends = [at for at in offsets if at + 1 not in offsets]
-    starts = [at for at in offsets if at - 1 not in offsets]
+    known = frozenset(offsets)
+    ends = [at for at in offsets if at + 1 not in known]
+    starts = [at for at in offsets if at - 1 not in known]
     return ", ".join(span(first, last) for first, last in zip(starts, ends, strict=True))
 
 
@@ -229,16 +230,20 @@ def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
         if rows:
-            held = list(_spans(w.found for w in rows if w.found))
-            more = [*held[:3], f"{len(held) - 3} more"] if len(held) > 4 else held
-            yield spans(sorted({row.offset for row in rows})), ", ".join(more)
+            held = _runs(w.found for w in rows if w.found)
+            shown = [_span_of(run) for run in (held[:3] if len(held) > 4 else held)]
+            more = [f"{len(held) - 3} more"] if len(held) > 4 else []
+            yield spans(sorted({row.offset for row in rows})), ", ".join(shown + more)
 
 
-def _spans(sources: Iterable[Source]) -> Iterator[str]:
-    """The bits that some bytes hold, joined for each scalar: ``hsr[63:32]``."""
-    for path, group in groupby(sources, key=lambda source: source.path):
-        rows = list(group)
-        yield f"{path}[{max(s.high for s in rows)}:{min(s.low for s in rows)}]"
+def _runs(sources: Iterable[Source]) -> list[list[Source]]:
+    """Neighbours that hold bits of one scalar."""
+    return [list(run) for _, run in groupby(sources, key=lambda s: (s.slot.path, s.element))]
+
+
+def _span_of(run: Sequence[Source]) -> str:
+    """The bits that some bytes hold, joined: ``hsr[63:32]``."""
+    return f"{run[0].path}[{max(s.high for s in run)}:{min(s.low for s in run)}]"
 
 
 @twin.register

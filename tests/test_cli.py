@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -559,3 +560,55 @@ def test_the_headers_of_the_story_are_the_structs_of_the_package(run: Run) -> No
     for text, struct in ((OLD_H, OLD), (WIDE_H, WIDENED), (HIGH_H, WITH_HIGH)):
         assert kvmviz.parse(text)["kvm_debug_exit_arch"] == struct
         assert kvmviz.parse(c_text(struct) + ";")["kvm_debug_exit_arch"] == struct
+
+
+# --- the README's gate -----------------------------------------------------------------------
+
+
+def gate() -> dict[str, Any]:
+    """The step of the README's workflow that compares."""
+    text = (Path(kvmviz.__file__).parent.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    workflow = yaml.safe_load(block)
+    (job,) = workflow["jobs"].values()
+    step: dict[str, Any] = job["steps"][-1]
+    return step
+
+
+@pytest.mark.parametrize(("new", "status"), [(WIDE_H, 1), (HIGH_H, 0), ("struct {", 2)])
+def test_the_gate_of_the_readme(tmp_path: Path, new: str, status: int) -> None:
+    step = gate()
+    if shutil.which("git") is None or shutil.which("bash") is None:
+        pytest.skip("no git or no bash here")
+    assert step["shell"] == "bash"
+    header = tmp_path / step["env"]["HEADER"]
+    header.parent.mkdir(parents=True)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "kvmviz").write_text(f'#!/bin/sh\nexec {sys.executable} -m kvmviz "$@"\n')
+    (tools / "kvmviz").chmod(0o755)
+    user = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *user, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "change")
+    for text in (OLD_H, new):
+        header.write_text(text)
+        git("add", "include")
+        git("commit", "-qm", "header")
+    git("update-ref", "refs/remotes/origin/main", "HEAD~")
+    environment = os.environ | {
+        "BASE": step["env"]["BASE"].replace("${{ github.base_ref }}", "main"),
+        "HEADER": step["env"]["HEADER"],
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(kvmviz.__file__).parent.parent),
+    }
+    # As GitHub runs a step whose shell is bash.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "summary").read_text() == done.stdout
+    assert bool(done.stdout) == (status < 2)
