@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import kvmviz
 from kvmviz import hexdump, kvm
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
-from kvmviz.declarations import parse
 
 MAX_TEXT = 1 << 24
 """The longest C text that is read: 16 MiB."""
@@ -78,7 +78,7 @@ def structs(path: str, include: Sequence[str] = ()) -> dict[str, Struct]:
     given: dict[str, Any] = {"headers": headers(include)} if include else {}
     source = text(path)
     try:
-        return parse(source, **given)
+        return kvmviz.parse(source, **given)
     except KvmvizError as error:
         raise located(path, error) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from kvmviz._base import twin
 from kvmviz.finding import Finding
@@ -61,7 +62,12 @@ def items(review: Review) -> list[list[Finding]]:
     for row in review.findings:
         if row.kind != "moved" or row.member not in moved:
             groups.setdefault((row.severity, row.kind, row.member), []).append(row)
-    return list(groups.values())
+    return [_folded(rows) if rows[0].kind == "absent" else rows for rows in groups.values()]
+
+
+def _folded(rows: Sequence[Finding]) -> list[Finding]:
+    """One finding for ABIs whose words differ in nothing but their names; the first's are told."""
+    return [replace(rows[0], abis=tuple(abi for row in rows for abi in row.abis))]
 
 
 def also_moved(review: Review) -> list[str]:
