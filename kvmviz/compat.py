@@ -5,13 +5,19 @@ It is reached from the source of every byte, never from sample values.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
+from kvmviz.ctype import Array, Struct
 from kvmviz.layout import Layout
+from kvmviz.scalar import Scalar
 from kvmviz.slot import Source
+
+if TYPE_CHECKING:
+    from kvmviz.finding import Finding
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
 STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")
@@ -35,8 +41,11 @@ def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source |
     several sources where its union members overlap.
     """
     for source in written:
-        if source.path == wanted.path and _carries(source, wanted, wanted.mask):
+        if _same(source, wanted) and _carries(source, wanted, wanted.mask):
             return "intact", source
+    if wanted.mask == 0xFF and all(source.mask == 0xFF for source in written):
+        # Whatever holds one bit of the byte holds all of them.
+        return _judge_bit(wanted, written, 1)
     judged = [_judge_bit(wanted, written, 1 << bit) for bit in range(8) if wanted.mask >> bit & 1]
     return min(judged, key=lambda row: STATUSES.index(row[0]))
 
@@ -45,17 +54,66 @@ def _judge_bit(
     wanted: Source, written: tuple[Source, ...], bit: int
 ) -> tuple[Status, Source | None]:
     there = [source for source in written if source.mask & bit]
-    same = [source for source in there if source.member == wanted.member]
-    exact = [s for s in same if s.path == wanted.path and _carries(s, wanted, bit)]
+    same = [s for s in there if member_of(s.slot.path) == member_of(wanted.slot.path)]
+    exact = [s for s in same if _same(s, wanted) and _carries(s, wanted, bit)]
     if exact:
         return "intact", exact[0]
     return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
+
+
+@lru_cache(maxsize=4096)
+def member_of(path: str) -> str:
+    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
+    return re.sub(r"\[\d+\]", "", path)
+
+
+def _same(one: Source, other: Source) -> bool:
+    """They have the same path, elements of arrays included."""
+    if one.slot.path != other.slot.path:
+        return False
+    if one.slot.shape[1:] == other.slot.shape[1:] and bool(one.slot.shape) == bool(
+        other.slot.shape
+    ):
+        # Elements are counted flat, and each takes as much of the count on both sides.
+        return one.element == other.element
+    return one.path == other.path
 
 
 def _carries(source: Source, wanted: Source, bits: int) -> bool:
     """In these bits of the byte lie just the bits of the value that the reader takes them for."""
     covers = not bits & ~source.mask
     return covers and source.low - source.bottom == wanted.low - wanted.bottom
+
+
+Place = tuple[int, object]
+"""Where a flexible array member starts, in bytes, and what its elements are made of."""
+
+
+def flexible(layout: Layout) -> dict[str, Place]:
+    """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
+    found: dict[str, Place] = {}
+    for name, field in layout.named.items():
+        kind = field.type
+        if isinstance(kind, Struct):
+            inner = flexible(kind.layout(layout.abi))
+            found |= {f"{name}.{path}": (field.offset + at, of) for path, (at, of) in inner.items()}
+        elif isinstance(kind, Array) and 0 in kind.shape:
+            found[name] = field.offset, _made_of(kind.leaf, layout)
+    return found
+
+
+def _made_of(leaf: Scalar | Struct, layout: Layout) -> object:
+    if isinstance(leaf, Struct):
+        inner = leaf.layout(layout.abi)
+        return inner.size, [(s.path, s.start, s.extent, s.order) for s in inner.slots if s.type]
+    held = leaf.on(layout.abi)
+    return held.bits, held.order or layout.abi.byte_order
+
+
+def _judge_place(wanted: Place, written: Place | None) -> Status:
+    if written is None:
+        return "unwritten"
+    return "intact" if written == wanted else "moved"
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +140,22 @@ class Verdict(Twin):
         found: dict[str, set[Status]] = {name: {"intact"} for name in self.reader.named}
         for witness in self.witnesses:
             found[witness.wanted.slot.member].add(witness.status)
+        for path, status in self.flexible.items():
+            found[path.split(".")[0]].add(status)
         return {name: min(seen, key=STATUSES.index) for name, seen in found.items()}
+
+    @cached_property
+    def flexible(self) -> dict[str, Status]:
+        """Status of the reader's flexible array members, which have a place but no bytes yet."""
+        written, wanted = flexible(self.writer), flexible(self.reader)
+        return {path: _judge_place(place, written.get(path)) for path, place in wanted.items()}
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not intact for this reader: what differs, its effect, what makes it safe."""
+        from kvmviz.finding import one_way
+
+        return one_way(self)
 
     @property
     def breaks(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from kvmviz import text, told
+from kvmviz import beside, text, told
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.captures import Overlay
@@ -17,6 +17,7 @@ from kvmviz.layout import Rules
 from kvmviz.slot import merged
 from kvmviz.strip import ROW, Strip, width_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.versions import Versions, headline, verdict_of
 from kvmviz.vmm import Matrix, Reading
 
 EDGE = 24
@@ -294,3 +295,13 @@ def commit_table(old: Image, widened: Image) -> Picture:
     for line, note in enumerate((*told.COMMIT_NOTES, told.COMMIT_SOURCE)):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
     return canvas.picture(told.commit_table(old, widened))
+
+
+def versions(*shown: Versions) -> Picture:
+    """Two versions of a struct, the old above the new, ABIs side by side; or one version alone.
+
+    The title is the verdict of :func:`kvmviz.review.review` on these ABIs.
+    """
+    found = verdict_of(shown)
+    colour = INK if found is None else WRONG if found.breaks else RIGHT
+    return beside.picture(shown, headline(shown), colour)

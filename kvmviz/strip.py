@@ -21,7 +21,8 @@ ROW = 16
 class Strip:
     """Bytes as cells, each ``cell`` wide: value, bits, offset, and below them the member.
 
-    ``data`` None draws the layout alone, cells without values.
+    ``data`` None draws the layout alone, cells without values. ``names`` are the members that
+    share out the letters, where those are not the layout's own.
     """
 
     layout: Layout
@@ -29,6 +30,7 @@ class Strip:
     sources: Sequence[Source | None]
     cell: float = 58
     height: float = 46
+    names: tuple[str, ...] = ()
 
     @property
     def below(self) -> float:
@@ -54,7 +56,7 @@ class Strip:
         """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
         for at in range(first, stop):
             source, left = self.sources[at], x + (at - first) * self.cell
-            self._ground(canvas, left + 1, y, source)
+            self.ground(canvas, left + 1, y, source)
             middle = left + self.cell / 2
             if self.data is not None:
                 self._value(canvas, middle, y + self.height / 2, self.data[at], source)
@@ -70,7 +72,7 @@ class Strip:
                 right = x + (min(end + 1, stop) - first) * self.cell - 3
                 self._brace(canvas, left, right, y + self.height + 40, begin)
 
-    def _ground(self, canvas: Canvas, left: float, y: float, source: Source | None) -> None:
+    def ground(self, canvas: Canvas, left: float, y: float, source: Source | None) -> None:
         """The colours of a cell, each as wide as its bits, the most significant on the left."""
         width, hatch = self.cell - 2, None if source and source.mask == 0xFF else "////"
         fill = self.fill(source) if hatch is None else NOBODY
@@ -102,7 +104,7 @@ class Strip:
         return self._style(source).letter
 
     def _style(self, source: Source) -> Style:
-        return styles(self.layout.named)[source.slot.member]
+        return styles(self.names or self.layout.named)[source.slot.member]
 
     def _value(self, canvas: Canvas, x: float, y: float, value: int, source: Source | None) -> None:
         if source is None:

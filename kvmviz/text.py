@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from kvmviz._base import counted, twin
-from kvmviz.compat import STATUSES, Verdict
+from kvmviz.compat import STATUSES, Verdict, Witness
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
@@ -47,8 +47,9 @@ def span(first: int, last: int) -> str:
 
 def spans(offsets: Sequence[int]) -> str:
     """Offsets in words, neighbours joined: ``bytes 1..3, byte 7``."""
-    ends = [at for at in offsets if at + 1 not in offsets]
-    starts = [at for at in offsets if at - 1 not in offsets]
+    known = frozenset(offsets)
+    ends = [at for at in offsets if at + 1 not in known]
+    starts = [at for at in offsets if at - 1 not in known]
     return ", ".join(span(first, last) for first, last in zip(starts, ends, strict=True))
 
 
@@ -226,14 +227,9 @@ def _(verdict: Verdict) -> str:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
-    told = []
-    witnesses = [w for w in verdict.witnesses if w.wanted.slot.member == member]
-    for status in STATUSES[:-1]:
-        rows = [w for w in witnesses if w.status == status]
-        if rows:
-            place = spans(sorted({row.offset for row in rows}))
-            found = ", ".join(_spans(w.found for w in rows if w.found))
-            told.append(f"{place} {_hold(place)} {found}" if found else f"{place}: never written")
+    rows = [w for w in verdict.witnesses if w.wanted.slot.member == member]
+    told = [f"{place} {_hold(place)} {found}" if found else f"{place}: never written"
+            for place, found in lies(rows)]  # fmt: skip
     return "; ".join(told)
 
 
@@ -241,11 +237,25 @@ def _hold(place: str) -> str:
     return "hold" if place.startswith("bytes") or "," in place else "holds"
 
 
-def _spans(sources: Iterable[Source]) -> Iterator[str]:
-    """The bits that some bytes hold, joined for each scalar: ``hsr[63:32]``."""
-    for path, group in groupby(sources, key=lambda source: source.path):
-        rows = list(group)
-        yield f"{path}[{max(s.high for s in rows)}:{min(s.low for s in rows)}]"
+def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
+    """Bytes that are not intact, and what they hold; nothing for those that nobody writes."""
+    for status in STATUSES[:-1]:
+        rows = [w for w in witnesses if w.status == status]
+        if rows:
+            held = _runs(w.found for w in rows if w.found)
+            shown = [_span_of(run) for run in (held[:3] if len(held) > 4 else held)]
+            more = [f"{len(held) - 3} more"] if len(held) > 4 else []
+            yield spans(sorted({row.offset for row in rows})), ", ".join(shown + more)
+
+
+def _runs(sources: Iterable[Source]) -> list[list[Source]]:
+    """Neighbours that hold bits of one scalar."""
+    return [list(run) for _, run in groupby(sources, key=lambda s: (s.slot.path, s.element))]
+
+
+def _span_of(run: Sequence[Source]) -> str:
+    """The bits that some bytes hold, joined: ``hsr[63:32]``."""
+    return f"{run[0].path}[{max(s.high for s in run)}:{min(s.low for s in run)}]"
 
 
 @twin.register

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import operator
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,9 +16,9 @@ from kvmviz import draw, text
 from kvmviz._base import KvmvizError, twin
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.canvas import Picture
+from kvmviz.controls import ONE_AT_A_TIME, ROW, STYLE, alert, bundle, img
 from kvmviz.kvm import KERNELS, Kernel
 from kvmviz.scalar import WIDTHS
-from kvmviz.svg import svg
 from kvmviz.vmm import VMMS, Reading, find, read
 
 KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": "merged"}
@@ -30,31 +28,11 @@ KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": 
 SETTINGS = ("abi", "byte_order", "layout", "widths", "reader", "esr", "far", "fill")
 """What can be set on an explorer."""
 
-ONE_AT_A_TIME = threading.RLock()
-"""JupyterLab hands a widget's messages to more than one thread; matplotlib draws in one only."""
-
 MEMBERS = ("hsr", "hsr_high", "far")
 """The members whose width can be turned."""
 
 LABEL = "88px"
 """Width of the label at the left of a row: controls stand below each other."""
-
-ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
-"""A row of controls goes on in the next line where the window is narrow."""
-
-STYLE = """<style>
-.kvmviz .widget-label { text-align: left; margin-right: 8px }
-.kvmviz .widget-box > * { margin: 0 }
-.kvmviz .widget-toggle-buttons, .kvmviz .widget-toggle-buttons > div { display: flex }
-.kvmviz .widget-toggle-buttons > div { flex-wrap: wrap; gap: 2px }
-.kvmviz .widget-toggle-button { margin: 0; padding: 0 8px 0 2px; text-overflow: clip }
-.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
-.kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
-.kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
-.kvmviz pre { line-height: 1.3; white-space: pre-wrap }
-.kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0) }
-</style>"""
-"""What is chosen carries a mark, for the eye and in the button's accessible name."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +71,6 @@ def frame(state: State) -> tuple[str, str]:
     )
     words = f"kernel writes {kinds}\n{picture.text}\n{twin(state.reading.verdict)}"
     return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
-
-
-def img(picture: Picture) -> str:
-    """A picture as an HTML element of its own size, with its words as alt text."""
-    data = base64.b64encode(svg(picture).encode()).decode()
-    return (
-        f"<img width={picture.width} height={picture.height} style='max-width:100%;height:auto' "
-        f"alt='{html.escape(picture.text, quote=True)}' src='data:image/svg+xml;base64,{data}'>"
-    )
 
 
 class Explorer:
@@ -223,8 +192,7 @@ class Explorer:
         self._sync()
 
     def _say(self, words: str) -> None:
-        told = html.escape(words)
-        self._error.value = f"<b role='alert'>{told}</b>" if words else ""
+        self._error.value = alert(words)
 
     def _sync(self) -> None:
         """Bring every control to the state."""
@@ -350,9 +318,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The live widget, and for viewers without a kernel the picture and its words."""
-        bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
-        png = base64.b64encode(self.picture.render("png")).decode()
-        return bundle | {"text/plain": repr(self), "image/png": png}
+        return bundle(self.box, self.picture, repr(self))
 
 
 def _label(name: str) -> str:

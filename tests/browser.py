@@ -153,7 +153,8 @@ def _environment(home: Path) -> dict[str, str]:
         "JUPYTERLAB_SETTINGS_DIR": str(folders["settings"]),
         "JUPYTERLAB_WORKSPACES_DIR": str(folders["workspaces"]),
         "KVMVIZ_WATCH": str(home / "contacts"),
-        "PYTHONPATH": str(folders["watch"]),
+        # Kernels import the package that the tests import.
+        "PYTHONPATH": os.pathsep.join((str(folders["watch"]), os.environ.get("PYTHONPATH", ""))),
     }
 
 

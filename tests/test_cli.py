@@ -1,0 +1,614 @@
+"""The command line as a user meets it: in process where that is enough, else as a program."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kvmviz
+from kvmviz import ABIS, KvmvizError, hexdump
+from kvmviz.__main__ import main
+from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from tests.strategies import c_text, steady
+
+OLD_H = """#include <linux/types.h>
+struct kvm_debug_exit_arch {
+	__u32 hsr;
+	__u64 far;	/* used for watchpoints */
+};
+"""
+WIDE_H = OLD_H.replace("__u32 hsr;", "__u64 hsr;")
+HIGH_H = OLD_H.replace("\t__u64", "\t__u32 hsr_high;\n\t__u64")
+SAMPLE = bytes.fromhex("3456789a 00000012 1122334455667788")
+"""facts of the patch: ESR 0x123456789A, far 0x1122334455667788, big-endian with hsr_high."""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A command line in a folder with three headers: exit status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in (("old.h", OLD_H), ("wide.h", WIDE_H), ("high.h", HIGH_H)):
+        Path(name).write_text(text)
+
+    def call(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            status = main(arguments)
+        except SystemExit as stop:
+            status = stop.code  # type: ignore[assignment]
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def program(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """The same as a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    root = str(Path(kvmviz.__file__).parent.parent)
+    environment |= {"PYTHONPATH": root} | more.pop("env", {})
+    command = [sys.executable, "-W", "error", "-m", "kvmviz", *arguments]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, **more
+    )
+
+
+# --- compare ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("new", "more", "status"),
+    [
+        ("old.h", [], 0),
+        ("wide.h", [], 1),
+        ("wide.h", ["--abi", "aarch64_be"], 1),
+        ("wide.h", ["--abi", "aarch64"], 1),  # a new program on an old kernel
+        ("high.h", ["--abi", "arm64"], 0),
+        ("high.h", ["--abi", "aarch64", "--abi", "aarch64_be", "--strict"], 1),
+        ("old.h", ["--strict"], 0),
+        ("high.h", ["--abi", "i386"], 1),
+        ("high.h", ["--abi", "m68k"], 1),
+        ("high.h", [], 1),  # i386 and m68k are among all
+        ("wide.h", ["--json"], 1),
+    ],
+)
+def test_exit_status_of_compare(run: Run, new: str, more: list[str], status: int) -> None:
+    found, out, err = run("compare", "old.h", new, *more)
+    assert (found, err) == (status, "")
+    assert out
+
+
+def test_compare_names_big_endian_and_the_bytes(run: Run) -> None:
+    _, out, _ = run("compare", "old.h", "wide.h")
+    told = " ".join(out.split())
+    assert "[big-endian except m68k] an old reader of a new writer finds hsr[63:32] in" in told
+    assert "a size check sees nothing: sizeof 16 before and after" in told
+    assert "\x1b" not in out
+    assert all(len(line) <= 76 for line in out.split("\n"))
+
+
+def test_compare_says_what_only_one_file_has(run: Run) -> None:
+    Path("more.h").write_text(OLD_H + "struct fresh { int a; };")
+    assert run("compare", "old.h", "more.h")[:2] == (
+        0, "unchanged: struct kvm_debug_exit_arch\n\nonly in the new header: fresh\n",
+    )  # fmt: skip
+    assert run("compare", "more.h", "old.h", "--strict")[0] == 1
+    assert run("compare", "more.h", "old.h", "--struct", "struct fresh")[:2] == (
+        0, "only in the old header: fresh\n",
+    )  # fmt: skip
+    status, _, err = run("compare", "more.h", "old.h", "--struct", "nix")
+    assert (status, err) == (
+        2, "kvmviz: error: old.h: no struct 'nix'; there are kvm_debug_exit_arch\n",
+    )  # fmt: skip
+
+
+def test_compare_reads_standard_input(run: Run) -> None:
+    found = run("compare", "-", "wide.h", "--abi", "s390x", stdin=OLD_H.encode())
+    assert found == run("compare", "old.h", "wide.h", "--abi", "s390x")
+    status, _, err = run("compare", "-", "-", stdin=OLD_H.encode())
+    assert status == 2
+    assert "both standard input" in err
+
+
+# --- JSON ------------------------------------------------------------------------------------
+
+Schema = Any
+
+
+def check(value: Any, schema: Schema, where: str = "$") -> None:
+    """A value has just the keys and types of a schema; a list's schema is that of each item."""
+    if isinstance(schema, dict):
+        assert isinstance(value, dict), where
+        assert list(value) == list(schema), where
+        for key, inner in schema.items():
+            check(value[key], inner, f"{where}.{key}")
+    elif isinstance(schema, list):
+        assert isinstance(value, list), where
+        for number, item in enumerate(value):
+            check(item, schema[0], f"{where}[{number}]")
+    else:
+        assert isinstance(value, schema), f"{where}: {value!r}"
+
+
+SIZES = {"size": int, "align": int}
+COMPARE: Schema = {
+    "breaks": bool, "warns": bool,
+    "structs": [{
+        "struct": str, "breaks": bool, "warnings": int,
+        "abis": [{
+            "abi": str, "byte_order": str, "old": SIZES, "new": SIZES,
+            "forward": dict, "backward": dict,
+        }],
+        "findings": [{
+            "kind": str, "member": str | None, "severity": str, "change": str, "effect": str,
+            "remedy": str, "abis": [str],
+        }],
+    }],
+    "added": [str], "removed": [str],
+}  # fmt: skip
+MEMBER = {"name": str, "offset": int, "size": int, "type": str, "count": [int], "byte_order": str}
+LAYOUT: Schema = {
+    "layouts": [{
+        "struct": str, "abi": str, "byte_order": str, "size": int, "align": int,
+        "members": [MEMBER | {
+            "bits": int, "bytes": [{"offset": int, "bits": [int], "in": [int]}],
+        }],
+        "holes": [{"what": str, "offset": int, "size": int}],
+    }],
+    "missing": [{"struct": str, "abi": str, "why": str}],
+}  # fmt: skip
+HELD = {"offset": int, "bytes": str}
+DECODE: Schema = {
+    "decoded": [{
+        "struct": str, "abi": str, "byte_order": str, "offset": int, "size": int,
+        "members": [{"name": str} | HELD | {"bits": str, "value": int}],
+        "holes": [{"what": str} | HELD],
+    }],
+}  # fmt: skip
+
+
+def test_json_of_compare(run: Run) -> None:
+    record = json.loads(run("compare", "old.h", "wide.h", "--json")[1])
+    check(record, COMPARE)
+    (struct,) = record["structs"]
+    assert {row["abi"] for row in struct["abis"]} == set(ABIS)
+    big = next(row for row in struct["abis"] if row["abi"] == "aarch64_be")
+    assert big["forward"] == {"hsr": "moved", "far": "intact"}
+    assert big["backward"] == {"hsr": "unwritten", "far": "intact"}
+    assert big["old"] == big["new"] == {"size": 16, "align": 8}
+    assert record["breaks"] is True
+
+
+def test_json_of_layout(run: Run) -> None:
+    record = json.loads(run("layout", "old.h", "--abi", "ppc64", "--json")[1])
+    check(record, LAYOUT)
+    (row,) = record["layouts"]
+    assert row["members"][0]["bytes"] == [
+        {"offset": at, "bits": [31 - 8 * at, 24 - 8 * at], "in": [7, 0]} for at in range(4)
+    ]
+    assert row["holes"] == [{"what": "hole after hsr", "offset": 4, "size": 4}]
+
+
+def test_json_of_decode(run: Run) -> None:
+    arguments = ["decode", SAMPLE.hex(), "--struct", "kvm_debug_exit_arch.old"]
+    record = json.loads(run(*arguments, "--abi", "aarch64_be", "--json")[1])
+    check(record, DECODE)
+    values = {row["name"]: row["value"] for row in record["decoded"][0]["members"]}
+    assert values == {"hsr": 0x3456789A, "far": 0x1122334455667788}
+    assert record["decoded"][0]["holes"] == [
+        {"what": "hole after hsr", "offset": 4, "bytes": "00000012"}
+    ]
+
+
+# --- layout ----------------------------------------------------------------------------------
+
+
+def test_layout_says_offsets_holes_and_bits(run: Run) -> None:
+    status, out, _ = run("layout", "old.h")
+    assert status == 0
+    little, big = out.split("\n\n")
+    assert re.search(r"^ +0 +4  A  __u32  hsr +7:0 15:8 23:16 31:24$", little, re.MULTILINE)
+    assert re.search(r"^ +0 +4  A  __u32  hsr +31:24 23:16 15:8 7:0$", big, re.MULTILINE)
+    assert re.search(r"^ +4 +4  - +hole after hsr  nobody writes it$", big, re.MULTILINE)
+    assert "aarch64_be (big-endian): size 16, align 8" in big
+
+
+def test_layout_of_bit_fields_and_flexible_arrays(run: Run) -> None:
+    text = b"struct s { __u8 a:3; __u8 b:2; __u16 c[2]; __u8 d[]; };"
+    _, out, _ = run("layout", "-", "--abi", "s390x", stdin=text)
+    assert "2:0 in bits 7:5 of +0" in out
+    assert "1:0 in bits 4:3 of +0" in out
+    assert re.search(r" 3 bits +- +unused bits after b ", out)
+    assert re.search(r"c\[2\] +each: 15:8 7:0", out)
+    assert re.search(r" 0  \w  __u8 +d\[\] +flexible", out)
+
+
+@pytest.mark.parametrize(
+    ("names", "abis"),
+    [
+        ([], ["aarch64", "aarch64_be"]),
+        (["arm64"], ["aarch64", "aarch64_be"]),
+        (["arm"], ["arm"]),
+        (["i386", "m68k", "i386"], ["i386", "m68k"]),
+        (["all"], list(ABIS)),
+    ],
+)
+def test_abis(run: Run, names: list[str], abis: list[str]) -> None:
+    asked = [word for name in names for word in ("--abi", name)]
+    record = json.loads(run("layout", "old.h", "--json", *asked)[1])
+    assert [row["abi"] for row in record["layouts"]] == abis
+
+
+# --- decode ----------------------------------------------------------------------------------
+
+XXD = b'00000000: 3456 789a 0000 0012 1122 3344 5566 7788  4Vx......"3DUfw.\n'
+HEXDUMP = b"""\
+00000000  34 56 78 9a 00 00 00 12  11 22 33 44 55 66 77 88  |4Vx......"3DUfw.|
+00000010
+"""
+OD = b"000000 34 56 78 9a 00 00 00 12 11 22 33 44 55 66 77 88\n000010\n"
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [SAMPLE, XXD, HEXDUMP, OD, SAMPLE.hex().encode(), SAMPLE.hex(" ").encode(),
+     SAMPLE.hex(":").encode(), b", ".join(b"0x%02X" % byte for byte in SAMPLE),
+     SAMPLE[:8].hex().encode() + b"\n" + SAMPLE[8:].hex().encode() + b"\n"],
+)  # fmt: skip
+def test_every_kind_of_dump_says_the_same(run: Run, dump: bytes) -> None:
+    arguments = ["--struct", "kvm_debug_exit_arch", "--abi", "aarch64_be"]
+    status, out, err = run("decode", "-", *arguments, stdin=dump)
+    assert (status, err) == (0, "")
+    told = " ".join(out.split("\n")[2].split())
+    assert told == "+0 34 56 78 9a A hsr 31:24 23:16 15:8 7:0 0x3456789a = 878082202"
+    Path("dump").write_bytes(dump)
+    assert run("decode", "dump", *arguments)[1] == out
+    Path("s.h").write_text(HIGH_H)
+    assert run("decode", "dump", "--header", "s.h", *arguments[2:])[1] == out
+
+
+def test_decode_from_an_offset_on(run: Run) -> None:
+    Path("page").write_bytes(bytes(32) + SAMPLE + bytes(7))
+    _, out, _ = run(
+        "decode", "page", "--struct", "kvm_debug_exit_arch", "--offset", "0x20", "--abi", "armeb"
+    )
+    assert out.startswith(
+        "struct kvm_debug_exit_arch on armeb (big-endian), 16 bytes, from byte 32 on\n"
+    )
+    assert "0x00000012 = 18" in out
+    assert out.endswith("bytes behind it, not looked at: 7\n")
+
+
+def test_decode_of_every_kind_of_member(run: Run) -> None:
+    Path("s.h").write_text(
+        "struct s { __u8 a:3; __s8 b:2; __be16 c; float d; __s16 e[2]; __u8 f[3]; "
+        "struct { _Bool g; } h[2]; __uint128_t i; };"
+    )
+    data = "57 00 1234 0000c03f feff 0100 0a0b0c 01 00" + 15 * "00"
+    data += "01000000000000000000000000000080"
+    status, out, err = run("decode", data, "--header", "s.h", "--abi", "x86_64", "--json")
+    assert (status, err) == (0, "")
+    members = json.loads(out)["decoded"][0]["members"]
+    assert {row["name"]: row["value"] for row in members} == {
+        "a": 7, "b": -2, "c": 0x1234, "d": 1.5, "e[0]": -2, "e[1]": 1, "f[0]": 10, "f[1]": 11,
+        "f[2]": 12, "h[0].g": 1, "h[1].g": 0, "i": (1 << 127) + 1,
+    }  # fmt: skip
+    text = run("decode", data, "--header", "s.h", "--abi", "x86_64")[1]
+    assert re.search(r"f\[0\]\.\.\[2\]", text)
+    assert "0xfffe = -2" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0000000 5634 9a78 0000 1200\n", "words of 4 digits in the byte order of the host"),
+        ("00000000 34 56", "'00000000' may be an offset or bytes"),
+        ("123", "odd number of digits"),
+        ("12 zz", "line 1, column 4: 'zz' is not hex"),
+        ("0x1234", "is a number, whose bytes have no order"),
+        ("\n", "no bytes"),
+        ("00000000: 12 34\n00000001: 56\n", "offset 0x1 does not follow"),
+        ("00000000: 12 34\n00000010: 56\n", "offset 0x10 does not follow"),
+        ("00000000: 12 34\nhello\n", "line 2, column 1: no line of a hex dump"),
+    ],
+)
+def test_dumps_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(KvmvizError, match=re.escape(words)):
+        hexdump.read(text)
+
+
+@steady
+@given(st.binary(min_size=1, max_size=100))
+def test_hex_round_trip(data: bytes) -> None:
+    assert hexdump.read(data.hex()) == data
+    assert hexdump.read(data.hex(" ")) == data
+    lines = [f"{at:08x}  {data[at : at + 16].hex(' ')}" for at in range(0, len(data), 16)]
+    assert hexdump.read("\n".join(lines)) == data
+
+
+@pytest.mark.parametrize(
+    "command", [["xxd"], ["hexdump", "-C"], ["od", "-A", "x", "-t", "x1"], ["xxd", "-p"]]
+)
+def test_what_real_tools_print(command: list[str], tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    for data in (SAMPLE, bytes(200) + SAMPLE, bytes(range(256)) * 2, b"ab  cd |ef|0123"):
+        (tmp_path / "dump").write_bytes(data)
+        shown = subprocess.run([*command, "dump"], cwd=tmp_path, capture_output=True, check=True)
+        assert hexdump.read(shown.stdout.decode("ascii")) == data
+
+
+@steady
+@given(st.text(st.sampled_from("0123456789abcdef xX:*|,\n"), max_size=80))
+def test_no_text_crashes_the_reader(text: str) -> None:
+    try:
+        told = f"line 1, column 1: {len(hexdump.read(text))} bytes"
+    except KvmvizError as error:
+        told = str(error)
+    assert re.match(r"line \d+, column \d+: ", told)
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]
+)
+def test_figures(run: Run, name: str, start: bytes) -> None:
+    assert run("figure", "compare", "old.h", "wide.h", "-o", name) == (0, "", "")
+    compared = Path(name).read_bytes()
+    assert compared.startswith(start)
+    assert run("figure", "layout", "old.h", "--abi", "m68k", "-o", name) == (0, "", "")
+    assert Path(name).read_bytes().startswith(start)
+    assert Path(name).read_bytes() != compared
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["layout", "old.h", "-o", "a.gif"], "no format 'gif'; legal are png, svg, pdf"),
+        (["layout", "old.h", "-o", "nowhere/a.svg"], "nowhere/a.svg: No such file or directory"),
+        (["layout", "two.h", "-o", "a.svg"], "more than one struct"),
+        (["compare", "old.h", "two.h", "-o", "a.svg"], "no struct in common"),
+    ],
+)
+def test_figures_that_cannot_be(run: Run, arguments: list[str], words: str) -> None:
+    Path("two.h").write_text("struct a { int x; }; struct b { int x; };")
+    status, out, err = run("figure", *arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"kvmviz: error: .*{re.escape(words)}.*\n", err)
+    assert not list(Path().glob("a.*"))
+
+
+def test_only_figures_load_matplotlib(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text(OLD_H)
+    code = (
+        "import sys; from kvmviz.__main__ import main; "
+        "main(['compare', 'a.h', 'a.h']); main(['layout', 'a.h']); "
+        "main(['decode', '00' * 24, '--struct', 'mmio']); "
+        "print([name for name in ('matplotlib', 'ipywidgets', 'IPython') if name in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(kvmviz.__file__).parent.parent)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.endswith("\n[]\n")
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["layout", "bad.h"], "bad.h:2:9: .*"),
+        (["layout", "none.h"], "none.h: No such file or directory"),
+        (["layout", "."], r"\.: Is a directory"),
+        (["layout", "latin.h"], "latin.h:2:4: byte 0xe9 is not UTF-8; C text is wanted"),
+        (["layout", "binary"], "binary.*"),
+        (["layout", "empty.h"], "empty.h:1:1: .*"),
+        (["layout", "/dev/zero"], "/dev/zero: more than 16 MiB"),
+        (["layout", "a\0b"], "a\0b: embedded null byte"),
+        (["layout", "old.h", "--abi", "vax"], "unknown ABI 'vax'; known are .*"),
+        (["layout", "old.h", "--struct", "x"], "old.h: no struct 'x'; there are .*"),
+        (["layout", "old.h", "--include", "none.h"], "none.h: No such file or directory"),
+        (["compare", "old.h", "bad.h"], "bad.h:2:9: .*"),
+        (["decode", "old.h", "--struct", "mmio"], "old.h:1:1: .*--raw.*"),
+        (["decode", "nix", "--struct", "mmio"], "'nix': no such file, and as hex: .*"),
+        (["decode", "1234", "--struct", "mmio"], "struct mmio takes 24 bytes; .*"),
+        (["decode", "00", "--struct", "x"], "structs known without --header: no struct 'x'; .*"),
+        (["decode", "00"], "structs known without --header: more than one struct, .*"),
+        (["decode", "00", "--struct", "mmio", "--offset", "x"], ".*'x' is no number of bytes.*"),
+        (["decode", "-", "--header", "-", "--struct", "s"], ".*both standard input.*"),
+        (["compare", "old.h"], ".*required: NEW; see kvmviz compare --help"),
+        (["frobnicate"], ".*invalid choice: 'frobnicate'.*"),
+        ([], ".*required: COMMAND.*"),
+    ],
+)
+def test_unusable_input_is_one_line_and_status_2(
+    run: Run, arguments: list[str], error: str
+) -> None:
+    Path("bad.h").write_text("struct x {\n  __u32 a\n  __u64;\n};")
+    Path("latin.h").write_bytes(b"//\n// \xe9\xe8\nstruct s { int a; };")
+    Path("binary").write_bytes(bytes(range(256)))
+    Path("empty.h").write_text("")
+    status, out, err = run(*arguments, stdin=b"struct s { int a; };")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(f"kvmviz: error: {error}\n", err), err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read(run: Run) -> None:
+    Path("old.h").chmod(0)
+    assert run("layout", "old.h")[2] == "kvmviz: error: old.h: Permission denied\n"
+
+
+# --- as a program ----------------------------------------------------------------------------
+
+
+def test_help_and_version() -> None:
+    told = program("--help")
+    assert told.returncode == 0
+    for words in ("examples:", "exit status:", "layout", "compare", "decode", "figure"):
+        assert words in told.stdout
+    for command in (["layout"], ["compare"], ["decode"], ["figure", "layout"]):
+        done = program(*command, "--help")
+        assert done.returncode == 0
+        assert f"kvmviz {' '.join(command)} " in done.stdout.split("examples:")[1]
+    assert program("--version").stdout == f"kvmviz {kvmviz.__version__}\n"
+
+
+def test_the_console_script_is_this_program() -> None:
+    import tomllib
+
+    root = Path(kvmviz.__file__).parent.parent
+    scripts = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"kvmviz": "kvmviz.__main__:main"}
+
+
+def test_colour_is_for_terminals_and_can_be_switched(tmp_path: Path) -> None:
+    (tmp_path / "o.h").write_text(OLD_H)
+    (tmp_path / "w.h").write_text(WIDE_H)
+    arguments = ("compare", "o.h", "w.h")
+    plain = program(*arguments, cwd=tmp_path).stdout
+    assert "\x1b" not in plain
+    forced = program(*arguments, cwd=tmp_path, env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b[1;31mBREAKS\x1b[0m" in forced
+    assert re.sub(r"\x1b\[[\d;]*m", "", forced) == plain
+    off = program(*arguments, cwd=tmp_path, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+    assert off == plain
+
+
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "o.h").write_text(OLD_H * 1)
+    members = " ".join(f"int m{n};" for n in range(3000))
+    (tmp_path / "o.h").write_text(f"struct s {{ {members} }};")
+    root = str(Path(kvmviz.__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-m", "kvmviz", "layout", "o.h"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 141
+
+
+def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
+    root = str(Path(kvmviz.__file__).parent.parent)
+    # It waits for standard input, which never ends.
+    code = (
+        "import sys, signal; from kvmviz.__main__ import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "print('up', flush=True); sys.exit(main(['layout', '-']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": root},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline() == b"up\n"
+        import time
+
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        assert running.wait() == 130
+        assert running.stderr.read() == b""
+
+
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "o.h").write_text(OLD_H)
+    root = str(Path(kvmviz.__file__).parent.parent)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kvmviz", "layout", "o.h"], cwd=tmp_path, check=False,
+            env=os.environ | {"PYTHONPATH": root}, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "kvmviz: error: No space left on device\n")
+
+
+def test_output_of_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    (tmp_path / "o.h").write_text("struct s { int a; }; // é", encoding="utf-8")
+    done = program("layout", "o.h", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_headers_of_the_story_are_the_structs_of_the_package(run: Run) -> None:
+    for text, struct in ((OLD_H, OLD), (WIDE_H, WIDENED), (HIGH_H, WITH_HIGH)):
+        assert kvmviz.parse(text)["kvm_debug_exit_arch"] == struct
+        assert kvmviz.parse(c_text(struct) + ";")["kvm_debug_exit_arch"] == struct
+
+
+# --- the README's gate -----------------------------------------------------------------------
+
+
+def gate() -> dict[str, Any]:
+    """The step of the README's workflow that compares."""
+    text = (Path(kvmviz.__file__).parent.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    workflow = yaml.safe_load(block)
+    (job,) = workflow["jobs"].values()
+    step: dict[str, Any] = job["steps"][-1]
+    return step
+
+
+@pytest.mark.parametrize(("new", "status"), [(WIDE_H, 1), (HIGH_H, 0), ("struct {", 2)])
+def test_the_gate_of_the_readme(tmp_path: Path, new: str, status: int) -> None:
+    step = gate()
+    if shutil.which("git") is None or shutil.which("bash") is None:
+        pytest.skip("no git or no bash here")
+    assert step["shell"] == "bash"
+    header = tmp_path / step["env"]["HEADER"]
+    header.parent.mkdir(parents=True)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "kvmviz").write_text(f'#!/bin/sh\nexec {sys.executable} -m kvmviz "$@"\n')
+    (tools / "kvmviz").chmod(0o755)
+    user = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *user, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "change")
+    for text in (OLD_H, new):
+        header.write_text(text)
+        git("add", "include")
+        git("commit", "-qm", "header")
+    git("update-ref", "refs/remotes/origin/main", "HEAD~")
+    environment = os.environ | {
+        "BASE": step["env"]["BASE"].replace("${{ github.base_ref }}", "main"),
+        "HEADER": step["env"]["HEADER"],
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(kvmviz.__file__).parent.parent),
+    }
+    # As GitHub runs a step whose shell is bash.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "summary").read_text() == done.stdout
+    assert bool(done.stdout) == (status < 2)
