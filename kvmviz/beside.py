@@ -145,10 +145,10 @@ class _Column:
     def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
         canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
-        words = self._fitting(side, begin, end)
+        words, size = self._fitting(side, begin, end)
         colour = WRONG if side.status(begin) not in (None, "intact") else INK
         hole = side.sources[begin] is None
-        canvas.text((left + right) / 2, y + 21, words, 14, ha="center", colour=colour, italic=hole)
+        canvas.text((left + right) / 2, y + 21, words, size, ha="center", colour=colour, italic=hole)
 
     def _names(self, side: Side, begin: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
@@ -166,9 +166,12 @@ class _Column:
         worst = _sign(side.status(begin))
         return ", ".join(full), f"{short}{worst}", f"{short}{worst[:2]}", short[:3]
 
-    def _fitting(self, side: Side, begin: int, end: int) -> str:
+    def _fitting(self, side: Side, begin: int, end: int) -> tuple[str, float]:
+        """The fullest name that has room below a piece, and the size of its letters."""
         room = (end - begin + 1) * CELL - 2
-        return next((n for n in self._names(side, begin) if width_of(n, 13) <= room), "")
+        full, *short = self._names(side, begin)
+        tries = [(full, size) for size in (14.0, 13.0, 12.0)] + [(name, 14.0) for name in short]
+        return next(((n, size) for n, size in tries if width_of(n, size - 1) <= room), ("", 14.0))
 
     def notes(self, rows: Sequence[int]) -> list[str]:
         """The full names of pieces too narrow for theirs, one line for each version."""
@@ -179,7 +182,7 @@ class _Column:
                 for first in rows
                 for begin, end in _pieces(side, first)
                 if side.sources[begin] is not None
-                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)
+                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)[0]
             ]
             if names:
                 words = "  ·  ".join(dict.fromkeys(names))
