@@ -85,7 +85,7 @@ def safe(given: str, abis: Sequence[str], wish: Wish) -> Judge:
         warned = [f"{row.member}: {row.effect}; {row.remedy}" for row in found.warnings]
         words = f"nothing breaks on {where}."
         return Grade(
-            True, " ".join([words, *(f"Still: {w}." for w in warned[:1])]), _worth_seeing(found)
+            True, "\n".join([words, *(f"Still: {w}." for w in warned[:1])]), _worth_seeing(found)
         )
 
     return judge
@@ -94,12 +94,16 @@ def safe(given: str, abis: Sequence[str], wish: Wish) -> Judge:
 def _broken(found: Review) -> str:
     """What breaks, on which ABI, in which bytes; not what to do."""
     rows = [row for row in found.findings if row.severity == "breaks"]
-    told = []
-    for row in rows[:3]:
+    # What programs already read comes first.
+    rows.sort(key=lambda row: row.member not in set(found.old.names()))
+    lines = ["it breaks."]
+    for row in rows[:2]:
         name = f"{row.member}: " if row.member else ""
-        effect = f" ({row.effect})" if row.effect else ""
-        told.append(f"On {ground(found, row.abis)}, {name}{row.change}{effect}.")
-    return "it breaks. " + " ".join(told)
+        effect = f"; {row.effect}" if row.effect else ""
+        lines.append(f"On {ground(found, row.abis)}, {name}{row.change}{effect}.")
+    if len(rows) > 2:
+        lines.append(f"There is more: {len(rows) - 2} findings.")
+    return "\n".join(lines)
 
 
 def _worth_seeing(found: Review) -> tuple[Versions, ...]:
@@ -139,7 +143,7 @@ def keeps(old: Struct, new: Struct, abis: Sequence[str]) -> str:
 
 
 def with_new(bits: int, exactly: bool) -> Wish:
-    """The answer adds a member of so many bits; or, if not ``exactly``, some of that many in all."""
+    """The answer adds a member of so many bits or, not ``exactly``, some of that many in all."""
 
     def wish(old: Struct, new: Struct, abis: Sequence[str]) -> str:
         fresh = added(old, new)
