@@ -7,9 +7,10 @@ it goes by its path (``arch.hsr``). A nested struct that only moved, came or wen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from kvmviz.compat import Verdict, Witness, flexible
 from kvmviz.ctype import Array, Type
@@ -19,7 +20,7 @@ from kvmviz.slot import Slot
 _INDEX = re.compile(r"\[\d+\]")
 
 Members = Mapping[str, tuple[Slot, ...]]
-"""The leaves of a layout by path, those of an array's elements under one path."""
+"""Leaves by path, those of an array's elements under one path."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Change:
     """One member on both sides; no slots on the side that does not have it.
 
     ``lost`` are the bytes that an old reader of a new writer does not get right, ``gained`` those
-    that a new reader of an old writer does not. ``kinds`` are its types, where it has one.
+    that a new reader of an old writer does not. ``kinds`` are the types of a direct member.
     """
 
     name: str
@@ -35,12 +36,17 @@ class Change:
     new: tuple[Slot, ...]
     lost: tuple[Witness, ...]
     gained: tuple[Witness, ...]
-    kinds: tuple[Type | None, Type | None] = (None, None)
+    kinds: tuple[Type | None, Type | None]
 
     @property
     def start(self) -> tuple[int, int]:
         """The first bit that it holds, before and after."""
-        return min(s.start for s in self.old), min(s.start for s in self.new)
+        return self.old[0].start, self.new[0].start
+
+    @property
+    def moves(self) -> bool:
+        """Both sides have it, in different places."""
+        return bool(self.old and self.new) and self.start[0] != self.start[1]
 
     @property
     def width(self) -> tuple[int, int]:
@@ -56,12 +62,6 @@ class Change:
     def is_bit_field(self) -> bool:
         """It is one before or after."""
         return any(slot.is_bit_field for slot in (*self.old, *self.new))
-
-    @property
-    def bits(self) -> frozenset[int]:
-        """The bits of memory that it holds in the new layout, or if it went, held in the old."""
-        slots = self.new or self.old
-        return frozenset(bit for s in slots for bit in range(s.start, s.start + s.extent))
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,19 @@ class Pair:
         """What a reader built after the change gets from a writer built before it."""
         return Verdict(self.old, self.new)
 
+    @cached_property
+    def key(self) -> object:
+        """Equal where the change is the same in every byte, on whatever ABI."""
+        sides = ((s.size, s.align, s.slots, (*s.named,)) for s in (self.old, self.new))
+        return self.old.abi.byte_order, *sides
+
     @property
     def is_same(self) -> bool:
         """Every leaf has the same name, type and place, and so has the whole."""
-        before, after = self.old, self.new
-        return (before.size, before.align, before.slots, flexible(before)) == (
-            after.size,
-            after.align,
-            after.slots,
-            flexible(after),
+        before, after = (
+            (side.size, side.align, side.slots, flexible(side)) for side in (self.old, self.new)
         )
+        return before == after
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -100,71 +103,77 @@ class Pair:
     def _changes(self) -> Iterator[Change]:
         old, new = members(self.old), members(self.new)
         for name in dict.fromkeys((*self.new.named, *self.old.named)):
-            before = {path: slots for path, slots in old.items() if slots[0].member == name}
-            after = {path: slots for path, slots in new.items() if slots[0].member == name}
+            before, after = old.get(name, {}), new.get(name, {})
             if not (before and after) or _as_one(before, after):
-                kinds = [side.named[name].type if name in side.named else None
-                         for side in (self.old, self.new)]  # fmt: skip
-                yield from self._one(name, before, after, (kinds[0], kinds[1]))
+                yield from self._one(name, before, after)
                 continue
             for path in dict.fromkeys((*after, *before)):
-                sides = ({path: m[path]} if path in m else {} for m in (before, after))
+                sides = [{path: side[path]} if path in side else {} for side in (before, after)]
                 yield from self._one(path, *sides)
 
-    def _one(
-        self,
-        name: str,
-        before: Members,
-        after: Members,
-        kinds: tuple[Type | None, Type | None] = (None, None),
-    ) -> Iterator[Change]:
+    def _one(self, name: str, before: Members, after: Members) -> Iterator[Change]:
         old, new = (tuple(s for slots in m.values() for s in slots) for m in (before, after))
-        if old != new:
-            lost = _wrong(self.forward, before)
-            gained = _wrong(self.backward, after)
-            yield Change(name, old, new, lost, gained, kinds)
+        if old == new:
+            return
+        lost = tuple(w for path in before for w in self._wrong[0].get(path, ()))
+        gained = tuple(w for path in after for w in self._wrong[1].get(path, ()))
+        old_kind, new_kind = (
+            side.named[name].type if name in side.named else None for side in (self.old, self.new)
+        )
+        yield Change(name, old, new, lost, gained, (old_kind, new_kind))
 
     @cached_property
-    def covered(self) -> frozenset[int]:
-        """The bits of memory that members of the old layout hold."""
-        held = (s for s in self.old.slots if not s.is_padding)
-        return frozenset(bit for s in held for bit in range(s.start, s.start + s.extent))
+    def _wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
+        return _by_path(self.forward), _by_path(self.backward)
 
 
-def members(layout: Layout) -> dict[str, tuple[Slot, ...]]:
-    """The leaves by path, in order of declaration."""
-    found: dict[str, list[Slot]] = {}
+def _by_path(verdict: Verdict) -> Mapping[str, list[Witness]]:
+    found: dict[str, list[Witness]] = {}
+    for witness in verdict.witnesses:
+        if witness.status != "intact":
+            found.setdefault(witness.wanted.member, []).append(witness)
+    return found
+
+
+def members(layout: Layout) -> Mapping[str, Members]:
+    """The leaves that hold bits: by direct member, then by path, in order of place."""
+    found: dict[str, dict[str, list[Slot]]] = {}
     for slot in layout.slots:
         if not slot.is_padding and slot.extent:
-            found.setdefault(_INDEX.sub("", slot.path), []).append(slot)
-    order = list(layout.named)
-    rows = sorted(found.items(), key=lambda row: order.index(row[1][0].member))
-    return {path: tuple(slots) for path, slots in rows}
+            paths = found.setdefault(slot.member, {})
+            paths.setdefault(_INDEX.sub("", slot.path), []).append(slot)
+    return {
+        name: {path: tuple(slots) for path, slots in paths.items()} for name, paths in found.items()
+    }
 
 
-def _wrong(verdict: Verdict, paths: Iterable[str]) -> tuple[Witness, ...]:
-    names = set(paths)
-    return tuple(w for w in verdict.witnesses if w.wanted.member in names and w.status != "intact")
+def overlaps(slot: Slot, others: Iterable[Slot]) -> bool:
+    """It shares bits of memory with one of them."""
+    return any(
+        slot.start < other.start + other.extent and other.start < slot.start + slot.extent
+        for other in others
+    )
+
+
+def stop(slots: Sequence[Slot]) -> int:
+    """The first bit of memory behind all of them."""
+    return max(slot.start + slot.extent for slot in slots)
 
 
 def _as_one(before: Members, after: Members) -> bool:
-    """A nested struct or array of them that is the same inside: only place or count differ."""
-    if before.keys() != after.keys() or len(before) == 1:
-        return False
-    return _inside(before) == _inside(after)
+    """A nested struct, or an array of them, that is the same inside: place or count differ."""
+    return len(before) > 1 and _inside(before) == _inside(after)
 
 
-def _inside(side: Members) -> list[tuple[object, ...]]:
+def _inside(side: Members) -> set[tuple[object, ...]]:
     first = min(slots[0].start for slots in side.values())
-    return [
+    return {
         (path, s.start - first, s.extent, s.type, s.order, s.shape)
         for path, (s, *_) in side.items()
-    ]
+    }
 
 
 def _count(kind: Type | None, slots: tuple[Slot, ...]) -> int:
-    shape = kind.shape if isinstance(kind, Array) else slots[0].shape if kind is None else ()
-    number = 1
-    for size in shape:
-        number *= size
-    return number * (len(slots) if kind is None else 1)
+    if kind is None:
+        return prod(slots[0].shape) * len(slots)
+    return prod(kind.shape) if isinstance(kind, Array) else 1

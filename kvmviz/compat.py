@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.ctype import Array, Struct
 from kvmviz.layout import Layout
 from kvmviz.scalar import Scalar
 from kvmviz.slot import Source
+
+if TYPE_CHECKING:
+    from kvmviz.finding import Finding
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
 STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")
@@ -124,6 +127,13 @@ class Verdict(Twin):
         """Status of the reader's flexible array members, which have a place but no bytes yet."""
         written, wanted = flexible(self.writer), flexible(self.reader)
         return {path: _judge_place(place, written.get(path)) for path, place in wanted.items()}
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not intact for this reader: what differs, its effect, what makes it safe."""
+        from kvmviz.finding import one_way
+
+        return one_way(self)
 
     @property
     def breaks(self) -> bool:

@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from kvmviz._base import twin
-from kvmviz.abi import ABIS, Abi
-from kvmviz.review import Review, Reviews, Row, key_of
+from kvmviz.review import Review, Reviews, Row
 from kvmviz.text import table
 
 WIDTH = 76
@@ -30,7 +29,7 @@ def _(review: Review) -> str:
         head = f"{number}. {WORDS[finding.severity]}: {name}{finding.change}{where}"
         lines += ["", *_wrap(head, "  ", 3)]
         lines += _wrap(finding.effect, "     ") if finding.effect else []
-        lines += _wrap(f"-> {finding.remedy}", "     ", 3) if finding.remedy else []
+        lines += _wrap(f"Remedy: {finding.remedy}", "     ", 3) if finding.remedy else []
     return "\n".join(lines)
 
 
@@ -74,10 +73,10 @@ def ground(review: Review, names: Sequence[str]) -> str:
             return f"{order}-endian"
         missing = [name for name in side if name not in names]
         if len(side) > 3 and set(names) < set(side) and len(missing) == 1:
-            return f"{order}-endian but {missing[0]}"
+            return f"{order}-endian except {missing[0]}"
     rest = [name for name in every if name not in names]
     if len(rest) < len(names) and len(rest) < 5:
-        return f"all but {', '.join(rest)}"
+        return f"all except {', '.join(rest)}"
     return ", ".join(names)
 
 
@@ -85,7 +84,7 @@ def grouped(review: Review) -> list[list[Row]]:
     """Rows whose ABIs agree about every byte and both verdicts."""
     groups: dict[object, list[Row]] = {}
     for row in review.rows:
-        groups.setdefault(key_of(row.pair), []).append(row)
+        groups.setdefault(row.pair.key, []).append(row)
     return list(groups.values())
 
 
@@ -99,8 +98,8 @@ def _legend(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
 def _tables(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
     """The groups side by side, as many as fit, then the others below."""
     firsts = [rows[0] for rows in groups]
-    names = list(dict.fromkeys(name for row in firsts
-                               for side in (row.pair.new, row.pair.old) for name in side.named))  # fmt: skip
+    sides = [side for row in firsts for side in (row.pair.new, row.pair.old)]
+    names = list(dict.fromkeys(name for side in sides for name in side.named))
     shown = [name for name in names if any(_differs(row, name) for row in firsts)]
     lines: list[tuple[str, str, list[str]]] = [
         ("sizeof", "", [_both(r.pair.old.size, r.pair.new.size) for r in firsts]),

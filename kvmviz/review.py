@@ -13,9 +13,10 @@ from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import ABIS, Abi
 from kvmviz.change import Pair
+from kvmviz.comings import between
 from kvmviz.compat import Verdict
 from kvmviz.ctype import Struct
-from kvmviz.finding import SEVERITIES, Finding, between
+from kvmviz.finding import SEVERITIES, Finding
 from kvmviz.layout import Layout
 
 
@@ -66,14 +67,13 @@ class Review(Twin):
         # The same leaves in the same places give the same findings, on whatever ABI.
         known: dict[object, tuple[Finding, ...]] = {}
         for row in self.rows:
-            key = key_of(row.pair)
-            if key not in known:
-                known[key] = between(row.pair)
-            for finding in known[key]:
+            if row.pair.key not in known:
+                known[row.pair.key] = between(row.pair)
+            for finding in known[row.pair.key]:
                 where.setdefault(finding, []).append(row.abi.name)
         for abi, old, new in self.layouts:
-            if finding := _absent(old, new):
-                where.setdefault(finding, []).append(abi.name)
+            if absent := _absent(old, new):
+                where.setdefault(absent, []).append(abi.name)
         found = [replace(finding, abis=tuple(names)) for finding, names in where.items()]
         order = list(dict.fromkeys(row.member for row in found))
         return tuple(
@@ -82,9 +82,11 @@ class Review(Twin):
 
     @property
     def breaks(self) -> bool:
-        """On some ABI, for an old reader of a new writer or the reverse, a member that both have
-        is not intact, or size or alignment changes.
-        """  # noqa: D205
+        """On some ABI a member that both have is not intact, or size or alignment changes.
+
+        Not intact: for an old reader of a new writer, or for a new reader of an old writer. What
+        only one side has does not count, members of nested structs included.
+        """
         return any(finding.severity == "breaks" for finding in self.findings)
 
     @property
@@ -137,15 +139,6 @@ def review_all(
         tuple(name for name in new if name not in old),
         tuple(name for name in old if name not in new),
     )
-
-
-def key_of(pair: Pair) -> object:
-    """Equal for ABIs on which the change is the same in every byte."""
-    return (
-        pair.old.abi.byte_order,
-        *((side.size, side.align, side.slots, tuple(side.offsets.items()))
-          for side in (pair.old, pair.new)),
-    )  # fmt: skip
 
 
 def _layout(struct: Struct, abi: Abi) -> Layout | KvmvizError:

@@ -218,20 +218,20 @@ def _(verdict: Verdict) -> str:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
-    return found_in([w for w in verdict.witnesses if w.wanted.slot.member == member])
+    rows = [w for w in verdict.witnesses if w.wanted.slot.member == member]
+    told = [f"{place} hold {found}" if found else f"{place}: never written"
+            for place, found in lies(rows)]  # fmt: skip
+    return "; ".join(told)
 
 
-def found_in(witnesses: Sequence[Witness]) -> str:
-    """What lies in bytes that are not intact: ``bytes 0..3 hold hsr[63:32]``."""
-    told = []
+def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
+    """Bytes that are not intact, and what they hold; nothing for those that nobody writes."""
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
         if rows:
-            place = spans(sorted({row.offset for row in rows}))
             held = list(_spans(w.found for w in rows if w.found))
-            found = ", ".join(held if len(held) < 5 else [*held[:3], f"{len(held) - 3} more"])
-            told.append(f"{place} hold {found}" if found else f"{place}: never written")
-    return "; ".join(told)
+            more = [*held[:3], f"{len(held) - 3} more"] if len(held) > 4 else held
+            yield spans(sorted({row.offset for row in rows})), ", ".join(more)
 
 
 def _spans(sources: Iterable[Source]) -> Iterator[str]:

@@ -1,0 +1,89 @@
+"""Bytes out of text: hex digits, or what ``xxd``, ``hexdump -C`` and ``od -A x -t x1`` print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kvmviz._base import KvmvizError
+
+MAX_BYTES = 1 << 24
+"""The longest dump that is read: 16 MiB."""
+
+_LINE = re.compile(r"(?P<at>[0-9a-fA-F]{6,16})(?P<colon>:?)\s+(?P<rest>[0-9a-fA-F]{2}.*)")
+_END = re.compile(r"[0-9a-fA-F]{6,16}")
+_GROUPS = re.compile(r"(?:[0-9a-fA-F]{2})+(?: {1,2}(?:[0-9a-fA-F]{2})+)*")
+_TOKEN = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]+)")
+
+
+def is_text(data: bytes) -> bool:
+    """It is printable throughout, and may be such a text."""
+    return bool(data) and all(byte in b"\t\n\r" or 0x20 <= byte < 0x7F for byte in data)
+
+
+def read(text: str) -> bytes:
+    """The bytes in memory order; :class:`KvmvizError` with the line for what is no hex."""
+    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise KvmvizError("line 1, column 1: no bytes; give hex digits, two for each byte")
+    if any(_LINE.fullmatch(line) for _, line in lines[:1]):
+        return _dump(lines)
+    return b"".join(_plain(number, line) for number, line in lines)
+
+
+def _plain(number: int, line: str) -> bytes:
+    """Digits in pairs; blanks, commas and colons may stand between them."""
+    found = bytearray()
+    for match in re.finditer(r"[^\s,:]+", line):
+        where = f"line {number}, column {match.start() + 1}: {match[0][:20]!r}"
+        token = _TOKEN.fullmatch(match[0])
+        if token is None:
+            raise KvmvizError(f"{where} is not hex")
+        digits = token["digits"]
+        if len(match[0]) > len(digits) and len(digits) > 2:
+            raise KvmvizError(
+                f"{where} is a number, whose bytes have no order; give bytes as memory has them"
+            )
+        if len(digits) % 2:
+            raise KvmvizError(f"{where} has an odd number of digits; a byte has two")
+        found += bytes.fromhex(digits)
+    return bytes(found)
+
+
+def _dump(lines: list[tuple[int, str]]) -> bytes:
+    """Lines that begin with an offset; ``*`` repeats the line above up to the next offset."""
+    found, first, repeats, last = bytearray(), None, False, b""
+    for number, line in lines:
+        if line == "*":
+            repeats = True
+            continue
+        match, end = _LINE.fullmatch(line), _END.fullmatch(line)
+        if match is None and end is None:
+            raise KvmvizError(f"line {number}, column 1: no line of a hex dump: {line[:20]!r}")
+        at = int(match["at"] if match else line, 16)
+        first = at if first is None else first
+        gap = at - first - len(found)
+        if gap and not (repeats and last and gap > 0 and gap <= MAX_BYTES):
+            raise KvmvizError(
+                f"line {number}, column 1: offset {at:#x} does not follow on the line above"
+            )
+        found += (last * (gap // (len(last) or 1) + 1))[:gap]
+        repeats = False
+        last = b"".join(_groups(number, match["rest"], match["colon"])) if match else last
+        found += last if match else b""
+    return bytes(found)
+
+
+def _groups(number: int, rest: str, colon: str) -> Iterator[bytes]:
+    """The bytes of a line, without the characters at its end."""
+    digits = _GROUPS.match(rest)
+    assert digits is not None
+    groups = digits[0].split()
+    if not colon and any(len(group) > 2 for group in groups):
+        raise KvmvizError(
+            f"line {number}, column 1: groups of {len(groups[0])} digits without a colon behind "
+            "the offset: words in the byte order of the host that printed them; use xxd or "
+            "hexdump -C"
+        )
+    for group in groups:
+        yield bytes.fromhex(group)
