@@ -75,7 +75,7 @@ class Workbench:
         self._words = ipw.HTML()
         self.box = self._arrange()
         start = {} if text is None else {"text": text, "changed": changed, "values": ""}
-        self._home = self._changed_by(**start, **settings)
+        self._home = self._changed_by(**{**start, **settings})
         self._show(self._home)
 
     def _field(self, name: str) -> Any:
