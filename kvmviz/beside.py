@@ -12,6 +12,7 @@ from operator import or_
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.compat import Status
+from kvmviz.place import up
 from kvmviz.strip import Strip, bits_of, width_of
 from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
 from kvmviz.text import slot_at, spans, where
@@ -69,9 +70,16 @@ def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
     most = MOST_ROWS[max(len(one.sides) for one in shown)]
     if len(starts) <= most:
         return starts, []
-    telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
-    first = [*telling, *(at for at in starts if at not in set(telling))][:most]
+    # One row past a version's end stands for all of them.
+    end = min(max(sides) for sides in zip(*_sizes(shown), strict=True))
+    full = [at for at in starts if at <= up(end, CELLS)]
+    telling = [at for at in full if any(one.telling(at, at + CELLS) for one in shown)]
+    first = [*telling, *(at for at in full if at not in set(telling))][:most]
     return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
+
+
+def _sizes(shown: Sequence[Versions]) -> list[list[int]]:
+    return [[side.layout.size for side in one.sides] for one in shown]
 
 
 def wrapped(words: str, width: int, most: int) -> list[str]:
@@ -148,7 +156,9 @@ class _Column:
         words, size = self._fitting(side, begin, end)
         colour = WRONG if side.status(begin) not in (None, "intact") else INK
         hole = side.sources[begin] is None
-        canvas.text((left + right) / 2, y + 21, words, size, ha="center", colour=colour, italic=hole)
+        canvas.text(
+            (left + right) / 2, y + 21, words, size, ha="center", colour=colour, italic=hole
+        )
 
     def _names(self, side: Side, begin: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""

@@ -39,8 +39,10 @@ class Side:
 
     @cached_property
     def sources(self) -> tuple[Source | None, ...]:
-        """One entry for each byte, as in an image that every member was written to."""
-        return tuple(merged(holders) for holders in self.layout.holders)
+        """One entry for each byte: what was stored there, else what the layout holds there."""
+        stored = self.image.sources if self.image else [None] * self.layout.size
+        rows = zip(stored, self.layout.holders, strict=True)
+        return tuple(source or merged(holders) for source, holders in rows)
 
     @cached_property
     def judged(self) -> tuple[Mapping[Slot, Status], ...]:
