@@ -195,7 +195,8 @@ class _Column:
                 and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)[0]
             ]
             if names:
-                words = "  ·  ".join(dict.fromkeys(names))
+                # A letter and its name stay in one line.
+                words = "  ·  ".join(name.replace(" ", "\xa0") for name in dict.fromkeys(names))
                 head = " ".join(filter(None, (self.held.old.abi.name, side.title)))
                 lines.append(f"{head}: {words}")
         return lines
