@@ -122,10 +122,14 @@ def parser() -> argparse.ArgumentParser:
         "--header", metavar="FILE",
         help=f"C text that defines the struct; without it: {', '.join(KNOWN)}",
     )  # fmt: skip
-    made.add_argument("--offset", metavar="N", type=number, default=0,
-                      help="where the struct starts in the dump, in bytes (0x20 is fine)")  # fmt: skip
-    made.add_argument("--raw", action="store_true",
-                      help="the file's bytes are the dump, even if they are printable")  # fmt: skip
+    made.add_argument(
+        "--offset", metavar="N", type=number, default=0,
+        help="where the struct starts in the dump, in bytes (0x20 is fine)",
+    )  # fmt: skip
+    made.add_argument(
+        "--raw", action="store_true",
+        help="the file's bytes are the dump, even if they are printable",
+    )  # fmt: skip
     _abi(made, both)
     _json(made)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from math import prod
 
 from kvmviz.compat import Verdict, Witness, flexible
-from kvmviz.ctype import Array, Type
+from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 
@@ -57,6 +57,11 @@ class Change:
     def count(self) -> tuple[int, int]:
         """How many elements, before and after; 1 for what is no array."""
         return _count(self.kinds[0], self.old), _count(self.kinds[1], self.new)
+
+    @property
+    def is_struct(self) -> bool:
+        """A direct member that is a struct, or an array of them, as a whole."""
+        return any(kind is not None and isinstance(kind.leaf, Struct) for kind in self.kinds)
 
     @property
     def is_bit_field(self) -> bool:
@@ -107,9 +112,15 @@ class Pair:
             if not (before and after) or _as_one(before, after):
                 yield from self._one(name, before, after)
                 continue
+            length = list(self._one(name, before, after))
+            resized = bool(length) and length[0].is_struct and len(set(length[0].count)) > 1
+            if resized:
+                # What happened inside an element is told apart from how many there are.
+                yield from length
             for path in dict.fromkeys((*after, *before)):
                 sides = [{path: side[path]} if path in side else {} for side in (before, after)]
-                yield from self._one(path, *sides)
+                if not (resized and all(sides) and _inside(sides[0]) == _inside(sides[1])):
+                    yield from self._one(path, *sides)
 
     def _one(self, name: str, before: Members, after: Members) -> Iterator[Change]:
         old, new = (tuple(s for slots in m.values() for s in slots) for m in (before, after))
@@ -121,6 +132,33 @@ class Pair:
             side.named[name].type if name in side.named else None for side in (self.old, self.new)
         )
         yield Change(name, old, new, lost, gained, (old_kind, new_kind))
+
+    def pushed(self, change: Change) -> tuple[Slot, Slot] | None:
+        """The member right behind one that is new or grew, if that moved it: before and after."""
+        places = sorted(self._shared[1].items(), key=lambda row: row[1][0].start)
+        first, last = change.new[0].start, stop(change.new)
+        here = [row for row in places if row[1][0].start < first and row[0] in self._shared[0]]
+        behind = [row for row in places if row[1][0].start >= last]
+        if not behind or behind[0][0] not in self._shared[0]:
+            return None
+        if change.old:
+            shift = change.start[1] - change.start[0]
+        else:
+            shift = self._shift(here[-1][0]) if here else 0
+        name = behind[0][0]
+        return (self._shared[0][name][0], behind[0][1][0]) if self._shift(name) > shift else None
+
+    def _shift(self, path: str) -> int:
+        return self._shared[1][path][0].start - self._shared[0][path][0].start
+
+    @cached_property
+    def _shared(self) -> tuple[Members, Members]:
+        """Both sides' leaves by path."""
+        old, new = (
+            {path: slots for paths in members(side).values() for path, slots in paths.items()}
+            for side in (self.old, self.new)
+        )
+        return old, new
 
     @cached_property
     def _wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:

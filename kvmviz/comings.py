@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kvmviz.change import Change, Pair, overlaps, stop
 from kvmviz.compat import flexible
@@ -14,9 +14,10 @@ from kvmviz.finding import (
     effect,
     kept,
     places,
-    pushed,
+    pushes,
     spans_of,
 )
+from kvmviz.slot import Slot
 
 
 def between(pair: Pair) -> tuple[Finding, ...]:
@@ -36,50 +37,51 @@ def _judged(pair: Pair, change: Change) -> Finding:
 
 
 def _added(pair: Pair, change: Change) -> Finding:
-    name, where, end = change.name, places(change.new), 8 * pair.old.size
-    there = [s for s in pair.old.slots if not s.is_padding and overlaps(s, change.new)]
-    if there:
-        return _over(pair, change, [s.path for s in there], {s.member for s in there})
-    if stop(change.new) > end:
-        inside = change.new[0].start < end
+    name, end = change.name, 8 * pair.old.size
+    # A member of an array's elements is judged in the first of them.
+    slots = change.new if name in pair.new.named else change.new[:1]
+    where, more = places(slots), pushes(pair, change) if slots == change.new else ""
+    beside = [s for s in pair.new.slots if not s.is_padding and s not in change.new]
+    there = [s for s in pair.old.slots if not s.is_padding and overlaps(s, slots)]
+    if any(overlaps(s, slots) for s in beside):
         return Finding(
-            "appended", name, "warning",
-            f"added at the end, {where}" + (", from the old tail padding on" if inside else ""),
+            "added-in-union", name, "breaks" if more else "warning",
+            f"added to a union, {where}{more}", effect(change),
+            "needs a discriminator that says which member of the union is valid, with a value "
+            "that an old writer never gives",
+        )  # fmt: skip
+    if there:
+        return _over(pair, change, there, where)
+    if stop(slots) > end:
+        inside = ", from the old tail padding on" if slots[0].start < end else ""
+        return Finding(
+            "appended", name, "warning", f"added at the end, {where}{inside}",
             f"an old writer never writes {where}; a new writer that is not told the size writes "
             "past the end of an old reader's memory",
             "hand over the size (in the ioctl number, in a member or as an argument), and let "
             "both sides take only what both have",
         )  # fmt: skip
-    holes = [s.path for s in pair.old.holes if overlaps(s, change.new)]
+    hole = next(s for s in pair.old.holes if overlaps(s, slots)).path
+    outer, inside, inner = hole.rpartition(": ")
+    hole = f"{inner} in {outer}" if inside else hole
     return Finding(
-        "added-in-hole", name, "warning", f"added in the {holes[0]}, {where}",
+        "added-in-hole", name, "warning", f"added in the {hole}, {where}{more}",
         f"{NEW_READER} finds what was there before in {where}; nothing changes for {OLD_READER}",
         f"needs a validity flag: an old writer never writes {where}; the flag must read 0 from "
         "an old writer, and a new one must clear it when the member is not valid",
     )  # fmt: skip
 
 
-def _over(pair: Pair, change: Change, paths: list[str], owners: set[str]) -> Finding:
-    """A new member where the old layout has others: it pushed, overlays or replaced them."""
-    name, where = change.name, places(change.new)
+def _over(pair: Pair, change: Change, slots: Sequence[Slot], where: str) -> Finding:
+    """A new member where the old layout has others: it pushed or replaced them."""
+    name, paths = change.name, [s.path for s in slots]
     there = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-    beside = [s for s in pair.new.slots if not s.is_padding and s not in change.new]
-    if others := pushed(pair, change):
+    if any(s.member in pair.new.named for s in slots):
+        moved = pushes(pair, change).removeprefix(";")
         return Finding(
-            "inserted", name, "breaks", f"there is no hole at {where}: it moves {others}",
+            "inserted", name, "breaks",
+            f"there is no hole at {where}:{moved}" if moved else f"takes {where} from {there}",
             effect(change), f"put {name} into a hole, or behind the last member",
-        )  # fmt: skip
-    if any(overlaps(s, change.new) for s in beside):
-        return Finding(
-            "added-in-union", name, "warning", f"added to a union, {where}, over {there}",
-            effect(change),
-            "needs a discriminator that says which member of the union is valid, with a value "
-            "that an old writer never gives",
-        )  # fmt: skip
-    if owners & pair.new.named.keys():
-        return Finding(
-            "inserted", name, "breaks", f"takes {where}, where {there} was", effect(change),
-            f"put {name} into a hole, or behind the last member",
         )  # fmt: skip
     return Finding(
         "replaced", name, "warning", f"takes the place of {there}, {where}", effect(change),
@@ -117,7 +119,7 @@ def _flexible(pair: Pair) -> Iterator[Finding]:
                 "moved", name, "breaks",
                 f"flexible array {moves if at != then else 'has other elements'}",
                 "each side takes other bytes for the elements",
-                f"keep {name} at offset {at}, and its elements as they are",
+                f"keep {name} where it was, and its elements as they are",
             )  # fmt: skip
 
 
@@ -139,7 +141,7 @@ def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
             "size", "", "breaks", f"sizeof {old.size} before, {new.size} after",
             "an ioctl number that encodes sizeof changes with it; elements of an array lie "
             "elsewhere, and so do members behind it where another struct holds it",
-            f"keep sizeof at {old.size} (use holes or reserved members), or give the new struct a "
+            "keep sizeof as it was (use holes or reserved members), or give the new struct a "
             "name and an ioctl number of its own and go on serving the old one",
         )  # fmt: skip
     elif breaks:
@@ -151,5 +153,5 @@ def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
         yield Finding(
             "align", "", "breaks", f"alignment {old.align} before, {new.align} after",
             "where another struct holds it, it may lie at another offset",
-            f"keep the alignment at {old.align}: no member and no attribute that asks for another",
+            "keep the alignment as it was: no member and no attribute that asks for another",
         )  # fmt: skip

@@ -27,7 +27,7 @@ _COLOURS = (
     (re.compile(r"\bBREAKS\b"), "1;31"),
     (re.compile(r"\b(moved|foreign|unwritten)\b(?=  |$)", re.MULTILINE), "31"),
     (re.compile(r"(?<=\d\. )warning(?=:)|\b\d+ warnings?$", re.MULTILINE), "1;33"),
-    (re.compile(r"^ +Remedy:", re.MULTILINE), "32"),
+    (re.compile(r"(?<=     )Remedy:| Remedy(?= \[)"), "32"),
     (re.compile(r"\b(nothing breaks|no change)\b"), "1;32"),
 )
 

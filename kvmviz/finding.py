@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kvmviz.change import Change, Pair
+from kvmviz.change import Change, Pair, stop
 from kvmviz.compat import Verdict, Witness
 from kvmviz.slot import Slot
 from kvmviz.text import lies, span, spans
@@ -47,19 +47,20 @@ def kept(pair: Pair, change: Change) -> Finding:
     told = list(_told(pair, change))
     if not told and not wrong:
         return _retyped(change)
-    if not told:
-        told = [("retyped", types(change), f"keep the type of {name}, dimensions included")]
-    kind, _, remedy = told[0]
-    words = "; ".join(row[1] for row in told)
-    if kind not in ("moved", "reordered") and (others := pushed(pair, change)):
-        words += f"; it moves {others}"
-    return Finding(kind, name, "breaks" if wrong else "note", words, effect(change), remedy)
+    if not told and change.old[0].type == change.new[0].type:
+        told = [("moved", "its elements lie elsewhere", f"keep the elements of {name} as they are")]
+    elif not told:
+        told = [("retyped", types(change), f"keep the type of {name}")]
+    grew = stop(change.new) - change.start[1] > stop(change.old) - change.start[0]
+    words = "; ".join(row[1] for row in told) + (pushes(pair, change) if grew else "")
+    remedy = "; ".join(dict.fromkeys(row[2] for row in told))
+    return Finding(told[0][0], name, "breaks" if wrong else "note", words, effect(change), remedy)
 
 
 def _told(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
     """Kind, words and remedy of each way in which it changed, what decides most first."""
     (before, after), (first, last) = change.width, change.count
-    if before != after:
+    if before != after and not change.is_struct:
         word = "widened" if after > before else "narrowed"
         kind = "bit-field" if change.is_bit_field else word
         yield kind, f"{word} from {before} to {after} bits", _of_width(pair, change)
@@ -128,20 +129,18 @@ def _moved(pair: Pair, change: Change) -> tuple[str, str, str]:
     ]
     if passed:
         words += f", {'behind' if after > before else 'in front of'} {passed[0]}"
-        return "reordered", words, f"keep the order of members: {name} at {places[0]}"
-    keep = f"keep {name} at {places[0]}: a new member goes into a hole or behind the last one"
+        return "reordered", words, "keep the order of members"
+    keep = f"keep {name} where it was: a new member goes into a hole or behind the last one"
     return "moved", words, keep
 
 
-def pushed(pair: Pair, change: Change) -> str:
-    """The members behind one that lie elsewhere now: ``far from offset 4 to offset 8``."""
-    start = change.new[0].start
-    moved = [c for c in pair.changes if c.moves and c.start[1] > max(start, c.start[0])]
-    if not moved:
+def pushes(pair: Pair, change: Change) -> str:
+    """What a new or a wider member moves: ``; it moves far from offset 4 to offset 8``."""
+    found = pair.pushed(change)
+    if found is None:
         return ""
-    first, *others = sorted(moved, key=lambda c: c.start[1])
-    more = f", and {len(others)} more" if others else ""
-    return f"{first.name} from {place(first.old[0])} to {place(first.new[0])}{more}"
+    before, after = found
+    return f"; it moves {after.path} from {place(before)} to {place(after)}"
 
 
 def place(slot: Slot) -> str:

@@ -6,13 +6,39 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from kvmviz._base import twin
+from kvmviz.finding import Finding
 from kvmviz.review import Review, Reviews, Row
 from kvmviz.text import table
 
 WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
 
+MOST = 24
+"""Members in a table, and names in a list: more tell a reviewer nothing more."""
+
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
+
+KINDS = {
+    "absent": "not there on every ABI",
+    "added-in-hole": "added in a hole",
+    "added-in-union": "added to a union",
+    "align": "alignment changes",
+    "appended": "added at the end",
+    "array-length": "another number of elements",
+    "bit-field": "bit-field of another width",
+    "inserted": "added in front of others",
+    "moved": "moves",
+    "narrowed": "narrowed",
+    "new-hole": "new padding",
+    "removed": "removed",
+    "reordered": "in another order",
+    "replaced": "takes the place of another",
+    "retyped": "another type",
+    "size": "sizeof changes",
+    "size-unseen": "a size check sees nothing",
+    "widened": "widened",
+}
+"""What a finding is called where its words differ by ABI."""
 
 
 @twin.register
@@ -21,16 +47,53 @@ def _(review: Review) -> str:
     groups = grouped(review)
     if groups and review.findings:
         lines += ["", *_legend(groups), "", *_tables(groups)]
-    for number, finding in enumerate(review.findings, 1):
-        name = f"{finding.member}: " if finding.member else ""
-        where = (
-            "" if len(finding.abis) == len(review.abis) else f" [{ground(review, finding.abis)}]"
-        )
-        head = f"{number}. {WORDS[finding.severity]}: {name}{finding.change}{where}"
-        lines += ["", *_wrap(head, "  ", 3)]
-        lines += _wrap(finding.effect, "     ") if finding.effect else []
-        lines += _wrap(f"Remedy: {finding.remedy}", "     ", 3) if finding.remedy else []
+    for number, rows in enumerate(items(review), 1):
+        lines += ["", *_item(review, number, rows)]
+    if others := also_moved(review):
+        lines += ["", *_wrap(f"Moved as well: {', '.join(others)}.", "  ", 3)]
     return "\n".join(lines)
+
+
+def items(review: Review) -> list[list[Finding]]:
+    """Findings of one kind about one member, told together; of those that moved, the first."""
+    groups: dict[object, list[Finding]] = {}
+    moved = also_moved(review)
+    for row in review.findings:
+        if row.kind != "moved" or row.member not in moved:
+            groups.setdefault((row.severity, row.kind, row.member), []).append(row)
+    return list(groups.values())
+
+
+def also_moved(review: Review) -> list[str]:
+    """The members behind the first that moved: what comes of them is in the table."""
+    return list(dict.fromkeys(row.member for row in review.findings if row.kind == "moved"))[1:]
+
+
+def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]:
+    first, name = rows[0], f"{rows[0].member}: " if rows[0].member else ""
+    heads = {row.change.partition("; ")[0] for row in rows}
+    head = first.change if len(rows) == 1 else heads.pop() if len(heads) == 1 else ""
+    label = _label(review, first.abis) if len(rows) == 1 else ""
+    words = f"{WORDS[first.severity]}: {name}{head or KINDS[first.kind]}{label}"
+    yield from _wrap(f"{number}. {words}", "  ", 3)
+    same = len({row.effect for row in rows}) == 1
+    for row in rows if len(rows) > 1 else ():
+        told = [row.change.removeprefix(head).removeprefix("; "), "" if same else row.effect]
+        words = "; ".join(filter(None, told))
+        yield from _wrap(f"{_label(review, row.abis).strip()} {words}", "     ", 2) if words else ()
+    if same and first.effect:
+        yield from _wrap(first.effect, "     ")
+    remedies: dict[str, list[str]] = {}
+    for row in rows:
+        remedies.setdefault(row.remedy, []).extend(row.abis)
+    for remedy, abis in remedies.items():
+        on = _label(review, abis) if len(remedies) > 1 else ""
+        yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
+
+
+def _label(review: Review, abis: Sequence[str]) -> str:
+    """Where something holds; nothing where it holds on all ABIs."""
+    return f" [{ground(review, abis)}]" if len(abis) < len(review.abis) else ""
 
 
 @twin.register
@@ -65,8 +128,9 @@ def headline(review: Review) -> str:
 def ground(review: Review, names: Sequence[str]) -> str:
     """Some of the ABIs in words: all, one byte order, or by name, whichever is short."""
     every = [abi.name for abi in review.abis]
+    names = sorted(names, key=every.index)
     if len(names) == len(every):
-        return every[0] if len(every) == 1 else f"all {len(every)} ABIs"
+        return {1: every[0], 2: "both ABIs"}.get(len(every), f"all {len(every)} ABIs")
     for order in ("little", "big"):
         side = [abi.name for abi in review.abis if abi.byte_order == order]
         if len(side) > 1 and list(names) == side:
@@ -100,7 +164,8 @@ def _tables(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
     firsts = [rows[0] for rows in groups]
     sides = [side for row in firsts for side in (row.pair.new, row.pair.old)]
     names = list(dict.fromkeys(name for side in sides for name in side.named))
-    shown = [name for name in names if any(_differs(row, name) for row in firsts)]
+    differing = [name for name in names if any(_differs(row, name) for row in firsts)]
+    shown = differing[:MOST]
     lines: list[tuple[str, str, list[str]]] = [
         ("sizeof", "", [_both(r.pair.old.size, r.pair.new.size) for r in firsts]),
         ("align", "", [_both(r.pair.old.align, r.pair.new.align) for r in firsts]),
@@ -119,9 +184,12 @@ def _tables(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
         head = ("", "", *(f"({n + 1})" for n in range(begin, stop)))
         yield from table([head, *((a, b, *cells[begin:stop]) for a, b, cells in lines)]).split("\n")
         begin = stop
-    rest = [name for name in names if name not in shown]
+    if len(differing) > MOST:
+        yield f"  and {len(differing) - MOST} more members; --json has them all"
+    rest = [name for name in names if name not in set(differing)]
     if rest:
-        yield from _wrap(f"intact in both directions: {', '.join(rest)}", "  ", 2)
+        count = f" and {len(rest) - MOST} more" if len(rest) > MOST else ""
+        yield from _wrap(f"intact in both directions: {', '.join(rest[:MOST])}{count}", "  ", 2)
     if shown:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
 
