@@ -55,7 +55,7 @@ class Desk:
             description="exercise",
             options=[(row.title, name) for name, row in self.session.exercises.items()],
             style={"description_width": "auto"},
-            layout={"width": "auto", "display": "none" if self._only else None},
+            layout={"width": "auto"},
         )
         made.observe(lambda change: self._chosen(change["new"]), "value")
         return made
@@ -72,7 +72,8 @@ class Desk:
             made = ipw.Button(description=words, tooltip=hint, layout={"width": "74px"})
             made.on_click(lambda _, act=act: act())
             buttons.append(made)
-        left = ipw.VBox([self._choice, self._task], layout={"width": "44%", "flex": "0 0 auto"})
+        choice = () if self._only else (self._choice,)
+        left = ipw.VBox([*choice, self._task], layout={"width": "44%", "flex": "0 0 auto"})
         row = ipw.Box([*buttons, self._score], layout=ROW)
         right = ipw.VBox([self._field, row, self._said], layout={"flex": "1 1 0", "min_width": "0"})
         box = ipw.VBox(

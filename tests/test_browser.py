@@ -360,7 +360,10 @@ def test_the_workbench_fits_one_window(bench: Page, tmp_path: Path) -> None:
     bench.screenshot(path=tmp_path / "workbench.png")
     window = box(bench.locator(".jp-WindowedPanel-outer").first)
     low, right = window["y"] + window["height"], window["x"] + window["width"]
-    for part in (picture(bench), *explorer(bench).locator("textarea, input, select, button").all()):
+    for part in (
+        picture(bench),
+        *explorer(bench).locator(":is(textarea, input, select, button):visible").all(),
+    ):
         at = box(part)
         assert at["y"] + at["height"] <= low
         assert at["x"] + at["width"] <= right
@@ -371,7 +374,7 @@ def test_the_workbench_fits_one_window(bench: Page, tmp_path: Path) -> None:
 def desk(pages: dict[str, Page]) -> Locator:
     """The exercise of 16 bits, as it was at the start."""
     page = pages["08_your_turn.ipynb"]
-    found = page.locator(".kvmviz-desk").filter(has_text="Add 16 bits and break nobody")
+    found = page.locator(".kvmviz-desk").filter(has=page.locator("h4", has_text="Add 16 bits"))
     browser.scroll_to(page, 'Desk("sixteen", session)')
     found.get_by_role("button", name="Reset").click()
     expect(found.get_by_text("open · 0 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
@@ -389,7 +392,6 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
         page.keyboard.press("Enter")
         expect(told).to_contain_text(verdict, timeout=SOON)
         page.screenshot(path=tmp_path / f"desk_{verdict[0]}.png")
-        assert "i386" in (desk.get_by_role("img").get_attribute("alt") or "i386")
     expect(desk.get_by_text("solved · 1 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
     expect(desk.get_by_role("img")).to_have_attribute("alt", re.compile("^✓ nothing breaks"))
 
