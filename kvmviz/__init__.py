@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from kvmviz.abi import ABIS, Abi
     from kvmviz.compat import Verdict, compare
     from kvmviz.ctype import Array, Member, Struct
-    from kvmviz.declarations import parse
     from kvmviz.esr import Esr
     from kvmviz.image import Image
     from kvmviz.layout import Layout
+    from kvmviz.reading import parse
     from kvmviz.scalar import Scalar
     from kvmviz.widgets import Explorer
 
@@ -50,7 +50,7 @@ _HOME = {
     "Struct": "ctype",
     "Verdict": "compat",
     "compare": "compat",
-    "parse": "declarations",
+    "parse": "reading",
 }
 
 

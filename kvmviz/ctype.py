@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, Twin
@@ -89,7 +89,8 @@ class Struct(Twin):
     ``members`` are :class:`Member` objects, ``(name, type)`` pairs, or a mapping; a type is an
     object of this module or a string such as ``"__u32"`` or ``"__u8[6]"``. ``packed`` and
     ``align`` (bytes, 0 without) are its attributes, ``pack`` (bytes, 0 without) is what
-    ``#pragma pack`` said where it was defined.
+    ``#pragma pack`` said where it was defined. GNU C has structs without members, of size 0;
+    ``empty`` says that this is meant to be one.
 
     Raises :class:`KvmvizError` for an empty struct, a name twice, or an unknown type.
     """
@@ -110,6 +111,7 @@ class Struct(Twin):
         packed: bool = False,
         align: int = 0,
         pack: int = 0,
+        empty: bool = False,
     ) -> None:
         given = {"tag": tag, "union": union, "packed": packed, "align": align, "pack": pack}
         for name, value in given.items():
@@ -120,7 +122,7 @@ class Struct(Twin):
         if not isinstance(rows, Iterable):
             raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
         object.__setattr__(self, "members", tuple(self._member(row) for row in rows))
-        if not self.members:
+        if not self.members and not empty:
             raise KvmvizError(f"{self} has no members; it needs at least one")
         seen: set[str] = set()
         for name in self.names():
@@ -180,7 +182,44 @@ class Struct(Twin):
 
     def layout(self, abi: str | Abi) -> Layout:
         """Offsets, size, alignment and holes under an ABI: a name out of ``ABIS`` or an Abi."""
-        return _layout(self, abis.find(abi))
+        asked = abis.find(abi)
+        made = self._layouts.get(asked)
+        if made is None:
+            from kvmviz.layout import Layout
+
+            made = self._layouts[asked] = Layout(self.on(asked), asked)
+        return made
+
+    @cached_property
+    def _layouts(self) -> dict[Abi, Layout]:
+        # With the struct: to find a layout elsewhere, all its members would be compared.
+        return {}
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.tag, self.members, self.union, self.packed, self.align, self.pack))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
+
+    def on(self, abi: str | Abi) -> Struct:
+        """The struct as that ABI has it: itself, unless its text depends on the ABI."""
+        abis.find(abi)
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        """It has no members."""
+        return not self.members
+
+    def changed(self, **given: Any) -> Struct:
+        """A copy with some of its attributes, or its members, changed."""
+        kept = {name: getattr(self, name) for name in ("union", "packed", "align", "pack")}
+        members = given.pop("members", self.members)
+        return Struct(self.tag, members, **(kept | given), empty=not self.members)
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct scalar member is ``bits`` wide, signed as it was.
@@ -203,14 +242,7 @@ class Struct(Twin):
         if row.bits is not None:
             raise KvmvizError(f"{self}, member {member} is a bit-field; only scalars have a width")
         changed = (*self.members[:at], replace(row, type=wide), *self.members[at + 1 :])
-        return Struct(
-            self.tag,
-            changed,
-            union=self.union,
-            packed=self.packed,
-            align=self.align,
-            pack=self.pack,
-        )
+        return self.changed(members=changed)
 
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
@@ -224,10 +256,3 @@ def _check_align(align: int, where: str) -> None:
 
 
 Type: TypeAlias = Scalar | Array | Struct
-
-
-@lru_cache(maxsize=1024)
-def _layout(struct: Struct, abi: Abi) -> Layout:
-    from kvmviz.layout import Layout
-
-    return Layout(struct, abi)

@@ -5,6 +5,7 @@ Where each member goes, and why, is in :mod:`kvmviz.place`.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -48,7 +49,7 @@ class Layout(Twin):
         self.abi = abis.find(abi)
         self.fields = tuple(place.fields(struct, self.abi))
         self.align = max(1, struct.align, *(field.align for field in self.fields))
-        self.end = up(max(field.stop for field in self.fields), 8) // 8
+        self.end = up(max((field.stop for field in self.fields), default=0), 8) // 8
         self.size = up(self.end, self.align)
 
     def __eq__(self, other: object) -> bool:
@@ -106,8 +107,9 @@ class Layout(Twin):
         edges = np.flatnonzero(np.diff(covered, prepend=True, append=True)).tolist()
         order = self.abi.byte_order
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            before = [slot.path for slot in found if slot.start + slot.extent <= start]
-            after = f"after {before[-1]}" if before else "at the start"
+            # What begins before a gap ends before it, or there would be none.
+            before = bisect(found, start, key=_place)
+            after = f"after {found[before - 1].path}" if before else "at the start"
             cuts = sorted({start, min(up(start, 8), stop), max(stop // 8 * 8, start), stop})
             for first, last in pairwise(cuts):
                 whole = (last - first) % 8 == 0

@@ -112,10 +112,13 @@ def every_abi() -> list[object]:
 
 
 def measure(
-    abi: str, prelude: str, structs: Sequence[tuple[str, Sequence[str]]]
+    abi: str,
+    prelude: str,
+    structs: Sequence[tuple[str, Sequence[str]]],
+    flags: Sequence[str] = FLAGS,
 ) -> dict[str, Measured]:
     """Layouts of C types: each is a type name and the member designators whose offset matters."""
-    return dict(probe(abi, prelude, structs).measured)
+    return dict(probe(abi, prelude, structs, flags=flags).measured)
 
 
 def images(abi: str, prelude: str, objects: Sequence[tuple[str, str]]) -> list[bytes]:
@@ -139,11 +142,11 @@ def probe(
     prelude: str,
     structs: Sequence[tuple[str, Sequence[str]]] = (),
     objects: Sequence[tuple[str, str]] = (),
+    flags: Sequence[str] = FLAGS,
 ) -> Probe:
     """Layouts and bytes in one compile; the same question again is answered from memory."""
-    return _probe(
-        abi, prelude, tuple((name, tuple(members)) for name, members in structs), tuple(objects)
-    )
+    questions = tuple((name, tuple(members)) for name, members in structs)
+    return _probe(abi, prelude, questions, tuple(objects), tuple(flags))
 
 
 @functools.cache
@@ -152,6 +155,7 @@ def _probe(
     prelude: str,
     structs: tuple[tuple[str, tuple[str, ...]], ...],
     objects: tuple[tuple[str, str], ...],
+    flags: tuple[str, ...],
 ) -> Probe:
     numbers = [
         number
@@ -164,7 +168,7 @@ def _probe(
     ]
     lines = [PRELUDE, prelude, f"const unsigned int oracle_n[] = {{{', '.join([*numbers, '0'])}}};"]
     lines += [f"__typeof__({name}) oracle_{i} = {init};" for i, (name, init) in enumerate(objects)]
-    little, symbols = _compile(abi, "\n".join(lines) + "\n")
+    little, symbols = _compile(abi, "\n".join(lines) + "\n", flags)
     byte_order: Literal["little", "big"] = "little" if little else "big"
     raw = symbols["oracle_n"]
     values = (int.from_bytes(raw[i : i + 4], byte_order) for i in range(0, len(raw), 4))
@@ -175,13 +179,13 @@ def _probe(
     return Probe(byte_order, measured, tuple(symbols[f"oracle_{i}"] for i in range(len(objects))))
 
 
-def _compile(abi: str, text: str) -> tuple[bool, dict[str, bytes]]:
+def _compile(abi: str, text: str, flags: Sequence[str]) -> tuple[bool, dict[str, bytes]]:
     """Compile C text; whether the object is little-endian, and each ``oracle_`` symbol's bytes."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "oracle.c"), Path(folder, "oracle.o")
         source.write_text(text, encoding="utf-8")
         cache = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, "LC_ALL": "C"}
-        command = [*targets()[abi], *FLAGS, str(source), "-o", str(target)]
+        command = [*targets()[abi], *flags, str(source), "-o", str(target)]
         done = subprocess.run(
             command, env={**os.environ, **cache}, capture_output=True, text=True, check=False
         )

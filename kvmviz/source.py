@@ -1,0 +1,140 @@
+"""A text as tokens of C, each of which knows its place.
+
+A backslash at a line's end joins the line to the next one before anything else is looked at
+(C11 5.1.1.2); a comment is a blank. Places count characters of the joined text of one file; the
+text itself begins at 0, each header that it includes further on.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+from itertools import accumulate
+from typing import NamedTuple, NoReturn
+
+from kvmviz._base import KvmvizError
+
+MAX_TEXT = 1 << 20
+"""Characters in a text."""
+MAX_HEADERS = 4 << 20
+"""Characters in a text with all the headers that it includes."""
+MAX_TOKENS = 400_000
+"""Words and signs in one file, and in all that a text stands for."""
+
+NOWHERE: frozenset[str] = frozenset()
+Token = tuple[str, int, frozenset[str]]
+"""A word, number, string or sign; its place; the macros that it comes out of."""
+
+_JOINT = re.compile(r"\\[ \t\r]*\n")
+_SCAN = re.compile(
+    r"(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<open>/\*)|(?P<line>\n)"
+    r"|L?\"(?:\\.|[^\"\\\n])*+\"|L?'(?:\\.|[^'\\\n])*+'"
+    r"|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
+    r"|\.\.\.|<<=|>>=|##|->|\+\+|--|<<|>>|[<>=!+*/%&|^-]=|&&|\|\||[^ \t\r\f\v\n]",
+    re.DOTALL,
+)
+
+
+MAX_WORD = 4096
+"""Characters in a word that macros make."""
+
+
+def is_token(text: str) -> bool:
+    """Whether this is one word, number, string or sign of C."""
+    match = _SCAN.fullmatch(text) if len(text) <= MAX_WORD else None
+    return match is not None and match.lastgroup is None
+
+
+class Line(NamedTuple):
+    """Tokens up to a place; a directive's without its ``#``."""
+
+    at: int
+    directive: bool
+    tokens: list[Token]
+
+
+class Source:
+    """One file: the text itself, or a header that it includes.
+
+    ``base`` is the place of its first character, ``included`` that of the directive which asks
+    for it, None for the text itself. ``sources`` are the files before it, which it joins.
+    """
+
+    def __init__(
+        self, sources: list[Source], text: str, name: str = "", included: int | None = None
+    ) -> None:
+        if not isinstance(text, str):
+            raise KvmvizError(f"C text is a str, not {type(text).__name__}")
+        self.name, self.included, self.sources = name, included, sources
+        self.base = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
+        sources.append(self)
+        self.original, self.text = text, text
+        self.joints: list[int] = []
+        self.removed: list[int] = []
+        if included is None and len(text) > MAX_TEXT:
+            self.fail(MAX_TEXT, f"the text goes on here; legal are {MAX_TEXT} characters")
+        if included is not None and self.base + len(text) > MAX_HEADERS:
+            self.fail(included, f"more than {MAX_HEADERS} characters with this header")
+        if "\\" in text:
+            found = list(_JOINT.finditer(text))
+            self.removed = [0, *accumulate(len(joint[0]) for joint in found)]
+            self.joints = [
+                joint.start() - gone for joint, gone in zip(found, self.removed, strict=False)
+            ]
+            self.text = _JOINT.sub("", text)
+
+    def lines(self) -> list[Line]:
+        """Every directive, and the tokens between two of them."""
+        base, found = self.base, [Line(self.base, False, [])]
+        fresh, count = True, 0
+        for match in _SCAN.finditer(self.text):
+            word, kind = match[0], match.lastgroup
+            if kind is None:
+                count += 1
+                token = (word, base + match.start(), NOWHERE)
+                if fresh and word == "#":
+                    found.append(Line(token[1], True, []))
+                else:
+                    found[-1].tokens.append(token)
+                fresh = False
+            elif kind == "line":
+                if found[-1].directive:
+                    found.append(Line(base + match.start(), False, []))
+                fresh = True
+            elif kind == "open":
+                self.fail(base + match.start(), "/* is never closed")
+            if count > MAX_TOKENS:
+                self.fail(base + match.start(), f"more than {MAX_TOKENS} words and signs")
+        return found
+
+    def at(self, place: int) -> Source:
+        """The file in which a place lies."""
+        return self.sources[bisect([one.base for one in self.sources], place) - 1]
+
+    def offset(self, place: int) -> int:
+        """A place of this file, counted in characters as it was written."""
+        place -= self.base
+        return place + (self.removed[bisect(self.joints, place)] if self.joints else 0)
+
+    def snippet(self, start: int, end: int | None = None) -> str:
+        """What stands from one place to another, for a message: the start of its first line."""
+        own = self.at(start)
+        last = None if end is None or own.at(end) is not own else own.offset(end)
+        line = own.original[own.offset(start) : last].split("\n", 1)[0].rstrip()
+        return line if len(line) <= 40 else f"{line[:37]}..."
+
+    def where(self, place: int) -> str:
+        """Line and column of a place; for one in a header, those of the directive, then its own."""
+        own = self.at(place)
+        name, offset = own.name, own.offset(place)
+        line = own.original.count("\n", 0, offset) + 1
+        told = f"line {line}, column {offset - own.original.rfind(chr(10), 0, offset)}"
+        if own.included is None:
+            return told
+        while own.included is not None:
+            place, own = own.included, own.at(own.included)
+        return f"{own.where(place)}: <{name}>, {told}"
+
+    def fail(self, place: int, words: str) -> NoReturn:
+        """Raise :class:`KvmvizError` that points at a place."""
+        raise KvmvizError(f"{self.where(place)}: {words}")

@@ -1,0 +1,175 @@
+"""What a compiler has defined before it reads a text: the macros by which C knows its target.
+
+The names are those of gcc and clang for Linux (``-dM -E``), and those of the kernel's
+asm/byteorder.h and asm/bitsperlong.h, which differ by architecture. ``__KERNEL__`` and
+``__cplusplus`` are not defined: a text is read as a program in C reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from kvmviz.abi import ABIS, Abi
+from kvmviz.ctype import Struct, Type
+from kvmviz.place import extent
+from kvmviz.scalar import Scalar
+
+_FAMILIES: Mapping[str, str] = {
+    "arm64": "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",
+    "x86-64": "__x86_64__ __x86_64 __amd64__ __amd64",
+    "i386": "__i386__ __i386",
+    "arm": "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE",
+    "ppc64": "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64",
+    "ppc32": "__powerpc__ __PPC__ _ARCH_PPC",
+    "s390x": "__s390__ __s390x__ __zarch__",
+    "m68k": "__m68k__ __mc68000__",
+    "mips": "__mips__ _ABIO32 _MIPS_SIM __mips_o32",
+    "riscv64": "__riscv",
+}
+_BY_ORDER: Mapping[str, tuple[str, str]] = {
+    "arm64": ("__AARCH64EL__", "__AARCH64EB__"),
+    "arm": ("__ARMEL__", "__ARMEB__"),
+    "ppc64": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
+    "ppc32": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
+    "mips": ("__MIPSEL__ _MIPSEL", "__MIPSEB__ _MIPSEB"),
+}
+
+COMMON: Mapping[str, str] = {
+    "__STDC__": "1",
+    "__STDC_VERSION__": "201112L",
+    "__GNUC__": "12",
+    "__GNUC_MINOR__": "2",
+    "__GNUC_PATCHLEVEL__": "0",
+    "__linux__": "1",
+    "__linux": "1",
+    "__gnu_linux__": "1",
+    "__unix__": "1",
+    "__ELF__": "1",
+    "__CHAR_BIT__": "8",
+    "__SIZEOF_SHORT__": "2",
+    "__SIZEOF_INT__": "4",
+    "__SIZEOF_LONG_LONG__": "8",
+    "__INT_MAX__": "0x7fffffff",
+    "__ORDER_LITTLE_ENDIAN__": "1234",
+    "__ORDER_BIG_ENDIAN__": "4321",
+    "__ORDER_PDP_ENDIAN__": "3412",
+    "__SIZE_TYPE__": "unsigned long",
+    "__PTRDIFF_TYPE__": "long",
+    "__INTPTR_TYPE__": "long",
+    "__UINTPTR_TYPE__": "unsigned long",
+    **{
+        name: f"{sign}{word}"
+        for word, bits in (("char", 8), ("short", 16), ("int", 32), ("long long", 64))
+        for name, sign in (
+            (f"__INT{bits}_TYPE__", "signed "),
+            (f"__UINT{bits}_TYPE__", "unsigned "),
+        )
+    },
+}
+"""Macros that are the same on every ABI."""
+
+ANNOTATIONS = """
+#define __user
+#define __kernel
+#define __force
+#define __iomem
+#define __rcu
+#define __bitwise
+#define __bitwise__
+#define __nonstring
+#define __private
+#define __counted_by(m)
+#define __counted_by_le(m)
+#define __counted_by_be(m)
+#define __counted_by_ptr(m)
+#define __packed __attribute__((__packed__))
+#define __aligned(x) __attribute__((__aligned__(x)))
+#define __aligned_u64 __u64 __attribute__((aligned(8)))
+#define __struct_group_tag(TAG) TAG
+#define __struct_group(TAG, NAME, ATTRS, MEMBERS...) \\
+ union { struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS
+#define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
+ struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
+#define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
+#define offsetof(TYPE, MEMBER) __builtin_offsetof(TYPE, MEMBER)
+"""
+"""The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
+
+They hold where a text says nothing else about them.
+"""
+
+
+@cache
+def macros(abi: Abi) -> Mapping[str, str]:
+    """The macros that tell this ABI from others, and what they stand for."""
+    little, long = abi.byte_order == "little", abi.word_bits // 8
+    order, name = ("1234", "LITTLE") if little else ("4321", "BIG")
+    made = {
+        "__BYTE_ORDER__": order,
+        "__FLOAT_WORD_ORDER__": order,
+        "__BYTE_ORDER": order,
+        f"__{name}_ENDIAN": order,
+        f"__{name}_ENDIAN__": "1",
+        f"__{name}_ENDIAN_BITFIELD": "",
+        "__BITS_PER_LONG": f"{8 * long}",
+        "__SIZEOF_LONG__": f"{long}",
+        "__SIZEOF_POINTER__": f"{long}",
+        "__SIZEOF_SIZE_T__": f"{long}",
+        "__LONG_MAX__": "0x7fffffffffffffffL" if long == 8 else "0x7fffffffL",
+    }
+    words = _FAMILIES.get(abi.family, "").split()
+    words += _BY_ORDER.get(abi.family, ("", ""))[not little].split()
+    words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
+    words += [] if abi.char_signed else ["__CHAR_UNSIGNED__"]
+    made |= dict.fromkeys(words, "1")
+    if long == 8:
+        made["__SIZEOF_INT128__"] = "16"
+    if abi.family == "mips":
+        made |= {"__mips": "32", "_MIPS_SZLONG": "32"}
+    if abi.family == "riscv64":
+        made["__riscv_xlen"] = "64"
+    return made
+
+
+@cache
+def names() -> frozenset[str]:
+    """All macros that some ABI has and another has not, or has otherwise."""
+    every = [macros(abi) for abi in ABIS.values()]
+    found = {name for one in every for name in one}
+    return frozenset(
+        name for name in found if len({one.get(name) for one in every}) > 1
+    ) | {"__SIZEOF_LONG__"}
+
+
+class Facts:
+    """What a text asked of its target while it was read: it reads alike where answers are alike.
+
+    ``macros`` are those of :func:`names`; ``sizes`` are types with what was said of them.
+    """
+
+    def __init__(self) -> None:
+        self.macros: dict[str, str | None] = {}
+        self.sizes: list[tuple[Type, str, int]] = []
+
+    def hold(self, abi: Abi) -> bool:
+        """Whether this ABI gives the same answers."""
+        given = macros(abi)
+        return all(given.get(name) == value for name, value in self.macros.items()) and all(
+            measure(kind, what, abi) == value for kind, what, value in self.sizes
+        )
+
+    def ask(self, kind: Type, what: str, abi: Abi) -> int:
+        """Size, alignment or a member's offset of a type, in bytes; from now on it is a fact."""
+        found = measure(kind, what, abi)
+        if not (isinstance(kind, Scalar) and kind.bits and what == "sizeof"):
+            self.sizes.append((kind, what, found))
+        return found
+
+
+def measure(kind: Type, what: str, abi: Abi) -> int:
+    """What C says of a type: ``sizeof``, ``_Alignof``, or the offset of a member of that name."""
+    if what in ("sizeof", "_Alignof"):
+        return extent(kind, abi)[what == "_Alignof"]
+    assert isinstance(kind, Struct)
+    return kind.layout(abi).offsets[what]
