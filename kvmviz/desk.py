@@ -145,10 +145,11 @@ class Desk:
 
     def _say(self, words: str, kind: str = "", grade: Grade | None = None) -> None:
         self.said, self._grade = words, grade
-        told = html.escape(words)
-        self._said.value = f"<pre role='status' class='{kind}'>{told}</pre>" if words else ""
+        # Drawn first: words and picture change together.
         picture = self.picture
-        self._view.value = img(picture) if picture else ""
+        view, told = img(picture) if picture else "", html.escape(words)
+        self._said.value = f"<pre role='status' class='{kind}'>{told}</pre>" if words else ""
+        self._view.value = view
 
     def _show_score(self) -> None:
         name = self._exercise.name

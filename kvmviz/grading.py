@@ -117,18 +117,18 @@ def _worth_seeing(found: Review) -> tuple[Versions, ...]:
     return tuple(Versions(found.old.layout(abi), found.new.layout(abi)) for abi in pair)
 
 
-def added(old: Struct, new: Struct) -> list[Member]:
-    """The direct members of the new version that the old one does not have."""
+def added(old: Struct, new: Struct, abi: str) -> list[Member]:
+    """The direct members of the new version on an ABI that the old one does not have."""
     known = set(old.names())
-    return [row for row in new.members if row.name is not None and row.name not in known]
+    return [row for row in new.on(abi).members if row.name is not None and row.name not in known]
 
 
 def keeps(old: Struct, new: Struct, abis: Sequence[str]) -> str:
     """Every member is still there, and no new one lies over another."""
-    if gone := [name for name in old.names() if name not in set(new.names())]:
-        return f"{', '.join(gone)}: gone; programs read it."
     for abi in abis:
         layout = new.layout(abi)
+        if gone := [name for name in old.on(abi).names() if name not in layout.named]:
+            return f"{', '.join(gone)}: gone on {abi}; programs read it."
         for slot in layout.slots:
             if slot.is_padding or slot.member in set(old.names()):
                 continue
@@ -146,9 +146,8 @@ def with_new(bits: int, exactly: bool) -> Wish:
     """The answer adds a member of so many bits or, not ``exactly``, some of that many in all."""
 
     def wish(old: Struct, new: Struct, abis: Sequence[str]) -> str:
-        fresh = added(old, new)
         for abi in abis:
-            layout = new.layout(abi)
+            layout, fresh = new.layout(abi), added(old, new, abi)
             names = {row.name for row in fresh}
             slots = [s for s in layout.slots if s.member in names and not s.is_padding]
             if exactly and not any(

@@ -315,3 +315,32 @@ def test_only_so_many_bytes_are_laid_out() -> None:
     assert laid_out(fits, "arm").size == MOST
     with pytest.raises(KvmvizError, match=f"struct s holds more than {MOST} bytes"):
         laid_out(Struct("s", {"x": f"__u8[{MOST + 1}]"}), "arm")
+
+
+def test_a_text_that_depends_on_its_target_is_read_for_each_abi() -> None:
+    text = """
+    #ifdef __x86_64__
+    #define EPOLL_PACKED __attribute__((packed))
+    #else
+    #define EPOLL_PACKED
+    #endif
+    struct epoll_event { __u32 events; __u64 data; } EPOLL_PACKED;
+    """
+    bench = Workbench(text, abis=("x86_64", "aarch64"), values="data=7")
+    assert "x86_64 (little-endian): size 12, align 1" in repr(bench)
+    assert "aarch64 (little-endian): size 16, align 8" in repr(bench)
+    bench.changed = text.replace("__x86_64__", "__i386__")
+    assert alt(bench).startswith("✗ an old program breaks: data unwritten on x86_64")
+
+
+def test_a_struct_that_an_abi_does_not_have_is_told() -> None:
+    bench = Workbench("struct s { int x; };\n#ifdef __i386__\nstruct t { int y; };\n#endif\n")
+    before = repr(bench)
+    with pytest.raises(KvmvizError, match="struct t is not defined on aarch64, only on i386"):
+        bench.struct = "t"
+    assert repr(bench) == before
+    bench._struct.value = "t"
+    assert "not defined on aarch64" in said(bench, "text").replace("\n", " ")
+    assert repr(bench) == before
+    bench.set(abis=("i386", "i386"), struct="t")
+    assert bench.struct == "t"
