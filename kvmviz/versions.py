@@ -10,6 +10,7 @@ from operator import or_
 
 from kvmviz._base import KvmvizError, Twin, twin
 from kvmviz.compat import STATUSES, Status, Verdict, compare
+from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.report import ground
@@ -17,6 +18,7 @@ from kvmviz.review import Review, review
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
 from kvmviz.text import slot_at, span, table, where
+from kvmviz.variants import Conditional
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""
@@ -248,10 +250,19 @@ def _hex(side: Side, first: int, last: int) -> str:
 
 def verdict_of(shown: Sequence[Versions]) -> Review | None:
     """The review of a change on the ABIs that are shown; None where there is one version only."""
-    first = shown[0]
-    if first.new is None:
+    olds, news = [one.old for one in shown], [one.new for one in shown if one.new]
+    if not news:
         return None
-    return review(first.old.struct, first.new.struct, [one.old.abi for one in shown])
+    return review(_whole(olds), _whole(news), [layout.abi for layout in olds])
+
+
+def _whole(layouts: Sequence[Layout]) -> Struct:
+    """The struct of all these layouts, which may be another one on each ABI."""
+    structs = [layout.struct for layout in layouts]
+    if all(struct == structs[0] for struct in structs):
+        return structs[0]
+    rows = (((layout.abi.name,), layout.struct) for layout in layouts)
+    return Conditional(structs[0].tag, rows)
 
 
 def headline(shown: Sequence[Versions]) -> str:

@@ -344,3 +344,17 @@ def test_a_struct_that_an_abi_does_not_have_is_told() -> None:
     assert repr(bench) == before
     bench.set(abis=("i386", "i386"), struct="t")
     assert bench.struct == "t"
+
+
+def test_the_headline_judges_each_abi_by_its_own_struct() -> None:
+    once = "struct s { __u64 op:5, rest:59; };"
+    twice = f"""
+    #ifdef __LITTLE_ENDIAN_BITFIELD
+    {once}
+    #else
+    struct s {{ __u64 rest:59, op:5; }};
+    #endif
+    """
+    bench = Workbench(once, twice)
+    assert alt(bench).startswith("✗ an old program breaks: op foreign, rest foreign on aarch64_be")
+    assert "BREAKS on big-endian" in repr(bench)
