@@ -7,17 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kvmviz.abi import ABIS
+from kvmviz.answers import bits_alike, breaking, form, holes, shared
 from kvmviz.compat import compare
-from kvmviz.grading import (
-    Judge,
-    bits_alike,
-    breaking,
-    form,
-    holes,
-    safe,
-    shared,
-    with_new,
-)
+from kvmviz.grading import Judge, safe, with_new
 from kvmviz.layout import Layout
 from kvmviz.pasted import structs
 
