@@ -12,6 +12,7 @@ from operator import or_
 from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.compat import Status
+from kvmviz.place import up
 from kvmviz.strip import Strip, bits_of, width_of
 from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
 from kvmviz.text import slot_at, spans, where
@@ -69,9 +70,16 @@ def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
     most = MOST_ROWS[max(len(one.sides) for one in shown)]
     if len(starts) <= most:
         return starts, []
-    telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
-    first = [*telling, *(at for at in starts if at not in set(telling))][:most]
+    # One row past a version's end stands for all of them.
+    end = min(max(sides) for sides in zip(*_sizes(shown), strict=True))
+    full = [at for at in starts if at <= up(end, CELLS)]
+    telling = [at for at in full if any(one.telling(at, at + CELLS) for one in shown)]
+    first = [*telling, *(at for at in full if at not in set(telling))][:most]
     return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
+
+
+def _sizes(shown: Sequence[Versions]) -> list[list[int]]:
+    return [[side.layout.size for side in one.sides] for one in shown]
 
 
 def wrapped(words: str, width: int, most: int) -> list[str]:
@@ -145,10 +153,12 @@ class _Column:
     def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
         canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
-        words = self._fitting(side, begin, end)
+        words, size = self._fitting(side, begin, end)
         colour = WRONG if side.status(begin) not in (None, "intact") else INK
         hole = side.sources[begin] is None
-        canvas.text((left + right) / 2, y + 21, words, 14, ha="center", colour=colour, italic=hole)
+        canvas.text(
+            (left + right) / 2, y + 21, words, size, ha="center", colour=colour, italic=hole
+        )
 
     def _names(self, side: Side, begin: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
@@ -166,9 +176,12 @@ class _Column:
         worst = _sign(side.status(begin))
         return ", ".join(full), f"{short}{worst}", f"{short}{worst[:2]}", short[:3]
 
-    def _fitting(self, side: Side, begin: int, end: int) -> str:
+    def _fitting(self, side: Side, begin: int, end: int) -> tuple[str, float]:
+        """The fullest name that has room below a piece, and the size of its letters."""
         room = (end - begin + 1) * CELL - 2
-        return next((n for n in self._names(side, begin) if width_of(n, 13) <= room), "")
+        full, *short = self._names(side, begin)
+        tries = [(full, size) for size in (14.0, 13.0, 12.0)] + [(name, 14.0) for name in short]
+        return next(((n, size) for n, size in tries if width_of(n, size - 1) <= room), ("", 14.0))
 
     def notes(self, rows: Sequence[int]) -> list[str]:
         """The full names of pieces too narrow for theirs, one line for each version."""
@@ -179,10 +192,11 @@ class _Column:
                 for first in rows
                 for begin, end in _pieces(side, first)
                 if side.sources[begin] is not None
-                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)
+                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)[0]
             ]
             if names:
-                words = "  ·  ".join(dict.fromkeys(names))
+                # A letter and its name stay in one line.
+                words = "  ·  ".join(name.replace(" ", "\xa0") for name in dict.fromkeys(names))
                 head = " ".join(filter(None, (self.held.old.abi.name, side.title)))
                 lines.append(f"{head}: {words}")
         return lines

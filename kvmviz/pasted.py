@@ -9,8 +9,8 @@ from kvmviz import abi as abis
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
-from kvmviz.declarations import parse
 from kvmviz.layout import Layout
+from kvmviz.reading import parse
 
 MOST = 4096
 """Bytes of a struct, all members of its unions counted, that are judged byte by byte at a click."""
@@ -45,7 +45,7 @@ def _weight(kind: Type, abi: Abi, budget: int) -> int:
         return kind.count * _weight(kind.element, abi, budget)
     if isinstance(kind, Struct):
         total = 0
-        for member in kind.members:
+        for member in kind.on(abi).members:
             total += max(1, _weight(member.type, abi, budget - total))
             if total > budget:
                 break

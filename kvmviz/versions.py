@@ -10,6 +10,7 @@ from operator import or_
 
 from kvmviz._base import KvmvizError, Twin, twin
 from kvmviz.compat import STATUSES, Status, Verdict, compare
+from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.report import ground
@@ -17,6 +18,7 @@ from kvmviz.review import Review, review
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
 from kvmviz.text import slot_at, span, table, where
+from kvmviz.variants import Conditional
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""
@@ -39,8 +41,10 @@ class Side:
 
     @cached_property
     def sources(self) -> tuple[Source | None, ...]:
-        """One entry for each byte, as in an image that every member was written to."""
-        return tuple(merged(holders) for holders in self.layout.holders)
+        """One entry for each byte: what was stored there, else what the layout holds there."""
+        stored = self.image.sources if self.image else [None] * self.layout.size
+        rows = zip(stored, self.layout.holders, strict=True)
+        return tuple(source or merged(holders) for source, holders in rows)
 
     @cached_property
     def judged(self) -> tuple[Mapping[Slot, Status], ...]:
@@ -246,10 +250,19 @@ def _hex(side: Side, first: int, last: int) -> str:
 
 def verdict_of(shown: Sequence[Versions]) -> Review | None:
     """The review of a change on the ABIs that are shown; None where there is one version only."""
-    first = shown[0]
-    if first.new is None:
+    olds, news = [one.old for one in shown], [one.new for one in shown if one.new]
+    if not news:
         return None
-    return review(first.old.struct, first.new.struct, [one.old.abi for one in shown])
+    return review(_whole(olds), _whole(news), [layout.abi for layout in olds])
+
+
+def _whole(layouts: Sequence[Layout]) -> Struct:
+    """The struct of all these layouts, which may be another one on each ABI."""
+    structs = [layout.struct for layout in layouts]
+    if all(struct == structs[0] for struct in structs):
+        return structs[0]
+    rows = (((layout.abi.name,), layout.struct) for layout in layouts)
+    return Conditional(structs[0].tag, rows)
 
 
 def headline(shown: Sequence[Versions]) -> str:

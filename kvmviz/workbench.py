@@ -75,7 +75,7 @@ class Workbench:
         self._words = ipw.HTML()
         self.box = self._arrange()
         start = {} if text is None else {"text": text, "changed": changed, "values": ""}
-        self._home = self._changed_by(**start, **settings)
+        self._home = self._changed_by(**{**start, **settings})
         self._show(self._home)
 
     def _field(self, name: str) -> Any:
@@ -135,6 +135,8 @@ class Workbench:
         if "text" in settings or "changed" in settings:
             settings.setdefault("struct", "")
         state = replace(self._state, **settings)
+        if "text" in settings and "values" not in settings and "values" in state.faults():
+            state = replace(state, values="")
         for name, message in state.faults().items():
             raise KvmvizError(f"{name}: {message}")
         if state.struct and state.struct not in state.names:
@@ -190,13 +192,19 @@ class Workbench:
                 self._fit(name)
             typed: dict[str, Any] = {name: str(c.value) for name, c in self._fields.items()}
             wanted = replace(self._state, **typed)
-            faults = wanted.faults()
-            kept: dict[str, Any] = {name: getattr(self._state, name) for name in faults}
-            wanted = replace(wanted, **kept)
-            if not wanted.faults():
-                self._draw(wanted)
+            if nearest := self._nearest(wanted):
+                self._draw(nearest)
                 self._sync(())
-            self._say(faults)
+            self._say(wanted.faults())
+
+    def _nearest(self, wanted: State) -> State | None:
+        """The state with what is wrong in it as it was before, else left out; None for none."""
+        blank: dict[str, Any] = {"changed": "", "values": ""}
+        for held in (vars(self._state), blank, vars(self._state), blank):
+            if faults := wanted.faults():
+                kept: dict[str, Any] = {name: held[name] for name in faults if name in held}
+                wanted = replace(wanted, **kept)
+        return None if wanted.faults() else wanted
 
     def _turned(self, change: Any) -> None:
         with ONE_AT_A_TIME:
@@ -206,14 +214,13 @@ class Workbench:
             wanted = replace(self._state, abis=abis)
             if change["owner"] is self._struct:
                 wanted = replace(wanted, struct=change["new"])
-            faults = wanted.faults()
-            if not faults:
-                self._draw(wanted)
-            self._sync(())
-            if faults:
-                self._say(faults)
-            else:
+            if nearest := self._nearest(wanted):
+                self._draw(nearest)
+                self._sync(())
                 self._typed(None)
+            else:
+                self._sync(())
+                self._say(wanted.faults())
 
     def _say(self, faults: Mapping[str, str]) -> None:
         """Each message below its field, and the line that it speaks of marked in the field."""

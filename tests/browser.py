@@ -252,3 +252,17 @@ def run_all(page: Page) -> None:
 def show_widget(page: Page) -> int:
     """Scroll to the first cell that shows a widget; its distance from the active cell."""
     return int(page.evaluate(SHOW))
+
+
+# The cell with these words in its source, scrolled to.
+SCROLL = """async words => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  const index = notebook.widgets.findIndex(
+    cell => cell.model.sharedModel.getSource().includes(words));
+  await notebook.scrollToItem(index, "start");
+}"""
+
+
+def scroll_to(page: Page, words: str) -> None:
+    """Scroll to the cell with these words in its source."""
+    page.evaluate(SCROLL, words)

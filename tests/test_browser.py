@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kvmviz import draw
+from kvmviz.bench import OLD
+from kvmviz.bench import State as Bench
+from kvmviz.bench import shown as bench_shown
+from kvmviz.exercises import EXERCISES, WATCH
 from kvmviz.widgets import State, frame
 from tests import browser
 
@@ -19,6 +24,8 @@ HOME = State()
 SOON = 60_000
 """Milliseconds: how long the page may take to follow; it takes a twentieth of a second."""
 
+SAFE = EXERCISES["sixteen"].solution
+UNSAFE = WATCH.replace("id;\n", "id;\n    __u16 extra;\n")
 RESET = "Back to the state at the start"
 
 pytestmark = [
@@ -268,4 +275,139 @@ def test_nothing_leaves_the_machine(
     assert story.strangers == []
     # Whose requests a page's would not tell of.
     assert story.page.context.service_workers == []
+    assert server.hosts <= set(browser.LOCAL)
+
+
+@pytest.fixture(scope="module")
+def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, Page]]:
+    """The notebooks that people type into, each with all its cells run."""
+    opened = {}
+    for name in ("07_your_own_struct.ipynb", "08_your_turn.ipynb"):
+        page = opened[name] = story.page.context.new_page()
+        page.goto(server.page(name))
+        browser.run_all(page)
+    yield opened
+    for page in opened.values():
+        page.close()
+
+
+@pytest.fixture
+def bench(pages: dict[str, Page]) -> Page:
+    """The workbench, as it was at the start."""
+    page = pages["07_your_own_struct.ipynb"]
+    browser.show_widget(page)
+    button(page, "Reset").click()
+    shows(page, Bench())
+    return page
+
+
+def shows(page: Page, state: Bench) -> None:
+    """Wait until a workbench shows a state: picture, its alt text, and the words."""
+    drawn, words = bench_shown(state)
+    expect(picture(page)).to_have_attribute("alt", drawn.text, timeout=SOON)
+    expect(explorer(page).locator("pre").last).to_have_text(words, timeout=SOON)
+    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+
+
+WITH_HIGH = OLD.replace("hsr;\n", "hsr;\n    __u32 hsr_high;\n")
+
+
+def test_c_that_is_typed_moves_picture_alt_text_and_verdict(bench: Page) -> None:
+    field = explorer(bench).get_by_label("new C, or empty")
+    field.fill("")
+    shows(bench, Bench(changed=""))
+    field.press_sequentially(WITH_HIGH)
+    shows(bench, Bench(changed=WITH_HIGH))
+    alt = picture(bench).get_attribute("alt") or ""
+    assert alt.startswith("✓ nothing breaks, but old bytes never hold hsr_high")
+    explorer(bench).get_by_label("beside").select_option("i386")
+    shows(bench, Bench(changed=WITH_HIGH, abis=("aarch64", "i386")))
+    assert "far foreign on i386" in (picture(bench).get_attribute("alt") or "")
+
+
+def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
+    field = explorer(bench).get_by_label("new C, or empty")
+    before = picture(bench).get_attribute("src")
+    wrong = WITH_HIGH.replace("hsr_high;", "hsr_high")
+    field.fill(wrong)
+    told = explorer(bench).get_by_role("status")
+    expect(told).to_contain_text("line 3, column 19: syntax error", timeout=SOON)
+    expect(told).to_contain_text("3 |     __u32 hsr_high")
+    at, place = box(field), box(told)
+    assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 20
+    assert "gradient" in field.evaluate("e => getComputedStyle(e).backgroundImage")
+    assert picture(bench).get_attribute("src") == before
+    assert field.input_value() == wrong
+    shows(bench, Bench())
+    field.fill(WITH_HIGH)
+    shows(bench, Bench(changed=WITH_HIGH))
+    expect(told).to_have_count(0)
+    assert field.evaluate("e => getComputedStyle(e).backgroundImage") == "none"
+
+
+def test_the_workbench_is_reached_by_keyboard(bench: Page) -> None:
+    explorer(bench).get_by_label("old C").focus()
+    names = [focused(bench)]
+    while names[-1] != RESET:
+        bench.keyboard.press("Tab")
+        names.append(focused(bench))
+        assert len(names) < 12, names
+    assert names == ["old C", "new C, or empty", "values stored", "ABI", "beside", RESET]
+
+
+def test_the_workbench_fits_one_window(bench: Page, tmp_path: Path) -> None:
+    explorer(bench).evaluate("e => e.scrollIntoView({block: 'start'})")
+    bench.screenshot(path=tmp_path / "workbench.png")
+    window = box(bench.locator(".jp-WindowedPanel-outer").first)
+    low, right = window["y"] + window["height"], window["x"] + window["width"]
+    for part in (
+        picture(bench),
+        *explorer(bench).locator(":is(textarea, input, select, button):visible").all(),
+    ):
+        at = box(part)
+        assert at["y"] + at["height"] <= low
+        assert at["x"] + at["width"] <= right
+    assert box(picture(bench))["width"] > 560
+
+
+@pytest.fixture
+def desk(pages: dict[str, Page]) -> Locator:
+    """The exercise of 16 bits, as it was at the start."""
+    page = pages["08_your_turn.ipynb"]
+    found = page.locator(".kvmviz-desk").filter(has=page.locator("h4", has_text="Add 16 bits"))
+    browser.scroll_to(page, 'Desk("sixteen", session)')
+    found.get_by_role("button", name="Reset").click()
+    expect(found.get_by_text("open · 0 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
+    return found
+
+
+def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> None:
+    page, field, told = desk.page, desk.get_by_label("your answer"), desk.get_by_role("status")
+    for answer, verdict in ((UNSAFE, "✗ not yet: it breaks."), (SAFE, "✓ right: nothing breaks")):
+        field.focus()
+        page.keyboard.press("Control+A")
+        page.keyboard.insert_text(answer)
+        page.keyboard.press("Tab")
+        assert focused(page) == "Grade the answer"
+        page.keyboard.press("Enter")
+        expect(told).to_contain_text(verdict, timeout=SOON)
+        page.screenshot(path=tmp_path / f"desk_{verdict[0]}.png")
+    expect(desk.get_by_text("solved · 1 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
+    expect(desk.get_by_role("img")).to_have_attribute("alt", re.compile("^✓ nothing breaks"))
+
+
+def test_a_hint_and_the_answer_come_when_asked_for(desk: Locator) -> None:
+    told = desk.get_by_role("status")
+    desk.get_by_role("button", name="Hint").click()
+    expect(told).to_contain_text("Hint 1 of 3", timeout=SOON)
+    desk.get_by_role("button", name="Reveal").click()
+    expect(told).to_contain_text("__u16 extra;", timeout=SOON)
+    expect(desk.get_by_text("revealed · 0 of 9 solved, 1 hint taken")).to_be_visible(timeout=SOON)
+
+
+def test_all_notebooks_are_silent_and_stay_at_home(
+    server: browser.Server, story: browser.Watched, desk: Locator
+) -> None:
+    assert story.complaints == []
+    assert story.strangers == []
     assert server.hosts <= set(browser.LOCAL)
