@@ -20,6 +20,7 @@ def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""
     # The words are loaded when the first of them is asked for.
     import_module("kvmviz.told")
+    import_module("kvmviz.told_steps")
     known = twin.dispatch(type(shown))
     if known is twin.dispatch(object):
         raise TypeError(f"{type(shown).__name__} has no text twin")
