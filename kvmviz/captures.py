@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from kvmviz import kvm as kernels
@@ -21,6 +22,7 @@ from kvmviz.codec import integer
 from kvmviz.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
 from kvmviz.image import Image
 from kvmviz.kvm import FLAG_VALUE, KERNELS, MMIO, Kernel
+from kvmviz.scenario import Scenario
 from kvmviz.vcpu import Step, Vcpu
 from kvmviz.vmm import Reading, Vmm
 
@@ -167,6 +169,24 @@ def replay(dumps: tuple[Dump, ...] | None = None) -> tuple[Rerun, ...]:
         steps = tuple([vcpu.apply(event) for event in dump.events][-1] for dump in some)
         found.append(Rerun(some, vcpu, steps))
     return tuple(found)
+
+
+@cache
+def scenarios() -> Mapping[str, Scenario]:
+    """What the real kernels went through, by name; those with a synthetic ESR end in that word.
+
+    The events were the same on all kernels and in both byte orders.
+    """
+    found: dict[str, Scenario] = {}
+    for some in sequences(load()):
+        first = some[0]
+        name = first.scenario + ("_synthetic" if first.synthetic else "")
+        events = tuple(event for dump in some for event in dump.events)
+        note = "Real kernels went through this; kvm_run was dumped after each exit."
+        found.setdefault(
+            name, Scenario(name, f"Real: {first.scenario}", note, events, first.synthetic)
+        )
+    return MappingProxyType(found)
 
 
 def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from kvmviz import told
 from kvmviz._base import twin
 from kvmviz.captures import PAGE, Rerun
 from kvmviz.esr import Esr
 from kvmviz.exits import DebugExit, Event, MmioExit, SystemEvent, Unhandled, UserWrite
+from kvmviz.handshake import Cell, Handshake
 from kvmviz.kvm import EXIT_REASONS
+from kvmviz.readers import Conclusion, Fooled
+from kvmviz.scenario import Scenario, SideBySide
 from kvmviz.slot import Source
 from kvmviz.text import span, spans, table, where
 from kvmviz.vcpu import Step, Vcpu
@@ -33,7 +37,8 @@ def event_words(event: Event) -> str:
         case DebugExit():
             esr = Esr(event.esr)
             far = f", far {event.far:#x}" if event.far is not None else ""
-            return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{far}"
+            made_up = ", bits 63:32 synthetic" if esr.high else ""
+            return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{made_up}{far}"
         case MmioExit():
             verb = (
                 f"writes {bytes(event.data).hex(' ')}"
@@ -130,9 +135,7 @@ def byte_lines(step: Step, stop: int = 64, start: int = 0) -> str:
 def _member(source: Source | None) -> str:
     if source is None:
         return "-"
-    if source.write and source.write.by == "userspace" and source.slot.path == "padding":
-        return "exit union"
-    return source.member
+    return "exit union" if source.slot.path == "padding" else source.member
 
 
 def _runs(step: Step, offsets: Iterable[int], width: int = 8) -> Iterable[tuple[int, int]]:
@@ -147,6 +150,71 @@ def _runs(step: Step, offsets: Iterable[int], width: int = 8) -> Iterable[tuple[
         found = list(group)
         for first in range(0, len(found), width):
             yield found[first], found[min(first + width, len(found)) - 1]
+
+
+def sentence(seen: Conclusion) -> str:
+    """What a program concludes at a step, whether that is right, and what fooled it."""
+    if not seen.looks:
+        return "KVM_RUN has not returned: nothing to read"
+    if not seen.takes and not seen.happened:
+        if "return" in seen.vmm.checks and seen.step.returned:
+            return f"KVM_RUN {outcome(seen.step)}: it reads no exit"
+        if "reason" in seen.vmm.checks:
+            return f"no debug exit: exit_reason is {reason_name(seen.step.reason)}"
+        return "no debug exit: the flag is not set"
+    because = "".join(f"; {cause}" for cause in causes(seen))
+    if seen.reading is None:
+        return f"WRONG: misses this debug exit{because}"
+    read = told.hexa(seen.reading)
+    name = Esr(seen.reading.value).name.split(",")[0]
+    far = f", far {seen.far:#x}" if seen.far is not None else ""
+    if not seen.happened:
+        return f"WRONG: takes this for a debug exit, ESR {read} ({name}){far}{because}"
+    known = "; with no flag it knows bits 63:32 to be unknown"
+    more = known if seen.vmm.needs_flag and not seen.flag else ""
+    if seen.right:
+        return f"debug exit, ESR {read} ({name}){far}{more}"
+    true = f"the kernel held {seen.reading.esr:#018x}"
+    return f"WRONG: debug exit, ESR {read} ({name}){far}, {true}{because}"
+
+
+def causes(seen: Conclusion) -> list[str]:
+    """What fooled a program, neighbouring bytes of one writer joined."""
+    found = []
+    for (taken_for, source), rows in groupby(seen.fooled, _cause):
+        joined = list(rows)
+        place = span(joined[0].offset, joined[-1].offset)
+        if source is None:
+            whose = "nobody wrote since the page was zeroed"
+        else:
+            verb = "hold" if len(joined) > 1 else "holds"
+            bits = _bits([row.source for row in joined if row.source])
+            whose = f"{verb} {bits} of {who(source, seen.step.number)}"
+        found.append(f"{place}, taken for {taken_for}, {whose}")
+    return found
+
+
+def _bits(sources: Sequence[Source]) -> str:
+    """The bits of one member that neighbouring bytes hold: ``mmio.phys_addr[63:32]``."""
+    name = _member(sources[0])
+    if sources[0].slot.width == 8:
+        return name
+    return f"{name}[{max(s.high for s in sources)}:{min(s.low for s in sources)}]"
+
+
+def _cause(row: Fooled) -> tuple[str, Source | None]:
+    """What neighbours that fool in the same way have in common."""
+    source = row.source and row.source._replace(high=0, low=0, element=None)
+    return row.taken_for, source
+
+
+@twin.register
+def _(seen: Conclusion) -> str:
+    vmm = seen.vmm
+    head = (
+        f"step {seen.step.number} · kernel: {seen.step.kernel.name} · VMM: {vmm.name}, {vmm.title}"
+    )
+    return f"{head}\n  {'✓' if seen.right else '✗'} {sentence(seen)}"
 
 
 @twin.register
@@ -192,3 +260,63 @@ def _(rerun: Rerun) -> str:
         words = event_words(step.event)
         rows.append((dump.step, words, PAGE, len(wrong), f"at {spans(wrong)}" if wrong else ""))
     return f"{head}: {rerun.count} bytes differ\n{table(rows, right=(0, 2, 3))}"
+
+
+@twin.register
+def _(scenario: Scenario) -> str:
+    mark = " (bits 63:32 of ESR synthetic)" if scenario.synthetic else ""
+    steps = [(f"step {at}", event_words(event)) for at, event in enumerate(scenario.events)]
+    lines = [f"{scenario.title}{mark}", *([f"  {scenario.note}"] if scenario.note else [])]
+    return "\n".join((*lines, *([table(steps)] if steps else [])))
+
+
+@twin.register
+def _(pair: SideBySide) -> str:
+    names = [f"{vcpu.kernel.name} on {where(vcpu.page.layout)}" for vcpu in (pair.one, pair.other)]
+    rows: list[Sequence[object]] = [("step", "what happens", "differ", "", *names)]
+    for one, other, wrong in zip(pair.one.history, pair.other.history, pair.differing, strict=True):
+        shown = [_at(step, wrong) for step in (one, other)]
+        rows.append((one.number, event_words(one.event), len(wrong), spans(wrong), *shown))
+    return f"the same events on two pages\n{table(rows, right=(0, 2))}"
+
+
+def _at(step: Step, offsets: Sequence[int]) -> str:
+    return bytes(step.page.data[at] for at in offsets[:16]).hex(" ") + (
+        " ..." if len(offsets) > 16 else ""
+    )
+
+
+@twin.register
+def _(matrix: Handshake) -> str:
+    rows: list[Sequence[object]] = [
+        ("ABI", "page", "kernel", "hole", "VMM", "", "as ESR", "knows", "at the MMIO exit after")
+    ]
+    for cell in matrix.cells:
+        reading = cell.debug.reading
+        rows.append(
+            (
+                cell.vcpu.page.layout.abi.name,
+                cell.before,
+                cell.kernel.name,
+                f"{cell.hole:#010x}",
+                cell.vmm.title,
+                "✓" if cell.right else "✗",
+                told.hexa(reading) if reading else "not seen",
+                f"{cell.knows} bits",
+                later(cell),
+            )
+        )
+    event = matrix.cells[0].debug.step.event
+    esr = event.esr if isinstance(event, DebugExit) else 0
+    note = "hole: the four bytes behind hsr at the debug exit, as a u32"
+    return f"{told.held(esr)}; computed, not dumped\n{table(rows)}\n  {note}"
+
+
+def later(cell: Cell) -> str:
+    """What the flag says at the exit after the debug exit, and what the program makes of it."""
+    flag = "flag still set" if cell.stale_flag else "flag not set"
+    if not cell.stale_flag or cell.later.right:
+        seen = "sees no debug exit" if cell.later.right else "takes it for a debug exit"
+    else:
+        seen = "fooled by it" if cell.later.takes else "misses it"
+    return f"{flag}, {seen}"
