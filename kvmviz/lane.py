@@ -6,6 +6,7 @@ it is from; an untouched one is hatched. Sizes are in pixels.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,9 +23,9 @@ from kvmviz.vcpu import State, Step
 
 WIDTH, EDGE = 1048, 20
 LINE = 32
-"""Bytes in a line of cells: the head of the page in one, the start of the exit union in the next."""
+"""Bytes in a line of cells: the head of the page, or the first ones of the exit union."""
 
-TALL, LOW = 32, 24
+TALL, LOW = 29, 21
 """Height of the cell of a fresh byte, and of one that this step did not write."""
 
 LABEL = 13
@@ -63,6 +64,17 @@ def called(source: Source) -> str:
     if source.write and source.write.by == "userspace" and source.slot.path == "padding":
         return USERSPACE
     return source.slot.path.rpartition(".")[2]
+
+
+def wrapped(words: str, size: float, width: float = WIDTH - 2 * EDGE) -> list[str]:
+    """Words in lines that are no wider than a width; a word that is wider is cut."""
+    share = wide(words, size) / max(len(words), 1)
+    count = max(10, int(width / max(share, 1)))
+    lines = textwrap.wrap(words, count)
+    while count > 10 and any(wide(line, size) > width for line in lines):
+        count -= 2
+        lines = textwrap.wrap(words, count)
+    return lines
 
 
 def pieces(step: Step, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -146,6 +158,8 @@ class Lane:
             number = int.from_bytes(value, step.page.layout.abi.byte_order)
             words = f"{number:#x}" if name == "flags" else f"{number}"
             _cell(canvas, x, y, width - 6, state, style(name).colour, words)
+            if state == "fresh":
+                _frame(canvas, x, y, x + width - 6)
             names = _head_names(name, number, state, source)
             canvas.text(
                 x + width / 2 - 3, y + TALL + 17, fitting(names, width), LABEL, ha="center",
@@ -163,14 +177,19 @@ class Lane:
             source = step.page.sources[at]
             fill = style(called(source)).colour if source else NOBODY
             words = f"{step.page.data[at]:02x}"
-            _cell(canvas, self.x(at), y, self.cell - 2, step.state(at), fill, words)
+            _cell(canvas, self.x(at), y, self.cell, step.state(at), fill, words)
             if at in self.differing:
-                _unequal(canvas, self.x(at) + self.cell / 2 - 1, y)
+                _unequal(canvas, self.x(at) + self.cell / 2, y)
         for first, last in pieces(step, start, stop):
-            left, right = self.x(first), self.x(last) + self.cell - 2
+            left, right = self.x(first), self.x(last) + self.cell
+            if step.state(first) == "fresh":
+                _frame(canvas, left, y, right)
             under = y + TALL + 3
-            canvas.line([left + 1, left + 1, right - 1, right - 1],
-                        [under, under + 3, under + 3, under], QUIET)  # fmt: skip
+            canvas.line(
+                [left + 2, left + 2, right - 2, right - 2],
+                [under, under + 3, under + 3, under],
+                QUIET,
+            )
             names, state = piece_names(step, first, last), step.state(first)
             canvas.text(
                 (left + right) / 2, under + 16, fitting(names, right - left), LABEL, ha="center",
@@ -178,7 +197,7 @@ class Lane:
             )  # fmt: skip
         for rows in hands(self.seen.fooled, start, stop):
             left, right = self.x(rows[0].offset), self.x(rows[-1].offset) + self.cell
-            _hand(canvas, left + 1, right - 3, y, rows)
+            _hand(canvas, left + 3, right - 3, y, rows)
 
     def x(self, at: int) -> float:
         """The left edge of a byte's cell."""
@@ -208,24 +227,28 @@ def _cell(
     canvas: Canvas, x: float, y: float, width: float, state: State, fill: str, words: str
 ) -> None:
     """A cell whose foot stands at the same height, fresh or not."""
-    size = 17 if len(words) < 5 else 15
     if state == "fresh":
-        canvas.box(x, y, width, TALL, fill, line=1.6)
-        canvas.text(
-            x + width / 2, y + TALL / 2, words, size, mono=True, ha="center", va="center", bold=True
-        )
-        return
-    top, middle = y + TALL - LOW, y + TALL - LOW / 2
-    hatch = "////" if state == "untouched" else None
-    canvas.box(x, top, width, LOW, fill if state == "stale" else NOBODY, edge=QUIET, line=0.5,
-               hatch=hatch)  # fmt: skip
-    if hatch:
+        canvas.box(x, y, width, TALL, fill, edge=QUIET, line=0.5)
+        top, high = y, TALL
+    else:
+        top, high = y + TALL - LOW, LOW
+        hatch = "////" if state == "untouched" else None
+        canvas.box(x, top, width, high, NOBODY if hatch else fill, edge=QUIET, line=0.5,
+                   hatch=hatch)  # fmt: skip
+    if state == "untouched":
         # The number stays readable on the hatching.
-        canvas.box(x + width / 2 - 10, top + 4, 20, LOW - 8, NOBODY, edge=NOBODY)
+        canvas.box(x + width / 2 - 9, top + 3, 18, high - 6, NOBODY, edge=NOBODY)
     canvas.text(
-        x + width / 2, middle, words, size - 1, mono=True, ha="center", va="center",
-        colour=QUIET if hatch else INK,
+        x + width / 2, top + high / 2, words, 16 if state == "fresh" else 15, mono=True,
+        ha="center", va="center", bold=state == "fresh",
+        colour=QUIET if state == "untouched" else INK,
     )  # fmt: skip
+
+
+def _frame(canvas: Canvas, left: float, y: float, right: float) -> None:
+    """The frame around bytes that one write of this step put there."""
+    left, right, low = left + 1, right - 1, y + TALL
+    canvas.line([left, right, right, left, left], [y, y, low, low, y], INK, 1.8)
 
 
 def _hand(canvas: Canvas, left: float, right: float, y: float, rows: Sequence[Fooled]) -> None:
@@ -263,12 +286,18 @@ def hands(fooled: Sequence[Fooled], start: int, stop: int) -> Iterator[list[Fool
         yield rows
 
 
+def _reason(number: int) -> str:
+    """An exit reason's short name."""
+    name = reason_name(number)
+    return name.removeprefix("KVM_EXIT_") if name.startswith("KVM_EXIT_") else "no exit reason"
+
+
 def _head_names(name: str, number: int, state: State, source: Source | None) -> tuple[str, ...]:
     since = f", step {source.write.step}" if state == "stale" and source and source.write else ""
     if state == "untouched":
         return "never written", "never"
     if name == "exit_reason":
-        known = reason_name(number).removeprefix("KVM_EXIT_").split(",")[0]
+        known = _reason(number)
         return f"{known}{since}", since.removeprefix(", "), known
     if name == "flags":
         known = "set" if number else "clear"
@@ -295,12 +324,13 @@ def piece_names(step: Step, first: int, last: int) -> tuple[str, ...]:
         name = f"{name}[{source.element}]"
     if name in ("exit_reason", "flags") and last - first + 1 == source.slot.size:
         held = int.from_bytes(step.page.data[first : last + 1], step.page.layout.abi.byte_order)
-        known = reason_name(held).removeprefix("KVM_EXIT_").split(",")[0]
+        known = _reason(held)
         bits = f" {held:#x}" if name == "flags" else f" {held} {known}"
     if state == "fresh":
+        if called(source) in ("exit_reason", "flags"):
+            short = bits.rpartition(" ")[2]
+            return f"{letter} {name}{bits}", f"{letter}{bits}", f"{letter} {short}", letter
         return f"{letter} {name}{bits}", f"{letter} {name}", f"{letter}{bits}", letter
     since = f"step {source.write.step}" if source.write else ""
-    return (
-        f"{letter} {name}{bits}, {since}", f"{letter} {name}, {since}", f"{letter}, {since}",
-        letter,
-    )  # fmt: skip
+    ends = (f"{letter} {name}{bits}", f"{letter} {name}", f"{letter}{bits}", letter)
+    return (*(f"{words}, {since}" for words in ends), letter)

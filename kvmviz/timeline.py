@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from kvmviz import scenario as scenarios
@@ -12,8 +11,18 @@ from kvmviz.canvas import Canvas, Picture
 from kvmviz.captures import scenarios as real
 from kvmviz.kvm import Kernel
 from kvmviz.lane import (
-    EDGE, HEAD, LABEL, LINE, LOW, TALL, WIDTH, Lane, called, called_out, cell_of, fitting, left_of,
-    legible, style, wide,
+    EDGE,
+    LINE,
+    WIDTH,
+    Lane,
+    called,
+    called_out,
+    cell_of,
+    left_of,
+    legible,
+    style,
+    wide,
+    wrapped,
 )  # fmt: skip
 from kvmviz.readers import Conclusion
 from kvmviz.scenario import Scenario
@@ -57,22 +66,30 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     """A scene as a picture."""
     cells = full or not all(legible(seen.step) for row in shown.rows for seen in row)
     rows = [_Row(shown, at, cells) for at in range(len(shown.rows))]
-    notes = textwrap.wrap(shown.scenario.note, 120)
+    notes = wrapped(shown.scenario.note, 15) if shown.scenario.note else []
     if shown.scenario.synthetic:
         notes.append("bits 63:32 of ESR are synthetic")
-    names = _legend(shown)
-    top = 66 + 20 * len(notes) + 30 + (38 if cells else 36)
-    height = top + sum(row.height for row in rows) + 22 * len(names) + (
-        26 if shown.left_out or not rows else 6
+    names = _legend(shown, cells)
+    heading = wrapped(shown.scenario.title, 23)
+    rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
+    below = wide(shown.subtitle, 15) > rest
+    head = 8 + 27 * len(heading) + 20 * (below + len(notes))
+    top = head + 36 + 46
+    height = top + sum(row.height for row in rows) + 21 * len(names) + (
+        8 if rows and not shown.left_out else 28
     )  # fmt: skip
     canvas = Canvas(WIDTH, height)
-    canvas.text(EDGE, 34, shown.scenario.title, 24, bold=True)
-    canvas.text(EDGE, 58, shown.subtitle, 16)
+    for line, words in enumerate(heading):
+        canvas.text(EDGE, 30 + 27 * line, words, 23, bold=True)
+    y = 3 + 27 * len(heading) + 20 * below
+    canvas.text(
+        EDGE if below else WIDTH - EDGE, y, shown.subtitle, 15, ha="left" if below else "right"
+    )
     for line, words in enumerate(notes):
-        canvas.text(EDGE, 80 + 20 * line, words, 15, colour=QUIET)
-    _key(canvas, 70 + 20 * len(notes))
+        canvas.text(EDGE, y + 22 + 20 * line, words, 15, colour=QUIET)
+    _key(canvas, head)
     _axis(canvas, top, cells)
-    y = top
+    y = float(top)
     for row in rows:
         row.draw(canvas, y)
         y += row.height
@@ -83,36 +100,39 @@ def draw(shown: Scene, full: bool = False) -> Picture:
         canvas.text(EDGE, y + 18, shown.left_out, 15, italic=True, colour=QUIET)
         y += 20
     for line, words in enumerate(names):
-        canvas.text(EDGE, y + 18 + 22 * line, words, 15)
+        canvas.text(EDGE, y + 18 + 21 * line, words, 15)
     return canvas.picture(twin(shown))
 
 
-def _legend(shown: Scene) -> list[str]:
+def _legend(shown: Scene, full: bool) -> list[str]:
     """The letters of all members that the cells hold."""
     names = {
         called(source): None
         for row in shown.rows
         for seen in row
-        for source in seen.step.page.sources[LINE:SHOWN]
+        for source in seen.step.page.sources[0 if full else LINE : SHOWN]
         if source
     }
     words = "  ·  ".join(f"{style(name).letter} {name}" for name in names)
-    return textwrap.wrap(f"{words}  ·  31→0: bits, in order of offset", 120) if names else []
+    return wrapped(f"{words}  ·  31→0: bits in order of offset", 15) if names else []
 
 
 def _key(canvas: Canvas, y: float) -> None:
     """What fresh, stale and untouched bytes look like."""
     x = float(EDGE)
     colour = style("hsr").colour
-    for words, height, fill, line in (
-        ("fresh: written by this step", 24, colour, 1.6),
-        ("stale: by the step that is named, or older than this run", 17, colour, 0.5),
-        ("never written since the page was zeroed", 17, NOBODY, 0.5),
+    for words, height, fill in (
+        ("fresh: written by this step", 22, colour),
+        ("stale: by the step named below it", 15, colour),
+        ("never written since the page was zeroed", 15, NOBODY),
     ):
-        edge, hatch = (INK if line > 1 else QUIET), None if fill == colour else "////"
-        canvas.box(x, y + 24 - height, 20, height, fill, edge=edge, line=line, hatch=hatch)
-        canvas.text(x + 27, y + 19, words, 15, bold=line > 1)
-        x += 27 + wide(words, 15, line > 1) + 26
+        fresh, hatch = height > 20, None if fill == colour else "////"
+        canvas.box(
+            x, y + 24 - height, 20, height, fill, edge=INK if fresh else QUIET,
+            line=1.6 if fresh else 0.5, hatch=hatch,
+        )  # fmt: skip
+        canvas.text(x + 27, y + 19, words, 15, bold=fresh)
+        x += 27 + wide(words, 15, fresh) + 30
 
 
 def _axis(canvas: Canvas, y: float, full: bool) -> None:
@@ -127,15 +147,17 @@ def _axis(canvas: Canvas, y: float, full: bool) -> None:
             canvas.text(middle, y - 20, tail, 12, ha="center")
             canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
     starts = (0, LINE) if full else (LINE,)
+    if full:
+        canvas.text(EDGE, y - 37, "byte offset in struct kvm_run", 13)
     for line, start in enumerate(starts):
         under = y - 5 - 16 * (len(starts) - 1 - line)
         for at in range(start, start + LINE):
-            middle = left_of(at, full) + cell_of(full) / 2 - 1
+            middle = left_of(at, full) + cell_of(full) / 2
             words = f"+{at}" if full else f"{at}"
             canvas.text(middle, under, words, 12, mono=True, ha="center", colour=QUIET)
     if not full:
         left = left_of(LINE, full)
-        canvas.text(left, y - 22, "exit union: byte offset in struct kvm_run", 13)
+        canvas.text(left, y - 21, "exit union: byte offset in struct kvm_run", 13)
 
 
 class _Row:
@@ -146,37 +168,40 @@ class _Row:
         self.differing = shown.differing[at]
         self.now = at == len(shown.rows) - 1 and len(shown.rows) > 1
         step = self.seen[0].step
-        self.titles = textwrap.wrap(title(step), 120)
-        self.small = list(filter(None, (completion(step), *{beyond(s.step): 0 for s in self.seen})))
+        self.titles = wrapped(title(step), 15)
+        small = filter(None, (completion(step), *{beyond(one.step): 0 for one in self.seen}))
+        self.small = [line for words in small for line in wrapped(words, 14)]
         self.lanes = [
-            Lane(seen, full, self.differing if lane else ())
-            for lane, seen in enumerate(self.seen)
+            Lane(seen, full, () if lane else self.differing) for lane, seen in enumerate(self.seen)
         ]
-        # The conclusion stands at the right of the title, or below it where they would meet.
-        room = WIDTH - 2 * EDGE - wide(self.titles[-1], 15, True) - 24
-        alone = len(self.seen) == 1
-        self.inline = alone and wide(headline(self.seen[0]), 16, True) <= room
-        self.told = [bool(headline(seen)) and not self.inline or not alone for seen in self.seen]
+        # A single conclusion stands at the right of the first line with room, else below them.
+        self.at: int | None = None
+        if len(self.seen) == 1:
+            room = WIDTH - 2 * EDGE - wide(headline(self.seen[0]), 16, True) - 24
+            sizes = [*((line, 15) for line in self.titles), *((line, 14) for line in self.small)]
+            fits = [at for at, (line, size) in enumerate(sizes) if wide(line, size) <= room]
+            self.at = next((at for at in fits if at >= len(self.titles) - 1), None)
+        self.told = [
+            self.at is None and bool(headline(seen) or self.seen[1:]) for seen in self.seen
+        ]
 
     @property
     def height(self) -> float:
         """Height of all of it."""
         lanes = sum(lane.height() for lane in self.lanes) + 20 * sum(self.told)
-        return 12 + 19 * len(self.titles) + 18 * len(self.small) + lanes
+        return 9 + 19 * len(self.titles) + 18 * len(self.small) + lanes
 
     def draw(self, canvas: Canvas, y: float) -> None:
         """Draw from ``y`` down."""
         if self.now:
             canvas.box(6, y + 2, WIDTH - 12, self.height - 2, NOW, edge=NOW)
         canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
-        for words in self.titles:
-            y += 19
-            canvas.text(EDGE, y, words, 15, bold=True)
-        if self.inline:
-            _conclusion(canvas, self.seen[0], y)
-        for words in self.small:
-            y += 18
-            canvas.text(EDGE + 14, y, fitting((words, words[:100]), 1000, 14), 14, colour=QUIET)
+        for at, words in enumerate((*self.titles, *self.small)):
+            small = at >= len(self.titles)
+            y += 18 if small else 19
+            canvas.text(EDGE, y, words, 14 if small else 15, colour=QUIET if small else INK)
+            if at == self.at:
+                _conclusion(canvas, self.seen[0], y)
         y += 4
         for seen, lane, told in zip(self.seen, self.lanes, self.told, strict=True):
             if told:
