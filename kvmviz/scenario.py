@@ -90,7 +90,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             Scenario(
                 "immediate_exit",
                 "immediate_exit keeps the old exit",
-                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay as they were.",
+                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
                 (BRK, _SET, _UART, _CLEAR, _UART),
             ),
             Scenario(
