@@ -68,6 +68,12 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
             ),
             Scenario(
+                "failed_run",
+                "A debug exit, then a run that fails",
+                "exit_reason stays UNKNOWN. Whoever clears on all exits but that one leaves the flag set.",
+                (BRK, Unhandled(), _UART),
+            ),
+            Scenario(
                 "mmio_low",
                 "MMIO at 0x09000000, then a debug exit",
                 "An old kernel leaves half of the address in the hole: 0 on little-endian, "
