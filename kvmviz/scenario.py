@@ -70,7 +70,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             Scenario(
                 "failed_run",
                 "A debug exit, then a run that fails",
-                "exit_reason stays UNKNOWN. Whoever clears on all exits but that one leaves the flag set.",
+                "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the "
+                "flag set.",
                 (BRK, Unhandled(), _UART),
             ),
             Scenario(

@@ -250,7 +250,8 @@ def test_what_a_scenario_leaves_in_the_hole(name: str, little: int, big: int) ->
 FOOLED = [
     # scenario, kernel, program, number of steps at which it is wrong
     ("stale_flag", "v2", "flag_only", 4), ("stale_flag", "merged", "flag_only", 0),
-    ("failed_run", "v2_not_unknown", "flag_only", 1), ("failed_run", "v2_other_exits", "flag_only", 0), ("stale_flag", "v2", "flag", 0),
+    ("failed_run", "v2_not_unknown", "flag_only", 1),
+    ("failed_run", "v2_other_exits", "flag_only", 0), ("stale_flag", "v2", "flag", 0),
     ("immediate_exit", "merged", "no_return", 1), ("immediate_exit", "merged", "flag", 0),
     ("stale_far", "merged", "blind", 1), ("mmio_high", "old", "blind", 1),
     ("poison_flags", "old", "flag", 1), ("poison_flags", "merged", "flag", 0),
