@@ -68,6 +68,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
             ),
             Scenario(
+                "failed_run",
+                "A debug exit, then a run that fails",
+                "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the "
+                "flag set.",
+                (BRK, Unhandled(), _UART),
+            ),
+            Scenario(
                 "mmio_low",
                 "MMIO at 0x09000000, then a debug exit",
                 "An old kernel leaves half of the address in the hole: 0 on little-endian, "
@@ -90,7 +97,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             Scenario(
                 "immediate_exit",
                 "immediate_exit keeps the old exit",
-                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay as they were.",
+                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
                 (BRK, _SET, _UART, _CLEAR, _UART),
             ),
             Scenario(

@@ -16,7 +16,7 @@ from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
 from kvmviz.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values
 from kvmviz.image import Image
-from kvmviz.kvm import ENTRY, EXIT_REASONS, Kernel
+from kvmviz.kvm import ENTRY, EXIT_REASONS, MMIO, Kernel
 from kvmviz.kvm import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
@@ -199,8 +199,9 @@ class Vcpu(Twin):
             return None, None
         if access.is_write:
             return access, None
-        data: list[int] = self.page.layout.unpack(self.page)["mmio"]["data"]
-        return access, bytes(data[: access.length])
+        layout = self.page.layout
+        start = layout.offsets["mmio"] + MMIO.layout(layout.abi).offsets["data"]
+        return access, self.page.data[start : start + access.length]
 
     def _write(self, page: Image, place: str, values: Values) -> Image:
         """The kernel writes members, at ``place`` of a KVM_RUN: on entry, or on some exit."""
@@ -209,11 +210,12 @@ class Vcpu(Twin):
         made = page.layout.pack(given, page.data)
         what = "KVM_RUN entry" if place == ENTRY else f"KVM_EXIT_{place}"
         write = Write(len(self._steps), "kernel", what)
-        sources = tuple(
-            new._replace(write=write) if new else old
-            for new, old in zip(made.sources, page.sources, strict=True)
-        )
-        return Image(page.layout, made.data, sources)
+        sources = list(page.sources)
+        # No kernel writes behind the exit union.
+        for at, source in enumerate(made.sources[: page.layout.offsets["kvm_valid_regs"]]):
+            if source:
+                sources[at] = source._replace(write=write)
+        return Image(page.layout, made.data, tuple(sources))
 
 
 def member(page: Image, name: str) -> int:
