@@ -6,6 +6,7 @@ import json
 from binascii import unhexlify
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from reprlib import repr as shown
 from typing import Any
 
 from kvmviz import kvm as kernels
@@ -133,7 +134,7 @@ def parse(text: str) -> Iterator[Dump]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             last = _dump(json.loads(line), last)
-        except (KvmvizError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
         yield last
@@ -149,10 +150,10 @@ _MMIO_KINDS = ("mmio_write", "mmio_read")
 
 def _dump(row: Any, last: Dump | None) -> Dump:
     for key, kind in _KEYS.items():
-        if not isinstance(_get(row, key, "the dump"), kind):
-            raise KvmvizError(f"{key}: {row[key]!r} is no {kind.__name__}")
+        if type(_get(row, key, "the dump")) is not kind:
+            raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
     if row["byte_order"] not in ABI_OF:
-        raise KvmvizError(f"byte order {row['byte_order']!r}; legal are little and big")
+        raise KvmvizError(f"byte order {shown(row['byte_order'])}; legal are little and big")
     writes = tuple(_user_write(at, given) for at, given in enumerate(row["user_writes"]))
     dump = Dump(
         kernels.find(row["kernel"]),
@@ -175,7 +176,7 @@ def _dump(row: Any, last: Dump | None) -> Dump:
 
 def _get(row: Any, key: str, where: str) -> Any:
     if not isinstance(row, dict):
-        raise KvmvizError(f"{where}: {row!r} is no object")
+        raise KvmvizError(f"{where}: {shown(row)} is no object")
     if key not in row:
         raise KvmvizError(f"{where} has no key {key!r}; it has {', '.join(row) or 'none'}")
     return row[key]
@@ -185,13 +186,13 @@ def _hex(key: str, text: object) -> bytes:
     try:
         return unhexlify(text)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        raise KvmvizError(f"{key}: {text!r} is no hex of whole bytes: {error}") from None
+        raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
 
 
 def _user_write(at: int, given: Any) -> UserWrite:
     where = f"user_writes[{at}]"
     if not isinstance(given, list) or len(given) != 2:
-        raise KvmvizError(f"{where}: {given!r} is no [offset, hex]")
+        raise KvmvizError(f"{where}: {shown(given)} is no [offset, hex]")
     start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
     if not 0 <= start <= PAGE - len(data):
         raise KvmvizError(
@@ -204,7 +205,7 @@ def _before(names: list[Any]) -> Iterator[Event]:
     """What ran before: KVM_RUN with immediate_exit set, which is 0 again afterwards."""
     for name in names:
         if name != "immediate_exit":
-            raise KvmvizError(f"before: {name!r}; legal is immediate_exit")
+            raise KvmvizError(f"before: {shown(name)}; legal is immediate_exit")
         yield UserWrite(_IMMEDIATE_EXIT, b"\1")
         yield Interrupted()
         yield UserWrite(_IMMEDIATE_EXIT, b"\0")
@@ -218,7 +219,7 @@ def _exit(event: Mapping[str, Any]) -> Exit:
         data = _get(event, "data", "event") if kind == "mmio_write" else None
         return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
     legal = ", ".join(_DEBUG_KINDS + _MMIO_KINDS)
-    raise KvmvizError(f"event: kind {kind!r}; legal are {legal}")
+    raise KvmvizError(f"event: kind {shown(kind)}; legal are {legal}")
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -229,4 +230,4 @@ def _plain(key: str, value: Any) -> Any:
     try:
         return int(value, 16)
     except (TypeError, ValueError):
-        raise KvmvizError(f"event, {key}: {value!r} is no number in hex") from None
+        raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex") from None
