@@ -338,8 +338,15 @@ def test_text_of_a_step() -> None:
 
 
 def test_text_of_a_step_that_writes_far_down() -> None:
-    shown = repr(play("old", BE, [SystemEvent(1), UserWrite(2000, b"x")]).history[-1])
-    assert "byte 2000" in shown
+    vcpu = play("old", BE, [SystemEvent(1), UserWrite(2000, b"x")])
+    for shown, last in ((vcpu.history[-1], "this step"), (vcpu.page, "step 1")):
+        assert repr(shown).splitlines()[-1].split("; ") == [
+            "  bytes 64..167: step 0, KVM_EXIT_SYSTEM_EVENT",
+            "bytes 168..1999: zero since the page was made",
+            f"byte 2000: {last}, userspace",
+            "bytes 2001..2351: zero since the page was made",
+        ]
+        assert "+36  00 00 00 01" in repr(shown)
 
 
 def test_a_made_up_esr_is_called_synthetic_wherever_it_is_shown() -> None:
