@@ -81,7 +81,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     canvas = Canvas(WIDTH, height)
     for line, words in enumerate(heading):
         canvas.text(EDGE, 30 + 27 * line, words, 23, bold=True)
-    y = 3 + 27 * len(heading) + 20 * below
+    y: float = 3 + 27 * len(heading) + 20 * below
     canvas.text(
         EDGE if below else WIDTH - EDGE, y, shown.subtitle, 15, ha="left" if below else "right"
     )
@@ -89,7 +89,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
         canvas.text(EDGE, y + 22 + 20 * line, words, 15, colour=QUIET)
     _key(canvas, head)
     _axis(canvas, top, cells)
-    y = float(top)
+    y = top
     for row in rows:
         row.draw(canvas, y)
         y += row.height
