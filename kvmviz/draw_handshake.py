@@ -9,19 +9,23 @@ from kvmviz._base import twin
 from kvmviz.canvas import Canvas, Picture
 from kvmviz.exits import DebugExit
 from kvmviz.handshake import Cell, Handshake
-from kvmviz.lane import fitting, style, wrapped
+from kvmviz.kvm import WITH_HIGH
+from kvmviz.lane import called, fitting, style, wide, wrapped
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 from kvmviz.text import where
 from kvmviz.told import held, hexa
 
-EDGE, NAMES, PAGE, TILE, ROW, GAP = 24, 112, 104, 146, 82, 17
-"""Margin; widths of the kernel's name, of what its page holds, of a tile; height of a row; gaps."""
+EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
+"""Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""
+
+HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
+"""Where hsr_high lies in the exit union, on every ABI of arm64."""
 
 TITLE = "Old and new kernels, old and new userspace"
 NOTE = (
-    "hole: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit. flag: as the "
-    "debug exit leaves it, and as the MMIO exit after it does. Wrong: what it took stale or "
-    "foreign bytes for."
+    "Left: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit, as a u32. "
+    "flag: as the debug exit leaves it, then as the MMIO exit after it does. wrong: what the VMM "
+    "took stale or foreign bytes for."
 )
 
 
@@ -30,8 +34,12 @@ def handshake(shown: Handshake) -> Picture:
     panels = [list(cells) for _, cells in groupby(shown.cells, _abi)]
     vmms = list(dict.fromkeys(cell.vmm.name for cell in shown.cells))
     rows = [list(cells) for _, cells in groupby(panels[0], _row)]
-    wide = PAGE + TILE * len(vmms) + GAP
-    width = max(2 * EDGE + NAMES + wide * len(panels), 900)
+    span = PAGE + TILE * len(vmms) + GAP
+    names = 16 + max(
+        max(wide(kernel.name, 18, True), wide(kernel.when, 13), 96)
+        for kernel in (cells[0].kernel for cells in rows)
+    )
+    width = max(2 * EDGE + names + span * len(panels), 900)
     notes = wrapped(NOTE, 15, width - 2 * EDGE)
     bands = len({cells[0].before for cells in rows})
     canvas = Canvas(width, 128 + ROW * len(rows) + 26 * bands + 20 * len(notes) + 14)
@@ -40,7 +48,7 @@ def handshake(shown: Handshake) -> Picture:
     esr = held(event.esr) if isinstance(event, DebugExit) else ""
     canvas.text(EDGE, 64, f"{esr}; computed, not dumped", 17)
     for number, panel in enumerate(panels):
-        x, y = EDGE + NAMES + wide * number, 104.0
+        x, y = EDGE + names + span * number, 104.0
         canvas.text(x, 92, where(panel[0].vcpu.page.layout), 18, bold=True)
         before = ""
         for at, cells in enumerate(list(row) for _, row in groupby(panel, _row)):
@@ -53,9 +61,9 @@ def handshake(shown: Handshake) -> Picture:
                 before = cells[0].before
                 y += 26
                 if not number:
-                    shown_as = "fresh page" if before == "fresh" else before
-                    canvas.text(EDGE, y - 8, words, 16, bold=True)
-                canvas.line([x, x + wide - GAP], [y - 3, y - 3], QUIET, 0.8)
+                    page = "fresh page" if before == "fresh" else before
+                    canvas.text(EDGE, y - 8, page, 16, bold=True)
+                canvas.line([x, x + span - GAP], [y - 3, y - 3], QUIET, 0.8)
             if not number:
                 canvas.text(EDGE, y + 34, cells[0].kernel.name, 18, bold=True)
                 canvas.text(EDGE, y + 54, cells[0].kernel.when, 13, colour=QUIET)
@@ -78,18 +86,25 @@ def _row(cell: Cell) -> Hashable:
 
 def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     """What the page holds, whoever reads it: the hole's bytes, and the flag at both exits."""
-    written = "hsr_high" in cell.kernel.debug.names()
-    fill = style("hsr_high").colour if written else NOBODY
-    canvas.box(x, y, PAGE - 8, 30, fill, edge=QUIET, hatch=None if written else "////")
-    if not written:
+    step = cell.debug.step
+    at = HIGH + step.page.layout.offsets["debug"]
+    source, state = step.page.sources[at], step.state(at)
+    fill = style(called(source)).colour if source else NOBODY
+    hatch = None if source else "////"
+    line = 1.6 if state == "fresh" else 0.5
+    edge = INK if state == "fresh" else QUIET
+    canvas.box(x, y, PAGE - 8, 30, fill, edge=edge, line=line, hatch=hatch)
+    if hatch:
+        # The number stays readable on the hatching.
         canvas.box(x + 4, y + 5, PAGE - 16, 20, NOBODY, edge=NOBODY)
     canvas.text(x + (PAGE - 8) / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
-    canvas.text(x, y + 48, "B hsr_high" if written else "hole: not written", 12)
-    stale = cell.stale_flag
-    flag = f"flag {int(cell.debug.flag)}, then {int(stale)}"
-    canvas.text(x, y + 66, flag, 14, bold=stale, colour=WRONG if stale else INK)
-    if stale:
-        canvas.text(x, y + 80, "stale flag", 12, colour=WRONG)
+    name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
+    names = (f"{name}, {state}", name, str(state)) if state == "stale" else (name,)
+    canvas.text(x, y + 46, fitting(names, PAGE - 6, 12), 12)
+    flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
+    canvas.text(x, y + 63, flag, 13, colour=WRONG if cell.stale_flag else INK)
+    if cell.stale_flag:
+        canvas.text(x, y + 77, "✗ flag is stale", 12, colour=WRONG)
 
 
 def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:

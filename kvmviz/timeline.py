@@ -70,7 +70,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     if shown.scenario.synthetic:
         notes.append("bits 63:32 of ESR are synthetic")
     names = _legend(shown, cells)
-    heading = wrapped(shown.scenario.title, 23)
+    heading = wrapped(shown.scenario.title, 23, bold=True)
     rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
     below = wide(shown.subtitle, 15) > rest
     head = 8 + 27 * len(heading) + 20 * (below + len(notes))
