@@ -21,7 +21,7 @@ from kvmviz.svg import Font, natural_width
 from kvmviz.told_steps import reason_name
 from kvmviz.vcpu import State, Step
 
-WIDTH, EDGE = 1048, 20
+WIDTH, EDGE = 1074, 20
 LINE = 32
 """Bytes in a line of cells: the head of the page, or the first ones of the exit union."""
 
@@ -66,12 +66,13 @@ def called(source: Source) -> str:
     return source.slot.path.rpartition(".")[2]
 
 
-def wrapped(words: str, size: float, width: float = WIDTH - 2 * EDGE) -> list[str]:
+def wrapped(
+    words: str, size: float, width: float = WIDTH - 2 * EDGE, bold: bool = False
+) -> list[str]:
     """Words in lines that are no wider than a width; a word that is wider is cut."""
-    share = wide(words, size) / max(len(words), 1)
-    count = max(10, int(width / max(share, 1)))
+    count = max(10, int(width / size * 2.5))
     lines = textwrap.wrap(words, count)
-    while count > 10 and any(wide(line, size) > width for line in lines):
+    while count > 10 and any(wide(line, size, bold) > width for line in lines):
         count -= 2
         lines = textwrap.wrap(words, count)
     return lines

@@ -165,7 +165,7 @@ def scene(
             f"step {at!r} of scenario {scenario.name}: it has {counted(last + 1, 'step')}"
             + (f"; legal are 0 .. {last}" if last >= 0 else "")
         )
-    if limit < 1:
+    if not isinstance(limit, int) or limit < 1:
         raise KvmvizError(f"limit {limit}: a timeline shows one step at least")
     pages = tuple(scenario.play(found, abi) for found in kernels)
     return Scene(scenario, pages, find_vmm(reader), at, limit)

@@ -260,7 +260,7 @@ class Timeline:
 
     @events.setter
     def events(self, events: Iterable[Event]) -> None:
-        self.scenario = own(tuple(events))  # type: ignore[assignment]
+        self.scenario = own(tuple(events))
 
     def add(self, event: Event) -> None:
         """Let one more event happen after the last step, and go there."""

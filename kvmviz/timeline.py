@@ -70,7 +70,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     if shown.scenario.synthetic:
         notes.append("bits 63:32 of ESR are synthetic")
     names = _legend(shown, cells)
-    heading = wrapped(shown.scenario.title, 23)
+    heading = wrapped(shown.scenario.title, 23, bold=True)
     rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
     below = wide(shown.subtitle, 15) > rest
     head = 8 + 27 * len(heading) + 20 * (below + len(notes))
@@ -81,7 +81,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     canvas = Canvas(WIDTH, height)
     for line, words in enumerate(heading):
         canvas.text(EDGE, 30 + 27 * line, words, 23, bold=True)
-    y = 3 + 27 * len(heading) + 20 * below
+    y: float = 3 + 27 * len(heading) + 20 * below
     canvas.text(
         EDGE if below else WIDTH - EDGE, y, shown.subtitle, 15, ha="left" if below else "right"
     )
@@ -89,7 +89,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
         canvas.text(EDGE, y + 22 + 20 * line, words, 15, colour=QUIET)
     _key(canvas, head)
     _axis(canvas, top, cells)
-    y = float(top)
+    y = top
     for row in rows:
         row.draw(canvas, y)
         y += row.height
