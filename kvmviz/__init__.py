@@ -4,16 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kvmviz import captures, draw
+    from kvmviz import captures as captures
+    from kvmviz import draw as draw
     from kvmviz._base import KvmvizError
     from kvmviz.abi import ABIS, Abi
     from kvmviz.compat import Verdict, compare
     from kvmviz.ctype import Array, Member, Struct
     from kvmviz.esr import Esr
+    from kvmviz.exits import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled
     from kvmviz.image import Image
     from kvmviz.layout import Layout
     from kvmviz.reading import parse
-    from kvmviz.scalar import Scalar
+    from kvmviz.vcpu import Vcpu
     from kvmviz.widgets import Explorer
 
 __version__ = "0.1.0"
@@ -21,18 +23,21 @@ __all__ = [
     "ABIS",
     "Abi",
     "Array",
+    "DebugExit",
     "Esr",
     "Explorer",
     "Image",
+    "Interrupted",
     "KvmvizError",
     "Layout",
     "Member",
-    "Scalar",
+    "MmioExit",
     "Struct",
+    "SystemEvent",
+    "Unhandled",
+    "Vcpu",
     "Verdict",
-    "captures",
     "compare",
-    "draw",
     "parse",
 ]
 
@@ -40,23 +45,29 @@ _HOME = {
     "ABIS": "abi",
     "Abi": "abi",
     "Array": "ctype",
+    "DebugExit": "exits",
     "Esr": "esr",
     "Explorer": "widgets",
     "Image": "image",
+    "Interrupted": "exits",
     "KvmvizError": "_base",
     "Layout": "layout",
     "Member": "ctype",
-    "Scalar": "scalar",
+    "MmioExit": "exits",
     "Struct": "ctype",
+    "SystemEvent": "exits",
+    "Unhandled": "exits",
+    "Vcpu": "vcpu",
     "Verdict": "compat",
     "compare": "compat",
     "parse": "reading",
 }
+_MODULES = ("captures", "draw")
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for, when it is asked for: nobody waits for what is not used."""
-    if name not in __all__:
+    if name not in _HOME and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_HOME.get(name, name)}")
     found = globals()[name] = getattr(module, name) if name in _HOME else module
@@ -64,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_MODULES]

@@ -19,8 +19,8 @@ def counted(number: int, unit: str) -> str:
 def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""
     # The words are loaded when the first of them is asked for.
-    for words in ("kvmviz.told", "kvmviz.report"):
-        import_module(words)
+    for words in ("told", "told_steps", "report"):
+        import_module(f"kvmviz.{words}")
     known = twin.dispatch(type(shown))
     if known is twin.dispatch(object):
         raise TypeError(f"{type(shown).__name__} has no text twin")

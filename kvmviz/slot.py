@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,18 @@ from kvmviz.abi import ByteOrder
 from kvmviz.scalar import Scalar
 
 _INDEX = re.compile(r"\[\d+\]")
+
+
+class Write(NamedTuple):
+    """Who put a byte there in a page with a history: ``by`` whom, in which ``step``, ``what`` for.
+
+    ``step`` counts from 0, as :attr:`kvmviz.vcpu.Vcpu.history` does; ``what`` is the part of the
+    step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, or ``write``.
+    """
+
+    step: int
+    by: Literal["kernel", "userspace"]
+    what: str
 
 
 class Source(NamedTuple):
@@ -30,6 +42,7 @@ class Source(NamedTuple):
     element: int | None = None
     bottom: int = 0
     beside: tuple[Source, ...] = ()
+    write: Write | None = None
 
     @property
     def shares(self) -> tuple[Source, ...]:

@@ -133,7 +133,7 @@ class _Sheet:
         font = Font(text.get_fontfamily()[0], text.get_fontweight(), text.get_fontstyle())
         x, y = text.get_position()
         share = {"left": 0.0, "center": 0.5, "right": 1.0}[text.get_horizontalalignment()]
-        x -= share * _width(words, font) * size * POINT
+        x -= share * natural_width(words, font) * size * POINT
         if text.get_verticalalignment() == "center":
             y += _middle(font, size)
         uses = "".join(
@@ -187,8 +187,8 @@ def _shape(words: str, font: Font) -> Outline:
 
 
 @lru_cache(maxsize=4096)
-def _width(words: str, font: Font) -> float:
-    """How wide words are at a size of one point, in points."""
+def natural_width(words: str, font: Font) -> float:
+    """How wide words are at a size of one point, in points (or of one pixel, in pixels)."""
     return float(text_to_path.get_text_width_height_descent(words, _properties(font, 1), False)[0])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
@@ -32,11 +32,18 @@ HANDLED = (0x30, 0x32, 0x34, 0x3C)
 ARM64 = ("aarch64", "aarch64_be")
 
 
+Check = Literal["return", "reason", "flag"]
+"""What a program may look at before it takes a return of KVM_RUN for a debug exit: that the ioctl
+returned 0, that exit_reason is KVM_EXIT_DEBUG, that the flag is set."""
+
+
 @dataclass(frozen=True)
 class Vmm:
     """A userspace program: the struct it was built with, and when it takes hsr_high.
 
-    ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is.
+    ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
+    all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
+    it read is a watchpoint's, or, if ``trusts_far``, on every debug exit.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Vmm:
     phrase: str
     debug: Struct
     needs_flag: bool = False
+    checks: tuple[Check, ...] = ("return", "reason")
+    trusts_far: bool = False
 
     def takes(self, flag: bool) -> tuple[str, ...]:
         """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
@@ -58,11 +67,39 @@ VMMS: Mapping[str, Vmm] = MappingProxyType(
             Vmm("old", "u32 hsr", "built before the change", OLD),
             Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
             Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, needs_flag=True),
-            Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
+            Vmm(
+                "blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH,
+                trusts_far=True,
+            ),
         )
     }
-)
-"""The four programs, by name."""
+)  # fmt: skip
+"""The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
+
+READERS: Mapping[str, Vmm] = MappingProxyType(
+    {
+        **VMMS,
+        **{
+            row.name: row
+            for row in (
+                Vmm(
+                    "flag_only", "debug exit if flag set", "that looks at the flag alone",
+                    WITH_HIGH, True, ("flag",),
+                ),
+                Vmm(
+                    "no_reason", "exit_reason forgotten", "that forgets to look at exit_reason",
+                    WITH_HIGH, True, ("return",),
+                ),
+                Vmm(
+                    "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
+                    WITH_HIGH, True, ("reason",),
+                ),
+            )
+        },
+    }
+)  # fmt: skip
+"""The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
+as it should, and three that leave out a check. See :mod:`kvmviz.readers`."""
 
 
 Bits = tuple[int, int]
@@ -265,11 +302,11 @@ def matrix(
     )
 
 
-def find(vmm: str | Vmm) -> Vmm:
+def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
     """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
     if isinstance(vmm, Vmm):
         return vmm
     try:
-        return VMMS[vmm]
+        return among[vmm]
     except (KeyError, TypeError):
-        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(VMMS)}") from None
+        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(among)}") from None

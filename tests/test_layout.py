@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Scalar, Struct
+from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Struct
 from kvmviz import abi as abis
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
-from kvmviz.scalar import SCALARS
+from kvmviz.scalar import SCALARS, Scalar
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
 from tests.strategies import FIXED, ORDER, steady

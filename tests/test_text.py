@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kvmviz import Array, Esr, Struct, captures, compare, text, told, vmm
+from kvmviz import Array, Esr, Struct, Vcpu, captures, compare, text, told, vmm
 from kvmviz._base import Twin, twin
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
 from tests import strategies
@@ -365,8 +365,9 @@ def test_every_twin_has_its_text() -> None:
     kinds = [kind for kind in Twin.__subclasses__() if kind.__repr__ is Twin.__repr__]
     assert {kind.__name__ for kind in kinds} >= {
         "Struct", "Layout", "Rules", "Image", "Verdict", "Esr", "Reading", "Matrix", "Dump",
-        "Overlay",
+        "Overlay", "Step", "Vcpu", "Rerun",
     }  # fmt: skip
+    assert repr(Vcpu("old", LE)), "the first one asked for loads all words"
     nobody = twin.dispatch(object)
     assert [kind for kind in kinds if twin.dispatch(kind) is nobody] == []
     with pytest.raises(TypeError, match="int has no text twin"):

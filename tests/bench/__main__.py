@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import clicks, processes, unpack
+from tests.bench import clicks, processes, trace, unpack
 
 PARTS = {
     "unpack": unpack.run,
+    "trace": trace.run,
     "import": processes.imports,
     "nbval": processes.notebooks,
     "clicks": clicks.run,

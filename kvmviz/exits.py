@@ -1,0 +1,191 @@
+"""What can happen to the kvm_run page: a write by userspace, and the ways in which KVM_RUN ends.
+
+Each exit says what the kernel then writes, as values of struct kvm_run's members. Sources: Linux,
+``kvm_handle_guest_debug()``, ``io_mem_abort()`` and ``kvm_prepare_system_event()`` under
+``arch/arm64/kvm``; measured on real kernels (``data/README.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kvmviz._base import KvmvizError
+from kvmviz.abi import Abi
+from kvmviz.codec import as_bytes, integer
+from kvmviz.kvm import SIZE, Kernel, check_debug
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+EINTR, ENOSYS = 4, 38
+"""Error numbers of Linux; KVM_RUN returns them negated."""
+
+LENGTHS = (1, 2, 4, 8)
+"""How many bytes one MMIO access moves."""
+
+Values = Mapping[str, Any]
+"""Members of struct kvm_run and what is written into them; see :meth:`kvmviz.Layout.pack`."""
+
+
+@dataclass(frozen=True)
+class UserWrite:
+    """Userspace writes ``data`` into the page, from byte ``offset`` on.
+
+    Raises :class:`KvmvizError` for bytes outside the page, and for what is no buffer.
+    """
+
+    offset: int
+    data: Buffer
+
+    def __post_init__(self) -> None:
+        at = integer(self.offset, "user write, offset")
+        data = as_bytes(self.data, f"user write at {at}").tobytes()
+        if not 0 <= at <= SIZE - len(data):
+            raise KvmvizError(
+                f"user write: {len(data)} bytes at {at}; legal are bytes 0..{SIZE - 1} of struct "
+                "kvm_run"
+            )
+        object.__setattr__(self, "offset", at)
+        object.__setattr__(self, "data", data)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.data)
+
+
+class Exit:
+    """One way in which KVM_RUN ends, if immediate_exit does not end it before.
+
+    ``reason`` is the exit reason's name in :data:`kvmviz.kvm.EXIT_REASONS`; ``returned`` what the
+    ioctl returns: 0, or an error number negated.
+    """
+
+    reason: ClassVar[str]
+    returned: ClassVar[int] = 0
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        """What the kernel writes into the exit union: nothing, unless the exit says otherwise."""
+        return {}
+
+
+@dataclass(frozen=True)
+class DebugExit(Exit):
+    """KVM_EXIT_DEBUG: ``esr`` is ESR_EL2, ``far`` FAR_EL2; both of 64 bits.
+
+    The kernel writes far for watchpoints alone (EC 0x34): there it must be given. On another
+    class it may be given, since the register holds something then too; it reaches no page.
+    """
+
+    esr: int
+    far: int | None = None
+    reason: ClassVar[str] = "DEBUG"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "esr", check_debug(self.esr, self.far).value)
+        if self.far is not None:
+            object.__setattr__(self, "far", integer(self.far, "far"))
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        """The members of the kernel's debug struct that it fills in."""
+        return {"debug": {"arch": kernel.debug_values(abi, self.esr, self.far)}}
+
+
+@dataclass(frozen=True)
+class MmioExit(Exit):
+    """KVM_EXIT_MMIO: an access to an address that nothing in the kernel serves.
+
+    ``phys_addr`` is of 64 bits, ``length`` 1, 2, 4 or 8 bytes. ``data`` are the bytes that the
+    guest wrote, in the guest's memory order, exactly ``length`` of them; None is a read.
+    """
+
+    phys_addr: int
+    length: int
+    data: Buffer | None = None
+    reason: ClassVar[str] = "MMIO"
+
+    def __post_init__(self) -> None:
+        at = _number("mmio.phys_addr", self.phys_addr, 64)
+        length = integer(self.length, "mmio.len")
+        if length not in LENGTHS:
+            raise KvmvizError(
+                f"mmio.len (of the access at {at:#x}): {length}; legal are 1, 2, 4, 8"
+            )
+        object.__setattr__(self, "phys_addr", at)
+        object.__setattr__(self, "length", length)
+        if self.data is None:
+            return
+        data = as_bytes(self.data, "mmio.data").tobytes()
+        if len(data) != length:
+            raise KvmvizError(
+                f"mmio.data (bytes 40..47 of struct kvm_run): {len(data)} bytes written by an "
+                f"access of {length}; legal is exactly {length}"
+            )
+        object.__setattr__(self, "data", data)
+
+    @property
+    def is_write(self) -> bool:
+        """The guest writes."""
+        return self.data is not None
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        """Address, length and direction, and of data only the bytes that the guest wrote."""
+        data = dict(enumerate(bytes(self.data or b"")))
+        access = {"phys_addr": self.phys_addr, "len": self.length, "is_write": int(self.is_write)}
+        return {"mmio": access | {"data": data}}
+
+
+@dataclass(frozen=True)
+class SystemEvent(Exit):
+    """KVM_EXIT_SYSTEM_EVENT with one word of data: ``type`` of 32 bits, ``data`` of 64.
+
+    Types: shutdown 1, reset 2.
+    """
+
+    type: int
+    data: int = 0
+    reason: ClassVar[str] = "SYSTEM_EVENT"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "type", _number("system_event.type", self.type, 32))
+        object.__setattr__(self, "data", _number("system_event.data[0]", self.data, 64))
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        """The whole member: the kernel zeroes all of it before it fills in the event."""
+        data = [self.data, *[0] * 15]
+        return {"system_event": {"type": self.type, "ndata": 1, "data": data}}
+
+
+@dataclass(frozen=True)
+class Interrupted(Exit):
+    """KVM_EXIT_INTR: a signal is pending when the guest is about to be entered; -EINTR.
+
+    The union stays as it was.
+    """
+
+    reason: ClassVar[str] = "INTR"
+    returned: ClassVar[int] = -EINTR
+
+
+@dataclass(frozen=True)
+class Unhandled(Exit):
+    """The run fails after entry, as on a load pair to unmapped memory: KVM_EXIT_UNKNOWN, -ENOSYS.
+
+    No handler fills in an exit: exit_reason is what entry left there, the union stays as it was.
+    """
+
+    reason: ClassVar[str] = "UNKNOWN"
+    returned: ClassVar[int] = -ENOSYS
+
+
+Event = UserWrite | Exit
+"""One step of a page's history: userspace writes, or calls KVM_RUN."""
+
+
+def _number(member: str, value: object, bits: int) -> int:
+    number = integer(value, member)
+    if not 0 <= number < 1 << bits:
+        raise KvmvizError(
+            f"{member}: {number:#x} does not fit {bits} bits; legal are 0 .. {(1 << bits) - 1:#x}"
+        )
+    return number

@@ -1,0 +1,303 @@
+"""The page over time as a picture and as words: what it shows of every byte, and legibly."""
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+import kvmviz
+from kvmviz import DebugExit, KvmvizError, MmioExit, captures
+from kvmviz.canvas import Picture
+from kvmviz.draw_handshake import handshake as draw_handshake
+from kvmviz.exits import UserWrite
+from kvmviz.handshake import handshake
+from kvmviz.kvm import KERNELS, POLICIES
+from kvmviz.lane import LOW, TALL
+from kvmviz.readers import conclude
+from kvmviz.scenario import SCENARIOS, Scenario
+from kvmviz.svg import svg
+from kvmviz.timeline import find, timeline
+from kvmviz.vmm import READERS
+from tests import test_draw
+from tests.test_draw import words_of
+
+ABIS = ("aarch64", "aarch64_be")
+NAMES = (*SCENARIOS, *captures.scenarios())
+FAR = MmioExit(0xFFFF_FFFF_FFFF_FFFF, 8, bytes(range(0xF0, 0xF8)))
+CROWDED = Scenario(
+    "crowded",
+    "A title as long as a line, and longer than that, to see whether it goes on in a second line",
+    "A note " * 40,
+    (
+        UserWrite(0, bytes(range(64))),
+        UserWrite(15, b"\x01"),
+        UserWrite(33, b"\xaa\xbb"),
+        DebugExit(0x00A5C3E1_D2000062, 0xFFFF_8000_1234_5678),
+        FAR,
+        UserWrite(9, b"\x09"),
+        *(UserWrite(at, bytes([at])) for at in range(33, 64, 2)),
+    ),
+)
+EMPTY = Scenario("empty", "Nothing yet", "", ())
+
+
+def drawn(name: str | Scenario, kernel: str, abi: str, **more: object) -> Callable[[], Picture]:
+    return lambda: timeline(name, kernel, abi, **more)  # type: ignore[arg-type]
+
+
+PICTURES: dict[str, Callable[[], Picture]] = {
+    **{
+        f"{name}, {kernel} {abi}": drawn(name, kernel, abi, reader=reader, limit=30)
+        for abi in ABIS
+        for kernel, reader, names in (
+            ("old", "blind", NAMES),
+            ("v2", "no_reason", SCENARIOS),
+            ("widened", "u64", ("stale_far", "watch_poison_synthetic")),
+        )
+        for name in names
+    },
+    **{
+        f"{name}, two kernels": drawn(name, "v2", "aarch64_be", beside="old", limit=30)
+        for name in SCENARIOS
+    },
+    **{
+        f"stale_flag, {reader}": drawn("stale_flag", "v2", "aarch64_be", reader=reader, full=full)
+        for reader, full in itertools.product(READERS, (False, True))
+    },
+    "crowded": drawn(CROWDED, "old", "aarch64_be", reader="blind", limit=30),
+    "crowded, two policies": drawn(
+        CROWDED, "v2_not_unknown", "aarch64", beside="v2_other_exits", reader="no_return", limit=30
+    ),
+    "empty": drawn(EMPTY, "merged", "aarch64"),
+    "empty, two kernels": drawn(EMPTY, "merged", "aarch64", beside="old", full=True),
+    "handshake": lambda: draw_handshake(handshake()),
+    "handshake, all": lambda: draw_handshake(
+        handshake(kernels=tuple(KERNELS | POLICIES), vmms=tuple(READERS))
+    ),
+    "handshake, one": lambda: draw_handshake(handshake(0xF2001234, ("old",), ("flag",), ABIS[:1])),
+}
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
+    test_draw.test_no_words_overlap_or_leave_the_sheet(make)
+
+
+def cells_of(picture: Picture) -> list[str]:
+    """The bytes that are drawn, row by row; offsets are of another size."""
+    return [
+        text.get_text()
+        for text in picture.figure.findobj(Text)
+        if isinstance(text, Text)
+        and re.fullmatch("[0-9a-f]{2}", text.get_text())
+        and text.get_verticalalignment() == "center"
+    ]
+
+
+@pytest.mark.parametrize("abi", ABIS)
+@pytest.mark.parametrize("kernel", ["old", "widened", "v2", "merged"])
+def test_cells_are_the_bytes_of_the_real_dumps(kernel: str, abi: str) -> None:
+    for name in captures.scenarios():
+        synthetic = name.endswith("_synthetic")
+        order = "big" if abi.endswith("be") else "little"
+        scenario, step = name.removesuffix("_synthetic"), 0
+        dump = captures.find(kernel, order, scenario, step, synthetic)
+        picture = timeline(name, kernel, abi, step=len(dump.events) - 1, limit=1, full=True)
+        drawn = cells_of(picture)[-64:]
+        assert bytes.fromhex("".join(drawn)) == dump.data[:64], name
+
+
+def fresh_stale_untouched(picture: Picture) -> tuple[int, int, int]:
+    """How many cells stand tall, low on a colour, and low and hatched; not counting the key's."""
+    boxes = [box for box in picture.figure.findobj(Rectangle) if isinstance(box, Rectangle)]
+    tall = sum(box.get_height() == TALL for box in boxes)
+    hatched = sum(box.get_height() == LOW and bool(box.get_hatch()) for box in boxes)
+    return tall, sum(box.get_height() == LOW for box in boxes) - hatched, hatched
+
+
+# Of 64 bytes, by hand from the rules of what one KVM_RUN writes.
+STATES: list[tuple[str, str, int, tuple[int, int, int]]] = [
+    ("stale_flag", "merged", 0, (4 + 2 + 8, 0, 50)),
+    ("stale_flag", "old", 0, (4 + 4, 0, 56)),
+    ("stale_flag", "v2", 1, (4 + 12 + 4 + 1, 2, 41)),
+    ("stale_flag", "merged", 1, (4 + 2 + 12 + 4 + 1, 0, 41)),
+    ("stale_flag", "v2", 2, (4 + 32, 2, 26)),
+    ("stale_flag", "v2", 3, (4, 2 + 32, 26)),
+    ("mmio_low", "old", 1, (4 + 4, 4 + 4 + 4 + 1, 43)),
+    ("immediate_exit", "merged", 1, (1, 4 + 2 + 8, 49)),
+    ("immediate_exit", "merged", 2, (0, 1 + 4 + 2 + 8, 49)),
+    ("poison", "old", 1, (4 + 4, 28, 28)),
+]
+
+
+@pytest.mark.parametrize(("name", "kernel", "step", "expected"), STATES)
+def test_fresh_stale_and_untouched_cells_look_different(
+    name: str, kernel: str, step: int, expected: tuple[int, int, int]
+) -> None:
+    picture = timeline(name, kernel, step=step, limit=1, full=True)
+    assert fresh_stale_untouched(picture) == expected
+
+
+def test_stale_bytes_name_their_step_and_untouched_ones_say_so() -> None:
+    words = words_of(timeline("mmio_low", "old", "aarch64_be", "blind"))
+    assert {"P phys_addr 63→0", "P 31→0, step 0", "D data, step 0"} <= set(words)
+    assert "never written" in words
+    assert "P phys_addr 0→63" in words_of(timeline("mmio_low", "old", "aarch64"))
+
+
+def test_the_head_is_called_out() -> None:
+    words = words_of(timeline(step=2, limit=1))
+    assert {"immediate", "exit_reason", "flags", "24", "SYSTEM_EVENT", "0x1", "step 0"} <= set(
+        words
+    )
+
+
+def test_a_head_that_is_not_all_called_out_is_drawn_byte_by_byte() -> None:
+    assert len(cells_of(timeline("brk", "old", step=0))) == 32
+    for offset in (0, 2, 7, 12, 13, 16, 31):
+        odd = Scenario("odd", "odd", "", (UserWrite(offset, b"\x99"),))
+        assert "99" in cells_of(timeline(odd, "old"))
+    half = Scenario("half", "half", "", (DebugExit(0xF2001234), UserWrite(9, b"\x99")))
+    assert "99" in cells_of(timeline(half, "old"))
+
+
+CONCLUSIONS = [
+    ("stale_flag", "v2", "no_reason", 1, "✗ sees a debug exit, ESR 0x0900000000000000"),
+    ("stale_flag", "merged", "no_reason", 0, "✓ ESR 0x00000000f2001234"),
+    ("stale_flag", "v2", "flag", 1, "✓ no debug exit"),
+    ("mmio_low", "old", "blind", 1, "✗ ESR 0x09000000f2001234, far 0x5a5a000000000000"),
+    ("mmio_low", "old", "flag", 1, "✓ ESR 0xf2001234"),
+    ("mmio_low", "old", "flag_only", 1, "✗ misses the debug exit"),
+]
+
+
+@pytest.mark.parametrize(("name", "kernel", "reader", "step", "said"), CONCLUSIONS)
+def test_the_conclusion_stands_at_the_right(
+    name: str, kernel: str, reader: str, step: int, said: str
+) -> None:
+    picture = timeline(name, kernel, "aarch64_be", reader, step=step, limit=1)
+    found = [
+        text
+        for text in picture.figure.findobj(Text)
+        if isinstance(text, Text) and text.get_text()[:1] in ("✓", "✗") and text.get_ha() == "right"
+    ]
+    assert [text.get_text() for text in found] == [said]
+    assert found[0].get_position()[0] == picture.width - 20
+
+
+def test_bytes_that_fooled_the_reader_are_marked_with_what_they_were_taken_for() -> None:
+    words = words_of(timeline(step=1, limit=1))
+    assert [word for word in words if word.startswith("✗ ") and "debug" not in word] == [
+        "✗ stale", "✗ ESR[31:0]", "✗ ESR[63:32]",
+    ]  # fmt: skip
+    assert not any(word.startswith("✗") for word in words_of(timeline(step=0)))
+
+
+def test_two_kernels_are_marked_where_they_differ() -> None:
+    picture = timeline("mmio_high", "old", "aarch64", beside="merged", step=1, limit=1)
+    # flags, and the hole: 0x80 in its first byte, where merged writes hsr_high.
+    assert words_of(picture).count("≠") == 2
+    assert "≠ 2 bytes differ: byte 14, byte 36" in picture.text
+    assert "≠ 2 bytes differ: byte 14, byte 36" in " ".join(words_of(picture))
+    same = timeline("mmio_high", "old", "aarch64", beside="merged", step=0)
+    assert "≠" not in words_of(same)
+    assert "the two pages are the same" in same.text
+
+
+def test_long_sequences_say_what_is_left_out() -> None:
+    long = Scenario("long", "long", "", (FAR,) * 1000)
+    picture = timeline(long, "old", step=500, limit=3)
+    assert picture.height < 720
+    assert "not shown: steps 0..497 before and steps 501..999 after" in picture.text
+    assert "not shown: steps 0..497 before and steps 501..999 after" in words_of(picture)
+    assert picture.text.count("MMIO exit, guest") == 3
+    assert "not shown" not in timeline("mmio_low", "old").text
+
+
+def test_bytes_behind_those_shown_are_spoken_of() -> None:
+    for said in (words_of(timeline(step=2)), timeline(step=2).text.splitlines()):
+        assert "also writes bytes 64..167, not shown" in [line.strip() for line in said]
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_the_text_twin_says_what_the_picture_says(make: Callable[[], Picture]) -> None:
+    picture = make()
+    assert repr(picture) == picture.text
+    values = re.findall(r"0x[0-9a-f]+", " ".join(words_of(picture)))
+    assert [value for value in values if value not in picture.text] == []
+
+
+def test_the_text_twin_has_every_byte_with_its_state_and_every_conclusion() -> None:
+    text = timeline("mmio_low", "old", "aarch64_be", "blind").text
+    vcpu = SCENARIOS["mmio_low"].play("old", "aarch64_be")
+    for step in vcpu.history:
+        rows = re.findall(
+            r"\+(\d+) +((?:[0-9a-f]{2} )+) +(\w+)", text.split(f"step {step.number}:")[1]
+        )
+        told = {}
+        for at, held, state in rows:
+            for offset, byte in enumerate(bytes.fromhex(held), int(at)):
+                told.setdefault(offset, (byte, state))
+        assert told == {at: (step.page.data[at], step.state(at)) for at in range(64)}
+        assert repr(conclude(step, "blind")).splitlines()[1].strip() in text
+
+
+def test_text_depends_on_nothing_but_what_is_shown() -> None:
+    first, second = (timeline("stale_far", "v2", "aarch64", "blind") for _ in range(2))
+    assert first.text == second.text
+    for form in ("png", "svg", "pdf"):
+        assert first.render(form) == second.render(form)
+    assert svg(first) == svg(second)
+
+
+BAD: list[tuple[dict[str, object], str]] = [
+    ({"scenario": "nap"}, "unknown scenario 'nap'; known are stale_flag"),
+    ({"kernel": "newest"}, "unknown kernel 'newest'; known are old"),
+    ({"beside": "newest"}, "unknown kernel 'newest'; known are old"),
+    ({"reader": "emacs"}, "known are old, u64, flag"),
+    ({"abi": "vax"}, "unknown ABI 'vax'"),
+    ({"step": 6}, "step 6 of scenario stale_flag: it has 6 steps; legal are 0 .. 5"),
+    ({"step": -1}, "step -1 of scenario stale_flag: it has 6 steps; legal are 0 .. 5"),
+    ({"step": "1"}, "step '1' of scenario stale_flag"),
+    ({"step": True}, "step True of scenario stale_flag"),
+    ({"limit": 0}, "limit 0: a timeline shows one step at least"),
+    ({"limit": 2.5}, "limit 2.5: a timeline shows one step at least"),
+]
+
+
+@pytest.mark.parametrize(("asked", "message"), BAD)
+def test_bad_input_is_told(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(KvmvizError, match=re.escape(message)):
+        timeline(**asked)  # type: ignore[arg-type]
+
+
+def test_scenarios_are_found_by_name() -> None:
+    assert find("brk") is captures.scenarios()["brk"]
+    assert find("mmio_low") is SCENARIOS["mmio_low"]
+    assert find(CROWDED) is CROWDED
+    assert not set(SCENARIOS) & set(captures.scenarios())
+
+
+def test_the_handshake_shows_every_cell() -> None:
+    shown = handshake()
+    picture = draw_handshake(shown)
+    words = words_of(picture)
+    assert (picture.width, picture.height) <= (1280, 720)
+    assert picture.text == repr(shown)
+    assert words.count("✓") == sum(cell.right for cell in shown.cells)
+    assert words.count("✗") == sum(not cell.right for cell in shown.cells)
+    assert words.count("00001000") == 2  # the hole, and what the blind VMM takes it for
+    assert words.count("✗ flag is stale") == 4
+    assert words.count("never written") == 2
+    assert words.count("64 bits of ESR") == 8
+
+
+def test_no_dump_is_left_out() -> None:
+    raw = Path(kvmviz.__file__).parent / "data" / "kvm_run.jsonl"
+    names = {json.loads(line)["scenario"] for line in raw.read_text("ascii").splitlines()}
+    assert names == {name.removesuffix("_synthetic") for name in captures.scenarios()}

@@ -1,0 +1,549 @@
+"""The page over time: against real dumps, and against an oracle that pokes single bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kvmviz
+from kvmviz import (
+    ABIS,
+    DebugExit,
+    Image,
+    Interrupted,
+    KvmvizError,
+    MmioExit,
+    Struct,
+    SystemEvent,
+    Unhandled,
+    Vcpu,
+    captures,
+    kvm,
+)
+from kvmviz.exits import Event, Exit, UserWrite
+from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
+from kvmviz.vcpu import member, play
+from tests.compilers import ABI_NAMES
+from tests.strategies import ORDER, steady
+
+LE, BE = "aarch64", "aarch64_be"
+BRK, WATCH = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800)
+SET, CLEAR = UserWrite(1, b"\1"), UserWrite(1, b"\0")
+
+# --- where members lie -----------------------------------------------------------------------
+
+PLACES = [
+    # member of kvm_run on arm64, its offset and size in bytes
+    ("request_interrupt_window", 0, 1), ("immediate_exit", 1, 1), ("padding1", 2, 6),
+    ("exit_reason", 8, 4), ("ready_for_interrupt_injection", 12, 1), ("if_flag", 13, 1),
+    ("flags", 14, 2), ("cr8", 16, 8), ("apic_base", 24, 8), ("padding", 32, 256),
+    ("kvm_valid_regs", 288, 8), ("kvm_dirty_regs", 296, 8), ("s", 304, 2048),
+    ("debug", 32, 16), ("mmio", 32, 24), ("system_event", 32, 136), ("hypercall", 32, 72),
+    ("arm_nisv", 32, 16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("abi", [LE, BE])
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_the_page_is_laid_out_as_on_arm64(kernel: str, abi: str) -> None:
+    layout = kvm.find(kernel).page(abi)
+    assert (layout.size, layout.align) == (2352, 8)
+    for name, offset, size in PLACES:
+        assert (layout.offsets[name], layout.named[name].extent // 8) == (offset, size), name
+    leaves = {slot.path: (slot.offset, slot.size) for slot in layout.slots}
+    assert leaves["debug.arch.far"] == (40, 8)
+    assert leaves["debug.arch.hsr"] == (32, 8 if kernel == "widened" else 4)
+    assert leaves.get("debug.arch.hsr_high") == (None if kernel in ("old", "widened") else (36, 4))
+    assert leaves["mmio.data"] == (40, 8)
+    assert (leaves["mmio.len"], leaves["mmio.is_write"]) == ((48, 4), (52, 1))
+
+
+@pytest.mark.parametrize("abi", ABI_NAMES)
+def test_the_page_has_one_size_everywhere(abi: str) -> None:
+    for kernel in KERNELS.values():
+        layout = kernel.page(abi)
+        assert (layout.size, layout.offsets["flags"], layout.offsets["debug"]) == (2352, 14, 32)
+        assert layout.offsets["kvm_valid_regs"] == 288
+
+
+# --- the oracle ------------------------------------------------------------------------------
+
+
+@dataclass
+class Poked:
+    """The page, byte by byte, by the rules as they were measured; nothing of kvmviz is used."""
+
+    kernel: str
+    big: bool
+    page: bytearray = field(default_factory=lambda: bytearray(2352))
+
+    def put(self, at: int, value: int, count: int) -> None:
+        for index in range(count):
+            place = count - 1 - index if self.big else index
+            self.page[at + place] = value >> 8 * index & 0xFF
+
+    def write(self, at: int, data: bytes) -> None:
+        for index, value in enumerate(data):
+            self.page[at + index] = value
+
+    def run(self, event: Exit) -> int:
+        if self.page[1]:
+            return -4
+        self.put(8, 0, 4)
+        if self.kernel in ("merged", "v2_entry"):
+            self.put(14, 0, 2)
+        if isinstance(event, DebugExit):
+            self.debug(event.esr, event.far or 0)
+            return 0
+        if self.kernel == "v2_other_exits":
+            self.put(14, 0, 2)
+        if self.kernel == "v2_not_unknown" and not isinstance(event, Unhandled):
+            self.put(14, 0, 2)
+        if isinstance(event, MmioExit):
+            self.put(8, 6, 4)
+            self.put(32, event.phys_addr, 8)
+            self.put(48, event.length, 4)
+            self.page[52] = 0 if event.data is None else 1
+            self.write(40, bytes(event.data or b""))
+        elif isinstance(event, SystemEvent):
+            self.write(32, bytes(136))
+            self.put(8, 24, 4)
+            self.put(32, event.type, 4)
+            self.put(36, 1, 4)
+            self.put(40, event.data, 8)
+        elif isinstance(event, Interrupted):
+            self.put(8, 10, 4)
+            return -4
+        else:
+            return -38
+        return 0
+
+    def debug(self, esr: int, far: int) -> None:
+        self.put(8, 4, 4)
+        if self.kernel == "widened":
+            self.put(32, esr, 8)
+        else:
+            self.put(32, esr & 0xFFFFFFFF, 4)
+            if self.kernel != "old":
+                self.put(36, esr >> 32, 4)
+        if self.kernel == "merged":
+            self.put(14, 1, 2)
+        elif self.kernel.startswith("v2"):
+            self.page[15 if self.big else 14] |= 1
+        if esr >> 26 & 0x3F == 0x34:
+            self.put(40, far, 8)
+
+
+words = st.integers(0, 2**64 - 1)
+lengths = st.sampled_from([1, 2, 4, 8])
+places = st.one_of(
+    st.integers(0, 2351), st.integers(0, 64), st.sampled_from([1, 8, 14, 32, 36, 40, 287, 2351])
+)
+
+
+@st.composite
+def poison(draw: st.DrawFn) -> UserWrite:
+    at = draw(places)
+    return UserWrite(at, draw(st.binary(max_size=min(40, 2352 - at))))
+
+
+@st.composite
+def mmio(draw: st.DrawFn) -> MmioExit:
+    length = draw(lengths)
+    data = draw(st.none() | st.binary(min_size=length, max_size=length))
+    return MmioExit(draw(words), length, data)
+
+
+def with_class(esr: int, ec: int | None) -> int:
+    return esr if ec is None else esr & ~(0x3F << 26) | ec << 26
+
+
+classes = st.sampled_from([None, 0x30, 0x32, 0x34, 0x34, 0x35, 0x3C])
+exits: st.SearchStrategy[Exit] = st.one_of(
+    st.builds(DebugExit, st.builds(with_class, words, classes), words),
+    mmio(),
+    st.builds(SystemEvent, st.integers(0, 2**32 - 1), words),
+    st.builds(Interrupted),
+    st.builds(Unhandled),
+)
+events: st.SearchStrategy[Event] = st.one_of(
+    exits, exits, poison(), st.sampled_from([SET, CLEAR, CLEAR])
+)
+
+
+@steady
+@given(st.sampled_from([*KERNELS, *POLICIES]), st.booleans(), st.lists(events, max_size=12))
+def test_every_byte_is_as_the_rules_say(kernel: str, big: bool, sequence: list[Event]) -> None:
+    vcpu, oracle = Vcpu(kernel, BE if big else LE), Poked(kernel, big)
+    for event in sequence:
+        before = bytes(oracle.page)
+        if isinstance(event, UserWrite):
+            vcpu.user_write(event.offset, event.data)
+            oracle.write(event.offset, bytes(event))
+        else:
+            assert vcpu.run(event) == oracle.run(event)
+        assert bytes(vcpu.page) == bytes(oracle.page)
+        step = vcpu.history[-1]
+        assert (step.before.data, step.page.data) == (before, bytes(oracle.page))
+        differing = [at for at in range(2352) if before[at] != oracle.page[at]]
+        assert list(step.changed) == differing, "what another value has, the step wrote"
+    # Who wrote a byte last: replaying only up to a step, nothing behind it has touched the byte.
+    for at, source in enumerate(vcpu.page.sources):
+        last = max((s.number for s in vcpu.history if at in s.written), default=None)
+        assert (source and source.write and source.write.step) == last
+        assert source is not None or vcpu.page.data[at] == 0
+
+
+# --- exact -----------------------------------------------------------------------------------
+
+
+def test_all_real_dumps_are_reproduced() -> None:
+    reruns = captures.replay()
+    assert sum(len(rerun.dumps) for rerun in reruns) == 400
+    assert sum(rerun.count for rerun in reruns) == 0
+    assert all(len(rerun.vcpu.page) == 2352 for rerun in reruns)
+    for rerun in reruns:
+        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
+            assert bytes(step.page)[:288] == dump.data
+            assert step.event == dump.exit
+        assert rerun.differing == ((),) * len(rerun.dumps)
+        assert rerun.vcpu.history[-1] is rerun.steps[-1]
+
+
+def test_a_dump_that_differs_is_counted_where_it_does() -> None:
+    some = captures.sequences(captures.load())[0]
+    page = bytearray(some[1].data)
+    page[36] ^= 1
+    page[287] ^= 1
+    changed = (some[0], replace(some[1], data=bytes(page)), some[2])
+    (rerun,) = captures.replay(changed)
+    assert rerun.differing == ((), (36, 287), ())
+    assert rerun.count == 2
+    assert "2 bytes differ" in repr(rerun)
+    assert "byte 36, byte 287" in repr(rerun)
+
+
+def test_real_scenarios_are_the_same_on_all_kernels() -> None:
+    found = captures.scenarios()
+    assert len(found) == 18
+    for some in captures.sequences(captures.load()):
+        name = some[0].scenario + ("_synthetic" if some[0].synthetic else "")
+        assert found[name].events == tuple(event for dump in some for event in dump.events)
+        assert found[name].synthetic is some[0].synthetic
+
+
+# --- one rule a case -------------------------------------------------------------------------
+
+RETURNS: list[tuple[Exit, int, int]] = [
+    # exit, what the ioctl returns, exit_reason
+    (BRK, 0, 4), (MmioExit(0, 1), 0, 6), (SystemEvent(1), 0, 24), (Interrupted(), -4, 10),
+    (Unhandled(), -38, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("exit", "returned", "reason"), RETURNS)
+@pytest.mark.parametrize("abi", [LE, BE])
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_what_kvm_run_returns(
+    kernel: str, abi: str, exit: Exit, returned: int, reason: int
+) -> None:
+    vcpu = play(kernel, abi, [BRK])
+    assert vcpu.run(exit) == returned
+    step = vcpu.history[-1]
+    assert (step.returned, step.reason, step.immediate) == (returned, reason, False)
+    assert step.exit is exit
+    assert bytes(vcpu.page)[8:12] == reason.to_bytes(4, "little" if abi == LE else "big")
+
+
+@pytest.mark.parametrize("exit", [row[0] for row in RETURNS])
+@pytest.mark.parametrize("value", [1, 2, 0x80, 0xFF])
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_immediate_exit_writes_nothing(kernel: str, value: int, exit: Exit) -> None:
+    for first in (BRK, MmioExit(4, 8), SystemEvent(2)):
+        vcpu = play(kernel, BE, [first, UserWrite(1, bytes([value]))])
+        before = vcpu.page
+        assert vcpu.run(exit) == -4
+        assert vcpu.page == before
+        step = vcpu.history[-1]
+        assert (step.written, step.changed, step.immediate, step.exit) == ((), (), True, None)
+        assert vcpu.page.data[1] == value, "the kernel does not clear it"
+        assert step.reason == {BRK: 4, SystemEvent(2): 24}.get(first, 6)
+
+
+FLAGS = [
+    # kernel, flags after a debug exit, and after each exit that follows
+    ("old", 0, (0, 0, 0, 0)), ("widened", 0, (0, 0, 0, 0)), ("v2", 1, (1, 1, 1, 1)),
+    ("merged", 1, (0, 0, 0, 0)), ("v2_entry", 1, (0, 0, 0, 0)),
+    ("v2_other_exits", 1, (0, 0, 0, 0)), ("v2_not_unknown", 1, (0, 0, 0, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "debug", "after"), FLAGS)
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_who_clears_the_flag(kernel: str, debug: int, after: tuple[int, ...], abi: str) -> None:
+    exits: list[Exit] = [MmioExit(0, 1), SystemEvent(1), Interrupted(), Unhandled()]
+    for exit, flags in zip(exits, after, strict=True):
+        vcpu = play(kernel, abi, [BRK, exit])
+        assert [step.flags for step in vcpu.history] == [debug, flags]
+
+
+def test_flags_that_userspace_left_there() -> None:
+    """Patch v2 adds its bit to them, the merged patch overwrites them, others leave them."""
+    expected = {"old": 0xFFFE, "widened": 0xFFFE, "v2": 0xFFFF, "merged": 1, "v2_entry": 1}
+    for kernel, flags in expected.items():
+        for abi, poison in ((LE, b"\xfe\xff"), (BE, b"\xff\xfe")):
+            vcpu = play(kernel, abi, [UserWrite(14, poison), BRK])
+            assert vcpu.history[-1].flags == flags, (kernel, abi)
+
+
+def test_a_flag_cleared_on_debug_exits_is_set_all_the_same() -> None:
+    for flag, expected in (("|=", 1), ("=", 1), ("", 0)):
+        kernel = Kernel("own", "never", WITH_HIGH, flag, frozenset({"DEBUG"}))  # type: ignore[arg-type]
+        vcpu = play(kernel, BE, [UserWrite(14, b"\xff\xff"), BRK])
+        assert vcpu.history[-1].flags == expected
+
+
+LEFT: list[tuple[Exit, int, int]] = [
+    # exit before a debug exit; the old kernel's hole as a u32 on LE, on BE
+    (MmioExit(0x09000000, 4), 0, 0x09000000),
+    (MmioExit(0x8000001000, 4), 0x80, 0x1000),
+    (SystemEvent(1), 1, 1),
+]
+
+
+@pytest.mark.parametrize(("exit", "little", "big"), LEFT)
+def test_what_the_old_kernels_hole_shows(exit: Exit, little: int, big: int) -> None:
+    for abi, order, expected in ((LE, "little", little), (BE, "big", big)):
+        for kernel, shown in (("old", expected), ("merged", 0), ("v2", 0)):
+            page = bytes(play(kernel, abi, [exit, BRK]).page)
+            assert int.from_bytes(page[36:40], order) == shown  # type: ignore[arg-type]
+
+
+def test_far_is_written_for_one_class_alone() -> None:
+    for ec in range(64):
+        vcpu = play("merged", LE, [UserWrite(40, b"\xaa" * 8), DebugExit(ec << 26, 0x1234)])
+        far = (0x1234).to_bytes(8, "little") if ec == 0x34 else b"\xaa" * 8
+        assert bytes(vcpu.page)[40:48] == far, ec
+        assert bytes(vcpu.page)[48:] == bytes(2352 - 48)
+
+
+def test_the_other_abis_have_their_own_offsets() -> None:
+    """On i386 and m68k there is no hole: far lies behind hsr."""
+    for abi in ABI_NAMES:
+        page = bytes(play("old", abi, [DebugExit(0xD2000062, 0x1122334455667788)]).page)
+        start = 36 if abi in ("i386", "m68k") else 40
+        assert page[start : start + 8] == (0x1122334455667788).to_bytes(8, ORDER[abi])
+        assert page[32:36] == (0xD2000062).to_bytes(4, ORDER[abi])
+
+
+# --- MMIO that is pending --------------------------------------------------------------------
+
+REPLIES: list[Any] = [
+    # length, what happens between exit and next run; what the guest gets
+    (4, [UserWrite(40, b"abcdefgh")], b"abcd"),
+    (8, [UserWrite(40, b"abcdefgh")], b"abcdefgh"),
+    (1, [UserWrite(40, b"a"), UserWrite(40, b"b")], b"b"),
+    (2, [], b"\0\0"),
+    (4, [UserWrite(40, b"abcd"), SET], b"abcd"),
+    (4, [UserWrite(48, b"\0\0\0\0")], b"\0\0\0\0"),  # the kernel knows the length by itself
+    (4, [UserWrite(8, b"\0\0\0\0")], None),  # it does look for exit_reason
+]
+
+
+@pytest.mark.parametrize(("length", "between", "got"), REPLIES)
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_what_the_guest_gets_from_a_read(
+    length: int, between: list[Event], got: bytes | None, abi: str
+) -> None:
+    access = MmioExit(0x09000000, length)
+    vcpu = play("merged", abi, [access, *between])
+    assert vcpu.reads == ()
+    vcpu.run(Interrupted())
+    step = vcpu.history[-1]
+    assert (step.completed, step.got) == (access if got is not None else None, got)
+    assert vcpu.reads == (() if got is None else (got,))
+    vcpu.run(Interrupted())
+    assert vcpu.history[-1].completed is None, "once"
+
+
+def test_a_read_leaves_what_lies_there() -> None:
+    vcpu = play("old", LE, [UserWrite(40, b"12345678"), MmioExit(0, 8)])
+    assert bytes(vcpu.page)[40:48] == b"12345678"
+    vcpu.run(BRK)
+    assert vcpu.reads == (b"12345678",)
+
+
+def test_a_write_is_completed_and_gives_the_guest_nothing() -> None:
+    access = MmioExit(0, 2, b"ab")
+    vcpu = play("old", LE, [access, BRK])
+    assert (vcpu.history[-1].completed, vcpu.history[-1].got) == (access, None)
+    assert vcpu.reads == ()
+
+
+def test_an_access_run_into_again_is_completed_once() -> None:
+    access, other = MmioExit(0, 2), MmioExit(8, 4)
+    vcpu = play("old", LE, [access, UserWrite(8, bytes(4)), other, UserWrite(40, b"wxyz"), BRK])
+    assert [step.completed for step in vcpu.history if step.completed] == [other]
+    assert vcpu.reads == (b"wxyz",)
+
+
+# --- who wrote what --------------------------------------------------------------------------
+
+
+def labels(page: Image, *offsets: int) -> list[str]:
+    told = []
+    for at in offsets:
+        source = page.sources[at]
+        if source is None or source.write is None:
+            told.append("nobody")
+        else:
+            write = source.write
+            told.append(f"{write.step} {write.by} {write.what}: {source.label}")
+    return told
+
+
+def test_every_byte_knows_its_last_writer() -> None:
+    vcpu = play("old", BE, [MmioExit(0x8000001000, 4), UserWrite(40, b"abcd"), BRK, Unhandled()])
+    assert labels(vcpu.page, 0, 8, 14, 32, 36, 39, 40, 44, 52) == [
+        "nobody",
+        "3 kernel KVM_RUN entry: exit_reason[31:24]",
+        "nobody",
+        "2 kernel KVM_EXIT_DEBUG: debug.arch.hsr[31:24]",
+        "0 kernel KVM_EXIT_MMIO: mmio.phys_addr[31:24]",
+        "0 kernel KVM_EXIT_MMIO: mmio.phys_addr[7:0]",
+        "1 userspace write: padding[8]",
+        "nobody",
+        "0 kernel KVM_EXIT_MMIO: mmio.is_write",
+    ]
+    assert [vcpu.history[-1].state(at) for at in (0, 8, 36, 40)] == [
+        "untouched", "fresh", "stale", "stale",
+    ]  # fmt: skip
+    assert vcpu.page.sources == vcpu.history[-1].page.sources
+
+
+def test_zeros_of_a_system_event_have_a_writer() -> None:
+    vcpu = play("merged", LE, [SystemEvent(1)])
+    assert vcpu.page.unwritten == (*range(8), 12, 13, *range(16, 32), *range(168, 2352))
+    assert labels(vcpu.page, 167) == [
+        "0 kernel KVM_EXIT_SYSTEM_EVENT: system_event.data[15][63:56]"
+    ]
+
+
+def test_steps_of_a_history() -> None:
+    vcpu = Vcpu("v2", LE)
+    assert not vcpu.history
+    assert vcpu.page.unwritten == tuple(range(2352))
+    vcpu.user_write(14, b"\1\0")
+    vcpu.run(BRK)
+    one, two = vcpu.history
+    assert (one.number, one.is_run, one.returned, one.written) == (0, False, None, (14, 15))
+    assert one.changed == (14,)
+    assert (two.number, two.is_run, two.event) == (1, True, BRK)
+    assert two.written == (*range(8, 12), 14, 15, *range(32, 40))
+    assert 14 not in two.changed, "the flag was set before"
+    assert two.before is one.page
+    assert (two.reason, two.flags) == (4, 1)
+    assert isinstance(vcpu.page, Image)
+    assert vcpu.page.layout.struct.tag == "kvm_run"
+
+
+def test_an_empty_write_changes_nothing() -> None:
+    for at in (0, 2352):
+        vcpu = Vcpu("old", LE)
+        vcpu.user_write(at, b"")
+        assert (vcpu.history[0].written, vcpu.page.data) == ((), bytes(2352))
+
+
+def test_buffers_that_can_be_written() -> None:
+    for data in (b"\1\2", bytearray(b"\1\2"), memoryview(b"\1\2")):
+        vcpu = Vcpu("old", LE)
+        vcpu.user_write(2350, data)
+        assert bytes(vcpu.page)[2350:] == b"\1\2"
+
+
+def test_what_was_written_stays_though_the_buffer_changes() -> None:
+    data = bytearray(b"\1")
+    vcpu = Vcpu("old", LE)
+    vcpu.user_write(0, data)
+    data[0] = 9
+    assert vcpu.page.data[0] == 1
+    assert bytes(vcpu.history[0].event) == b"\1"  # type: ignore[arg-type]
+
+
+def test_a_kernel_of_ones_own() -> None:
+    """A fifth kernel: the widened struct, with the flag and the clearing of the merged one."""
+    fifth = replace(KERNELS["merged"], name="fifth", debug=kvm.WIDENED)
+    page = bytes(play(fifth, BE, [DebugExit(0x12_F2001234), MmioExit(0, 1)]).page)
+    assert page[14:16] == b"\0\0"
+    assert (
+        bytes(play(fifth, BE, [DebugExit(0x12_F2001234)]).page)[32:40].hex() == "00000012f2001234"
+    )
+
+
+def test_a_member_is_read_in_the_pages_own_order() -> None:
+    for abi in ABIS:
+        assert member(play("merged", abi, [BRK]).page, "exit_reason") == 4
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
+    (lambda v: v.user_write(-1, b"a"), ("-1", "0..2351")),
+    (lambda v: v.user_write(2352, b"a"), ("2352", "0..2351")),
+    (lambda v: v.user_write(2353, b""), ("2353", "0..2351")),
+    (lambda v: v.user_write(2350, b"abc"), ("3 bytes at 2350", "0..2351")),
+    (lambda v: v.user_write(0, bytes(2353)), ("2353 bytes at 0", "0..2351")),
+    (lambda v: v.user_write(1.5, b"a"), ("1.5", "offset")),  # type: ignore[arg-type]
+    (lambda v: v.user_write(True, b"a"), ("True", "offset")),
+    (lambda v: v.user_write(1, "a"), ("str", "bytes")),  # type: ignore[arg-type]
+    (lambda v: v.user_write(1, 1), ("int", "bytes")),  # type: ignore[arg-type]
+    (lambda v: v.run(DebugExit(1 << 64)), ("ESR", "64 bits")),
+    (lambda v: v.run(DebugExit(-1)), ("ESR", "64 bits")),
+    (lambda v: v.run(DebugExit(0xD2000062)), ("0xd2000062", "watchpoint", "far")),
+    (lambda v: v.run(DebugExit(0xD2000062, 1 << 64)), ("far", "64 bits")),
+    (lambda v: v.run(DebugExit(0xF2000000, -1)), ("far", "64 bits")),
+    (lambda v: v.run(MmioExit(0, 3)), ("mmio.len", "3", "1, 2, 4, 8")),
+    (lambda v: v.run(MmioExit(0, 0)), ("mmio.len", "0", "1, 2, 4, 8")),
+    (lambda v: v.run(MmioExit(0, 16, bytes(16))), ("mmio.len", "16", "1, 2, 4, 8")),
+    (lambda v: v.run(MmioExit(0, 4, b"abc")), ("mmio.data", "40..47", "3 bytes", "exactly 4")),
+    (lambda v: v.run(MmioExit(0, 8, bytes(257))), ("mmio.data", "40..47", "257", "exactly 8")),
+    (lambda v: v.run(MmioExit(1 << 64, 4)), ("mmio.phys_addr", "64 bits")),
+    (lambda v: v.run(MmioExit(-1, 4)), ("mmio.phys_addr", "64 bits")),
+    (lambda v: v.run(SystemEvent(1 << 32)), ("system_event.type", "32 bits")),
+    (lambda v: v.run(SystemEvent(1, 1 << 64)), ("system_event.data[0]", "64 bits")),
+    (lambda v: v.run("brk"), ("'brk'", "DebugExit", "Unhandled")),  # type: ignore[arg-type]
+    (lambda v: v.run(SET), ("UserWrite", "DebugExit")),  # type: ignore[arg-type]
+    (lambda v: v.apply(None), ("None", "UserWrite")),  # type: ignore[arg-type]
+    (lambda v: Vcpu("newer", LE), ("'newer'", "old, widened, v2, merged")),
+    (lambda v: Vcpu("old", "vax"), ("'vax'", *ABIS)),
+    (lambda v: Kernel("own", "", WITH_HIGH, "+="), ("own", "'+='", "'|='")),  # type: ignore[arg-type]
+    (lambda v: Kernel("own", "", WITH_HIGH, "=", frozenset({"exit"})), ("own", "exit", "MMIO")),
+    (lambda v: Kernel("own", "", WITH_HIGH, "=", "entry"), ("own", "entry")),  # type: ignore[arg-type]
+    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"a": "u8[257]"})), LE), ("own", "257", "256")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_bad_input_is_named_and_changes_nothing(row: Any) -> None:
+    act, words = row
+    vcpu = play("v2", BE, [BRK, SET, MmioExit(0, 4)])
+    page, history = vcpu.page, vcpu.history
+    with pytest.raises(KvmvizError) as caught:
+        act(vcpu)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (vcpu.page, vcpu.history) == (page, history)
+
+
+def test_names_at_the_top() -> None:
+    assert len(kvmviz.__all__) < 20
+    assert kvmviz.Vcpu is Vcpu
+    assert {"DebugExit", "MmioExit", "SystemEvent", "Interrupted", "Unhandled"} < set(
+        kvmviz.__all__
+    )
