@@ -20,6 +20,7 @@ from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.canvas import Picture
 from kvmviz.captures import ABI_OF, scenarios
 from kvmviz.compose import KINDS, OWN, event_from, own
+from kvmviz.controls import ONE_AT_A_TIME, ROW, STYLE, img
 from kvmviz.exits import Event
 from kvmviz.kvm import KERNELS, POLICIES, Kernel
 from kvmviz.kvm import find as find_kernel
@@ -29,7 +30,7 @@ from kvmviz.scene import Scene, scene
 from kvmviz.vcpu import Step, Vcpu
 from kvmviz.vmm import READERS, Vmm
 from kvmviz.vmm import find as find_vmm
-from kvmviz.widgets import LABEL, ONE_AT_A_TIME, ROW, STYLE, img
+from kvmviz.widgets import LABEL
 
 SETTINGS = ("scenario", "kernel", "beside", "byte_order", "reader", "full", "step")
 """What can be set on a timeline; a new scenario goes to its last step."""

@@ -77,7 +77,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "empty, two kernels": drawn(EMPTY, "merged", "aarch64", beside="old", full=True),
     "handshake": lambda: draw_handshake(handshake()),
     "handshake, all": lambda: draw_handshake(
-        handshake(kernels=tuple(KERNELS | POLICIES), vmms=tuple(READERS))
+        handshake(kernels=(*KERNELS, *POLICIES), vmms=tuple(READERS))
     ),
     "handshake, one": lambda: draw_handshake(handshake(0xF2001234, ("old",), ("flag",), ABIS[:1])),
 }
@@ -184,7 +184,9 @@ def test_the_conclusion_stands_at_the_right(
     found = [
         text
         for text in picture.figure.findobj(Text)
-        if isinstance(text, Text) and text.get_text()[:1] in ("✓", "✗") and text.get_ha() == "right"
+        if isinstance(text, Text)
+        and text.get_text()[:1] in ("✓", "✗")
+        and text.get_horizontalalignment() == "right"
     ]
     assert [text.get_text() for text in found] == [said]
     assert found[0].get_position()[0] == picture.width - 20
@@ -239,7 +241,7 @@ def test_the_text_twin_has_every_byte_with_its_state_and_every_conclusion() -> N
         rows = re.findall(
             r"\+(\d+) +((?:[0-9a-f]{2} )+) +(\w+)", text.split(f"step {step.number}:")[1]
         )
-        told = {}
+        told: dict[int, tuple[int, str]] = {}
         for at, held, state in rows:
             for offset, byte in enumerate(bytes.fromhex(held), int(at)):
                 told.setdefault(offset, (byte, state))
