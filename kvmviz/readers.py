@@ -17,7 +17,7 @@ from kvmviz.image import Image
 from kvmviz.kvm import EXIT_REASONS, FLAG_VALUE, WATCHPOINT_LOW
 from kvmviz.slot import Source
 from kvmviz.vcpu import Step, Vcpu
-from kvmviz.vmm import Reading, Vmm
+from kvmviz.vmm import READERS, Reading, Vmm
 from kvmviz.vmm import find as find_vmm
 
 
@@ -185,7 +185,7 @@ class Conclusion(Twin):
 
 def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
     """What a program (a name of :data:`kvmviz.vmm.READERS`, or one's own) makes of one step."""
-    return Conclusion(step, find_vmm(vmm))
+    return Conclusion(step, find_vmm(vmm, READERS))
 
 
 def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:

@@ -11,15 +11,36 @@ from kvmviz.captures import PAGE, Rerun
 from kvmviz.esr import Esr
 from kvmviz.exits import DebugExit, Event, MmioExit, SystemEvent, Unhandled, UserWrite
 from kvmviz.handshake import Cell, Handshake
-from kvmviz.kvm import EXIT_REASONS
+from kvmviz.kvm import ENTRY, EXIT_REASONS, FLAG_VALUE, Kernel
 from kvmviz.readers import Conclusion, Fooled
 from kvmviz.scenario import Scenario, SideBySide
 from kvmviz.slot import Source
-from kvmviz.text import span, spans, table, where
+from kvmviz.text import name_of, span, spans, table, where
 from kvmviz.trace import ANOMALIES, Trace
-from kvmviz.vcpu import Step, Vcpu
+from kvmviz.vcpu import Page, Step, Vcpu
 
 _NAMES = {value: name for name, value in EXIT_REASONS.items()}
+
+
+@twin.register
+def _(kernel: Kernel) -> str:
+    members = ", ".join(name_of(m.type, m.name or "") for m in kernel.debug.members)
+    flag = f"flags {kernel.flag} {FLAG_VALUE}" if kernel.flag else "flags untouched"
+    return (
+        f"{kernel.name} kernel ({kernel.when}): debug exit writes {members}; {flag}; "
+        f"flags cleared: {_cleared(kernel)}"
+    )
+
+
+def _cleared(kernel: Kernel) -> str:
+    """Where a kernel clears flags, by what it leaves out if that is shorter."""
+    exits = [name for name in EXIT_REASONS if name in kernel.clears]
+    kept = [name for name in EXIT_REASONS if name not in kernel.clears]
+    told = ["on KVM_RUN entry"] if ENTRY in kernel.clears else []
+    if exits:
+        but = f" but {', '.join(kept)}" if kept else ""
+        told.append(f"on {', '.join(exits)}" if len(exits) < len(kept) else f"on every exit{but}")
+    return " and ".join(told) or "never"
 
 
 def reason_name(value: int) -> str:
@@ -118,19 +139,36 @@ def completion(step: Step) -> str | None:
 
 
 def byte_lines(step: Step, stop: int = 64, start: int = 0) -> str:
-    """The page's bytes after a step, neighbours of one write and member a row; zeros at the end.
+    """The page's bytes after a step, neighbours of one write and member a row.
 
     Each row says whether its bytes are fresh, stale or untouched, and who wrote them.
     """
-    rows = []
-    for first, last in _runs(step, range(start, stop)):
-        source = step.page.sources[first]
-        state = step.state(first)
-        what = "zero since the page was made" if source is None else who(source, step.number)
-        rows.append(
-            (f"+{first}", step.page.data[first : last + 1].hex(" "), state, _member(source), what)
-        )
-    return table(rows, right=(0,))
+    return table(_rows(step.page, range(start, stop), step), right=(0,))
+
+
+def _rows(page: Page, offsets: range, step: Step | None = None) -> list[Sequence[object]]:
+    """The rows of some bytes, seen from a step or, without one, from after the last."""
+    rows: list[Sequence[object]] = []
+    for first, last in _runs(page, offsets):
+        source = page.sources[first]
+        held = page.data[first : last + 1].hex(" ")
+        state = [step.state(first)] if step else []
+        rows.append((f"+{first}", held, *state, _member(source), _by(source, step)))
+    return rows
+
+
+def _by(source: Source | None, step: Step | None) -> str:
+    untouched = "zero since the page was made"
+    return untouched if source is None else who(source, step.number if step else -1)
+
+
+def rest(page: Page, step: Step | None = None, start: int = 64) -> str:
+    """Who wrote what lies behind the bytes that are shown one by one, in a line."""
+    told = []
+    for by, group in groupby(range(start, len(page)), lambda at: _by(page.sources[at], step)):
+        offsets = list(group)
+        told.append(f"{span(offsets[0], offsets[-1])}: {by}")
+    return "; ".join(told)
 
 
 def _member(source: Source | None) -> str:
@@ -139,9 +177,9 @@ def _member(source: Source | None) -> str:
     return "exit union" if source.slot.path == "padding" else source.member
 
 
-def _runs(step: Step, offsets: Iterable[int], width: int = 8) -> Iterable[tuple[int, int]]:
+def _runs(page: Page, offsets: Iterable[int], width: int = 8) -> Iterable[tuple[int, int]]:
     """First and last offset of neighbours that one write put there, at most ``width``."""
-    sources = step.page.sources
+    sources = page.sources
 
     def key(at: int) -> object:
         source = sources[at]
@@ -228,7 +266,13 @@ def _(step: Step) -> str:
         f"  {written_words(step)}",
         f"  {status(step)}",
     ]
-    return "\n".join((*lines, byte_lines(step)))
+    return "\n".join((*lines, byte_lines(step), f"  {rest(step.page, step)}"))
+
+
+@twin.register
+def _(page: Page) -> str:
+    head = f"kvm_run page on {where(page.layout)}, {len(page)} bytes"
+    return f"{head}\n{table(_rows(page, range(64)), right=(0,))}\n  {rest(page)}"
 
 
 @twin.register

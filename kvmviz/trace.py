@@ -36,8 +36,8 @@ ANOMALIES: Mapping[str, str] = MappingProxyType(
 no hsr_high. ``far``: an earlier exit's; the kernel writes it for watchpoints alone. Each is legal
 for some kernel, and each fools some program."""
 
-CHUNK = 1 << 18
-"""Bytes that are decoded at a time: they fit a processor's own cache."""
+CHUNK = 1 << 20
+"""Bytes that are decoded at a time: few enough to stay in a cache, enough to pay for each call."""
 
 EXAMPLES = 3
 """How many pages of each anomaly are named."""

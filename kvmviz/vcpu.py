@@ -28,6 +28,14 @@ State = Literal["fresh", "stale", "untouched"]
 """Of a byte at a step: written by this step, by an earlier one, never since the page was zeroed."""
 
 
+class Page(Image):
+    """The image of a kvm_run page with a history.
+
+    An entry of ``sources`` says which bits of which member a byte holds and, in its ``write``, who
+    put them there in which step; it is None where nobody has since the page was zeroed.
+    """
+
+
 @dataclass(frozen=True, repr=False)
 class Step(Twin):
     """One step of a page's history: a write by userspace, or one KVM_RUN.
@@ -45,8 +53,8 @@ class Step(Twin):
     number: int
     kernel: Kernel
     event: Event
-    before: Image
-    page: Image
+    before: Page
+    page: Page
     returned: int | None = None
     immediate: bool = False
     completed: MmioExit | None = None
@@ -102,16 +110,15 @@ class Vcpu(Twin):
     :data:`kvmviz.kvm.POLICIES`, or a :class:`kvmviz.kvm.Kernel` of one's own; ``abi`` as in
     :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes nothing.
 
-    ``page`` is an :class:`kvmviz.Image` of struct kvm_run (2352 bytes). An entry of its
-    ``sources`` says which bits of which member a byte holds, and in ``.write`` who wrote it last,
-    in which step; it is None where nobody has since the page was zeroed. Bytes that userspace
-    wrote into the exit union are bits of its ``padding``: which exit it meant them for is not said.
+    ``page`` is a :class:`Page`, an :class:`kvmviz.Image` of struct kvm_run (2352 bytes) whose every
+    byte knows its last writer. Bytes that userspace wrote into the exit union are bits of its
+    ``padding``: which exit it meant them for is not said.
     """
 
     def __init__(self, kernel: str | Kernel, abi: str | Abi) -> None:
         self.kernel = find_kernel(kernel)
         layout = self.kernel.page(abi)
-        self.page = Image(layout, bytes(layout.size), (None,) * layout.size)
+        self.page = Page(layout, bytes(layout.size), (None,) * layout.size)
         self._steps: list[Step] = []
         self._pending: MmioExit | None = None
 
@@ -170,7 +177,7 @@ class Vcpu(Twin):
             *(source._replace(write=write) for source in held),
             *page.sources[stop:],
         )
-        return Step(number, self.kernel, event, page, Image(page.layout, memory, sources))
+        return Step(number, self.kernel, event, page, Page(page.layout, memory, sources))
 
     def _run(self, exit: Exit) -> Step:
         number, before = len(self._steps), self.page
@@ -203,7 +210,7 @@ class Vcpu(Twin):
         start = layout.offsets["mmio"] + MMIO.layout(layout.abi).offsets["data"]
         return access, self.page.data[start : start + access.length]
 
-    def _write(self, page: Image, place: str, values: Values) -> Image:
+    def _write(self, page: Page, place: str, values: Values) -> Page:
         """The kernel writes members, at ``place`` of a KVM_RUN: on entry, or on some exit."""
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
@@ -215,7 +222,7 @@ class Vcpu(Twin):
         for at, source in enumerate(made.sources[: page.layout.offsets["kvm_valid_regs"]]):
             if source:
                 sources[at] = source._replace(write=write)
-        return Image(page.layout, made.data, tuple(sources))
+        return Page(page.layout, made.data, tuple(sources))
 
 
 def member(page: Image, name: str) -> int:

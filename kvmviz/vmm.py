@@ -302,14 +302,11 @@ def matrix(
     )
 
 
-def find(vmm: str | Vmm) -> Vmm:
-    """The program itself, or the one of that name in :data:`READERS`.
-
-    Raises :class:`KvmvizError` if there is none.
-    """
+def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
+    """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
     if isinstance(vmm, Vmm):
         return vmm
     try:
-        return READERS[vmm]
+        return among[vmm]
     except (KeyError, TypeError):
-        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(READERS)}") from None
+        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(among)}") from None

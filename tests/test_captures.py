@@ -266,3 +266,12 @@ def test_a_bad_line_is_named_by_its_number(
         parsed(*lines)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_hostile_lines_are_refused_in_one_short_line() -> None:
+    for text in ("[" * 100_000, "1" * 5000, '{"kernel": ' * 5000, line(0, bytes="zz" * 100_000),
+                 line(0, event={"kind": "x" * 100_000}), line(0, step=True)):  # fmt: skip
+        with pytest.raises(KvmvizError, match="line 1") as caught:
+            parsed(text)
+        assert len(str(caught.value)) < 300
+        assert "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -317,6 +318,27 @@ def test_text_of_the_handshake() -> None:
 # --- text ------------------------------------------------------------------------------------
 
 
+KERNEL_WORDS = {
+    "old": ("hsr, __u64 far", "flags untouched", "cleared: never"),
+    "widened": ("__u64 hsr, __u64 far", "flags untouched", "cleared: never"),
+    "v2": ("__u32 hsr_high", "flags |= 1", "cleared: never"),
+    "merged": ("__u32 hsr_high", "flags = 1", "cleared: on KVM_RUN entry"),
+    "v2_entry": ("flags |= 1", "cleared: on KVM_RUN entry"),
+    "v2_other_exits": ("flags |= 1", "cleared: on every exit but DEBUG"),
+    "v2_not_unknown": ("flags |= 1", "cleared: on every exit but UNKNOWN, DEBUG"),
+}
+
+
+def test_a_kernel_is_told_in_a_line() -> None:
+    for name, kernel in {**KERNELS, **POLICIES}.items():
+        assert repr(kernel).startswith(f"{name} kernel ({kernel.when})")
+        assert "\n" not in repr(kernel)
+        for word in KERNEL_WORDS[name]:
+            assert word in repr(kernel)
+    own = replace(KERNELS["old"], clears=frozenset({"entry", "MMIO", "INTR"}))
+    assert "cleared: on KVM_RUN entry and on MMIO, INTR" in repr(own)
+
+
 def test_text_of_a_history() -> None:
     vcpu = SCENARIOS["immediate_exit"].play("merged", BE)
     lines = repr(vcpu).splitlines()
@@ -338,8 +360,15 @@ def test_text_of_a_step() -> None:
 
 
 def test_text_of_a_step_that_writes_far_down() -> None:
-    shown = repr(play("old", BE, [SystemEvent(1), UserWrite(2000, b"x")]).history[-1])
-    assert "byte 2000" in shown
+    vcpu = play("old", BE, [SystemEvent(1), UserWrite(2000, b"x")])
+    for shown, last in ((vcpu.history[-1], "this step"), (vcpu.page, "step 1")):
+        assert repr(shown).splitlines()[-1].split("; ") == [
+            "  bytes 64..167: step 0, KVM_EXIT_SYSTEM_EVENT",
+            "bytes 168..1999: zero since the page was made",
+            f"byte 2000: {last}, userspace",
+            "bytes 2001..2351: zero since the page was made",
+        ]
+        assert "+36  00 00 00 01" in repr(shown)
 
 
 def test_a_made_up_esr_is_called_synthetic_wherever_it_is_shown() -> None:
