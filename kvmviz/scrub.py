@@ -25,7 +25,7 @@ from kvmviz.kvm import KERNELS, POLICIES, Kernel
 from kvmviz.kvm import find as find_kernel
 from kvmviz.readers import Conclusion, conclude
 from kvmviz.scenario import SCENARIOS, Scenario
-from kvmviz.scene import Scene, scene
+from kvmviz.scene import Scene, check_step, scene
 from kvmviz.vcpu import Step, Vcpu
 from kvmviz.vmm import READERS, Vmm
 from kvmviz.vmm import find as find_vmm
@@ -281,7 +281,7 @@ class Timeline:
 
     @step.setter
     def step(self, number: int) -> None:
-        self._set(step=number)
+        self._set(step=check_step(self._state.scenario, number))
 
     @property
     def kernel(self) -> str:
