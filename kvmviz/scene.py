@@ -19,7 +19,7 @@ from kvmviz.text import spans, where
 from kvmviz.told import hexa
 from kvmviz.told_steps import byte_lines, completion, sentence, status, title, written_words
 from kvmviz.vcpu import Step, Vcpu
-from kvmviz.vmm import Vmm
+from kvmviz.vmm import READERS, Vmm
 from kvmviz.vmm import find as find_vmm
 
 SHOWN = 64
@@ -172,4 +172,4 @@ def scene(
     if not isinstance(limit, int) or limit < 1:
         raise KvmvizError(f"limit {limit}: a timeline shows one step at least")
     pages = tuple(scenario.play(found, abi) for found in kernels)
-    return Scene(scenario, pages, find_vmm(reader), at, limit)
+    return Scene(scenario, pages, find_vmm(reader, READERS), at, limit)

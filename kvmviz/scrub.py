@@ -319,7 +319,7 @@ class Timeline:
 
     @reader.setter
     def reader(self, vmm: str | Vmm) -> None:
-        self._set(reader=find_vmm(vmm))
+        self._set(reader=find_vmm(vmm, READERS))
 
     @property
     def full(self) -> bool:
