@@ -129,9 +129,11 @@ class Timeline:
             description="step", min=0, max=1, style={"description_width": LABEL},
             layout={"width": "430px"},
         )  # fmt: skip
+        # The kernel knows what was typed before Add is clicked: messages of two controls that come
+        # at once may be handled in either order.
         for name in ("first", "second"):
             made[name] = ipw.Text(
-                continuous_update=False, style={"description_width": "initial"},
+                style={"description_width": "initial"},
                 layout={"width": "250px"},
             )  # fmt: skip
         for name, control in made.items():
