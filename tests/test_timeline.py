@@ -69,9 +69,15 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         f"stale_flag, {reader}": drawn("stale_flag", "v2", "aarch64_be", reader=reader, full=full)
         for reader, full in itertools.product(READERS, (False, True))
     },
-    "crowded": drawn(CROWDED, "old", "aarch64_be", reader="blind", limit=30),
+    "crowded": drawn(CROWDED, "old", "aarch64_be", reader="blind", step=10, limit=11),
     "crowded, two policies": drawn(
-        CROWDED, "v2_not_unknown", "aarch64", beside="v2_other_exits", reader="no_return", limit=30
+        CROWDED,
+        "v2_not_unknown",
+        "aarch64",
+        beside="v2_other_exits",
+        reader="no_return",
+        step=20,
+        limit=3,
     ),
     "empty": drawn(EMPTY, "merged", "aarch64"),
     "empty, two kernels": drawn(EMPTY, "merged", "aarch64", beside="old", full=True),
@@ -223,7 +229,7 @@ def test_long_sequences_say_what_is_left_out() -> None:
 
 def test_bytes_behind_those_shown_are_spoken_of() -> None:
     for said in (words_of(timeline(step=2)), timeline(step=2).text.splitlines()):
-        assert "also writes bytes 64..167, not shown" in [line.strip() for line in said]
+        assert any("also writes bytes 64..167, not shown" in line for line in said)
 
 
 @pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
