@@ -114,7 +114,9 @@ def _legend(shown: Scene, full: bool) -> list[str]:
         if source
     }
     words = "  ·  ".join(f"{style(name).letter} {name}" for name in names)
-    return wrapped(f"{words}  ·  31→0: bits in order of offset", 15) if names else []
+    order = shown.pages[0].page.layout.abi.byte_order
+    bits = "0→31" if order == "little" else "31→0"
+    return wrapped(f"{words}  ·  {bits}: bits in order of offset", 15) if names else []
 
 
 def _key(canvas: Canvas, y: float) -> None:

@@ -206,6 +206,22 @@ def test_bytes_that_fooled_the_reader_are_marked_with_what_they_were_taken_for()
     assert not any(word.startswith("✗") for word in words_of(timeline(step=0)))
 
 
+@pytest.mark.parametrize(
+    ("name", "kernel", "reader", "said"),
+    [
+        ("stale_far", "merged", "blind", "✗ taken for far (stale)"),
+        ("brk", "merged", "blind", "✗ taken for far (never written)"),
+        ("mmio_low", "old", "blind", "✗ taken for far (not fresh)"),
+        ("mmio_low", "widened", "old", "✗ ESR[31:0]"),
+    ],
+)
+def test_the_mark_says_whether_bytes_are_stale_or_nobodys(
+    name: str, kernel: str, reader: str, said: str
+) -> None:
+    events = find(name).events[: 1 if name == "brk" else 2]
+    assert said in words_of(timeline(Scenario("x", "x", "", events), kernel, reader=reader))
+
+
 def test_two_kernels_are_marked_where_they_differ() -> None:
     picture = timeline("mmio_high", "old", "aarch64", beside="merged", step=1, limit=1)
     # flags, and the hole: 0x80 in its first byte, where merged writes hsr_high.
