@@ -103,7 +103,7 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
     plain = called(source) if source else name
     names = (f"{name}, stale", f"{plain}, stale", name) if state == "stale" else (name,)
-    canvas.text(x, y + 46, fitting(names, PAGE - 6, 12), 12)
+    canvas.text(x, y + 46, fitting(names, PAGE - 3, 12), 12)
     flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
     canvas.text(x, y + 63, flag, 13, colour=WRONG if cell.stale_flag else INK)
     if cell.stale_flag:
