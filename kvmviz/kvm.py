@@ -16,7 +16,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
 from kvmviz.codec import integer
 from kvmviz.ctype import Struct, Type
@@ -119,8 +119,8 @@ def check_debug(esr: int, far: int | None) -> Esr:
     return syndrome
 
 
-@dataclass(frozen=True)
-class Kernel:
+@dataclass(frozen=True, repr=False)
+class Kernel(Twin):
     """One kernel, as far as it matters to the page: all that tells it from another.
 
     ``debug`` is the struct that it writes on a debug exit. ``flag`` is how that exit then sets

@@ -143,7 +143,7 @@ class Conclusion(Twin):
             if not row.right or not self.happened:
                 half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
                 yield self._byte(self._union + row.first, half)
-        own = self.happened and self.step.state(self._flag_at) == "fresh"
+        own = self.step.state(self._flag_at) == "fresh"
         if self.flag and self.vmm.needs_flag and not own and "flag" not in self.vmm.checks:
             yield self._byte(self._flag_at, "this exit's flag")
         if self.far is not None:

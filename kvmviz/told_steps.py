@@ -11,15 +11,36 @@ from kvmviz.captures import PAGE, Rerun
 from kvmviz.esr import Esr
 from kvmviz.exits import DebugExit, Event, MmioExit, SystemEvent, Unhandled, UserWrite
 from kvmviz.handshake import Cell, Handshake
-from kvmviz.kvm import EXIT_REASONS
+from kvmviz.kvm import ENTRY, EXIT_REASONS, FLAG_VALUE, Kernel
 from kvmviz.readers import Conclusion, Fooled
 from kvmviz.scenario import Scenario, SideBySide
 from kvmviz.slot import Source
-from kvmviz.text import span, spans, table, where
+from kvmviz.text import name_of, span, spans, table, where
 from kvmviz.trace import ANOMALIES, Trace
 from kvmviz.vcpu import Page, Step, Vcpu
 
 _NAMES = {value: name for name, value in EXIT_REASONS.items()}
+
+
+@twin.register
+def _(kernel: Kernel) -> str:
+    members = ", ".join(name_of(m.type, m.name or "") for m in kernel.debug.members)
+    flag = f"flags {kernel.flag} {FLAG_VALUE}" if kernel.flag else "flags untouched"
+    return (
+        f"{kernel.name} kernel ({kernel.when}): debug exit writes {members}; {flag}; "
+        f"flags cleared: {_cleared(kernel)}"
+    )
+
+
+def _cleared(kernel: Kernel) -> str:
+    """Where a kernel clears flags, by what it leaves out if that is shorter."""
+    exits = [name for name in EXIT_REASONS if name in kernel.clears]
+    kept = [name for name in EXIT_REASONS if name not in kernel.clears]
+    told = ["on KVM_RUN entry"] if ENTRY in kernel.clears else []
+    if exits:
+        but = f" but {', '.join(kept)}" if kept else ""
+        told.append(f"on {', '.join(exits)}" if len(exits) < len(kept) else f"on every exit{but}")
+    return " and ".join(told) or "never"
 
 
 def reason_name(value: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,6 +316,27 @@ def test_text_of_the_handshake() -> None:
 
 
 # --- text ------------------------------------------------------------------------------------
+
+
+KERNEL_WORDS = {
+    "old": ("hsr, __u64 far", "flags untouched", "cleared: never"),
+    "widened": ("__u64 hsr, __u64 far", "flags untouched", "cleared: never"),
+    "v2": ("__u32 hsr_high", "flags |= 1", "cleared: never"),
+    "merged": ("__u32 hsr_high", "flags = 1", "cleared: on KVM_RUN entry"),
+    "v2_entry": ("flags |= 1", "cleared: on KVM_RUN entry"),
+    "v2_other_exits": ("flags |= 1", "cleared: on every exit but DEBUG"),
+    "v2_not_unknown": ("flags |= 1", "cleared: on every exit but UNKNOWN, DEBUG"),
+}
+
+
+def test_a_kernel_is_told_in_a_line() -> None:
+    for name, kernel in {**KERNELS, **POLICIES}.items():
+        assert repr(kernel).startswith(f"{name} kernel ({kernel.when})")
+        assert "\n" not in repr(kernel)
+        for word in KERNEL_WORDS[name]:
+            assert word in repr(kernel)
+    own = replace(KERNELS["old"], clears=frozenset({"entry", "MMIO", "INTR"}))
+    assert "cleared: on KVM_RUN entry and on MMIO, INTR" in repr(own)
 
 
 def test_text_of_a_history() -> None:

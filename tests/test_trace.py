@@ -108,11 +108,13 @@ def test_the_first_odd_pages_are_found_behind_the_first_chunk() -> None:
     assert scan(quiet * count + odd, LE, 64).first["flag"] == (count,)
 
 
-def test_reasons_that_are_none_are_counted_together() -> None:
-    pages = b"".join(reason.to_bytes(4, "big").rjust(12, b"\0").ljust(64, b"\0")
-                     for reason in (4, 63, 64, 2**32 - 1))  # fmt: skip
-    shown = scan(pages, BE, 64)
-    assert {row.reason: row.pages for row in shown.rows} == {4: 1, 63: 1, None: 2}
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_reasons_that_are_none_are_counted_together(abi: str) -> None:
+    """Also where the byte of least significance looks like one."""
+    reasons = (4, 63, 64, 65, 127, 128, 255, 256 + 4, 4 << 24, 2**32 - 1)
+    heads = (bytes(8) + reason.to_bytes(4, ORDER[abi]) + bytes(52) for reason in reasons)
+    shown = scan(b"".join(heads), abi, 64)
+    assert [(row.reason, row.pages) for row in shown.rows] == [(4, 1), (63, 1), (None, 8)]
     assert "no exit reason" in repr(shown)
 
 
