@@ -55,8 +55,10 @@ def handshake(shown: Handshake) -> Picture:
             if at == 0:
                 for column, cell in enumerate(cells):
                     left = x + PAGE + TILE * column
-                    name = fitting((cell.vmm.title, cell.vmm.name), TILE - 6, 14)
-                    canvas.text(left + 2, 114, name, 14, colour=QUIET)
+                    title, room = cell.vmm.title, TILE - 4
+                    size = next((size for size in (14, 13, 12) if wide(title, size) <= room), 0)
+                    name = title if size else cell.vmm.name
+                    canvas.text(left, 114, name, size or 14, colour=QUIET)
             if cells[0].before != before:
                 before = cells[0].before
                 y += 26
@@ -99,8 +101,9 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
         canvas.box(x + 4, y + 5, PAGE - 16, 20, NOBODY, edge=NOBODY)
     canvas.text(x + (PAGE - 8) / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
     name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
-    names = (f"{name}, {state}", name, str(state)) if state == "stale" else (name,)
-    canvas.text(x, y + 46, fitting(names, PAGE - 6, 12), 12)
+    plain = called(source) if source else name
+    names = (f"{name}, stale", f"{plain}, stale", name) if state == "stale" else (name,)
+    canvas.text(x, y + 46, fitting(names, PAGE - 3, 12), 12)
     flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
     canvas.text(x, y + 63, flag, 13, colour=WRONG if cell.stale_flag else INK)
     if cell.stale_flag:

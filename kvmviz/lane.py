@@ -239,8 +239,10 @@ def _cell(
     if state == "untouched":
         # The number stays readable on the hatching.
         canvas.box(x + width / 2 - 9, top + 3, 18, high - 6, NOBODY, edge=NOBODY)
+    size = 16 if state == "fresh" else 15
+    size -= 2 * (len(words) > 5)
     canvas.text(
-        x + width / 2, top + high / 2, words, 16 if state == "fresh" else 15, mono=True,
+        x + width / 2, top + high / 2, words, size, mono=True,
         ha="center", va="center", bold=state == "fresh",
         colour=QUIET if state == "untouched" else INK,
     )  # fmt: skip
@@ -255,14 +257,21 @@ def _frame(canvas: Canvas, left: float, y: float, right: float) -> None:
 def _hand(canvas: Canvas, left: float, right: float, y: float, rows: Sequence[Fooled]) -> None:
     """The mark over bytes that a program took for what they are not."""
     canvas.line([left, left, right, right], [y - 2, y - 7, y - 7, y - 2], WRONG, 3)
-    stale = " (stale)" if all(row.stale for row in rows) else ""
-    taken = rows[0].taken_for
-    names = (f"✗ taken for {taken}{stale}", f"✗ {taken}{stale}", f"✗ {taken}", "✗ stale", "✗")
-    room = right - left + 4
+    taken, why = rows[0].taken_for, _why(rows)
+    full = [f"✗ taken for {taken} ({why})", f"✗ {taken} ({why})"] if why else []
+    names = (*full, f"✗ taken for {taken}", f"✗ {taken}", *([f"✗ {why}"] if why else []), "✗")
     canvas.text(
-        (left + right) / 2, y - 12, fitting(names if stale else (*names[:3], "✗"), room), LABEL,
-        ha="center", colour=WRONG,
+        (left + right) / 2, y - 12, fitting(names, right - left + 4), LABEL, ha="center",
+        colour=WRONG,
     )  # fmt: skip
+
+
+def _why(rows: Sequence[Fooled]) -> str:
+    """What is wrong with bytes that this step did not write; nothing if it wrote some of them."""
+    if not all(row.stale for row in rows):
+        return ""
+    written = {row.source is not None for row in rows}
+    return "not fresh" if len(written) > 1 else "stale" if True in written else "never written"
 
 
 def _unequal(canvas: Canvas, x: float, y: float) -> None:

@@ -143,6 +143,16 @@ def difference(offsets: tuple[int, ...]) -> str:
     )
 
 
+def check_step(scenario: Scenario, step: object) -> int:
+    """A step that the scenario has, -1 if it has none; else :class:`KvmvizError`."""
+    last = len(scenario.events) - 1
+    if isinstance(step, int) and not isinstance(step, bool) and min(0, last) <= step <= last:
+        return step
+    legal = f"; legal are 0 .. {last}" if last >= 0 else ""
+    count = counted(last + 1, "step")
+    raise KvmvizError(f"step {step!r} of scenario {scenario.name}: it has {count}{legal}")
+
+
 @lru_cache(maxsize=256)
 def scene(
     scenario: Scenario,
@@ -158,13 +168,7 @@ def scene(
     Raises :class:`KvmvizError` for unknown names and for a step that the scenario does not have.
     """
     kernels = [find_kernel(kernel), *([find_kernel(beside)] if beside is not None else [])]
-    last = len(scenario.events) - 1
-    at = last if step is None else step
-    if not isinstance(at, int) or isinstance(at, bool) or not min(0, last) <= at <= last:
-        raise KvmvizError(
-            f"step {at!r} of scenario {scenario.name}: it has {counted(last + 1, 'step')}"
-            + (f"; legal are 0 .. {last}" if last >= 0 else "")
-        )
+    at = len(scenario.events) - 1 if step is None else check_step(scenario, step)
     if not isinstance(limit, int) or limit < 1:
         raise KvmvizError(f"limit {limit}: a timeline shows one step at least")
     pages = tuple(scenario.play(found, abi) for found in kernels)

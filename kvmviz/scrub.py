@@ -25,7 +25,7 @@ from kvmviz.kvm import KERNELS, POLICIES, Kernel
 from kvmviz.kvm import find as find_kernel
 from kvmviz.readers import Conclusion, conclude
 from kvmviz.scenario import SCENARIOS, Scenario
-from kvmviz.scene import Scene, scene
+from kvmviz.scene import Scene, check_step, scene
 from kvmviz.vcpu import Step, Vcpu
 from kvmviz.vmm import READERS, Vmm
 from kvmviz.vmm import find as find_vmm
@@ -129,9 +129,11 @@ class Timeline:
             description="step", min=0, max=1, style={"description_width": LABEL},
             layout={"width": "430px"},
         )  # fmt: skip
+        # The kernel knows what was typed before Add is clicked: messages of two controls that come
+        # at once may be handled in either order.
         for name in ("first", "second"):
             made[name] = ipw.Text(
-                continuous_update=False, style={"description_width": "initial"},
+                style={"description_width": "initial"},
                 layout={"width": "250px"},
             )  # fmt: skip
         for name, control in made.items():
@@ -281,7 +283,7 @@ class Timeline:
 
     @step.setter
     def step(self, number: int) -> None:
-        self._set(step=number)
+        self._set(step=check_step(self._state.scenario, number))
 
     @property
     def kernel(self) -> str:

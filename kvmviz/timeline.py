@@ -74,7 +74,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
     below = wide(shown.subtitle, 15) > rest
     head = 8 + 27 * len(heading) + 20 * (below + len(notes))
-    top = head + 36 + 46
+    top = head + 32 + 44
     height = top + sum(row.height for row in rows) + 21 * len(names) + (
         8 if rows and not shown.left_out else 28
     )  # fmt: skip
@@ -114,7 +114,9 @@ def _legend(shown: Scene, full: bool) -> list[str]:
         if source
     }
     words = "  ·  ".join(f"{style(name).letter} {name}" for name in names)
-    return wrapped(f"{words}  ·  31→0: bits in order of offset", 15) if names else []
+    order = shown.pages[0].page.layout.abi.byte_order
+    bits = "0→31" if order == "little" else "31→0"
+    return wrapped(f"{words}  ·  {bits}: bits in order of offset", 15) if names else []
 
 
 def _key(canvas: Canvas, y: float) -> None:
@@ -170,7 +172,7 @@ class _Row:
         step = self.seen[0].step
         self.titles = wrapped(title(step), 15)
         small = filter(None, (completion(step), *{beyond(one.step): 0 for one in self.seen}))
-        self.small = [line for words in small for line in wrapped(words, 14)]
+        self.small = wrapped(" · ".join(small), 14)
         self.lanes = [
             Lane(seen, full, () if lane else self.differing) for lane, seen in enumerate(self.seen)
         ]

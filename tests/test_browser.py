@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvmviz import draw
+from kvmviz import MmioExit, draw, scrub
+from kvmviz.compose import own
+from kvmviz.kvm import KERNELS
 from kvmviz.widgets import State, frame
 from tests import browser
 
@@ -269,3 +271,92 @@ def test_nothing_leaves_the_machine(
     # Whose requests a page's would not tell of.
     assert story.page.context.service_workers == []
     assert server.hosts <= set(browser.LOCAL)
+
+
+# The timeline: the kvm_run page over time.
+
+
+@pytest.fixture(scope="module")
+def timeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Watched]:
+    """A notebook with a timeline alone, run."""
+    folder = tmp_path_factory.mktemp("timeline")
+    source = "from kvmviz.scrub import Timeline\n\ntimeline = Timeline()\ntimeline"
+    browser.write_notebook(folder / "timeline.ipynb", source)
+    with browser.jupyterlab(folder) as running, browser.browser() as watched:
+        watched.page.goto(running.page("timeline.ipynb"))
+        browser.run_all(watched.page)
+        browser.show_widget(watched.page)
+        yield watched
+
+
+@pytest.fixture
+def scrubbed(timeline: browser.Watched) -> Page:
+    """The page of the timeline, which is as it was at the start."""
+    button(timeline.page, "Reset").click()
+    stands_at(timeline.page, scrub.State())
+    return timeline.page
+
+
+def stands_at(page: Page, state: scrub.State) -> None:
+    """Wait until picture, its alt text and the words are those of a state of the timeline."""
+    words = scrub.frame(state)[2]
+    expect(picture(page)).to_have_attribute("alt", words, timeout=SOON)
+    expect(explorer(page).locator("pre")).to_have_text(words, timeout=SOON)
+    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+
+
+def test_timeline_tells_its_story_at_the_start(scrubbed: Page) -> None:
+    expect(explorer(scrubbed).locator("pre")).to_contain_text("✗ WRONG: takes this for a debug")
+    expect(button(scrubbed, "✓ big-endian")).to_be_visible()
+
+
+def test_timeline_is_scrubbed_by_arrow_keys(scrubbed: Page) -> None:
+    tab_to_slider(scrubbed)
+    for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5)):
+        scrubbed.keyboard.press(key)
+        stands_at(scrubbed, scrub.State(step=step))
+
+
+def tab_to_slider(page: Page) -> None:
+    explorer(page).get_by_label("VMM", exact=True).focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "slider"
+
+
+def test_timeline_follows_the_mouse(scrubbed: Page) -> None:
+    button(scrubbed, "Next").click()
+    stands_at(scrubbed, scrub.State(step=2))
+    explorer(scrubbed).get_by_label("beside it").select_option("merged")
+    beside = scrub.State(step=2, beside=KERNELS["merged"])
+    stands_at(scrubbed, beside)
+    button(scrubbed, "little-endian").click()
+    stands_at(scrubbed, replace(beside, byte_order="little"))
+
+
+def test_timeline_is_built_step_by_step(scrubbed: Page) -> None:
+    part = explorer(scrubbed)
+    button(scrubbed, "Clear").click()
+    stands_at(scrubbed, scrub.State(scenario=own(()), step=-1))
+    part.get_by_label("add", exact=True).select_option("MMIO write")
+    part.get_by_label("data", exact=True).fill("5a zz")
+    part.get_by_role("button", name="Add", exact=True).click()
+    told = part.get_by_role("alert")
+    expect(told).to_contain_text("data: '5a zz' is not bytes in hex", timeout=SOON)
+    stands_at(scrubbed, scrub.State(scenario=own(()), step=-1))
+    part.get_by_label("data", exact=True).fill("5a")
+    part.get_by_role("button", name="Add", exact=True).click()
+    stands_at(scrubbed, scrub.State(scenario=own((MmioExit(0x0900_0000, 1, b"\x5a"),)), step=0))
+    expect(told).to_have_count(0)
+
+
+def test_timeline_fits_one_window(scrubbed: Page) -> None:
+    explorer(scrubbed).evaluate("e => e.scrollIntoView({block: 'start'})")
+    window = box(scrubbed.locator(".jp-WindowedPanel-outer").first)
+    shown = box(picture(scrubbed))
+    assert shown["y"] + shown["height"] <= window["y"] + window["height"]
+    assert shown["x"] + shown["width"] <= window["x"] + window["width"]
+
+
+def test_timeline_leaves_the_console_silent(timeline: browser.Watched, scrubbed: Page) -> None:
+    assert timeline.complaints == []
+    assert timeline.strangers == []

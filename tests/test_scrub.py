@@ -1,0 +1,310 @@
+"""The timeline widget, driven from code and through its controls; no browser is needed."""
+
+import base64
+import html
+import re
+import threading
+from typing import Any
+
+import pytest
+
+from kvmviz import DebugExit, Interrupted, KvmvizError, MmioExit, SystemEvent, Unhandled, captures
+from kvmviz.compose import KINDS, event_from
+from kvmviz.exits import UserWrite
+from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
+from kvmviz.scenario import SCENARIOS, Scenario
+from kvmviz.scrub import NONE, Timeline
+from kvmviz.vmm import READERS, Vmm
+
+MINE = Kernel("mine", "never", WITH_HIGH, "|=", frozenset({"MMIO"}))
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    return Timeline()
+
+
+def control(timeline: Timeline, name: str) -> Any:
+    return timeline._part[name]
+
+
+def shown(timeline: Timeline) -> tuple[str, str, str]:
+    """All that the page shows of it."""
+    return timeline._view.value, timeline._words.value, timeline._error.value
+
+
+def alt(timeline: Timeline) -> str:
+    found = re.search(r"alt='([^']*)'", timeline._view.value)
+    assert found
+    return html.unescape(found[1])
+
+
+def test_the_default_tells_the_story(timeline: Timeline) -> None:
+    assert (timeline.kernel, timeline.byte_order, timeline.step) == ("v2", "big", 1)
+    assert timeline.conclusion
+    assert not timeline.conclusion.right
+    assert "✗ WRONG: takes this for a debug exit, ESR 0x0900000000000000" in repr(timeline)
+    assert "byte 15, taken for this exit's flag, holds flags[7:0] of step 0" in repr(timeline)
+
+
+def test_alt_words_and_repr_are_one(timeline: Timeline) -> None:
+    assert alt(timeline) == timeline.text == repr(timeline) == timeline.picture.text
+    assert html.unescape(timeline._words.value) == f"<pre>{timeline.text}</pre>"
+
+
+def test_setting_from_code_moves_the_controls_and_the_view(timeline: Timeline) -> None:
+    timeline.scenario = "mmio_high"
+    timeline.kernel, timeline.beside, timeline.reader = "old", "merged", "blind"
+    timeline.byte_order, timeline.full, timeline.step = "little", True, 0
+    held = {name: control(timeline, name).value for name in ("scenario", "kernel", "beside")}
+    assert held == {"scenario": "mmio_high", "kernel": "old", "beside": "merged"}
+    assert control(timeline, "reader").value == "blind"
+    assert control(timeline, "byte_order").value == "little"
+    assert control(timeline, "full").value is True
+    assert control(timeline, "step").value == 0
+    assert "old and merged kernels · aarch64 (little-endian) · VMM: blind" in alt(timeline)
+
+
+TURNS: list[tuple[str, object, str]] = [
+    ("scenario", "immediate_exit", "returns -EINTR at once, immediate_exit is set"),
+    ("scenario", "brk_synthetic", "bits 63:32 of ESR are synthetic"),
+    ("kernel", "merged", "flags 0x0 (this step, KVM_RUN entry)"),
+    ("kernel", "v2_entry", "v2_entry kernel"),
+    ("beside", "merged", "≠ 1 byte differs: byte 15"),
+    ("byte_order", "little", "ESR 0x0000000009000000"),
+    ("reader", "flag", "✓ no debug exit: exit_reason is KVM_EXIT_MMIO"),
+    ("full", True, "step 1: KVM_RUN"),
+    ("step", 4, "step 4: KVM_RUN, run fails after entry; returns -ENOSYS"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), TURNS)
+def test_a_control_does_what_code_does(
+    timeline: Timeline, name: str, value: object, said: str
+) -> None:
+    control(timeline, name).value = value
+    by_code = Timeline()
+    setattr(by_code, name, value)
+    assert shown(timeline) == shown(by_code)
+    assert said in repr(timeline)
+    assert getattr(timeline, name) == value
+
+
+def test_a_second_kernel_goes_away_again(timeline: Timeline) -> None:
+    before = shown(timeline)
+    control(timeline, "beside").value = "merged"
+    assert shown(timeline) != before
+    control(timeline, "beside").value = NONE
+    assert shown(timeline) == before
+    assert timeline.beside is None
+
+
+def test_buttons_go_through_time_and_stop_at_its_ends(timeline: Timeline) -> None:
+    seen = [timeline.step]
+    for _ in range(6):
+        control(timeline, "next").click()
+        seen.append(timeline.step)
+    assert seen == [1, 2, 3, 4, 5, 5, 5]
+    assert control(timeline, "next").disabled
+    for _ in range(7):
+        control(timeline, "previous").click()
+    assert timeline.step == control(timeline, "step").value == 0
+    assert control(timeline, "previous").disabled
+    assert control(timeline, "step").max == 5
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("name", [*SCENARIOS, *captures.scenarios()])
+def test_every_scenario_can_be_chosen_and_scrubbed(
+    timeline: Timeline, name: str, order: str
+) -> None:
+    timeline.clear()
+    control(timeline, "scenario").value = name
+    control(timeline, "byte_order").value = order
+    last = len(timeline.events) - 1
+    assert timeline.step == last
+    for step in range(last + 1):
+        timeline.step = step
+        assert f"step {step}: " in repr(timeline)
+        assert alt(timeline) == repr(timeline)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_every_kernel_with_every_reader(timeline: Timeline, kernel: str, reader: str) -> None:
+    timeline.kernel, timeline.reader = kernel, reader
+    assert f"{kernel} kernel · " in alt(timeline)
+    assert f"VMM: {reader}, " in alt(timeline)
+
+
+def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> None:
+    timeline.kernel = MINE
+    assert control(timeline, "kernel").value == "mine"
+    assert "flags 0x0 (this step, KVM_EXIT_MMIO)" in repr(timeline)
+    timeline.reader = Vmm("me", "my own", "of mine", WITH_HIGH)
+    assert control(timeline, "reader").value == "me"
+    timeline.scenario = Scenario("nap", "A nap", "", (Interrupted(),))
+    assert control(timeline, "scenario").value == "nap"
+    assert "A nap" in repr(timeline)
+    timeline.reset()
+    assert shown(timeline) == shown(Timeline())
+
+
+BUILT = [
+    ("debug exit", ("0xf2001234", ""), DebugExit(0xF2001234)),
+    ("debug exit", ("d2000062", "0x40000800"), DebugExit(0xD2000062, 0x40000800)),
+    ("MMIO write", ("0x8000001000", "01 02"), MmioExit(0x8000001000, 2, b"\1\2")),
+    ("MMIO read", ("9000000", "8"), MmioExit(0x9000000, 8)),
+    ("system event", ("2", "0xff"), SystemEvent(2, 255)),
+    ("signal pending", ("", ""), Interrupted()),
+    ("run fails after entry", ("", ""), Unhandled()),
+    ("userspace writes", ("36", "aaaaaaaa"), UserWrite(36, b"\xaa" * 4)),
+    ("userspace writes", ("0x24", "0xAA bb"), UserWrite(36, b"\xaa\xbb")),
+]
+
+
+@pytest.mark.parametrize(("kind", "typed", "event"), BUILT)
+def test_a_step_is_added_as_typed(
+    timeline: Timeline, kind: str, typed: tuple[str, str], event: Any
+) -> None:
+    timeline.clear()
+    assert (timeline.events, timeline.step, timeline.now) == ((), -1, None)
+    assert "before any step" in repr(timeline)
+    control(timeline, "kind").value = kind
+    control(timeline, "first").value, control(timeline, "second").value = typed
+    control(timeline, "add").click()
+    assert timeline.events == (event,)
+    assert (timeline.step, timeline.scenario) == (0, "own")
+    assert timeline._error.value == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_entries_start_from_what_can_be_added(timeline: Timeline, kind: str) -> None:
+    control(timeline, "kind").value = kind
+    control(timeline, "add").click()
+    assert len(timeline.events) == 7
+    assert timeline.step == 6
+    entries = [control(timeline, name).layout.display != "none" for name in ("first", "second")]
+    assert sum(entries) == len(KINDS[kind].entries)
+
+
+BAD_ENTRIES = [
+    ("debug exit", ("0xf200z", ""), "esr: '0xf200z' is not a hexadecimal number"),
+    ("debug exit", ("1" * 17, ""), "esr: 0x11111111111111111 does not fit 64 bits"),
+    ("debug exit", ("d2000062", " "), "far: 0xd2000062 is a watchpoint"),
+    ("debug exit", ("f2001234", "-1"), "far: -0x1 does not fit 64 bits"),
+    ("MMIO write", ("0x9000000", "5a 5"), "data: '5a 5' is not bytes in hex"),
+    ("MMIO write", ("0x9000000", "5a 5a 5a"), "legal are 1, 2, 4, 8"),
+    ("MMIO write", ("", "5a"), "phys_addr: '' is not a hexadecimal number"),
+    ("MMIO write", ("0", "Ä"), "data: 'Ä' is not bytes in hex"),
+    ("MMIO read", ("0", "3"), "legal are 1, 2, 4, 8"),
+    ("system event", ("100000000", "0"), "type: 0x100000000 does not fit 32 bits"),
+    ("userspace writes", ("2352", "00"), "legal are bytes 0..2351"),
+    ("userspace writes", ("-1", "00"), "legal are bytes 0..2351"),
+    ("userspace writes", ("one", "00"), "offset: 'one' is no number"),
+    ("userspace writes", ("1", "<b>"), "bytes: '<b>' is not bytes in hex"),
+]
+
+
+@pytest.mark.parametrize(("kind", "typed", "message"), BAD_ENTRIES)
+def test_a_bad_entry_is_told_and_changes_nothing(
+    timeline: Timeline, kind: str, typed: tuple[str, str], message: str
+) -> None:
+    before = shown(timeline)
+    control(timeline, "kind").value = kind
+    control(timeline, "first").value, control(timeline, "second").value = typed
+    control(timeline, "add").click()
+    told = timeline._error.value
+    assert message in html.unescape(told)
+    assert "<b>" not in told.removeprefix("<b role='alert'>")
+    assert (timeline._view.value, timeline._words.value) == before[:2]
+    assert len(timeline.events) == 6
+    assert control(timeline, "first").value == typed[0]  # to be mended, not typed again
+    with pytest.raises(KvmvizError, match=re.escape(message)):
+        event_from(kind, *typed)
+    control(timeline, "next").click()
+    assert timeline._error.value == ""
+
+
+def test_the_last_step_is_taken_away_until_none_is_left(timeline: Timeline) -> None:
+    for left in range(5, -1, -1):
+        control(timeline, "remove").click()
+        assert len(timeline.events) == left
+        assert timeline.step == left - 1
+    assert control(timeline, "remove").disabled
+    assert control(timeline, "step").disabled
+    timeline.remove_last()
+    assert timeline.events == ()
+
+
+def test_what_is_shown_becomes_a_sequence_of_ones_own(timeline: Timeline) -> None:
+    control(timeline, "scenario").value = "own"
+    assert timeline.events == SCENARIOS["stale_flag"].events
+    assert timeline.step == 1
+    timeline.events = [DebugExit(0xF2001234)]
+    assert timeline.events == (DebugExit(0xF2001234),)
+
+
+BAD: list[tuple[str, object, str]] = [
+    ("scenario", "nap", "unknown scenario 'nap'; known are stale_flag"),
+    ("events", [7], "scenario own, step 0: 7 is no UserWrite and no exit"),
+    ("kernel", "newest", "unknown kernel 'newest'"),
+    ("beside", "newest", "unknown kernel 'newest'"),
+    ("byte_order", "middle", "legal are little and big"),
+    ("reader", "emacs", "known are old, u64, flag"),
+    ("step", 6, "legal are 0 .. 5"),
+    ("step", -1, "legal are 0 .. 5"),
+    ("step", None, "legal are 0 .. 5"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD)
+def test_bad_values_change_nothing(
+    timeline: Timeline, name: str, value: object, message: str
+) -> None:
+    before = shown(timeline)
+    with pytest.raises(KvmvizError, match=re.escape(message)):
+        setattr(timeline, name, value)
+    assert shown(timeline) == before
+
+
+def test_reset_goes_back_to_the_start() -> None:
+    timeline = Timeline(step=0, scenario="ndata", kernel="old", reader="blind", byte_order="little")
+    assert (timeline.step, timeline.scenario) == (0, "ndata")
+    start = shown(timeline)
+    timeline.clear()
+    timeline.full, timeline.beside = True, "merged"
+    control(timeline, "reset").click()
+    assert shown(timeline) == start
+    assert control(timeline, "kernel").value == "old"
+
+
+def test_it_cannot_be_made_with_what_it_does_not_have() -> None:
+    with pytest.raises(KvmvizError, match="a timeline has no 'speed'; legal are scenario"):
+        Timeline(speed=2)
+
+
+def test_a_viewer_gets_widget_picture_and_words(timeline: Timeline) -> None:
+    bundle = timeline._repr_mimebundle_()
+    assert set(bundle) == {
+        "application/vnd.jupyter.widget-view+json", "image/png", "text/plain",
+    }  # fmt: skip
+    assert bundle["text/plain"] == repr(timeline)
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert re.search(r"<img width=\d+ height=\d+ ", timeline._view.value)
+
+
+def test_messages_from_many_threads_leave_one_state(timeline: Timeline) -> None:
+    names = ("mmio_low", "stale_far", "ndata", "immediate_exit")
+    threads = [
+        threading.Thread(target=lambda name=name: setattr(timeline, "scenario", name))
+        for name in names * 3
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert timeline.scenario in names
+    assert alt(timeline) == timeline.text == timeline.picture.text
+    assert control(timeline, "scenario").value == timeline.scenario
+    assert control(timeline, "step").value == timeline.step
