@@ -67,10 +67,7 @@ VMMS: Mapping[str, Vmm] = MappingProxyType(
             Vmm("old", "u32 hsr", "built before the change", OLD),
             Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
             Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, needs_flag=True),
-            Vmm(
-                "blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH,
-                trusts_far=True,
-            ),
+            Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
         )
     }
 )  # fmt: skip
@@ -94,12 +91,16 @@ READERS: Mapping[str, Vmm] = MappingProxyType(
                     "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
                     WITH_HIGH, True, ("reason",),
                 ),
+                Vmm(
+                    "no_ec", "far without EC", "that takes far on every debug exit",
+                    WITH_HIGH, True, trusts_far=True,
+                ),
             )
         },
     }
 )  # fmt: skip
 """The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
-as it should, and three that leave out a check. See :mod:`kvmviz.readers`."""
+as it should, and four that leave out a check. See :mod:`kvmviz.readers`."""
 
 
 Bits = tuple[int, int]

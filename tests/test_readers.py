@@ -44,6 +44,7 @@ PLAIN = {
     "flag_only": (False, False, True, "flag"),
     "no_reason": (True, False, False, "flag"),
     "no_return": (False, True, False, "flag"),
+    "no_ec": (True, True, False, "flag"),
 }
 
 
@@ -119,10 +120,12 @@ CASES: list[Any] = [
     # kernel, events, program; of the last step: takes, right, stale bytes on LE and on BE
     ("old", [BRK], "old", True, True, "", ""),
     ("old", [BRK], "flag", True, True, "", ""),
-    ("old", [BRK], "blind", True, False, "36-47", "36-47"),
+    ("old", [BRK], "blind", True, False, "36-39", "36-39"),
+    ("old", [BRK], "no_ec", True, False, "40-47", "40-47"),
     ("old", [WATCH], "blind", True, False, "36-39", "36-39"),
     ("merged", [WATCH], "blind", True, True, "", ""),
-    ("merged", [WATCH, BRK], "blind", True, False, "40-47", "40-47"),
+    ("merged", [WATCH, BRK], "blind", True, True, "", ""),
+    ("merged", [WATCH, BRK], "no_ec", True, False, "40-47", "40-47"),
     ("merged", [WATCH, BRK], "flag", True, True, "", ""),
     ("old", [BRK], "flag_only", False, False, "14", "15"),
     ("merged", [BRK], "flag_only", True, True, "", ""),
@@ -176,7 +179,7 @@ def test_a_value_that_fits_by_chance_is_not_right() -> None:
 def test_far_is_taken_by_those_who_read_a_watchpoint() -> None:
     vcpu = play("merged", BE, [WATCH, BRK])
     assert [seen.far for seen in conclusions(vcpu, "flag")] == [WATCH.far, None]
-    assert [seen.far for seen in conclusions(vcpu, "blind")] == [WATCH.far, WATCH.far]
+    assert [seen.far for seen in conclusions(vcpu, "no_ec")] == [WATCH.far, WATCH.far]
     odd = Vmm("odd", "its own", "of one's own", VMMS["old"].debug)
     assert conclude(vcpu.history[0], odd).far == WATCH.far
 
@@ -254,7 +257,7 @@ FOOLED = [
     ("failed_run", "v2_not_unknown", "flag_only", 1),
     ("failed_run", "v2_other_exits", "flag_only", 0), ("stale_flag", "v2", "flag", 0),
     ("immediate_exit", "merged", "no_return", 1), ("immediate_exit", "merged", "flag", 0),
-    ("stale_far", "merged", "blind", 1), ("mmio_high", "old", "blind", 1),
+    ("stale_far", "merged", "no_ec", 1), ("mmio_high", "old", "blind", 1),
     ("poison_flags", "old", "flag", 1), ("poison_flags", "merged", "flag", 0),
 ]  # fmt: skip
 
@@ -295,8 +298,8 @@ def test_the_handshake_has_every_cell() -> None:
             assert (cell.knows, cell.right) == (32, True)
         elif vmm == "flag":
             assert (cell.knows, cell.right) == (64 if new else 32, True)
-        else:  # blind: far is nobody's on a BRK
-            assert not cell.right
+        else:  # right where somebody wrote hsr_high
+            assert (cell.knows, cell.right) == (64 if new else 0, new)
         left = 0 if before == "fresh" else 0x80 if abi == LE else 0x1000
         assert cell.hole == (0x00A5C3E1 if new else left)
 

@@ -176,7 +176,7 @@ CONCLUSIONS = [
     ("stale_flag", "v2", "no_reason", 1, "✗ sees a debug exit, ESR 0x0900000000000000"),
     ("stale_flag", "merged", "no_reason", 0, "✓ ESR 0x00000000f2001234"),
     ("stale_flag", "v2", "flag", 1, "✓ no debug exit"),
-    ("mmio_low", "old", "blind", 1, "✗ ESR 0x09000000f2001234, far 0x5a5a000000000000"),
+    ("mmio_low", "old", "blind", 1, "✗ ESR 0x09000000f2001234"),
     ("mmio_low", "old", "flag", 1, "✓ ESR 0xf2001234"),
     ("mmio_low", "old", "flag_only", 1, "✗ misses the debug exit"),
 ]
@@ -209,9 +209,9 @@ def test_bytes_that_fooled_the_reader_are_marked_with_what_they_were_taken_for()
 @pytest.mark.parametrize(
     ("name", "kernel", "reader", "said"),
     [
-        ("stale_far", "merged", "blind", "✗ taken for far (stale)"),
-        ("brk", "merged", "blind", "✗ taken for far (never written)"),
-        ("mmio_low", "old", "blind", "✗ taken for far (not fresh)"),
+        ("stale_far", "merged", "no_ec", "✗ taken for far (stale)"),
+        ("brk", "merged", "no_ec", "✗ taken for far (never written)"),
+        ("mmio_low", "old", "no_ec", "✗ taken for far (not fresh)"),
         ("mmio_low", "widened", "old", "✗ ESR[31:0]"),
     ],
 )
@@ -318,7 +318,7 @@ def test_the_handshake_shows_every_cell() -> None:
     assert words.count("00001000") == 2  # the hole, and what the blind VMM takes it for
     assert words.count("✗ flag is stale") == 4
     assert words.count("never written") == 2
-    assert words.count("64 bits of ESR") == 8
+    assert words.count("64 bits of ESR") == 16
 
 
 def test_no_dump_is_left_out() -> None:
