@@ -97,6 +97,4 @@ class Wishes:
 
 def with_wish(struct: Struct, wish: Wish) -> Struct:
     """The struct with attributes added."""
-    return struct.changed(
-        packed=struct.packed or wish.packed, align=max(struct.align, wish.align)
-    )
+    return struct.changed(packed=struct.packed or wish.packed, align=max(struct.align, wish.align))

@@ -259,7 +259,10 @@ class Reader:
             most = MAX_BYTES // max(kind.weight, 1)
             self.syntax.fail(at, f"an array of {count} elements; legal are 0 .. {most}")
         made = Kind("", Array(element, count), count * kind.weight, kind.depth + 1, kind.align)
-        if kind.align and self.constants.facts.ask(element, "sizeof", self.constants.abi) % kind.align:
+        if (
+            kind.align
+            and self.constants.facts.ask(element, "sizeof", self.constants.abi) % kind.align
+        ):
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {kind.align}")
         return made
 
@@ -360,4 +363,3 @@ def is_open(node: Node) -> bool:
         and outer.type == "array_declarator"
         and outer.child_by_field_name("size") is None
     )
-

@@ -24,11 +24,23 @@ SETTLED: Mapping[str, str] = {
 }
 """What stands in headers of one architecture: kvmviz.target knows them all, so none is read."""
 HEADERS = frozenset(
-    """
-    linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
-    asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
-    linux/byteorder/big_endian.h stdint.h inttypes.h stddef.h stdbool.h endian.h
-    """.split()
+    [
+        "linux/types.h",
+        "linux/stddef.h",
+        "linux/compiler.h",
+        "linux/compiler_types.h",
+        "linux/posix_types.h",
+        "asm/posix_types.h",
+        "asm/types.h",
+        "asm-generic/int-ll64.h",
+        "linux/byteorder/little_endian.h",
+        "linux/byteorder/big_endian.h",
+        "stdint.h",
+        "inttypes.h",
+        "stddef.h",
+        "stdbool.h",
+        "endian.h",
+    ]
 )
 """Headers of which all that a layout needs is known, so that nobody misses them."""
 

@@ -10,6 +10,7 @@ from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.declarations import Reader
 from kvmviz.directives import Files, Preprocessor
+from kvmviz.source import MAX_TOKENS, MAX_WORK
 from kvmviz.variants import Conditional
 
 
@@ -29,11 +30,16 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     """
     files = Files(text, headers)
     runs: list[_Run] = []
+    work = 0
     for abi in ABIS.values():
         run = next((run for run in runs if run.facts.hold(abi)), None)
         if run is None:
             run = _Run(files, abi)
             runs.append(run)
+            work += run.tokens
+            if work > MAX_WORK:
+                most = f"{MAX_WORK} words and signs, read anew for {len(runs)} ABIs"
+                raise KvmvizError(f"line 1, column 1: more than {most}")
         run.abis.append(abi.name)
     read = [run for run in runs if not run.error]
     if not read:
@@ -53,8 +59,9 @@ class _Run:
         self.error: KvmvizError | None = None
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
+        preprocessor = Preprocessor(files, target.macros(abi), self.facts)
         try:
-            reader = Reader(Preprocessor(files, target.macros(abi), self.facts), abi)
+            reader = Reader(preprocessor, abi)
             reader.read()
         except KvmvizError as error:
             # With a text that others read, this one waits until somebody asks for its ABI.
@@ -62,6 +69,7 @@ class _Run:
         else:
             self.structs = reader.structs
             self.places = {name: at for name, at in reader.places.items() if name in reader.own}
+        self.tokens = MAX_TOKENS - preprocessor.expander.left
 
 
 def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:

@@ -31,11 +31,34 @@ _SPELLED |= {"__volatile__": "volatile", "__volatile": "volatile", "__inline__":
 _SPELLED |= {"__inline": "inline", "__restrict": "restrict", "__restrict__": "restrict"}
 _SPELLED |= {"__extension__": "", "__always_inline": "inline"}
 _IDLE = frozenset(
-    """
-    deprecated unused may_alias counted_by nonstring always_inline const pure format noreturn
-    warn_unused_result visibility gnu_inline designated_init used nothrow error warning bitwise
-    noderef address_space user section no_instrument_function malloc alloc_size
-    """.split()
+    [
+        "deprecated",
+        "unused",
+        "may_alias",
+        "counted_by",
+        "nonstring",
+        "always_inline",
+        "const",
+        "pure",
+        "format",
+        "noreturn",
+        "warn_unused_result",
+        "visibility",
+        "gnu_inline",
+        "designated_init",
+        "used",
+        "nothrow",
+        "error",
+        "warning",
+        "bitwise",
+        "noderef",
+        "address_space",
+        "user",
+        "section",
+        "no_instrument_function",
+        "malloc",
+        "alloc_size",
+    ]
 )
 """Attributes that say nothing about a layout."""
 _PAIRS = ("[]", "()", "{}")
@@ -103,9 +126,14 @@ class Syntax:
     def snippet(self, node: Node) -> str:
         """A node as it was written, for a message: the start of its first line."""
         last = bisect(self._starts, max(node.start_byte, node.end_byte - 1)) - 1
-        end = self._places[last] + len(self._pieces[last].strip()) if last >= 0 else 0
+        end = self._stop(last) if last >= 0 else 0
         start = self.at(node)
         return self.source.snippet(start, end if end > start else None)
+
+    def _stop(self, number: int) -> int:
+        """Behind a token in the text; of one out of a macro, behind the macro's name."""
+        place, word = self._places[number], self._pieces[number].strip()
+        return self.source.at(place).stop(place, word)
 
     def is_own(self, node: Node) -> bool:
         """Whether it stands in the text itself, and in no header."""
@@ -164,6 +192,8 @@ class Syntax:
                     self.source.fail(place, f"{word!r} closes nothing")
                 if opened.pop()[0] + word not in _PAIRS:
                     self.source.fail(place, f"{word!r} closes another kind of bracket")
+            elif word in ("#", "##"):
+                self.source.fail(place, f"{word!r} is legal at the start of a line only")
             elif word in ('"', "'"):
                 self.source.fail(place, f"{word} is never closed")
             elif not word.isascii() and word[0] not in "\"'L":
@@ -248,7 +278,7 @@ class Syntax:
             if node.is_missing and not (after and after.type == "bitfield_clause"):
                 at = max(0, node.start_byte - 1)
                 found = bisect(self._starts, at) - 1
-                place = self._places[found] + len(self._pieces[found].strip()) if found >= 0 else 0
+                place = self._stop(found) if found >= 0 else 0
                 context = self._context(node)
                 self.source.fail(place, f"syntax error: {node.type!r} is missing{context}")
             todo.extend(child for child in reversed(node.children) if child.has_error)

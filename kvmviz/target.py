@@ -137,9 +137,9 @@ def names() -> frozenset[str]:
     """All macros that some ABI has and another has not, or has otherwise."""
     every = [macros(abi) for abi in ABIS.values()]
     found = {name for one in every for name in one}
-    return frozenset(
-        name for name in found if len({one.get(name) for one in every}) > 1
-    ) | {"__SIZEOF_LONG__"}
+    return frozenset(name for name in found if len({one.get(name) for one in every}) > 1) | {
+        "__SIZEOF_LONG__"
+    }
 
 
 class Facts:

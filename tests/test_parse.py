@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from kvmviz import syntax
 from kvmviz._base import KvmvizError
 from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.declarations import MAX_BYTES, parse
+from kvmviz.declarations import MAX_BYTES
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
-from kvmviz.macros import MAX_EXPRESSION
+from kvmviz.arithmetic import MAX_WORDS
 from kvmviz.scalar import SCALARS, Scalar
-from kvmviz.syntax import MAX_DEPTH, MAX_TEXT
+from kvmviz.expand import MAX_DEPTH
+from kvmviz.reading import parse
+from kvmviz.source import MAX_TEXT
 from tests import compilers, strategies
 from tests.strategies import steady
 
@@ -396,7 +398,7 @@ def test_a_struct_written_as_c_is_read_back(struct: Struct) -> None:
 
 
 def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, kvmviz.declarations; print([m for m in sys.modules if 'tree_sitter' in m])"
+    code = "import sys, kvmviz.reading; print([m for m in sys.modules if 'tree_sitter' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -593,10 +595,10 @@ LIMITS: list[tuple[str, str]] = [
     ("a" * 10_000_000, "the text goes on here; legal are"),
     ("struct s { struct {" * 50_000, f"more than {MAX_DEPTH} brackets inside each other"),
     ("struct s { u8 a[" + "(" * 1000, f"more than {MAX_DEPTH} brackets inside each other"),
-    ("struct s { u8 a[" + "1+" * 100_000 + "1]; };", f"more than {MAX_EXPRESSION} characters"),
+    ("struct s { u8 a[" + "1+" * 100_000 + "1]; };", f"more than {MAX_WORDS} characters"),
     ("struct s { u8 a" + "[1]" * 10_000 + "; };", f"more than {MAX_DEPTH} types inside each other"),
     (CHAIN + "struct s { u8 a[M0]; };", f"or {MAX_DEPTH} macros in a row"),
-    (DOUBLING + "struct s { u8 a[M0]; };", f"more than {MAX_EXPRESSION} characters"),
+    (DOUBLING + "struct s { u8 a[M0]; };", f"more than {MAX_WORDS} characters"),
     ("#define M " + "1+" * 300_000 + "1\nstruct s { u8 a[M+M+M+M]; };", "characters"),
     (NESTED, f"more than {MAX_BYTES} bytes of members"),
     ("".join(f"struct t{i} {{ struct t{i - 1} a; }};\n" for i in range(1, 70)).replace(
