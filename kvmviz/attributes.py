@@ -15,7 +15,7 @@ _PACK = re.compile(r"\((?:(push|pop)|(?:(push),)?(1|2|4|8|16))?\)")
 
 @dataclass(frozen=True)
 class Wish:
-    """What attributes ask for: ``align`` in bytes, 0 for none; ``at`` is where, None for nowhere."""
+    """What attributes ask for: ``align`` in bytes, 0 for none; ``at`` is their place, if any."""
 
     packed: bool = False
     align: int = 0
@@ -24,6 +24,9 @@ class Wish:
     def __or__(self, other: Wish) -> Wish:
         at = self.at if other.at is None else other.at
         return Wish(self.packed or other.packed, max(self.align, other.align), at)
+
+
+NOTHING = Wish()
 
 
 class Wishes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kvmviz import definitions, known
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
-from kvmviz.attributes import Wish, Wishes
+from kvmviz.attributes import NOTHING, Wish, Wishes
 from kvmviz.constants import Constants
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.directives import KEYWORDS, Preprocessor
@@ -58,7 +58,7 @@ class Declared:
     name: str
     kind: Kind
     bits: Node | None = None
-    wish: Wish = Wish()
+    wish: Wish = NOTHING
 
 
 class Reader:
@@ -114,9 +114,9 @@ class Reader:
         for before, word in zip(["", *words], words, strict=False):
             title = f"{before} {word}" if before in ("struct", "union", "enum") else word
             kind = self.tags.get(title)
-            if word.isidentifier() and word not in KEYWORDS and not (kind and kind.type):
-                if title not in self.typedefs and not self.built_in(title):
-                    self.spoilt.setdefault(title, why)
+            taken = (kind and kind.type) or title in self.typedefs or self.built_in(title)
+            if word.isidentifier() and word not in KEYWORDS and not taken:
+                self.spoilt.setdefault(title, why)
 
     def passed(self, node: Node) -> None:
         """A function or a variable that others define: only a type in it is of interest."""

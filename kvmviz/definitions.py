@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvmviz import declarations
-from kvmviz.attributes import Wish
 from kvmviz.ctype import Member, Struct, Type
 from kvmviz.scalar import SCALARS, Scalar
 from kvmviz.syntax import parts
@@ -106,8 +105,7 @@ def struct(reader: Reader, node: Node, name: str = "") -> Kind:
         kind = reader.tags.setdefault(title, kind)
     if body is None:
         return kind
-    wish = reader.wishes.take(node.start_byte, (tag or body).start_byte)
-    wish |= reader.wishes.take((tag or body).end_byte, body.start_byte) if tag else Wish()
+    wish = reader.wishes.take(node.start_byte, body.start_byte)
     wish |= reader.wishes.take(body.end_byte, _end(reader, body))
     if name in reader.places:
         seen = reader.syntax.source.where(reader.places[name])

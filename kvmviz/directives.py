@@ -10,6 +10,7 @@ that only one ABI has is known to have been asked for.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,53 +24,15 @@ MAX_INCLUDES = 5000
 """Headers that a text includes, each as often as it is read."""
 
 KEYWORDS = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "_Alignas",
-        "_Alignof",
-        "_Atomic",
-        "_Bool",
-        "_Complex",
-        "_Generic",
-        "_Imaginary",
-        "_Noreturn",
-        "_Static_assert",
-        "_Thread_local",
-        "asm",
-    ]
+    re.findall(
+        r"\w+",
+        """
+        auto break case char const continue default do double else enum extern float for goto if
+        inline int long register restrict return short signed sizeof static struct switch
+        typedef union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex
+        _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
+        """,
+    )
 )
 """What C reserves: none is a name, and none may be a macro."""
 
@@ -109,11 +72,11 @@ class Files:
         near = posixpath.normpath(posixpath.join(folder, name))
         path = near if beside and near in self.given else name
         text = known.SETTLED.get(name, self.given.get(path))
-        if text is None:
+        if text is None and path not in self.given:
             if name not in known.HEADERS:
                 self.missing[name] = None
             return None
-        return self._read(path, lambda: Source(self.sources, text, path, at))
+        return self._read(path, lambda: Source(self.sources, text or self.given[path], path, at))
 
     def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
         if name not in self.lines:
@@ -251,6 +214,7 @@ class Preprocessor:
         self.macros[name] = made
 
     def made(self, tokens: list[Token], at: int) -> Macro:
+        """The macro that a definition gives."""
         name, place, _ = tokens[0]
         after = tokens[1] if len(tokens) > 1 else None
         if after is None or after[0] != "(" or after[1] != place + len(name):

@@ -18,9 +18,9 @@ MAX_TEXT = 1 << 20
 """Characters in a text."""
 MAX_HEADERS = 4 << 20
 """Characters in a text with all the headers that it includes."""
-MAX_TOKENS = 400_000
+MAX_TOKENS = 200_000
 """Words and signs in one file, and in all that a text stands for on one ABI."""
-MAX_WORK = 1_500_000
+MAX_WORK = 1_000_000
 """The same for all ABIs together, if they do not read it alike."""
 
 NOWHERE: frozenset[str] = frozenset()
@@ -68,9 +68,10 @@ class Source:
         if not isinstance(text, str):
             raise KvmvizError(f"C text is a str, not {type(text).__name__}")
         self.name, self.included, self.sources = name, included, sources
-        self.base = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
+        self.base: int = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
         sources.append(self)
-        self.original, self.text = text, text
+        self.original = text
+        self.text: str = text
         self.joints: list[int] = []
         self.removed: list[int] = []
         if included is None and len(text) > MAX_TEXT:

@@ -9,6 +9,7 @@ text whose mending would take long is given up.
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect
 from collections.abc import Iterable, Iterator
@@ -29,36 +30,17 @@ CHUNK = 1 << 16
 _SPELLED = {"__signed__": "signed", "__signed": "signed", "__const": "const", "__const__": "const"}
 _SPELLED |= {"__volatile__": "volatile", "__volatile": "volatile", "__inline__": "inline"}
 _SPELLED |= {"__inline": "inline", "__restrict": "restrict", "__restrict__": "restrict"}
-_SPELLED |= {"__extension__": "", "__always_inline": "inline"}
+_SPELLED |= {"__builtin_offsetof": "offsetof", "__extension__": "", "__always_inline": "inline"}
 _IDLE = frozenset(
-    [
-        "deprecated",
-        "unused",
-        "may_alias",
-        "counted_by",
-        "nonstring",
-        "always_inline",
-        "const",
-        "pure",
-        "format",
-        "noreturn",
-        "warn_unused_result",
-        "visibility",
-        "gnu_inline",
-        "designated_init",
-        "used",
-        "nothrow",
-        "error",
-        "warning",
-        "bitwise",
-        "noderef",
-        "address_space",
-        "user",
-        "section",
-        "no_instrument_function",
-        "malloc",
-        "alloc_size",
-    ]
+    re.findall(
+        r"\w+",
+        """
+        deprecated unused may_alias counted_by nonstring always_inline const pure format
+        noreturn warn_unused_result visibility gnu_inline designated_init used nothrow error
+        warning bitwise noderef address_space user section no_instrument_function malloc
+        alloc_size
+        """,
+    )
 )
 """Attributes that say nothing about a layout."""
 _PAIRS = ("[]", "()", "{}")

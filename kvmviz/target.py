@@ -92,7 +92,6 @@ ANNOTATIONS = """
 #define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
  struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
 #define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
-#define offsetof(TYPE, MEMBER) __builtin_offsetof(TYPE, MEMBER)
 """
 """The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
 

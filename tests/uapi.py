@@ -147,18 +147,17 @@ def told(name: str, machine: bool, abis: Sequence[str], folder: Path) -> Told:
             (_c_name(given[name], tag, row), list(designators(row.struct)))
             for tag, row in layouts.items()
         ]
+        include = f"#include <{name}>\n"
         try:
-            compilers.measure(abi, f"#include <{name}>\n", [], flags)
-        except compilers.CompileError:
-            broken.append(abi)
-            continue
-        if not questions:
-            continue
-        try:
-            said = compilers.measure(abi, f"#include <{name}>\n", questions, flags)
+            said = compilers.measure(abi, include, questions, flags)
         except compilers.CompileError as error:
-            lines = [line for line in f"{error}".splitlines() if "error:" in line]
-            wrong.append(f"{abi}: {lines[:1]}")
+            try:
+                compilers.measure(abi, include, [], flags)
+            except compilers.CompileError:
+                broken.append(abi)
+            else:
+                lines = [line for line in f"{error}".splitlines() if "error:" in line]
+                wrong.append(f"{abi}: {lines[:1]}")
             continue
         for (title, members), layout in zip(questions, layouts.values(), strict=True):
             offsets = {member: layout.offsets[member] for member in members}
@@ -191,20 +190,20 @@ def prove(machine: bool, abis: Sequence[str], every: int = 1) -> tuple[list[Told
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(name)
-        for abi in abis:
-            _tree(folder / abi, abi)
+        trees(folder, abis)
         rows = pool.map(lambda one: told(one, machine, abis, folder), names(machine)[::every])
         return list(rows), time.perf_counter() - begin
 
 
-def _tree(folder: Path, abi: str) -> None:
-    """The machine's headers as a compiler for that ABI should see them."""
-    folder.mkdir()
-    for one in (*FOLDERS, *BESIDE):
-        if (MACHINE / one).is_dir():
-            (folder / one).symlink_to(MACHINE / one)
-    if abi in ("x86_64", "i386"):
-        (folder / "asm").symlink_to(MACHINE / "x86_64-linux-gnu/asm")
+def trees(folder: Path, abis: Sequence[str]) -> None:
+    """The machine's headers as a compiler for each ABI should see them."""
+    for abi in abis:
+        (folder / abi).mkdir()
+        for one in (*FOLDERS, *BESIDE):
+            if (MACHINE / one).is_dir():
+                (folder / abi / one).symlink_to(MACHINE / one)
+        if abi in ("x86_64", "i386"):
+            (folder / abi / "asm").symlink_to(MACHINE / "x86_64-linux-gnu/asm")
 
 
 def report(machine: bool, abis: Sequence[str], every: int = 1) -> list[str]:
