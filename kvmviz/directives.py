@@ -71,12 +71,12 @@ class Files:
         folder = posixpath.dirname(self.main.at(at).name)
         near = posixpath.normpath(posixpath.join(folder, name))
         path = near if beside and near in self.given else name
-        text = known.SETTLED.get(name, self.given.get(path))
-        if text is None and path not in self.given:
+        if path not in self.given and name not in known.SETTLED:
             if name not in known.HEADERS:
                 self.missing[name] = None
             return None
-        return self._read(path, lambda: Source(self.sources, text or self.given[path], path, at))
+        text = known.SETTLED[name] if name in known.SETTLED else self.given[path]
+        return self._read(path, lambda: Source(self.sources, text, path, at))
 
     def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
         if name not in self.lines:

@@ -21,7 +21,7 @@ from kvmviz import ABIS, KvmvizError, parse
 from tests import uapi
 
 SLOW = 2.0
-"""Seconds of processor time after which an input is reported: all but the largest take milliseconds."""
+"""Seconds of processor time after which an input is reported: most take milliseconds."""
 
 WORDS: list[str] = re.findall(
     r"\S+",

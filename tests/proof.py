@@ -1,7 +1,8 @@
 """Layouts and bytes against real compilers: ``make proof``, for random structs of every kind.
 
 Bit-fields, ``packed``, ``aligned``, ``#pragma pack``, unions, nesting, arrays, ``long``, pointers
-and floating point; on every ABI that a compiler is there for. Then Linux's own headers: see :mod:`tests.uapi`.
+and floating point; on every ABI that a compiler is there for. Then Linux's own headers: see
+:mod:`tests.uapi`.
 """
 
 from __future__ import annotations

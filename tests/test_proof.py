@@ -50,7 +50,7 @@ FEW = (
         "linux/atmdev.h",
         "linux/capability.h",
     ),
-    *("linux/netfilter/x_tables.h", "linux/shm.h", "linux/virtio_ring.h", "linux/bpf.h"),
+    *("linux/netfilter/x_tables.h", "linux/shm.h", "linux/virtio_ring.h"),
 )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import clicks, processes, unpack
+from tests.bench import clicks, headers, processes, unpack
 
 PARTS = {
     "unpack": unpack.run,
     "import": processes.imports,
     "nbval": processes.notebooks,
     "clicks": clicks.run,
+    "headers": headers.run,
 }
 
 if __name__ == "__main__":
