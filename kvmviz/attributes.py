@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from kvmviz.constants import Constants
 from kvmviz.ctype import ALIGNMENTS, Struct
-from kvmviz.syntax import Attribute, Syntax
+from kvmviz.flat import Attribute
+from kvmviz.syntax import Syntax
 
 _PACK = re.compile(r"\((?:(push|pop)|(?:(push),)?(1|2|4|8|16))?\)")
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from kvmviz import declarations
 from kvmviz.ctype import Member, Struct, Type
+from kvmviz.names import Kind
 from kvmviz.scalar import SCALARS, Scalar
 from kvmviz.syntax import parts
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from kvmviz.declarations import Declared, Kind, Reader
+    from kvmviz.declarations import Declared, Reader
 
 
 def enum(reader: Reader, node: Node) -> Kind:
@@ -28,7 +29,7 @@ def enum(reader: Reader, node: Node) -> Kind:
         elif child.type != "enum":
             syntax.refuse(child)
     title = f"enum {reader.name(tag)}" if tag else "enum"
-    kind = declarations.Kind(title)
+    kind = Kind(title)
     if tag:
         kind = reader.tags.setdefault(title, kind)
     if body is None:
@@ -100,7 +101,7 @@ def struct(reader: Reader, node: Node, name: str = "") -> Kind:
         elif child.type != word:
             syntax.refuse(child)
     title = f"{word} {name}" if tag else name
-    kind = declarations.Kind(title)
+    kind = Kind(title)
     if tag:
         kind = reader.tags.setdefault(title, kind)
     if body is None:

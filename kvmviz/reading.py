@@ -9,7 +9,8 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.declarations import Reader
-from kvmviz.directives import Files, Preprocessor
+from kvmviz.directives import Preprocessor
+from kvmviz.files import Files
 from kvmviz.source import MAX_TOKENS, MAX_WORK
 from kvmviz.variants import Conditional
 
