@@ -74,7 +74,7 @@ HEADERS = {
 @functools.cache
 def corpus() -> tuple[str, ...]:
     """Real headers, without their long comments."""
-    machine = (uapi.MACHINE / "linux/types.h").is_file()
+    machine = uapi.is_installed()
     given = uapi.headers(machine)
     texts = (re.sub(r"/\*.*?\*/", "", given[name], flags=re.DOTALL) for name in uapi.names(machine))
     return tuple(text for text in texts if "struct" in text) or ("struct s { __u8 a; };\n",)

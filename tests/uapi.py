@@ -58,6 +58,11 @@ def bundle() -> Path | None:
     return path if path and path.is_dir() else None
 
 
+def is_installed() -> bool:
+    """Whether the machine has Linux's headers."""
+    return (MACHINE / "linux/types.h").is_file()
+
+
 def texts(root: Path, prefix: str = "") -> dict[str, str]:
     """Every header below a folder, by what an ``#include`` calls it."""
     return {
@@ -209,7 +214,7 @@ def trees(folder: Path, abis: Sequence[str]) -> None:
 def report(machine: bool, abis: Sequence[str], every: int = 1) -> list[str]:
     """Print the shares, and each header that is left out with its reason; what differs."""
     which = f"{MACHINE}/linux" if machine else "the headers that ziglang brings along"
-    if machine and not (MACHINE / "linux/types.h").is_file():
+    if machine and not is_installed():
         print(f"{which}: skipped, linux-libc-dev is not installed")
         return []
     rows, seconds = prove(machine, abis, every)
@@ -231,4 +236,5 @@ def report(machine: bool, abis: Sequence[str], every: int = 1) -> list[str]:
     structs = sum(row.structs for row in parsed)
     share = exact / max(1, exact + len(wrong))
     print(f"  {structs} structs; {exact} layouts exact, {len(wrong)} not ({share:.2%})")
+    print(*wrong, sep="\n", end="\n" if wrong else "", flush=True)
     return wrong
