@@ -3,8 +3,8 @@
 Why not a library: of those that Python has, pcpp reads a header as well as this does, but takes
 files from disk, memory without end for ``#if 1 << 99999999999``, and 24 seconds for macros that
 double 18 times; libclang takes 800 MB for macros that double 24 times, and no end was seen of a
-declarator of 100,000 brackets. pycparser has none. Here each token costs what it is worth, up to a stated bound, and a macro
-that only one ABI has is known to have been asked for.
+declarator of 100,000 brackets. pycparser has none. Here work is bounded by the count of tokens,
+and it is known which macros of the target a text has asked for.
 """
 
 from __future__ import annotations
