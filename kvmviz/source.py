@@ -20,7 +20,7 @@ MAX_HEADERS = 4 << 20
 """Characters in a text with all the headers that it includes."""
 MAX_TOKENS = 200_000
 """Words and signs in one file, and in all that a text stands for on one ABI."""
-MAX_WORK = 1_000_000
+MAX_WORK = 300_000
 """The same for all ABIs together, if they do not read it alike."""
 
 NOWHERE: frozenset[str] = frozenset()

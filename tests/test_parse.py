@@ -937,6 +937,7 @@ DOUBLING = "".join(f"#define M{i} M{i + 1}+M{i + 1}\n" for i in range(60)) + "#d
 NESTED = "struct t0 { u8 a; };\n" + "".join(
     f"{word} t{i} {{ {word} t{i - 1} a, b; }};\n" for i in range(1, 70) for word in ("union",)
 ).replace("union t0 a", "struct t0 a", 1)
+ARCHITECTURES = ("__x86_64__", "__i386__", "__arm__", "__aarch64__", "__s390__", "__mips__")
 LIMITS: list[tuple[str, str]] = [
     ("struct s { u8 a; };\n" * (MAX_TEXT // 20 + 1), "the text goes on here; legal are"),
     ("a" * 10_000_000, "the text goes on here; legal are"),
@@ -960,6 +961,8 @@ LIMITS: list[tuple[str, str]] = [
     ("#define F(x) x\nstruct s { u8 " + "F(" * 5000 + "a" + ")" * 5000 + "; };", "in a row"),
     ("#if " + "(" * 5000 + "1" + ")" * 5000 + "\n#endif\n", "this condition cannot be computed"),
     ("#if " + "-" * 4000 + "1\n#endif\n", "this condition cannot be computed"),
+    ("".join(f"#ifdef {m}\nstruct t{m} {{ u8 a; }};\n#endif\n" for m in ARCHITECTURES)
+     + "struct s {" + "".join(f"u8 a{i};" for i in range(30_000)) + "};", "read anew for 3 ABIs"),
     ("#if 1 << 99999999999\n#endif\n", "this condition cannot be computed"),
     ("enum { " + ", ".join(f"E{i} = 1 << {i}" for i in range(40)) + " };", "cannot be computed"),
 ]  # fmt: skip
