@@ -9,7 +9,7 @@ LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks bench proof mutants clean distclean
+.PHONY: help lab test lint notebooks bench proof fuzz mutants clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -38,8 +38,11 @@ notebooks: $(VENV)/test.stamp ## run the notebooks and store their outputs
 bench: $(VENV)/bench.stamp ## measure, and print ratios
 	$(PYTHON) -m tests.bench
 
-proof: $(VENV)/test.stamp ## 10,000 random structs against compilers for every ABI
+proof: $(VENV)/test.stamp ## random structs and Linux's headers against compilers
 	$(PYTHON) -m tests.proof
+
+fuzz: $(VENV)/test.stamp ## 100,000 broken and hostile texts into parse
+	$(PYTHON) -m tests.fuzz
 
 mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
 	$(PYTHON) tests/mutants.py

@@ -41,9 +41,7 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
-def compute(
-    words: Sequence[str], constants: Mapping[str, int], long: int, least: int = 32
-) -> int:
+def compute(words: Sequence[str], constants: Mapping[str, int], long: int, least: int = 32) -> int:
     """The value of an expression, given the words of it; ``long`` is the width of a ``long``.
 
     ``least`` is the width of a plain number: 32 in C, 64 in a condition of the preprocessor.
@@ -164,7 +162,11 @@ def character(word: str) -> int:
         raise ValueError(word)
     if match[1]:
         return ord(match[1])
-    return int(match[2], 8) & 0xFF if match[2] else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
+    return (
+        int(match[2], 8) & 0xFF
+        if match[2]
+        else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
+    )
 
 
 def _typed(number: int, unsigned: bool, least: int = 32, only: bool = False) -> Number:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from kvmviz.constants import Constants
 from kvmviz.ctype import ALIGNMENTS, Struct
-from kvmviz.syntax import Attribute, Syntax
+from kvmviz.flat import Attribute
+from kvmviz.syntax import Syntax
 
 _PACK = re.compile(r"\((?:(push|pop)|(?:(push),)?(1|2|4|8|16))?\)")
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What attributes ask for: ``align`` in bytes, 0 for none; ``at`` is where, None for nowhere."""
+    """What attributes ask for: ``align`` in bytes, 0 for none; ``at`` is their place, if any."""
 
     packed: bool = False
     align: int = 0
@@ -24,6 +25,9 @@ class Wish:
     def __or__(self, other: Wish) -> Wish:
         at = self.at if other.at is None else other.at
         return Wish(self.packed or other.packed, max(self.align, other.align), at)
+
+
+NOTHING = Wish()
 
 
 class Wishes:
@@ -97,6 +101,4 @@ class Wishes:
 
 def with_wish(struct: Struct, wish: Wish) -> Struct:
     """The struct with attributes added."""
-    return struct.changed(
-        packed=struct.packed or wish.packed, align=max(struct.align, wish.align)
-    )
+    return struct.changed(packed=struct.packed or wish.packed, align=max(struct.align, wish.align))

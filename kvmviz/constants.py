@@ -77,7 +77,7 @@ class Constants:
                 kind = self._type(words[number + 2 : end], at)
                 made.append(f"{self.facts.ask(kind, _ASKS[word], self.abi)}UL")
                 number = end
-            elif word == "__builtin_offsetof" and end and "," in words[number:end]:
+            elif word == "offsetof" and end and "," in words[number:end]:
                 comma = words.index(",", number)
                 kind = self._type(words[number + 2 : comma], at)
                 name = "".join(words[comma + 1 : end])

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from kvmviz import definitions, known
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
-from kvmviz.attributes import Wish, Wishes
+from kvmviz.attributes import NOTHING, Wish, Wishes
 from kvmviz.constants import Constants
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.directives import KEYWORDS, Preprocessor
 from kvmviz.expand import MAX_DEPTH
-from kvmviz.scalar import POINTER, SCALARS, Scalar
+from kvmviz.names import Kind, Names, stands_for
+from kvmviz.scalar import POINTER, Scalar
 from kvmviz.syntax import Syntax, parts
 
 if TYPE_CHECKING:
@@ -31,23 +32,7 @@ _HARMLESS = frozenset((",", ";", "typedef"))
 _QUALIFIERS = frozenset(("const", "volatile"))
 _POINTS = frozenset(("const", "volatile", "restrict"))
 _NAMED = ("_identifier", "primitive_type")
-_SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
 _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout|__attribute\w*")
-
-
-@dataclass
-class Kind:
-    """A type of the text; ``type`` is None until its definition is complete.
-
-    ``weight`` counts the bytes of all its members, ``depth`` the types that lie in each other;
-    ``align`` is what a typedef asks for a struct, 0 for nothing.
-    """
-
-    name: str
-    type: Type | None = None
-    weight: int = 0
-    depth: int = 0
-    align: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,26 +43,23 @@ class Declared:
     name: str
     kind: Kind
     bits: Node | None = None
-    wish: Wish = Wish()
+    wish: Wish = NOTHING
 
 
-class Reader:
+class Reader(Names):
     """Reads one declaration after the other; what it has read is known to those that follow.
 
     ``structs`` are those of the text by name, ``places`` where each begins.
     """
 
     def __init__(self, reader: Preprocessor, abi: Abi) -> None:
-        self.preprocessor = reader
+        super().__init__(reader.files)
         self.syntax = Syntax(reader.source, reader.tokens())
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
         self.own: set[str] = set()
-        self.tags: dict[str, Kind] = {}
-        self.typedefs: dict[str, Kind] = {}
         self.constants = Constants(self.syntax, abi, reader.facts, self.named_by)
         self.constants.missing = self.missing
-        self.spoilt: dict[str, str] = {}
         self.wishes = Wishes(self.syntax, self.constants, reader.pragmas)
 
     def read(self) -> None:
@@ -89,7 +71,8 @@ class Reader:
                 if self.syntax.is_own(node):
                     raise
                 # Of a header, only what the text uses need be understood.
-                self.spoil(node, f"{error}")
+                self.wishes.drop(node.start_byte, node.end_byte)
+                self.spoil(self.syntax.words(node), f"{error}")
         self.wishes.finish()
 
     def declaration(self, node: Node) -> None:
@@ -106,17 +89,6 @@ class Reader:
             self.passed(node)
         elif self.syntax.text(node) != ";":
             self.syntax.refuse(node)
-
-    def spoil(self, node: Node, why: str) -> None:
-        """Remember why a header's declaration is not understood, by all names in it."""
-        self.wishes.drop(node.start_byte, node.end_byte)
-        words = self.syntax.words(node)
-        for before, word in zip(["", *words], words, strict=False):
-            title = f"{before} {word}" if before in ("struct", "union", "enum") else word
-            kind = self.tags.get(title)
-            if word.isidentifier() and word not in KEYWORDS and not (kind and kind.type):
-                if title not in self.typedefs and not self.built_in(title):
-                    self.spoilt.setdefault(title, why)
 
     def passed(self, node: Node) -> None:
         """A function or a variable that others define: only a type in it is of interest."""
@@ -259,7 +231,10 @@ class Reader:
             most = MAX_BYTES // max(kind.weight, 1)
             self.syntax.fail(at, f"an array of {count} elements; legal are 0 .. {most}")
         made = Kind("", Array(element, count), count * kind.weight, kind.depth + 1, kind.align)
-        if kind.align and self.constants.facts.ask(element, "sizeof", self.constants.abi) % kind.align:
+        if (
+            kind.align
+            and self.constants.facts.ask(element, "sizeof", self.constants.abi) % kind.align
+        ):
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {kind.align}")
         return made
 
@@ -292,63 +267,6 @@ class Reader:
             self.syntax.fail(node, f"unknown type {title!r}{self.missing(title)}")
         return found
 
-    def named(self, words: list[str]) -> Kind | None:
-        """The type of these words, if they are no struct, union or enum."""
-        title = " ".join(words)
-        if title in self.typedefs:
-            return self.typedefs[title]
-        if title == "void":
-            return Kind(title)
-        return self.built_in(title) or self.built_in(_ordered(words))
-
-    def built_in(self, name: str) -> Kind | None:
-        """A type that needs no declaration."""
-        found = SCALARS.get(name) or known.typedefs().get(name)
-        return Kind(name, found, found.size or 8) if found else None
-
-    def named_by(self, words: list[str]) -> Type | None:
-        """The type that stands in the brackets of ``sizeof``."""
-        if words[-1:] == ["*"]:
-            return POINTER
-        words = [word for word in words if word not in _QUALIFIERS]
-        if words[:1] and words[0] in ("struct", "union", "enum"):
-            title = " ".join(words)
-            kind = self.tags.get(title)
-            return kind.type if kind else known.structs().get(title)
-        kind = self.named(words)
-        return kind.type if kind and not kind.align else None
-
-    def missing(self, name: str = "") -> str:
-        """Which headers may say what a name stands for, and how to give them."""
-        if name in self.spoilt:
-            return f"; {self.spoilt[name]}"
-        names = list(self.preprocessor.files.missing)
-        if not names:
-            return "; no header that this text includes says what it is"
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        told = ", ".join(f"<{name}>" for name in names[:3])
-        return f"; it may be in {told}{more}: give headers={{{names[0]!r}: its text}}"
-
-
-def _ordered(words: list[str]) -> str:
-    """These words, which C takes in any order, in one order."""
-    sign = [word for word in words if word in ("signed", "unsigned")]
-    size = " ".join(sorted(word for word in words if word not in sign)) or "int"
-    return " ".join([*sign, _SPELLED.get(size, size)]) if words else ""
-
-
-def stands_for(one: Kind, other: Kind) -> bool:
-    """Whether both are one type: a name may be given to it twice."""
-    first, second = one.type, other.type
-    if isinstance(first, Scalar) and isinstance(second, Scalar):
-        return (first.bits, first.signed, first.kind, first.align) == (
-            second.bits,
-            second.signed,
-            second.kind,
-            second.align,
-        )
-    return one is other or (first is not None and first == second)
-
 
 def is_open(node: Node) -> bool:
     """Whether the name declares an array whose outermost brackets are empty."""
@@ -360,4 +278,3 @@ def is_open(node: Node) -> bool:
         and outer.type == "array_declarator"
         and outer.child_by_field_name("size") is None
     )
-

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvmviz import declarations
-from kvmviz.attributes import Wish
 from kvmviz.ctype import Member, Struct, Type
+from kvmviz.names import Kind
 from kvmviz.scalar import SCALARS, Scalar
 from kvmviz.syntax import parts
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from kvmviz.declarations import Declared, Kind, Reader
+    from kvmviz.declarations import Declared, Reader
 
 
 def enum(reader: Reader, node: Node) -> Kind:
@@ -29,7 +29,7 @@ def enum(reader: Reader, node: Node) -> Kind:
         elif child.type != "enum":
             syntax.refuse(child)
     title = f"enum {reader.name(tag)}" if tag else "enum"
-    kind = declarations.Kind(title)
+    kind = Kind(title)
     if tag:
         kind = reader.tags.setdefault(title, kind)
     if body is None:
@@ -101,13 +101,12 @@ def struct(reader: Reader, node: Node, name: str = "") -> Kind:
         elif child.type != word:
             syntax.refuse(child)
     title = f"{word} {name}" if tag else name
-    kind = declarations.Kind(title)
+    kind = Kind(title)
     if tag:
         kind = reader.tags.setdefault(title, kind)
     if body is None:
         return kind
-    wish = reader.wishes.take(node.start_byte, (tag or body).start_byte)
-    wish |= reader.wishes.take((tag or body).end_byte, body.start_byte) if tag else Wish()
+    wish = reader.wishes.take(node.start_byte, body.start_byte)
     wish |= reader.wishes.take(body.end_byte, _end(reader, body))
     if name in reader.places:
         seen = reader.syntax.source.where(reader.places[name])

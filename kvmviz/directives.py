@@ -1,34 +1,37 @@
 """Directives: what they leave of a text, and what they add (C11 6.10).
 
 Why not a library: of those that Python has, pcpp reads a header as well as this does, but takes
-files from disk, a minute for ``#if 1 << 99999999999`` and half a gigabyte for macros that double
-18 times; libclang hangs on deep nesting and holds 800 MB for macros that double 24 times.
-pycparser has none. Here each token costs what it is worth, up to a stated bound, and a macro
-that only one ABI has is known to have been asked for.
+files from disk, memory without end for ``#if 1 << 99999999999``, and 24 seconds for macros that
+double 18 times; libclang takes 800 MB for macros that double 24 times, and no end was seen of a
+declarator of 100,000 brackets. pycparser has none. Here work is bounded by the count of tokens,
+and it is known which macros of the target a text has asked for.
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from kvmviz import arithmetic, known, target
-from kvmviz._base import KvmvizError
+from kvmviz import arithmetic, target
 from kvmviz.expand import MARK, MAX_DEPTH, Expander, Macro
-from kvmviz.source import Line, Source, Token
+from kvmviz.files import Files
+from kvmviz.source import Line, Token
 
 MAX_INCLUDES = 5000
 """Headers that a text includes, each as often as it is read."""
 
 KEYWORDS = frozenset(
-    """
-    auto break case char const continue default do double else enum extern float for goto if
-    inline int long register restrict return short signed sizeof static struct switch typedef
-    union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex _Generic
-    _Imaginary _Noreturn _Static_assert _Thread_local asm
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        auto break case char const continue default do double else enum extern float for goto if
+        inline int long register restrict return short signed sizeof static struct switch
+        typedef union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex
+        _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
+        """,
+    )
 )
 """What C reserves: none is a name, and none may be a macro."""
 
@@ -41,43 +44,6 @@ class _If:
     active: bool
     done: bool
     last: bool = False
-
-
-class Files:
-    """The text and the headers it may include, cut into tokens once for all ABIs."""
-
-    def __init__(self, text: str, headers: Mapping[str, str] | None) -> None:
-        if headers is not None and not isinstance(headers, Mapping):
-            raise KvmvizError(f"headers map names to texts, not a {type(headers).__name__}")
-        self.sources: list[Source] = []
-        self.main = Source(self.sources, text)
-        self.given = headers or {}
-        self.lines: dict[str, list[Line]] = {}
-        self.missing: dict[str, None] = {}
-
-    def main_lines(self) -> list[Line]:
-        """The tokens of the text itself."""
-        return self._read("", lambda: self.main)
-
-    def header(self, name: str, at: int, beside: bool) -> list[Line] | None:
-        """The tokens of a header; None for one that is not given.
-
-        ``beside``: it may lie in the folder of the file that asks for it.
-        """
-        folder = posixpath.dirname(self.main.at(at).name)
-        near = posixpath.normpath(posixpath.join(folder, name))
-        path = near if beside and near in self.given else name
-        text = known.SETTLED.get(name, self.given.get(path))
-        if text is None:
-            if name not in known.HEADERS:
-                self.missing[name] = None
-            return None
-        return self._read(path, lambda: Source(self.sources, text, path, at))
-
-    def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
-        if name not in self.lines:
-            self.lines[name] = source().lines()
-        return self.lines[name]
 
 
 class Preprocessor:
@@ -210,6 +176,7 @@ class Preprocessor:
         self.macros[name] = made
 
     def made(self, tokens: list[Token], at: int) -> Macro:
+        """The macro that a definition gives."""
         name, place, _ = tokens[0]
         after = tokens[1] if len(tokens) > 1 else None
         if after is None or after[0] != "(" or after[1] != place + len(name):

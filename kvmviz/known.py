@@ -6,6 +6,7 @@ not: on 32 bits, its ``tv_sec`` has 32 bits or 64.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -24,19 +25,24 @@ SETTLED: Mapping[str, str] = {
 }
 """What stands in headers of one architecture: kvmviz.target knows them all, so none is read."""
 HEADERS = frozenset(
-    """
-    linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
-    asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
-    linux/byteorder/big_endian.h stdint.h inttypes.h stddef.h stdbool.h endian.h
-    """.split()
+    re.findall(
+        r"\S+",
+        """
+        linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
+        asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
+        linux/byteorder/big_endian.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        """,
+    )
 )
 """Headers of which all that a layout needs is known, so that nobody misses them."""
 
 _SAME: Mapping[str, str] = {
     "int": "pid_t key_t clockid_t __kernel_pid_t __kernel_key_t __kernel_mqd_t __kernel_timer_t "
     "__kernel_clockid_t __kernel_rwf_t",
-    "unsigned int": "uint uid_t gid_t socklen_t id_t __kernel_uid32_t __kernel_gid32_t __wsum __poll_t",
-    "unsigned short": "u_short ushort sa_family_t __kernel_sa_family_t __kernel_uid16_t __kernel_gid16_t __sum16",
+    "unsigned int": "uint uid_t gid_t socklen_t id_t "
+    "__kernel_uid32_t __kernel_gid32_t __wsum __poll_t",
+    "unsigned short": "u_short ushort sa_family_t "
+    "__kernel_sa_family_t __kernel_uid16_t __kernel_gid16_t __sum16",
     "long": "ptrdiff_t intptr_t __kernel_long_t __kernel_off_t __kernel_old_time_t "
     "__kernel_clock_t __kernel_ssize_t __kernel_ptrdiff_t __kernel_time_t",
     "unsigned long": "u_long ulong __kernel_ulong_t __kernel_size_t",

@@ -9,7 +9,9 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.declarations import Reader
-from kvmviz.directives import Files, Preprocessor
+from kvmviz.directives import Preprocessor
+from kvmviz.files import Files
+from kvmviz.source import MAX_TOKENS, MAX_WORK
 from kvmviz.variants import Conditional
 
 
@@ -32,6 +34,10 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     for abi in ABIS.values():
         run = next((run for run in runs if run.facts.hold(abi)), None)
         if run is None:
+            # The next reading takes about as long as the last did.
+            if runs and sum(one.tokens for one in runs) + runs[-1].tokens > MAX_WORK:
+                most = f"{MAX_WORK} words and signs, read anew for {len(runs) + 1} ABIs"
+                raise KvmvizError(f"line 1, column 1: more than {most}")
             run = _Run(files, abi)
             runs.append(run)
         run.abis.append(abi.name)
@@ -53,8 +59,9 @@ class _Run:
         self.error: KvmvizError | None = None
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
+        preprocessor = Preprocessor(files, target.macros(abi), self.facts)
         try:
-            reader = Reader(Preprocessor(files, target.macros(abi), self.facts), abi)
+            reader = Reader(preprocessor, abi)
             reader.read()
         except KvmvizError as error:
             # With a text that others read, this one waits until somebody asks for its ABI.
@@ -62,6 +69,7 @@ class _Run:
         else:
             self.structs = reader.structs
             self.places = {name: at for name, at in reader.places.items() if name in reader.own}
+        self.tokens = MAX_TOKENS - preprocessor.expander.left
 
 
 def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:

@@ -18,8 +18,10 @@ MAX_TEXT = 1 << 20
 """Characters in a text."""
 MAX_HEADERS = 4 << 20
 """Characters in a text with all the headers that it includes."""
-MAX_TOKENS = 400_000
-"""Words and signs in one file, and in all that a text stands for."""
+MAX_TOKENS = 200_000
+"""Words and signs in one file, and in all that a text stands for on one ABI."""
+MAX_WORK = 300_000
+"""The same for all ABIs together, if they do not read it alike."""
 
 NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
@@ -66,9 +68,10 @@ class Source:
         if not isinstance(text, str):
             raise KvmvizError(f"C text is a str, not {type(text).__name__}")
         self.name, self.included, self.sources = name, included, sources
-        self.base = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
+        self.base: int = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
         sources.append(self)
-        self.original, self.text = text, text
+        self.original = text
+        self.text: str = text
         self.joints: list[int] = []
         self.removed: list[int] = []
         if included is None and len(text) > MAX_TEXT:
@@ -115,6 +118,14 @@ class Source:
         """A place of this file, counted in characters as it was written."""
         place -= self.base
         return place + (self.removed[bisect(self.joints, place)] if self.joints else 0)
+
+    def stop(self, place: int, word: str) -> int:
+        """Behind the word at a place of this file, or behind what stands there for it."""
+        start = place - self.base
+        if self.text.startswith(word, start):
+            return place + len(word)
+        match = _SCAN.match(self.text, start)
+        return self.base + (match.end() if match else start)
 
     def snippet(self, start: int, end: int | None = None) -> str:
         """What stands from one place to another, for a message: the start of its first line."""

@@ -92,7 +92,6 @@ ANNOTATIONS = """
 #define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
  struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
 #define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
-#define offsetof(TYPE, MEMBER) __builtin_offsetof(TYPE, MEMBER)
 """
 """The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
 
@@ -137,9 +136,9 @@ def names() -> frozenset[str]:
     """All macros that some ABI has and another has not, or has otherwise."""
     every = [macros(abi) for abi in ABIS.values()]
     found = {name for one in every for name in one}
-    return frozenset(
-        name for name in found if len({one.get(name) for one in every}) > 1
-    ) | {"__SIZEOF_LONG__"}
+    return frozenset(name for name in found if len({one.get(name) for one in every}) > 1) | {
+        "__SIZEOF_LONG__"
+    }
 
 
 class Facts:

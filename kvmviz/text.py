@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+<<<<<<< HEAD
 from kvmviz._base import counted, twin
 from kvmviz.compat import STATUSES, Verdict, Witness
+=======
+from kvmviz._base import twin
+from kvmviz.abi import ABIS
+from kvmviz.compat import STATUSES, Verdict
+>>>>>>> parse
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import Slot, Source
 from kvmviz.style import Style, styles
+from kvmviz.variants import Conditional
 
 
 def table(rows: Iterable[Sequence[object]], right: Sequence[int] = (), indent: int = 2) -> str:
@@ -63,8 +70,20 @@ def _(struct: Struct) -> str:
     return "\n".join(_declare(struct, 0)) + ";"
 
 
+@twin.register
+def _(struct: Conditional) -> str:
+    rows = [(", ".join(names), "\n".join(_declare(one, 0)) + ";") for names, one in struct.variants]
+    there = {name for names, _ in struct.variants for name in names}
+    absent = ", ".join(name for name in ABIS if name not in there)
+    rows += [(absent, "not defined")] if absent else []
+    return f"{struct} differs by ABI:\n" + "\n".join(f"on {abis}:\n{said}" for abis, said in rows)
+
+
 def _declare(struct: Struct, depth: int) -> Iterator[str]:
     pad = "    " * depth
+    if isinstance(struct, Conditional):
+        yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
+        return
     yield f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
     for member in struct.members:
         leaf = member.type.leaf

@@ -111,6 +111,19 @@ def every_abi() -> list[object]:
     ]
 
 
+@functools.cache
+def predefined(abi: str) -> Mapping[str, str]:
+    """The macros that the compiler has defined before it reads a text, and what they stand for."""
+    command = [*targets()[abi], "-std=gnu11", "-dM", "-E", "-x", "c", os.devnull]
+    with tempfile.TemporaryDirectory() as folder:
+        cache = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, "LC_ALL": "C"}
+        done = subprocess.run(
+            command, env={**os.environ, **cache}, capture_output=True, text=True, check=True
+        )
+    rows = (line.split(maxsplit=2)[1:] for line in done.stdout.splitlines())
+    return {row[0]: row[1] if len(row) > 1 else "" for row in rows}
+
+
 def measure(
     abi: str,
     prelude: str,

@@ -1,7 +1,8 @@
-"""Layouts and bytes against real compilers, for random structs of every kind: ``make proof``.
+"""Layouts and bytes against real compilers: ``make proof``, for random structs of every kind.
 
 Bit-fields, ``packed``, ``aligned``, ``#pragma pack``, unions, nesting, arrays, ``long``, pointers
-and floating point; on every ABI that a compiler is there for.
+and floating point; on every ABI that a compiler is there for. Then Linux's own headers: see
+:mod:`tests.uapi`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from hypothesis import strategies as st
 
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.scalar import POINTER, SCALARS
-from tests import compilers, strategies
+from tests import compilers, strategies, uapi
 
 INTEGERS = ("u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64")
 OTHERS = ("unsigned long", "long", "char", "float", "double", "_Bool")
 ALIGNMENTS = (*[0] * 12, 1, 2, 4, 8, 16)
 BATCH = 400
+UAPI_ABIS = ("x86_64", "aarch64", "aarch64_be", "i386", "arm")
+"""Those that Linux's headers are held against: each header is compiled for each of them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def mismatches(cases: Sequence[Wild]) -> list[str]:
         f"#pragma pack({case.struct.pack or ''})\n{strategies.c_text(case.struct, f'w{n}')};"
         for n, case in enumerate(cases)
     )
-    fields = [list(_designators(case.struct)) for case in cases]
+    fields = [list(uapi.designators(case.struct)) for case in cases]
     objects = [
         (name, strategies.c_init(case.values)) for name, case in zip(names, cases, strict=True)
     ]
@@ -144,20 +147,13 @@ def _mismatch(case: Wild, abi: str, measured: compilers.Measured, image: bytes) 
     return f"{plain} are not read back" if plain else ""
 
 
-def _designators(struct: Struct) -> Iterator[str]:
-    """Members that offsetof takes: no bit-fields."""
-    for member in struct.members:
-        if member.name and member.bits is None:
-            yield member.name
-        elif member.name is None and isinstance(member.type, Struct):
-            yield from _designators(member.type)
-
-
 def main() -> int:
     """Prove that many structs, and say what differs; 1 if anything does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--structs", type=int, default=10_000)
-    wanted: int = parser.parse_args().structs
+    parser.add_argument("--headers", choices=("machine", "bundled", "none"))
+    asked = parser.parse_args()
+    wanted: int = asked.structs
     abis, bad = sorted(compilers.targets()), []
     for start in range(0, wanted, BATCH):
         size = min(BATCH, wanted - start)
@@ -165,6 +161,11 @@ def main() -> int:
         bad += found
         print(*found, sep="\n", end="\n" if found else "", flush=True)
     print(f"{wanted} structs on {len(abis)} ABIs ({', '.join(abis)}): {len(bad)} mismatches")
+    known = [abi for abi in UAPI_ABIS if abi in compilers.targets()]
+    if known and asked.headers in (None, "machine"):
+        bad += uapi.report(True, known)
+    if known and (asked.headers == "bundled" or (not asked.headers and not uapi.is_installed())):
+        bad += uapi.report(False, known)
     return 1 if bad else 0
 
 

@@ -1,10 +1,12 @@
 """The proof in small: random structs of every kind, as compilers lay them out."""
 
+from pathlib import Path
+
 import pytest
 
 from kvmviz import KvmvizError, Member, Struct
 from kvmviz.scalar import SCALARS
-from tests import proof, strategies
+from tests import proof, strategies, uapi
 
 
 def test_layouts_and_bytes_are_the_compilers() -> None:
@@ -35,3 +37,34 @@ def test_slots_tile_a_struct_bit_by_bit(abi: str) -> None:
 def _has_union(struct: Struct) -> bool:
     inner = (member.type.leaf for member in struct.members)
     return struct.union or any(isinstance(k, Struct) and _has_union(k) for k in inner)
+
+
+# Of each kind one: bit-fields by byte order, packed on one ABI, unions, flexible arrays, sizes
+# from constants, long, and what includes others.
+FEW = (
+    *("linux/perf_event.h", "linux/eventpoll.h", "linux/ip.h", "linux/tcp.h", "linux/kvm.h"),
+    *(
+        "linux/aio_abi.h",
+        "linux/if_packet.h",
+        "linux/in6.h",
+        "linux/atmdev.h",
+        "linux/capability.h",
+    ),
+    *("linux/netfilter/x_tables.h", "linux/shm.h", "linux/virtio_ring.h"),
+)
+
+
+@pytest.mark.parametrize("machine", [True, False], ids=["machine", "bundled"])
+@pytest.mark.parametrize("name", FEW)
+def test_headers_of_linux_are_laid_out_as_compilers_do(
+    name: str, machine: bool, tmp_path: Path
+) -> None:
+    if name not in uapi.headers(machine) or not uapi.bundle():
+        pytest.skip(f"no {name}: needs {'linux-libc-dev' if machine else 'ziglang'}")
+    abis = ["x86_64", "aarch64_be", "i386"]
+    uapi.trees(tmp_path, abis)
+    told = uapi.told(name, machine, abis, tmp_path)
+    assert not told.refused
+    assert not told.wrong
+    assert not told.broken
+    assert told.exact

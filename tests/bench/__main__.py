@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
+<<<<<<< HEAD
 from tests.bench import clicks, processes, trace, unpack
+=======
+from tests.bench import clicks, headers, processes, unpack
+>>>>>>> parse
 
 PARTS = {
     "unpack": unpack.run,
@@ -12,6 +16,7 @@ PARTS = {
     "import": processes.imports,
     "nbval": processes.notebooks,
     "clicks": clicks.run,
+    "headers": headers.run,
 }
 
 if __name__ == "__main__":
