@@ -9,14 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-<<<<<<< HEAD
 from kvmviz._base import counted, twin
-from kvmviz.compat import STATUSES, Verdict, Witness
-=======
-from kvmviz._base import twin
 from kvmviz.abi import ABIS
-from kvmviz.compat import STATUSES, Verdict
->>>>>>> parse
+from kvmviz.compat import STATUSES, Verdict, Witness
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image

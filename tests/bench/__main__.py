@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import sys
 
-<<<<<<< HEAD
-from tests.bench import clicks, processes, trace, unpack
-=======
-from tests.bench import clicks, headers, processes, unpack
->>>>>>> parse
+from tests.bench import clicks, headers, processes, trace, unpack
 
 PARTS = {
     "unpack": unpack.run,
