@@ -419,24 +419,26 @@ def test_all_notebooks_are_silent_and_stay_at_home(
 
 
 @pytest.fixture(scope="module")
-def timeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Watched]:
+def timeline(tmp_path_factory: pytest.TempPathFactory, story: browser.Watched) -> Iterator[Page]:
     """A notebook with a timeline alone, run."""
     folder = tmp_path_factory.mktemp("timeline")
     source = "from kvmviz.scrub import Timeline\n\ntimeline = Timeline()\ntimeline"
     browser.write_notebook(folder / "timeline.ipynb", source)
-    with browser.jupyterlab(folder) as running, browser.browser() as watched:
-        watched.page.goto(running.page("timeline.ipynb"))
-        browser.run_all(watched.page)
-        browser.show_widget(watched.page)
-        yield watched
+    with browser.jupyterlab(folder) as running:
+        page = story.page.context.new_page()
+        page.goto(running.page("timeline.ipynb"))
+        browser.run_all(page)
+        browser.show_widget(page)
+        yield page
+        page.close()
 
 
 @pytest.fixture
-def scrubbed(timeline: browser.Watched) -> Page:
+def scrubbed(timeline: Page) -> Page:
     """The page of the timeline, which is as it was at the start."""
-    button(timeline.page, "Reset").click()
-    stands_at(timeline.page, scrub.State())
-    return timeline.page
+    button(timeline, "Reset").click()
+    stands_at(timeline, scrub.State())
+    return timeline
 
 
 def stands_at(page: Page, state: scrub.State) -> None:
@@ -499,6 +501,6 @@ def test_timeline_fits_one_window(scrubbed: Page) -> None:
     assert shown["x"] + shown["width"] <= window["x"] + window["width"]
 
 
-def test_timeline_leaves_the_console_silent(timeline: browser.Watched, scrubbed: Page) -> None:
-    assert timeline.complaints == []
-    assert timeline.strangers == []
+def test_timeline_leaves_the_console_silent(story: browser.Watched, scrubbed: Page) -> None:
+    assert story.complaints == []
+    assert story.strangers == []
