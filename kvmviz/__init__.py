@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from kvmviz import draw as draw
     from kvmviz._base import KvmvizError
     from kvmviz.abi import ABIS, Abi
+    from kvmviz.c.reading import parse
     from kvmviz.compat import Verdict, compare
     from kvmviz.ctype import Array, Member, Struct
     from kvmviz.esr import Esr
-    from kvmviz.exits import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled
     from kvmviz.image import Image
+    from kvmviz.kvm.exits import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled
+    from kvmviz.kvm.vcpu import Vcpu
     from kvmviz.layout import Layout
-    from kvmviz.reading import parse
-    from kvmviz.vcpu import Vcpu
     from kvmviz.widgets import Explorer
 
 __version__ = "0.1.0"
@@ -45,22 +45,22 @@ _HOME = {
     "ABIS": "abi",
     "Abi": "abi",
     "Array": "ctype",
-    "DebugExit": "exits",
+    "DebugExit": "kvm.exits",
     "Esr": "esr",
     "Explorer": "widgets",
     "Image": "image",
-    "Interrupted": "exits",
+    "Interrupted": "kvm.exits",
     "KvmvizError": "_base",
     "Layout": "layout",
     "Member": "ctype",
-    "MmioExit": "exits",
+    "MmioExit": "kvm.exits",
     "Struct": "ctype",
-    "SystemEvent": "exits",
-    "Unhandled": "exits",
-    "Vcpu": "vcpu",
+    "SystemEvent": "kvm.exits",
+    "Unhandled": "kvm.exits",
+    "Vcpu": "kvm.vcpu",
     "Verdict": "compat",
     "compare": "compat",
-    "parse": "reading",
+    "parse": "c.reading",
 }
 _MODULES = ("captures", "draw")
 

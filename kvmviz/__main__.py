@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import kvmviz
-from kvmviz import commands
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.inputs import KNOWN
+from kvmviz.cli import commands
+from kvmviz.cli.inputs import KNOWN
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit statuses of a program that a signal ended: 128 + SIGINT, 128 + SIGPIPE."""

@@ -19,7 +19,7 @@ def counted(number: int, unit: str) -> str:
 def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""
     # The words are loaded when the first of them is asked for.
-    for words in ("told", "told_steps", "report"):
+    for words in ("text.told", "text.steps", "review.report"):
         import_module(f"kvmviz.{words}")
     known = twin.dispatch(type(shown))
     if known is twin.dispatch(object):
@@ -30,7 +30,7 @@ def twin(shown: object) -> str:
 class Twin:
     """Something a reader sees: its ``repr`` is its text twin, all that its picture says.
 
-    The words are in :mod:`kvmviz.text` and :mod:`kvmviz.told`.
+    The words are in :mod:`kvmviz.text` and :mod:`kvmviz.text.told`.
     """
 
     def __repr__(self) -> str:

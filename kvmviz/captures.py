@@ -13,11 +13,11 @@ from types import MappingProxyType
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import BYTE_ORDERS
-from kvmviz.dump import ABI_OF, PAGE, Dump, Overlay, differing, parse
 from kvmviz.kvm import KERNELS
-from kvmviz.scenario import Scenario
-from kvmviz.vcpu import Step, Vcpu
-from kvmviz.vmm import Reading
+from kvmviz.kvm.dump import ABI_OF, PAGE, Dump, Overlay, differing, parse
+from kvmviz.kvm.scenario import Scenario
+from kvmviz.kvm.vcpu import Step, Vcpu
+from kvmviz.kvm.vmm import Reading
 
 __all__ = [
     "ABI_OF", "PAGE", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings", "replay",

@@ -17,7 +17,7 @@ from kvmviz.scalar import Scalar
 from kvmviz.slot import Source
 
 if TYPE_CHECKING:
-    from kvmviz.finding import Finding
+    from kvmviz.review.finding import Finding
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
 STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")
@@ -153,7 +153,7 @@ class Verdict(Twin):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is not intact for this reader: what differs, its effect, what makes it safe."""
-        from kvmviz.finding import one_way
+        from kvmviz.review.finding import one_way
 
         return one_way(self)
 

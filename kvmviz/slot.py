@@ -19,8 +19,8 @@ _INDEX = re.compile(r"\[\d+\]")
 class Write(NamedTuple):
     """Who put a byte there in a page with a history: ``by`` whom, in which ``step``, ``what`` for.
 
-    ``step`` counts from 0, as :attr:`kvmviz.vcpu.Vcpu.history` does; ``what`` is the part of the
-    step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, or ``write``.
+    ``step`` counts from 0, as :attr:`kvmviz.kvm.vcpu.Vcpu.history` does; ``what`` is the part of
+    the step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, or ``write``.
     """
 
     step: int

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmviz
-from kvmviz import ABIS, KvmvizError, hexdump
+from kvmviz import ABIS, KvmvizError
 from kvmviz.__main__ import main
+from kvmviz.cli import hexdump
 from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
 from tests.strategies import c_text, steady
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, KvmvizError, parse
 from kvmviz.compat import compare
-from kvmviz.desk import Desk
-from kvmviz.exercises import (
+from kvmviz.learn.exercises import (
     BUFFER,
     CLOCK,
     CONTROL,
@@ -27,11 +26,12 @@ from kvmviz.exercises import (
     MEM,
     WATCH,
 )
-from kvmviz.grading import keeps, safe
+from kvmviz.learn.grading import keeps, safe
+from kvmviz.learn.session import Session
 from kvmviz.review import review
-from kvmviz.session import Session
+from kvmviz.widgets.desk import Desk
 from tests import compilers
-from tests.strategies import c_text, changed
+from tests.strategies import c_text, changed, steady
 
 NAMES = tuple(EXERCISES)
 
@@ -141,7 +141,7 @@ def test_a_wrong_answer_is_told_abi_member_and_bytes(
     assert "Remedy" not in grade.feedback
 
 
-@settings(max_examples=60, deadline=None)
+@settings(steady, max_examples=60)
 @given(data=st.data())
 def test_right_is_what_the_review_finds_safe(data: st.DataObject) -> None:
     old = parse(WATCH)["watch"]

@@ -18,17 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import syntax, target
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.arithmetic import MAX_WORDS
+from kvmviz.c import syntax, target
+from kvmviz.c.arithmetic import MAX_WORDS
+from kvmviz.c.declarations import MAX_BYTES
+from kvmviz.c.expand import MAX_DEPTH
+from kvmviz.c.reading import parse
+from kvmviz.c.source import MAX_TEXT, MAX_TOKENS
 from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.declarations import MAX_BYTES
-from kvmviz.expand import MAX_DEPTH
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
-from kvmviz.reading import parse
 from kvmviz.scalar import SCALARS, Scalar
-from kvmviz.source import MAX_TEXT, MAX_TOKENS
 from tests import compilers, strategies
 from tests.strategies import steady
 
@@ -402,7 +402,7 @@ def test_a_struct_written_as_c_is_read_back(struct: Struct) -> None:
 
 
 def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, kvmviz.reading; print([m for m in sys.modules if 'tree_sitter' in m])"
+    code = "import sys, kvmviz.c.reading; print([m for m in sys.modules if 'tree_sitter' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

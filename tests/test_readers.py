@@ -16,16 +16,14 @@ from kvmviz import (
     SystemEvent,
     Unhandled,
     Vcpu,
-    handshake,
-    scenario,
 )
-from kvmviz.exits import Event, UserWrite
-from kvmviz.kvm import KERNELS, POLICIES
-from kvmviz.readers import Conclusion, conclude, conclusions
-from kvmviz.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
-from kvmviz.told_steps import sentence
-from kvmviz.vcpu import play
-from kvmviz.vmm import READERS, VMMS, Vmm
+from kvmviz.kvm import KERNELS, POLICIES, handshake, scenario
+from kvmviz.kvm.exits import Event, UserWrite
+from kvmviz.kvm.readers import Conclusion, conclude, conclusions
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
+from kvmviz.kvm.vcpu import play
+from kvmviz.kvm.vmm import READERS, VMMS, Vmm
+from kvmviz.text.steps import sentence
 from tests.strategies import steady
 from tests.test_vcpu import BE, BRK, CLEAR, LE, SET, WATCH, events
 
@@ -392,7 +390,7 @@ def test_text_of_a_scenario(name: str) -> None:
 
 BAD: list[Any] = [
     (lambda: scenario.find("x"), ("'x'", "stale_flag")),
-    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),  # type: ignore[arg-type]
+    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),
     (lambda: Scenario("own", "", "", (BRK, 5)), ("own", "step 1", "5")),  # type: ignore[arg-type]
     (lambda: conclude(play("old", LE, [BRK]).history[0], "qemu"), ("'qemu'", "no_reason")),
     (lambda: side_by_side("ndata", ("older", LE), ("old", LE)), ("'older'", "merged")),

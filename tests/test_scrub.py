@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from kvmviz import DebugExit, Interrupted, KvmvizError, MmioExit, SystemEvent, Unhandled, captures
-from kvmviz.compose import KINDS, event_from
-from kvmviz.exits import UserWrite
 from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
-from kvmviz.scenario import SCENARIOS, Scenario
-from kvmviz.scrub import NONE, Timeline
-from kvmviz.vmm import READERS, Vmm
+from kvmviz.kvm.exits import UserWrite
+from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.vmm import READERS, Vmm
+from kvmviz.widgets.compose import KINDS, event_from
+from kvmviz.widgets.scrub import NONE, Timeline
 
 MINE = Kernel("mine", "never", WITH_HIGH, "|=", frozenset({"MMIO"}))
 

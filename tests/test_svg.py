@@ -11,9 +11,9 @@ import pytest
 from matplotlib.patches import Circle
 
 from kvmviz import draw
-from kvmviz.canvas import DPI, Canvas, Picture
-from kvmviz.svg import Font, _letters, svg
-from kvmviz.vmm import matrix
+from kvmviz.draw.canvas import DPI, Canvas, Picture
+from kvmviz.draw.svg import Font, _letters, svg
+from kvmviz.kvm.vmm import matrix
 from kvmviz.widgets import State
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kvmviz import Array, Esr, Struct, Vcpu, captures, compare, text, told, vmm
+from kvmviz import Array, Esr, Struct, Vcpu, captures, compare, text
 from kvmviz._base import Twin, twin
-from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH, vmm
+from kvmviz.text import told
 from tests import strategies
 from tests.strategies import steady
 
@@ -386,7 +387,8 @@ def test_bytes_in_words(first: int, last: int, said: str) -> None:
 
 
 EVERYTHING = """
-from kvmviz import Esr, Struct, captures, compare, vmm
+from kvmviz import Esr, Struct, captures, compare
+from kvmviz.kvm import vmm
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
 for abi in ("aarch64", "aarch64_be", "i386", "m68k"):
     for struct in (OLD, WIDENED, WITH_HIGH, MMIO):

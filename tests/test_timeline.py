@@ -12,17 +12,17 @@ from matplotlib.text import Text
 
 import kvmviz
 from kvmviz import DebugExit, KvmvizError, MmioExit, captures
-from kvmviz.canvas import Picture
-from kvmviz.draw_handshake import handshake as draw_handshake
-from kvmviz.exits import UserWrite
-from kvmviz.handshake import handshake
+from kvmviz.draw.canvas import Picture
+from kvmviz.draw.handshake import handshake as draw_handshake
+from kvmviz.draw.lane import LOW, TALL
+from kvmviz.draw.svg import svg
+from kvmviz.draw.timeline import find, timeline
 from kvmviz.kvm import KERNELS, POLICIES
-from kvmviz.lane import LOW, TALL
-from kvmviz.readers import conclude
-from kvmviz.scenario import SCENARIOS, Scenario
-from kvmviz.svg import svg
-from kvmviz.timeline import find, timeline
-from kvmviz.vmm import READERS
+from kvmviz.kvm.exits import UserWrite
+from kvmviz.kvm.handshake import handshake
+from kvmviz.kvm.readers import conclude
+from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.vmm import READERS
 from tests import test_draw
 from tests.test_draw import words_of
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import DebugExit, KvmvizError, MmioExit, Unhandled, captures, trace
-from kvmviz.kvm import KERNELS, POLICIES
-from kvmviz.trace import ANOMALIES, CHUNK, Trace, scan
-from kvmviz.vcpu import play
+from kvmviz import DebugExit, KvmvizError, MmioExit, Unhandled, captures
+from kvmviz.kvm import KERNELS, POLICIES, trace
+from kvmviz.kvm.trace import ANOMALIES, CHUNK, Trace, scan
+from kvmviz.kvm.vcpu import play
 from tests.strategies import steady
 from tests.test_captures import RAW
 from tests.test_vcpu import BE, BRK, LE, WATCH, events
@@ -155,7 +155,7 @@ def test_a_slow_scan_shows_a_bar_on_stderr_alone() -> None:
 import itertools, time
 ticks = itertools.count(step=2)
 time.time = lambda: next(ticks)
-from kvmviz.trace import scan
+from kvmviz.kvm.trace import scan
 print(scan(bytes(64 * 40000), "aarch64", 64, progress={}).pages)
 """
     for shown in (True, False):

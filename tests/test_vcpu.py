@@ -25,9 +25,9 @@ from kvmviz import (
     captures,
     kvm,
 )
-from kvmviz.exits import Event, Exit, UserWrite
 from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
-from kvmviz.vcpu import member, play
+from kvmviz.kvm.exits import Event, Exit, UserWrite
+from kvmviz.kvm.vcpu import member, play
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kvmviz import KvmvizError, Struct, vmm
-from kvmviz.kvm import KERNELS, OLD, WIDENED, WITH_HIGH
-from kvmviz.vmm import VMMS
+from kvmviz import KvmvizError, Struct
+from kvmviz.kvm import KERNELS, OLD, WIDENED, WITH_HIGH, vmm
+from kvmviz.kvm.vmm import VMMS
 from tests.test_captures import DEBUG
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.

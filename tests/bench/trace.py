@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from kvmviz import DebugExit, MmioExit, SystemEvent
-from kvmviz.exits import Exit
-from kvmviz.trace import CHUNK, scan
-from kvmviz.vcpu import play
+from kvmviz.kvm.exits import Exit
+from kvmviz.kvm.trace import CHUNK, scan
+from kvmviz.kvm.vcpu import play
 from tests.bench.report import interleaved, show
 
 HEAD = 64

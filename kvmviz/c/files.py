@@ -1,0 +1,47 @@
+"""The text and its headers: what an ``#include`` may find. Nothing is read from disk."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+
+from kvmviz._base import KvmvizError
+from kvmviz.c import known
+from kvmviz.c.source import Line, Source
+
+
+class Files:
+    """The text and the headers it may include, cut into tokens once for all ABIs."""
+
+    def __init__(self, text: str, headers: Mapping[str, str] | None) -> None:
+        if headers is not None and not isinstance(headers, Mapping):
+            raise KvmvizError(f"headers map names to texts, not a {type(headers).__name__}")
+        self.sources: list[Source] = []
+        self.main = Source(self.sources, text)
+        self.given = headers or {}
+        self.lines: dict[str, list[Line]] = {}
+        self.missing: dict[str, None] = {}
+
+    def main_lines(self) -> list[Line]:
+        """The tokens of the text itself."""
+        return self._read("", lambda: self.main)
+
+    def header(self, name: str, at: int, beside: bool) -> list[Line] | None:
+        """The tokens of a header; None for one that is not given.
+
+        ``beside``: it may lie in the folder of the file that asks for it.
+        """
+        folder = posixpath.dirname(self.main.at(at).name)
+        near = posixpath.normpath(posixpath.join(folder, name))
+        path = near if beside and near in self.given else name
+        if path not in self.given and name not in known.SETTLED:
+            if name not in known.HEADERS:
+                self.missing[name] = None
+            return None
+        text = known.SETTLED[name] if name in known.SETTLED else self.given[path]
+        return self._read(path, lambda: Source(self.sources, text, path, at))
+
+    def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
+        if name not in self.lines:
+            self.lines[name] = source().lines()
+        return self.lines[name]

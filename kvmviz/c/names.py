@@ -1,0 +1,105 @@
+"""What names of types stand for: those of the text, of C, and those that everybody knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvmviz.c import known
+from kvmviz.c.directives import KEYWORDS
+from kvmviz.c.files import Files
+from kvmviz.ctype import Type
+from kvmviz.scalar import POINTER, SCALARS, Scalar
+
+_QUALIFIERS = frozenset(("const", "volatile"))
+_SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
+
+
+@dataclass
+class Kind:
+    """A type of the text; ``type`` is None until its definition is complete.
+
+    ``weight`` counts the bytes of all its members, ``depth`` the types that lie in each other;
+    ``align`` is what a typedef asks for a struct, 0 for nothing.
+    """
+
+    name: str
+    type: Type | None = None
+    weight: int = 0
+    depth: int = 0
+    align: int = 0
+
+
+class Names:
+    """Types by name; ``spoilt`` says of some names why they are not understood."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.tags: dict[str, Kind] = {}
+        self.typedefs: dict[str, Kind] = {}
+        self.spoilt: dict[str, str] = {}
+
+    def spoil(self, words: list[str], why: str) -> None:
+        """Remember why a header's declaration is not understood, by all names in it."""
+        for before, word in zip(["", *words], words, strict=False):
+            title = f"{before} {word}" if before in ("struct", "union", "enum") else word
+            kind = self.tags.get(title)
+            taken = (kind and kind.type) or title in self.typedefs or self.built_in(title)
+            if word.isidentifier() and word not in KEYWORDS and not taken:
+                self.spoilt.setdefault(title, why)
+
+    def named(self, words: list[str]) -> Kind | None:
+        """The type of these words, if they are no struct, union or enum."""
+        title = " ".join(words)
+        if title in self.typedefs:
+            return self.typedefs[title]
+        if title == "void":
+            return Kind(title)
+        return self.built_in(title) or self.built_in(_ordered(words))
+
+    def built_in(self, name: str) -> Kind | None:
+        """A type that needs no declaration."""
+        found = SCALARS.get(name) or known.typedefs().get(name)
+        return Kind(name, found, found.size or 8) if found else None
+
+    def named_by(self, words: list[str]) -> Type | None:
+        """The type that stands in the brackets of ``sizeof``."""
+        if words[-1:] == ["*"]:
+            return POINTER
+        words = [word for word in words if word not in _QUALIFIERS]
+        if words[:1] and words[0] in ("struct", "union", "enum"):
+            title = " ".join(words)
+            kind = self.tags.get(title)
+            return kind.type if kind else known.structs().get(title)
+        kind = self.named(words)
+        return kind.type if kind and not kind.align else None
+
+    def missing(self, name: str = "") -> str:
+        """Which headers may say what a name stands for, and how to give them."""
+        if name in self.spoilt:
+            return f"; {self.spoilt[name]}"
+        names = list(self.files.missing)
+        if not names:
+            return "; no header that this text includes says what it is"
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        told = ", ".join(f"<{name}>" for name in names[:3])
+        return f"; it may be in {told}{more}: give headers={{{names[0]!r}: its text}}"
+
+
+def _ordered(words: list[str]) -> str:
+    """These words, which C takes in any order, in one order."""
+    sign = [word for word in words if word in ("signed", "unsigned")]
+    size = " ".join(sorted(word for word in words if word not in sign)) or "int"
+    return " ".join([*sign, _SPELLED.get(size, size)]) if words else ""
+
+
+def stands_for(one: Kind, other: Kind) -> bool:
+    """Whether both are one type: a name may be given to it twice."""
+    first, second = one.type, other.type
+    if isinstance(first, Scalar) and isinstance(second, Scalar):
+        return (first.bits, first.signed, first.kind, first.align) == (
+            second.bits,
+            second.signed,
+            second.kind,
+            second.align,
+        )
+    return one is other or (first is not None and first == second)

@@ -1,0 +1,154 @@
+"""What each command does: inputs to a result, its words or its JSON, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+
+from kvmviz._base import KvmvizError
+from kvmviz.abi import ABIS
+from kvmviz.cli import inputs, records
+from kvmviz.cli.decode import Decoded
+from kvmviz.ctype import Struct
+from kvmviz.layout import Layout
+from kvmviz.review import Review, Reviews, review, review_all
+from kvmviz.text.bytemap import ByteMap
+
+FINE, BREAKS, UNUSABLE = 0, 1, 2
+"""Exit statuses."""
+
+BOTH_ORDERS = ("aarch64", "aarch64_be")
+"""ABIs shown when none is asked for: alike in all but byte order, which is what they tell."""
+
+_COLOURS = (
+    (re.compile(r"\bBREAKS\b"), "1;31"),
+    (re.compile(r"\b(moved|foreign|unwritten)\b(?=  |$)", re.MULTILINE), "31"),
+    (re.compile(r"(?<=\d\. )warning(?=:)|\b\d+ warnings?$", re.MULTILINE), "1;33"),
+    (re.compile(r"(?<=     )Remedy:| Remedy(?= \[)"), "32"),
+    (re.compile(r"\b(nothing breaks|no change)\b"), "1;32"),
+)
+
+
+def show(words: str) -> None:
+    """Print; in colour on a terminal, unless NO_COLOR is set, or anyhow if FORCE_COLOR is."""
+    force = os.environ.get("FORCE_COLOR", "")
+    wanted = bool(force) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+    if wanted and not os.environ.get("NO_COLOR"):
+        for pattern, colour in _COLOURS:
+            words = pattern.sub(lambda m, c=colour: f"\x1b[{c}m{m[0]}\x1b[0m", words)  # type: ignore[misc]
+    print(words)
+
+
+def show_json(record: object) -> None:
+    """Print as JSON."""
+    print(json.dumps(record, indent=2, ensure_ascii=False))
+
+
+def layout(args: Namespace) -> int:
+    """``kvmviz layout``."""
+    found = inputs.pick(inputs.structs(args.file, args.include), args.struct, args.file)
+    abis = inputs.abis(args.abi, BOTH_ORDERS)
+    shown: list[Layout] = []
+    missing: list[dict[str, str]] = []
+    for struct in found.values():
+        for abi in abis:
+            try:
+                shown.append(struct.layout(abi))
+            except KvmvizError as error:
+                missing.append({"struct": str(struct), "abi": abi.name, "why": str(error)})
+    if not shown:
+        raise inputs.located(args.file, KvmvizError(missing[0]["why"]))
+    if args.json:
+        show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
+        return FINE
+    told = [repr(ByteMap(row)) for row in shown]
+    told += [f"{row['struct']} on {row['abi']}: not there: {row['why']}" for row in missing]
+    show("\n\n".join(told))
+    return FINE
+
+
+def compare(args: Namespace) -> int:
+    """``kvmviz compare``."""
+    found = _reviews(args, tuple(ABIS))
+    if args.json:
+        show_json(records.reviews(found))
+    else:
+        show(repr(found))
+    return BREAKS if found.breaks or (args.strict and found.warns) else FINE
+
+
+def _sides(args: Namespace) -> Iterator[dict[str, Struct]]:
+    if args.old == args.new == "-":
+        raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
+    sides = [inputs.structs(path, args.include) for path in (args.old, args.new)]
+    if args.struct is not None and not any(
+        re.sub(r"^(struct|union)\s+", "", args.struct) in side for side in sides
+    ):
+        inputs.pick(sides[1], args.struct, args.new)
+    for side in sides:
+        name = args.struct and re.sub(r"^(struct|union)\s+", "", args.struct)
+        yield side if name is None else {tag: s for tag, s in side.items() if tag == name}
+
+
+def _reviews(args: Namespace, default: tuple[str, ...]) -> Reviews:
+    abis = inputs.abis(args.abi, default)
+    old, new = _sides(args)
+    return review_all(old, new, abis)
+
+
+def decode(args: Namespace) -> int:
+    """``kvmviz decode``."""
+    if args.header is None:
+        path, found = "structs known without --header", dict(inputs.KNOWN)
+    else:
+        path, found = args.header, inputs.structs(args.header, args.include)
+    if args.header == args.dump == "-":
+        raise KvmvizError("the dump and the header are both standard input; give one as a file")
+    struct = inputs.only(inputs.pick(found, args.struct, path), path)
+    data = inputs.dump(args.dump, args.raw)
+    rows = [Decoded(struct.layout(abi), data, args.offset)
+            for abi in inputs.abis(args.abi, BOTH_ORDERS)]  # fmt: skip
+    if args.json:
+        show_json({"decoded": [records.decoded(row) for row in rows]})
+    else:
+        show("\n\n".join(map(repr, rows)))
+    return FINE
+
+
+def figure_layout(args: Namespace) -> int:
+    """``kvmviz figure layout``."""
+    struct = inputs.only(
+        inputs.pick(inputs.structs(args.file, args.include), args.struct, args.file), args.file
+    )
+    abis = inputs.abis(args.abi, BOTH_ORDERS)
+    from kvmviz import draw
+    from kvmviz.review.versions import Versions
+
+    draw.versions(*(Versions(struct.layout(abi)) for abi in abis)).save(args.output)
+    return FINE
+
+
+def figure_compare(args: Namespace) -> int:
+    """``kvmviz figure compare``."""
+    abis = inputs.abis(args.abi, BOTH_ORDERS)
+    old, new = _sides(args)
+    both = {name: struct for name, struct in new.items() if name in old}
+    if not both:
+        raise KvmvizError(f"{args.old} and {args.new} have no struct in common")
+    changed: list[Review] = [review(old[name], struct, abis) for name, struct in both.items()]
+    changed = [row for row in changed if row.findings] or changed
+    shown = changed[0].new
+    if len(changed) > 1:
+        names = [name for name, struct in both.items() if any(r.new is struct for r in changed)]
+        raise KvmvizError(f"{args.new}: more than one struct, say which: --struct, out of "
+                          f"{', '.join(names)}")  # fmt: skip
+    from kvmviz import draw
+    from kvmviz.review.versions import Versions
+
+    before = changed[0].old
+    draw.versions(*(Versions(before.layout(a), shown.layout(a)) for a in abis)).save(args.output)
+    return FINE

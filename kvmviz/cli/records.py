@@ -1,0 +1,120 @@
+"""Results as plain data: what ``--json`` prints. Keys are added, never renamed or taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvmviz.cli.decode import Decoded
+from kvmviz.layout import Layout
+from kvmviz.review import Review, Reviews, Row
+from kvmviz.slot import Slot
+
+Record = dict[str, Any]
+
+
+def layout(shown: Layout) -> Record:
+    """Offsets and sizes in bytes; ``bytes`` says which bits of the value each byte holds."""
+    return {
+        "struct": str(shown.struct),
+        "abi": shown.abi.name,
+        "byte_order": shown.abi.byte_order,
+        "size": shown.size,
+        "align": shown.align,
+        "members": [_member(slot) for slot in shown.slots if not slot.is_padding],
+        "holes": [_hole(slot) for slot in shown.slots if slot.is_padding],
+    }
+
+
+def _member(slot: Slot) -> Record:
+    assert slot.type is not None
+    found = {
+        "name": slot.path,
+        "offset": slot.offset,
+        "size": slot.size,
+        "type": slot.type.name,
+        "count": list(slot.shape),
+        "byte_order": slot.order,
+    }
+    if slot.shape:
+        return found
+    sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
+    held = [
+        {"offset": at, "bits": [s.high, s.low], "in": [s.top, s.bottom]} for at, s in sources if s
+    ]
+    return found | {"bits": slot.width, "bytes": held}
+
+
+def _hole(slot: Slot) -> Record:
+    found: Record = {"what": slot.path, "offset": slot.offset, "size": slot.size}
+    return found if slot.extent % 8 == 0 else found | {"bits": slot.extent}
+
+
+def review(shown: Review) -> Record:
+    """One struct before and after; ``forward`` is an old reader of a new writer."""
+    return {
+        "struct": str(shown.new),
+        "breaks": shown.breaks,
+        "warnings": len(shown.warnings),
+        "abis": [_row(row) for row in shown.rows],
+        "findings": [
+            {
+                "kind": row.kind,
+                "member": row.member or None,
+                "severity": row.severity,
+                "change": row.change,
+                "effect": row.effect,
+                "remedy": row.remedy,
+                "abis": list(row.abis),
+            }
+            for row in shown.findings
+        ],
+    }
+
+
+def _row(row: Row) -> Record:
+    sides = {"old": row.pair.old, "new": row.pair.new}
+    return {
+        "abi": row.abi.name,
+        "byte_order": row.abi.byte_order,
+        **{name: {"size": side.size, "align": side.align} for name, side in sides.items()},
+        "forward": dict(row.forward.fields),
+        "backward": dict(row.backward.fields),
+    }
+
+
+def reviews(shown: Reviews) -> Record:
+    """Two headers."""
+    return {
+        "breaks": shown.breaks,
+        "warns": shown.warns,
+        "structs": [review(row) for row in shown.reviews],
+        "added": list(shown.added),
+        "removed": list(shown.removed),
+    }
+
+
+def decoded(shown: Decoded) -> Record:
+    """A dump by member; offsets count from the start of the struct, ``offset`` from the dump's."""
+    return {
+        "struct": str(shown.layout.struct),
+        "abi": shown.layout.abi.name,
+        "byte_order": shown.layout.abi.byte_order,
+        "offset": shown.offset,
+        "size": shown.layout.size,
+        "members": [
+            {
+                "name": cell.path,
+                "offset": cell.offset,
+                "bytes": cell.data.hex(),
+                "bits": cell.bits,
+                "value": cell.value,
+            }
+            for cell in shown.cells
+            if cell.value is not None
+        ],
+        "holes": [
+            {"what": cell.path, "offset": cell.offset, "bytes": cell.data.hex()}
+            for cell in shown.cells
+            if cell.value is None
+        ],
+    }

@@ -1,0 +1,220 @@
+"""The page over time as a picture: one row a step, time downward. Sizes are in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvmviz._base import twin
+from kvmviz.abi import Abi
+from kvmviz.captures import scenarios as real
+from kvmviz.draw.canvas import Canvas, Picture
+from kvmviz.draw.lane import (
+    EDGE,
+    LINE,
+    WIDTH,
+    Lane,
+    called,
+    called_out,
+    cell_of,
+    left_of,
+    legible,
+    style,
+    wide,
+    wrapped,
+)  # fmt: skip
+from kvmviz.draw.scene import SHOWN, Scene, beyond, difference, headline, scene
+from kvmviz.kvm import Kernel
+from kvmviz.kvm import scenario as scenarios
+from kvmviz.kvm.readers import Conclusion
+from kvmviz.kvm.scenario import Scenario
+from kvmviz.kvm.vmm import Vmm
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
+from kvmviz.text.steps import completion, title
+
+NOW = "#eef2fa"
+"""The ground of the last row: where time stands."""
+
+
+def find(scenario: str | Scenario) -> Scenario:
+    """The scenario itself, or one by name: made by hand, or of the real dumps."""
+    if isinstance(scenario, str) and scenario in real():
+        return real()[scenario]
+    return scenarios.find(scenario)
+
+
+def timeline(
+    scenario: str | Scenario = "stale_flag",
+    kernel: str | Kernel = "v2",
+    abi: str | Abi = "aarch64_be",
+    reader: str | Vmm = "no_reason",
+    beside: str | Kernel | None = None,
+    step: int | None = None,
+    limit: int = 6,
+    full: bool = False,
+) -> Picture:
+    """The steps of a scenario up to ``step`` (by default the last), at most ``limit`` of them.
+
+    ``beside`` shows the same events on a second kernel, differing bytes marked. ``full`` draws all
+    of the first 64 bytes as cells; else the head's three members that matter are called out,
+    unless another byte of the head was written. Raises :class:`kvmviz.KvmvizError` for unknown
+    names, and for a step that there is not.
+    """
+    return draw(scene(find(scenario), kernel, abi, reader, beside, step, limit), full)
+
+
+def draw(shown: Scene, full: bool = False) -> Picture:
+    """A scene as a picture."""
+    cells = full or not all(legible(seen.step) for row in shown.rows for seen in row)
+    rows = [_Row(shown, at, cells) for at in range(len(shown.rows))]
+    notes = wrapped(shown.scenario.note, 15) if shown.scenario.note else []
+    if shown.scenario.synthetic:
+        notes.append("bits 63:32 of ESR are synthetic")
+    names = _legend(shown, cells)
+    heading = wrapped(shown.scenario.title, 23, bold=True)
+    rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
+    below = wide(shown.subtitle, 15) > rest
+    head = 8 + 27 * len(heading) + 20 * (below + len(notes))
+    top = head + 32 + 44
+    height = top + sum(row.height for row in rows) + 21 * len(names) + (
+        8 if rows and not shown.left_out else 28
+    )  # fmt: skip
+    canvas = Canvas(WIDTH, height)
+    for line, words in enumerate(heading):
+        canvas.text(EDGE, 30 + 27 * line, words, 23, bold=True)
+    y: float = 3 + 27 * len(heading) + 20 * below
+    canvas.text(
+        EDGE if below else WIDTH - EDGE, y, shown.subtitle, 15, ha="left" if below else "right"
+    )
+    for line, words in enumerate(notes):
+        canvas.text(EDGE, y + 22 + 20 * line, words, 15, colour=QUIET)
+    _key(canvas, head)
+    _axis(canvas, top, cells)
+    y = top
+    for row in rows:
+        row.draw(canvas, y)
+        y += row.height
+    if not rows:
+        canvas.text(EDGE, y + 18, "before any step: every byte is 0, nobody has written any", 15)
+        y += 20
+    if shown.left_out:
+        canvas.text(EDGE, y + 18, shown.left_out, 15, italic=True, colour=QUIET)
+        y += 20
+    for line, words in enumerate(names):
+        canvas.text(EDGE, y + 18 + 21 * line, words, 15)
+    return canvas.picture(twin(shown))
+
+
+def _legend(shown: Scene, full: bool) -> list[str]:
+    """The letters of all members that the cells hold."""
+    names = {
+        called(source): None
+        for row in shown.rows
+        for seen in row
+        for source in seen.step.page.sources[0 if full else LINE : SHOWN]
+        if source
+    }
+    words = "  ·  ".join(f"{style(name).letter} {name}" for name in names)
+    order = shown.pages[0].page.layout.abi.byte_order
+    bits = "0→31" if order == "little" else "31→0"
+    return wrapped(f"{words}  ·  {bits}: bits in order of offset", 15) if names else []
+
+
+def _key(canvas: Canvas, y: float) -> None:
+    """What fresh, stale and untouched bytes look like."""
+    x = float(EDGE)
+    colour = style("hsr").colour
+    for words, height, fill in (
+        ("fresh: written by this step", 22, colour),
+        ("stale: by the step named below it", 15, colour),
+        ("never written since the page was zeroed", 15, NOBODY),
+    ):
+        fresh, hatch = height > 20, None if fill == colour else "////"
+        canvas.box(
+            x, y + 24 - height, 20, height, fill, edge=INK if fresh else QUIET,
+            line=1.6 if fresh else 0.5, hatch=hatch,
+        )  # fmt: skip
+        canvas.text(x + 27, y + 19, words, 15, bold=fresh)
+        x += 27 + wide(words, 15, fresh) + 30
+
+
+def _axis(canvas: Canvas, y: float, full: bool) -> None:
+    """Offsets over the columns; ``y`` is where the rows begin."""
+    if not full:
+        for name, start, size, x, width in called_out():
+            place = f"+{start}" if size == 1 else f"+{start}..{start + size - 1}"
+            head, tail = (name[:9], name[9:]) if len(name) > 12 else ("", name)
+            middle = x + width / 2 - 3
+            if head:
+                canvas.text(middle, y - 34, head, 12, ha="center")
+            canvas.text(middle, y - 20, tail, 12, ha="center")
+            canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
+    starts = (0, LINE) if full else (LINE,)
+    if full:
+        canvas.text(EDGE, y - 37, "byte offset in struct kvm_run", 13)
+    for line, start in enumerate(starts):
+        under = y - 5 - 16 * (len(starts) - 1 - line)
+        for at in range(start, start + LINE):
+            middle = left_of(at, full) + cell_of(full) / 2
+            words = f"+{at}" if full else f"{at}"
+            canvas.text(middle, under, words, 12, mono=True, ha="center", colour=QUIET)
+    if not full:
+        left = left_of(LINE, full)
+        canvas.text(left, y - 21, "exit union: byte offset in struct kvm_run", 13)
+
+
+class _Row:
+    """One step: what happened, and a lane for each page."""
+
+    def __init__(self, shown: Scene, at: int, full: bool) -> None:
+        self.seen: Sequence[Conclusion] = shown.rows[at]
+        self.differing = shown.differing[at]
+        self.now = at == len(shown.rows) - 1 and len(shown.rows) > 1
+        step = self.seen[0].step
+        self.titles = wrapped(title(step), 15)
+        small = filter(None, (completion(step), *{beyond(one.step): 0 for one in self.seen}))
+        self.small = wrapped(" · ".join(small), 14)
+        self.lanes = [
+            Lane(seen, full, () if lane else self.differing) for lane, seen in enumerate(self.seen)
+        ]
+        # A single conclusion stands at the right of the first line with room, else below them.
+        self.at: int | None = None
+        if len(self.seen) == 1:
+            room = WIDTH - 2 * EDGE - wide(headline(self.seen[0]), 16, True) - 24
+            sizes = [*((line, 15) for line in self.titles), *((line, 14) for line in self.small)]
+            fits = [at for at, (line, size) in enumerate(sizes) if wide(line, size) <= room]
+            self.at = next((at for at in fits if at >= len(self.titles) - 1), None)
+        self.told = [
+            self.at is None and bool(headline(seen) or self.seen[1:]) for seen in self.seen
+        ]
+
+    @property
+    def height(self) -> float:
+        """Height of all of it."""
+        lanes = sum(lane.height() for lane in self.lanes) + 20 * sum(self.told)
+        return 9 + 19 * len(self.titles) + 18 * len(self.small) + lanes
+
+    def draw(self, canvas: Canvas, y: float) -> None:
+        """Draw from ``y`` down."""
+        if self.now:
+            canvas.box(6, y + 2, WIDTH - 12, self.height - 2, NOW, edge=NOW)
+        canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
+        for at, words in enumerate((*self.titles, *self.small)):
+            small = at >= len(self.titles)
+            y += 18 if small else 19
+            canvas.text(EDGE, y, words, 14 if small else 15, colour=QUIET if small else INK)
+            if at == self.at:
+                _conclusion(canvas, self.seen[0], y)
+        y += 4
+        for seen, lane, told in zip(self.seen, self.lanes, self.told, strict=True):
+            if told:
+                y += 20
+                if len(self.seen) > 1:
+                    other = f"   {difference(self.differing)}" if lane is self.lanes[-1] else ""
+                    canvas.text(EDGE, y - 4, f"{seen.step.kernel.name} kernel{other}", 15)
+                _conclusion(canvas, seen, y - 4)
+            y = lane.draw(canvas, y)
+
+
+def _conclusion(canvas: Canvas, seen: Conclusion, y: float) -> None:
+    colour = RIGHT if seen.right else WRONG
+    canvas.text(WIDTH - EDGE, y, headline(seen), 16, bold=True, ha="right", colour=colour)

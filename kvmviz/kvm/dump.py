@@ -1,0 +1,233 @@
+"""One dump of a kvm_run page: what the file says of it, and what is predicted of its exit."""
+
+from __future__ import annotations
+
+import json
+from binascii import unhexlify
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from reprlib import repr as shown
+from typing import Any
+
+from kvmviz import kvm as kernels
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import ByteOrder
+from kvmviz.codec import integer
+from kvmviz.image import Image
+from kvmviz.kvm import FLAG_VALUE, MMIO, Kernel
+from kvmviz.kvm import vmm as vmms
+from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
+from kvmviz.kvm.vmm import Reading, Vmm
+
+ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
+"""The ABI of the kernels that were dumped, by byte order."""
+
+PAGE = 288
+"""How many bytes of struct kvm_run a dump holds, from offset 0 on: head and exit union."""
+
+_IMMEDIATE_EXIT = 1
+"""Byte offset of immediate_exit, as the program that took the dumps wrote it."""
+
+
+@dataclass(frozen=True, repr=False)
+class Dump(Twin):
+    """struct kvm_run[0..287] after one exit of a real kernel.
+
+    ``data`` are its bytes in memory order; ``held`` what the page held when KVM_RUN was called:
+    the dump before it, with userspace's writes applied. ``event`` is the exit as the file has it:
+    its ``kind``, and integers or bytes. ``events`` are all steps since the dump before, the exit
+    last. ``synthetic``: ESR bits 63:32 were put there by a debugger.
+    """
+
+    kernel: Kernel
+    byte_order: ByteOrder
+    scenario: str
+    step: int
+    synthetic: bool
+    event: Mapping[str, Any]
+    events: tuple[Event, ...]
+    held: bytes
+    data: bytes
+
+    @property
+    def exit(self) -> Exit:
+        """The exit that the dump was taken after."""
+        last = self.events[-1]
+        assert isinstance(last, Exit)
+        return last
+
+    @property
+    def is_debug(self) -> bool:
+        """The exit is KVM_EXIT_DEBUG."""
+        return isinstance(self.exit, DebugExit)
+
+    @property
+    def title(self) -> str:
+        """Kernel, byte order, scenario and step."""
+        mark = ", upper half of ESR synthetic" if self.synthetic else ""
+        return (
+            f"{self.kernel.name} kernel, {self.byte_order}-endian, "
+            f"{self.scenario} step {self.step}{mark}"
+        )
+
+    @property
+    def sequence(self) -> tuple[str, str, str, bool]:
+        """What dumps of one sequence have in common."""
+        return self.kernel.name, self.byte_order, self.scenario, self.synthetic
+
+    def follows(self, other: Dump) -> bool:
+        """It is the next step of the same sequence, on the same page."""
+        return (self.sequence, self.step) == (other.sequence, other.step + 1)
+
+    def overlay(self) -> Overlay:
+        """The exit's own struct as predicted, beside the bytes of the dump."""
+        abi = ABI_OF[self.byte_order]
+        layout = (self.kernel.debug if self.is_debug else MMIO).layout(abi)
+        values = self.exit.values(self.kernel, abi)
+        mine = values["debug"]["arch"] if self.is_debug else values["mmio"]
+        start = self.kernel.page(abi).offsets["debug" if self.is_debug else "mmio"]
+        image = layout.pack(mine, self.held[start : start + layout.size])
+        return Overlay(self, image, self.data[start : start + layout.size])
+
+    def reading(self, vmm: str | Vmm) -> Reading:
+        """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
+        if not self.is_debug:
+            raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
+        start = self.kernel.page(ABI_OF[self.byte_order]).offsets["flags"]
+        flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
+        image = self.overlay().image
+        return Reading(
+            self.kernel, vmms.find(vmm), image, self.event["esr"], bool(flags & FLAG_VALUE)
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Overlay(Twin):
+    """A prediction over the bytes of a real dump, from the start of the exit union on.
+
+    It follows from the exit and from what the page held before it.
+    """
+
+    dump: Dump
+    predicted: Image
+    real: bytes
+
+    @property
+    def image(self) -> Image:
+        """The dump's own bytes, with the sources that the prediction knows."""
+        return replace(self.predicted, data=self.real)
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Offsets in the struct at which prediction and dump differ."""
+        return differing(bytes(self.predicted), self.real)
+
+
+def differing(one: bytes, other: bytes) -> tuple[int, ...]:
+    """Offsets at which two pieces of memory of one size differ."""
+    return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+
+
+def parse(text: str) -> Iterator[Dump]:
+    """Dumps out of JSON lines; :class:`KvmvizError` with the line number for what is none."""
+    last: Dump | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            last = _dump(json.loads(line), last)
+        except (ValueError, RecursionError) as error:
+            kind = "" if isinstance(error, KvmvizError) else "no JSON: "
+            raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
+        yield last
+
+
+_KEYS: Mapping[str, type] = {
+    "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
+    "before": list, "user_writes": list, "event": dict, "bytes": str,
+}  # fmt: skip
+_DEBUG_KINDS = ("brk", "singlestep", "hw_breakpoint", "watchpoint")
+_MMIO_KINDS = ("mmio_write", "mmio_read")
+
+
+def _dump(row: Any, last: Dump | None) -> Dump:
+    for key, kind in _KEYS.items():
+        if type(_get(row, key, "the dump")) is not kind:
+            raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
+    if row["byte_order"] not in ABI_OF:
+        raise KvmvizError(f"byte order {shown(row['byte_order'])}; legal are little and big")
+    writes = tuple(_user_write(at, given) for at, given in enumerate(row["user_writes"]))
+    dump = Dump(
+        kernels.find(row["kernel"]),
+        row["byte_order"],
+        row["scenario"],
+        row["step"],
+        row["esr_high_injected"],
+        event := {key: _plain(key, value) for key, value in row["event"].items()},
+        (*_before(row["before"]), *writes, _exit(event)),
+        bytes(PAGE),
+        _hex("bytes", row["bytes"]),
+    )
+    if len(dump.data) != PAGE:
+        raise KvmvizError(f"bytes: {len(dump.data)} bytes; legal are {PAGE}")
+    held = bytearray(last.data if last and dump.follows(last) else PAGE)
+    for write in writes:
+        held[write.offset : write.offset + len(bytes(write))] = bytes(write)
+    return replace(dump, held=bytes(held))
+
+
+def _get(row: Any, key: str, where: str) -> Any:
+    if not isinstance(row, dict):
+        raise KvmvizError(f"{where}: {shown(row)} is no object")
+    if key not in row:
+        raise KvmvizError(f"{where} has no key {key!r}; it has {', '.join(row) or 'none'}")
+    return row[key]
+
+
+def _hex(key: str, text: object) -> bytes:
+    try:
+        return unhexlify(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
+
+
+def _user_write(at: int, given: Any) -> UserWrite:
+    where = f"user_writes[{at}]"
+    if not isinstance(given, list) or len(given) != 2:
+        raise KvmvizError(f"{where}: {shown(given)} is no [offset, hex]")
+    start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
+    if not 0 <= start <= PAGE - len(data):
+        raise KvmvizError(
+            f"{where}: a write to bytes {start}..{start + len(data)}; legal are 0..{PAGE}"
+        )
+    return UserWrite(start, data)
+
+
+def _before(names: list[Any]) -> Iterator[Event]:
+    """What ran before: KVM_RUN with immediate_exit set, which is 0 again afterwards."""
+    for name in names:
+        if name != "immediate_exit":
+            raise KvmvizError(f"before: {shown(name)}; legal is immediate_exit")
+        yield UserWrite(_IMMEDIATE_EXIT, b"\1")
+        yield Interrupted()
+        yield UserWrite(_IMMEDIATE_EXIT, b"\0")
+
+
+def _exit(event: Mapping[str, Any]) -> Exit:
+    kind = _get(event, "kind", "event")
+    if kind in _DEBUG_KINDS:
+        return DebugExit(_get(event, "esr", "event"), event.get("far"))
+    if kind in _MMIO_KINDS:
+        data = _get(event, "data", "event") if kind == "mmio_write" else None
+        return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
+    legal = ", ".join(_DEBUG_KINDS + _MMIO_KINDS)
+    raise KvmvizError(f"event: kind {shown(kind)}; legal are {legal}")
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key == "data":
+        return _hex("event, data", value)
+    if key not in ("esr", "far", "phys_addr"):
+        return value
+    try:
+        return int(value, 16)
+    except (TypeError, ValueError):
+        raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex") from None

@@ -1,0 +1,182 @@
+"""Scenarios: what happens to a page, as data, to be played on any kernel and ABI, and compared.
+
+Those that real kernels went through are in :func:`kvmviz.captures.scenarios`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
+from kvmviz.kvm import Kernel
+from kvmviz.kvm.exits import (
+    DebugExit,
+    Event,
+    Exit,
+    Interrupted,
+    MmioExit,
+    SystemEvent,
+    Unhandled,
+    UserWrite,
+)
+from kvmviz.kvm.vcpu import Vcpu, play
+
+
+@dataclass(frozen=True, repr=False)
+class Scenario(Twin):
+    """A sequence of events on one page: ``title`` in a few words, ``note`` what to look at.
+
+    ``events`` are writes by userspace and exits, in order. ``synthetic``: bits 63:32 of an ESR in
+    it are made up. Raises :class:`KvmvizError` for what is no event.
+    """
+
+    name: str
+    title: str
+    note: str
+    events: tuple[Event, ...]
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "events", tuple(self.events))
+        for at, event in enumerate(self.events):
+            if not isinstance(event, UserWrite | Exit):
+                raise KvmvizError(
+                    f"scenario {self.name}, step {at}: {event!r} is no UserWrite and no exit"
+                )
+
+    def play(self, kernel: str | Kernel, abi: str | Abi) -> Vcpu:
+        """A new vCPU of that kernel on which it all has happened; one step an event."""
+        return play(kernel, abi, self.events)
+
+
+BRK, WATCH, STEP = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800), DebugExit(0xCB000022)
+_UART = MmioExit(0x0900_0000, 4, b"\x5a\x5a\x00\x00")
+_ABOVE_4G = MmioExit(0x80_0000_1000, 4, b"\x5a\x5a\x00\x00")
+_SET, _CLEAR = UserWrite(1, b"\x01"), UserWrite(1, b"\x00")
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Scenario(
+                "stale_flag",
+                "A flag that nobody clears",
+                "The debug exit sets the flag. On v2 every later exit still shows it.",
+                (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
+            ),
+            Scenario(
+                "failed_run",
+                "A debug exit, then a run that fails",
+                "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the "
+                "flag set.",
+                (BRK, Unhandled(), _UART),
+            ),
+            Scenario(
+                "mmio_low",
+                "MMIO at 0x09000000, then a debug exit",
+                "An old kernel leaves half of the address in the hole: 0 on little-endian, "
+                "0x09000000 on big-endian.",
+                (_UART, BRK),
+            ),
+            Scenario(
+                "mmio_high",
+                "MMIO at 0x8000001000, then a debug exit",
+                "An old kernel leaves half of the address in the hole: 0x80 on little-endian, "
+                "0x1000 on big-endian.",
+                (_ABOVE_4G, BRK),
+            ),
+            Scenario(
+                "stale_far",
+                "A watchpoint, then a breakpoint instruction",
+                "far is written for watchpoints alone: the second exit still shows the first's.",
+                (WATCH, BRK),
+            ),
+            Scenario(
+                "immediate_exit",
+                "immediate_exit keeps the old exit",
+                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
+                (BRK, _SET, _UART, _CLEAR, _UART),
+            ),
+            Scenario(
+                "ndata",
+                "A system event, then a debug exit",
+                "An old kernel leaves ndata in the hole: 1 in both byte orders.",
+                (SystemEvent(2), BRK),
+            ),
+            Scenario(
+                "poison",
+                "Userspace fills the exit union, then a debug exit",
+                "What userspace wrote stays where no kernel writes: in the hole of an old kernel.",
+                (UserWrite(32, b"\xaa" * 256), BRK),
+            ),
+            Scenario(
+                "poison_flags",
+                "Userspace sets all flags, then a debug exit",
+                "An old kernel leaves flags alone: whoever trusts them must not have written them.",
+                (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
+            ),
+            Scenario(
+                "mmio_read",
+                "A read that userspace answers, then a single step",
+                "The answer lies where far does, and stays there.",
+                (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
+            ),
+        )
+    }
+)
+"""Made by hand, by name; none has happened on a real kernel in just this form."""
+
+
+def find(scenario: str | Scenario) -> Scenario:
+    """The scenario itself, or the one of that name; :class:`KvmvizError` if there is none."""
+    if isinstance(scenario, Scenario):
+        return scenario
+    try:
+        return SCENARIOS[scenario]
+    except (KeyError, TypeError):
+        legal = ", ".join(SCENARIOS)
+        raise KvmvizError(f"unknown scenario {scenario!r}; known are {legal}") from None
+
+
+@dataclass(frozen=True, repr=False)
+class SideBySide(Twin):
+    """The same events on two pages, of two kernels or two ABIs.
+
+    Raises :class:`KvmvizError` if the events differ.
+    """
+
+    one: Vcpu
+    other: Vcpu
+
+    def __post_init__(self) -> None:
+        here, there = ([step.event for step in vcpu.history] for vcpu in (self.one, self.other))
+        if here != there:
+            at = next(
+                (at for at, (a, b) in enumerate(zip(here, there, strict=False)) if a != b),
+                min(len(here), len(there)),
+            )
+            raise KvmvizError(f"not the same events on both pages: they differ from step {at} on")
+
+    @property
+    def differing(self) -> tuple[tuple[int, ...], ...]:
+        """For each step, the offsets at which the two pages differ after it."""
+        return tuple(
+            tuple(at for at, (a, b) in enumerate(zip(*pages, strict=True)) if a != b)
+            for pages in (
+                (one.page.data, other.page.data)
+                for one, other in zip(self.one.history, self.other.history, strict=True)
+            )
+        )
+
+
+def side_by_side(
+    scenario: str | Scenario,
+    one: tuple[str | Kernel, str | Abi],
+    other: tuple[str | Kernel, str | Abi],
+) -> SideBySide:
+    """One scenario on two pages, each given as kernel and ABI."""
+    what = find(scenario)
+    return SideBySide(what.play(*one), what.play(*other))

@@ -1,0 +1,246 @@
+"""The kvm_run page of one vCPU over time: what each KVM_RUN and each write by userspace leaves.
+
+The rules are those measured on Linux 6.1 (``data/README.md``). Not modelled: accesses that the
+kernel serves itself (its interrupt controller, ioeventfds), which fill in mmio without an exit,
+and registers in ``s``, which arm64 does not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Literal
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
+from kvmviz.image import Image
+from kvmviz.kvm import ENTRY, EXIT_REASONS, MMIO, Kernel
+from kvmviz.kvm import find as find_kernel
+from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values
+from kvmviz.layout import Layout
+from kvmviz.slot import Source, Write
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+State = Literal["fresh", "stale", "untouched"]
+"""Of a byte at a step: written by this step, by an earlier one, never since the page was zeroed."""
+
+
+class Page(Image):
+    """The image of a kvm_run page with a history.
+
+    An entry of ``sources`` says which bits of which member a byte holds and, in its ``write``, who
+    put them there in which step; it is None where nobody has since the page was zeroed.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class Step(Twin):
+    """One step of a page's history: a write by userspace, or one KVM_RUN.
+
+    ``number`` is its place in :attr:`Vcpu.history`, from 0. ``event`` is what was asked for: a
+    :class:`~kvmviz.kvm.exits.UserWrite` or an exit. ``before`` and ``page`` are the page as the
+    step found it and left it; every byte of them knows its last writer. ``returned`` is what the
+    ioctl returned, None for a write by userspace. ``immediate``: immediate_exit was set, so KVM_RUN
+    returned -EINTR before the exit asked for could happen, and wrote nothing.
+
+    ``completed`` is the MMIO access that this KVM_RUN completed first, if one was pending, and
+    ``got`` what the guest got from it, if it was a read: mmio.data as it stood then.
+    """
+
+    number: int
+    kernel: Kernel
+    event: Event
+    before: Page
+    page: Page
+    returned: int | None = None
+    immediate: bool = False
+    completed: MmioExit | None = None
+    got: bytes | None = None
+
+    @property
+    def is_run(self) -> bool:
+        """It is a KVM_RUN, not a write by userspace."""
+        return self.returned is not None
+
+    @property
+    def exit(self) -> Exit | None:
+        """The exit that happened: None for a write by userspace and for an immediate exit."""
+        return self.event if isinstance(self.event, Exit) and not self.immediate else None
+
+    @cached_property
+    def written(self) -> tuple[int, ...]:
+        """Offsets of the bytes that this step wrote, also where the value stayed the same."""
+        return tuple(
+            at
+            for at, source in enumerate(self.page.sources)
+            if source and source.write and source.write.step == self.number
+        )
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Of :attr:`written`, the offsets where another value stands now."""
+        old, new = self.before.data, self.page.data
+        return tuple(at for at in self.written if old[at] != new[at])
+
+    def state(self, offset: int) -> State:
+        """Whether a byte is fresh, stale or untouched after this step."""
+        source = self.page.sources[offset]
+        if source is None or source.write is None:
+            return "untouched"
+        return "fresh" if source.write.step == self.number else "stale"
+
+    @property
+    def reason(self) -> int:
+        """exit_reason as it stands after the step, this step's or an older one's."""
+        return member(self.page, "exit_reason")
+
+    @property
+    def flags(self) -> int:
+        """Flags as they stand after the step."""
+        return member(self.page, "flags")
+
+
+class Vcpu(Twin):
+    """A vCPU's kvm_run page, as one kernel and its userspace write it. It starts all zero.
+
+    ``kernel`` is ``old``, ``widened``, ``v2`` or ``merged``, another name of
+    :data:`kvmviz.kvm.POLICIES`, or a :class:`kvmviz.kvm.Kernel` of one's own; ``abi`` as in
+    :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes nothing.
+
+    ``page`` is a :class:`Page`, an :class:`kvmviz.Image` of struct kvm_run (2352 bytes) whose every
+    byte knows its last writer. Bytes that userspace wrote into the exit union are bits of its
+    ``padding``: which exit it meant them for is not said.
+    """
+
+    def __init__(self, kernel: str | Kernel, abi: str | Abi) -> None:
+        self.kernel = find_kernel(kernel)
+        layout = self.kernel.page(abi)
+        self.page = Page(layout, bytes(layout.size), (None,) * layout.size)
+        self._steps: list[Step] = []
+        self._pending: MmioExit | None = None
+
+    @property
+    def history(self) -> tuple[Step, ...]:
+        """All steps so far, in order."""
+        return tuple(self._steps)
+
+    @property
+    def reads(self) -> tuple[bytes, ...]:
+        """What the guest got from each MMIO read that was completed, in order."""
+        return tuple(step.got for step in self._steps if step.got is not None)
+
+    def user_write(self, offset: int, data: Buffer) -> None:
+        """Userspace writes into the page: a reply, poison, immediate_exit (byte 1).
+
+        It may write anywhere in the page; the kernel forbids nothing.
+        """
+        self.apply(UserWrite(offset, data))
+
+    def run(self, exit: Exit) -> int:
+        """One KVM_RUN that ends with ``exit``; returns what the ioctl returns.
+
+        That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS.
+        """
+        if not isinstance(exit, Exit):
+            raise KvmvizError(
+                f"{exit!r} is no exit; legal are DebugExit, MmioExit, SystemEvent, Interrupted and "
+                "Unhandled"
+            )
+        returned = self.apply(exit).returned
+        assert returned is not None
+        return returned
+
+    def apply(self, event: Event) -> Step:
+        """One step, whichever it is: what :meth:`user_write` and :meth:`run` do."""
+        if isinstance(event, UserWrite):
+            step = self._user(event)
+        elif isinstance(event, Exit):
+            step = self._run(event)
+        else:
+            raise KvmvizError(f"{event!r} is no step; legal are UserWrite and exits")
+        self._steps.append(step)
+        self.page = step.page
+        return step
+
+    def _user(self, event: UserWrite) -> Step:
+        page, data = self.page, bytes(event)
+        stop = event.offset + len(data)
+        number = len(self._steps)
+        write = Write(number, "userspace", "write")
+        held = _raw(page.layout)[event.offset : stop]
+        memory = page.data[: event.offset] + data + page.data[stop:]
+        sources = (
+            *page.sources[: event.offset],
+            *(source._replace(write=write) for source in held),
+            *page.sources[stop:],
+        )
+        return Step(number, self.kernel, event, page, Page(page.layout, memory, sources))
+
+    def _run(self, exit: Exit) -> Step:
+        number, before = len(self._steps), self.page
+        done, got = self._complete()
+        if done:
+            self._pending = None
+        if member(before, "immediate_exit"):
+            return Step(number, self.kernel, exit, before, before, -EINTR, True, done, got)
+        page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
+        values = dict(exit.values(self.kernel, page.layout.abi))
+        if exit.reason != "UNKNOWN":  # which no handler sets: entry did
+            values["exit_reason"] = EXIT_REASONS[exit.reason]
+        page = self._write(page, exit.reason, values)
+        if isinstance(exit, MmioExit):
+            self._pending = exit
+        return Step(number, self.kernel, exit, before, page, exit.returned, False, done, got)
+
+    def _complete(self) -> tuple[MmioExit | None, bytes | None]:
+        """The pending access that KVM_RUN completes first, and what the guest got if it read.
+
+        The kernel looks into the page for that: an exit_reason that userspace overwrote leaves
+        the access pending, and the guest runs into it again.
+        """
+        access = self._pending
+        if access is None or member(self.page, "exit_reason") != EXIT_REASONS["MMIO"]:
+            return None, None
+        if access.is_write:
+            return access, None
+        layout = self.page.layout
+        start = layout.offsets["mmio"] + MMIO.layout(layout.abi).offsets["data"]
+        return access, self.page.data[start : start + access.length]
+
+    def _write(self, page: Page, place: str, values: Values) -> Page:
+        """The kernel writes members, at ``place`` of a KVM_RUN: on entry, or on some exit."""
+        flags = self.kernel.flags_at(place, member(page, "flags"))
+        given = dict(values) if flags is None else {**values, "flags": flags}
+        made = page.layout.pack(given, page.data)
+        what = "KVM_RUN entry" if place == ENTRY else f"KVM_EXIT_{place}"
+        write = Write(len(self._steps), "kernel", what)
+        sources = list(page.sources)
+        # No kernel writes behind the exit union.
+        for at, source in enumerate(made.sources[: page.layout.offsets["kvm_valid_regs"]]):
+            if source:
+                sources[at] = source._replace(write=write)
+        return Page(page.layout, made.data, tuple(sources))
+
+
+def member(page: Image, name: str) -> int:
+    """The value of one of struct kvm_run's integers, in the page's own byte order."""
+    start = page.layout.offsets[name]
+    size = page.layout.named[name].extent // 8
+    return int.from_bytes(page.data[start : start + size], page.layout.abi.byte_order)
+
+
+@cache
+def _raw(layout: Layout) -> tuple[Source, ...]:
+    """Each byte of the page as userspace writes it: in a union, bits of its ``padding``."""
+    return tuple(max(held, key=lambda source: source.slot.extent) for held in layout.holders)
+
+
+def play(kernel: str | Kernel, abi: str | Abi, events: Iterable[Event]) -> Vcpu:
+    """A new vCPU on which the events have happened, in order."""
+    vcpu = Vcpu(kernel, abi)
+    for event in events:
+        vcpu.apply(event)
+    return vcpu

@@ -1,0 +1,313 @@
+"""Userspace's side: the programs that read the struct, and what each of them gets.
+
+Whether a program is right is decided by which bits of ESR_EL2 lie in the bytes that it takes,
+never by the value: a byte that nobody wrote is wrong also on the day when it happens to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
+from kvmviz.compat import Verdict, compare
+from kvmviz.ctype import Struct
+from kvmviz.esr import Esr
+from kvmviz.image import Image
+from kvmviz.kvm import ESR_BIT, KERNELS, OLD, WIDENED, WITH_HIGH, Kernel
+from kvmviz.kvm import find as find_kernel
+from kvmviz.slot import Slot, Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+HANDLED = (0x30, 0x32, 0x34, 0x3C)
+"""The exception classes that QEMU handles on a debug exit: breakpoint, step, watchpoint, BRK."""
+
+ARM64 = ("aarch64", "aarch64_be")
+
+
+Check = Literal["return", "reason", "flag"]
+"""What a program may look at before it takes a return of KVM_RUN for a debug exit: that the ioctl
+returned 0, that exit_reason is KVM_EXIT_DEBUG, that the flag is set."""
+
+
+@dataclass(frozen=True)
+class Vmm:
+    """A userspace program: the struct it was built with, and when it takes hsr_high.
+
+    ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
+    all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
+    it read is a watchpoint's, or, if ``trusts_far``, on every debug exit.
+    """
+
+    name: str
+    title: str
+    phrase: str
+    debug: Struct
+    needs_flag: bool = False
+    checks: tuple[Check, ...] = ("return", "reason")
+    trusts_far: bool = False
+
+    def takes(self, flag: bool) -> tuple[str, ...]:
+        """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
+        names = tuple(name for name in self.debug.names() if name in ESR_BIT)
+        return names if flag or not self.needs_flag else names[:1]
+
+
+VMMS: Mapping[str, Vmm] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            Vmm("old", "u32 hsr", "built before the change", OLD),
+            Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
+            Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, needs_flag=True),
+            Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
+        )
+    }
+)  # fmt: skip
+"""The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
+
+READERS: Mapping[str, Vmm] = MappingProxyType(
+    {
+        **VMMS,
+        **{
+            row.name: row
+            for row in (
+                Vmm(
+                    "flag_only", "debug exit if flag set", "that looks at the flag alone",
+                    WITH_HIGH, True, ("flag",),
+                ),
+                Vmm(
+                    "no_reason", "exit_reason forgotten", "that forgets to look at exit_reason",
+                    WITH_HIGH, True, ("return",),
+                ),
+                Vmm(
+                    "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
+                    WITH_HIGH, True, ("reason",),
+                ),
+                Vmm(
+                    "no_ec", "far without EC", "that takes far on every debug exit",
+                    WITH_HIGH, True, trusts_far=True,
+                ),
+            )
+        },
+    }
+)  # fmt: skip
+"""The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
+as it should, and four that leave out a check. See :mod:`kvmviz.kvm.readers`."""
+
+
+Bits = tuple[int, int]
+"""A range of bits of ESR_EL2: the highest and the lowest."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Bytes ``first`` to ``last``, which a program takes for bits ``wanted`` of ESR_EL2.
+
+    ``found`` are the bits that lie there, None where the kernel put no bits of ESR; ``source``
+    is what it did put there (in a run of bytes: in the first), None where it wrote nothing.
+    """
+
+    first: int
+    last: int
+    wanted: Bits
+    found: Bits | None
+    source: Source | None
+
+    @property
+    def right(self) -> bool:
+        """These bytes hold what the program takes them for."""
+        return self.found == self.wanted
+
+
+@dataclass(frozen=True, repr=False)
+class Reading(Twin):
+    """What one program makes of the struct as one kernel wrote it.
+
+    ``flag`` is what it finds in bit 0 of run->flags.
+    """
+
+    kernel: Kernel
+    vmm: Vmm
+    image: Image
+    esr: int
+    flag: bool
+
+    @cached_property
+    def taken(self) -> tuple[Taken, ...]:
+        """Every byte that the program reads for ESR, in order of offset."""
+        layout = self.vmm.debug.layout(self.image.layout.abi)
+        names = self.vmm.takes(self.flag)
+        rows = []
+        for offset, holders in enumerate(layout.holders):
+            source = self.image.sources[offset] if offset < len(self.image) else None
+            rows += [
+                Taken(offset, offset, bits, _esr_bits(source), source)
+                for wanted in holders
+                if wanted.slot.path in names and (bits := _esr_bits(wanted))
+            ]
+        return tuple(rows)
+
+    @cached_property
+    def runs(self) -> tuple[Taken, ...]:
+        """The same with neighbours joined where one member's bytes are taken for another's."""
+        joined: list[Taken] = []
+        for row in self.taken:
+            last = joined[-1] if joined else None
+            if last and _slot(last) == _slot(row) and last.wanted[1] // 32 == row.wanted[1] // 32:
+                found = last.found and row.found and _span(last.found, row.found)
+                wanted = _span(last.wanted, row.wanted)
+                joined[-1] = Taken(last.first, row.last, wanted, found, last.source)
+            else:
+                joined.append(row)
+        return tuple(joined)
+
+    @property
+    def value(self) -> int:
+        """The ESR that the program puts together; memory past the struct reads as zero here."""
+        data = bytes(self.image)
+        held = [row for row in self.taken if row.first < len(data)]
+        return sum(data[row.first] << row.wanted[1] for row in held)
+
+    @property
+    def bits(self) -> int:
+        """How many bits of ESR_EL2 the program claims to know."""
+        return 8 * len(self.taken)
+
+    @property
+    def right(self) -> bool:
+        """Every byte that it takes holds the bits of ESR that it takes it for."""
+        return all(row.right for row in self.taken)
+
+    @property
+    def writes_far(self) -> bool:
+        """This exit wrote far: a debug exit does for watchpoints only."""
+        return any(source and source.slot.path == "far" for source in self.image.sources)
+
+    @property
+    def low_right(self) -> bool:
+        """What it takes for bits 31:0, EC among them, are bits 31:0."""
+        return all(row.right for row in self.taken if row.wanted[1] < 32)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the program gets of each member of the struct that it was built with."""
+        return compare(self.image.layout, self.vmm.debug.layout(self.image.layout.abi))
+
+    @property
+    def sound(self) -> bool:
+        """The program gets ESR and far right."""
+        return self.right and self.verdict.fields.get("far", "intact") == "intact"
+
+    @property
+    def effect(self) -> str:
+        """What comes of it, in a sentence or two."""
+        if self.verdict.fields.get("far", "intact") == "intact":
+            return self._of_esr()
+        slot = next(s for s in self.verdict.reader.slots if s.path == "far")
+        place = f"bytes {slot.offset}..{slot.offset + slot.size - 1}"
+        return f"{self._of_esr()} It takes {place} for far, which is not what lies there."
+
+    def _of_esr(self) -> str:
+        order = self.image.layout.abi.byte_order
+        who = f"A {order}-endian VMM {self.vmm.phrase}"
+        seen, true = Esr(self.value), Esr(self.esr)
+        if self.right:
+            if self.bits == 64:
+                return f"{who} reads all 64 bits of ESR_EL2: {true.name}."
+            more = "; with no flag it knows bits 63:32 to be unknown" if self.vmm.needs_flag else ""
+            return f"{who} reads ESR bits 31:0: {true.name}{more}."
+        takes = " and ".join(_told(run) for run in self.runs if not run.right)
+        if seen.ec == true.ec:
+            ec = "EC is right, bits 63:32 are not ESR's" if self.low_right else "EC fits by chance"
+            return f"{who} takes {takes}; {ec}."
+        if seen.ec in HANDLED:
+            return (
+                f"{who} takes {takes}, and takes this exit ({true.name}) for another: {seen.name}."
+            )
+        return (
+            f"{who} takes {takes}, and EC {seen.ec:#04x} for an unhandled exit"
+            f"{'; QEMU re-injects it into the guest' if self.vmm.name == 'old' else ''}."
+        )
+
+
+def _slot(row: Taken) -> Slot | None:
+    return row.source and row.source.slot
+
+
+def _span(one: Bits, other: Bits) -> Bits:
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _esr_bits(source: Source | None) -> Bits | None:
+    """The bits of ESR_EL2 that a byte of hsr or hsr_high holds."""
+    if source is None or source.slot.path not in ESR_BIT:
+        return None
+    start = ESR_BIT[source.slot.path]
+    return source.high + start, source.low + start
+
+
+def _told(run: Taken) -> str:
+    wanted = f"for bits {run.wanted[0]}:{run.wanted[1]}"
+    if run.found:
+        return f"ESR bits {run.found[0]}:{run.found[1]} {wanted}"
+    if run.source:
+        return f"bytes of {run.source.slot.path} {wanted}"
+    return f"bytes {run.first}..{run.last}, which this exit does not write, {wanted}"
+
+
+@dataclass(frozen=True, repr=False)
+class Matrix(Twin):
+    """Every kernel with every program, in both byte orders of one family of ABIs."""
+
+    readings: tuple[Reading, ...]
+
+
+def read(
+    kernel: str | Kernel,
+    vmm: str | Vmm,
+    abi: str | Abi,
+    esr: int,
+    far: int | None = None,
+    fill: int | Buffer = 0,
+) -> Reading:
+    """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
+    writer, reader = find_kernel(kernel), find(vmm)
+    image = writer.debug_exit(abi, esr, far, fill)
+    return Reading(writer, reader, image, esr, writer.sets_flag)
+
+
+def matrix(
+    esr: int, far: int | None = None, fill: int = 0, abis: Sequence[str | Abi] = ARM64
+) -> Matrix:
+    """Four kernels by four programs, under each of ``abis``: by default arm64 in both orders.
+
+    Raises :class:`KvmvizError` for no ABI at all, and as :func:`read` does.
+    """
+    if not abis:
+        raise KvmvizError("a matrix needs at least one ABI")
+    return Matrix(
+        tuple(
+            read(kernel, vmm, abi, esr, far, fill)
+            for abi in abis
+            for kernel in KERNELS.values()
+            for vmm in VMMS.values()
+        )
+    )
+
+
+def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
+    """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
+    if isinstance(vmm, Vmm):
+        return vmm
+    try:
+        return among[vmm]
+    except (KeyError, TypeError):
+        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(among)}") from None
