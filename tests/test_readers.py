@@ -390,7 +390,7 @@ def test_text_of_a_scenario(name: str) -> None:
 
 BAD: list[Any] = [
     (lambda: scenario.find("x"), ("'x'", "stale_flag")),
-    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),
+    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),  # type: ignore[arg-type]
     (lambda: Scenario("own", "", "", (BRK, 5)), ("own", "step 1", "5")),  # type: ignore[arg-type]
     (lambda: conclude(play("old", LE, [BRK]).history[0], "qemu"), ("'qemu'", "no_reason")),
     (lambda: side_by_side("ndata", ("older", LE), ("old", LE)), ("'older'", "merged")),
