@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
+from functools import cache, singledispatch
 from importlib import import_module
 
 
@@ -15,23 +15,25 @@ def counted(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
+@cache
+def _load_words() -> None:
+    """The modules that know the words, all of them: one alone would not know a subclass's."""
+    for words in ("text.told", "text.steps", "review.report"):
+        import_module(f"kvmviz.{words}")
+
+
 @singledispatch
 def twin(shown: object) -> str:
     """The text twin of a result: the modules that know the words register them here."""
-    # The words are loaded when the first of them is asked for.
-    for words in ("text.told", "text.steps", "review.report"):
-        import_module(f"kvmviz.{words}")
-    known = twin.dispatch(type(shown))
-    if known is twin.dispatch(object):
-        raise TypeError(f"{type(shown).__name__} has no text twin")
-    return known(shown)
+    raise TypeError(f"{type(shown).__name__} has no text twin")
 
 
 class Twin:
     """Something a reader sees: its ``repr`` is its text twin, all that its picture says.
 
-    The words are in :mod:`kvmviz.text` and :mod:`kvmviz.text.told`.
+    The words are in :mod:`kvmviz.text`, and loaded when the first of them is asked for.
     """
 
     def __repr__(self) -> str:
+        _load_words()
         return twin(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -547,3 +549,9 @@ def test_names_at_the_top() -> None:
     assert {"DebugExit", "MmioExit", "SystemEvent", "Interrupted", "Unhandled"} < set(
         kvmviz.__all__
     )
+
+
+def test_a_page_says_all_it_knows_whatever_was_loaded_before() -> None:
+    code = "import kvmviz.text, kvmviz; print(kvmviz.Vcpu('old', 'aarch64').page)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "zero since the page was made" in done.stdout

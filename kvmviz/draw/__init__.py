@@ -62,7 +62,7 @@ def rules(shown: Rules) -> Picture:
     for line in lines:
         y += 26
         canvas.text(EDGE, y, line, 17)
-    return canvas.picture(f"{twin(layout)}\n{twin(shown)}")
+    return canvas.picture(f"{layout!r}\n{shown!r}")
 
 
 def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) -> None:
@@ -101,7 +101,7 @@ def reading(shown: Reading) -> Picture:
         y += 26
         canvas.text(EDGE, y, line, 19, colour=colour)
     canvas.text(EDGE, y + 28, told.statuses(shown), 17)
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def story(readings: Sequence[Reading]) -> Picture:
@@ -163,7 +163,7 @@ def matrix(shown: Matrix) -> Picture:
                         canvas.text(left + 4, 128 + 17 * line, words, 15, colour=QUIET)
                 _tile(canvas, cell, left, y)
     canvas.text(EDGE, 706, told.V2_NOTE, 16)
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
@@ -212,7 +212,7 @@ def overlay(shown: Overlay) -> Picture:
             canvas.text(left + 29, y + 82, sign, 20, ha="center", colour=colour)
         strip.row(canvas, EDGE, y + 92, first, stop)
         y += strip.below + 118
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def evidence(overlays: Sequence[Overlay]) -> Picture:
@@ -279,7 +279,7 @@ def esr(shown: Esr) -> Picture:
     for line in notes:
         y += 24
         canvas.text(EDGE, y, line, 17, colour=QUIET)
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def commit_table(old: Image, widened: Image) -> Picture:

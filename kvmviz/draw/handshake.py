@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import groupby
 
-from kvmviz._base import twin
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.lane import called, fitting, style, wide, wrapped
 from kvmviz.kvm import WITH_HIGH
@@ -75,7 +74,7 @@ def handshake(shown: Handshake) -> Picture:
             y += ROW
     for line, words in enumerate(notes):
         canvas.text(EDGE, y + 22 + 20 * line, words, 15)
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def _abi(cell: Cell) -> Hashable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kvmviz._base import twin
 from kvmviz.abi import Abi
 from kvmviz.captures import scenarios as real
 from kvmviz.draw.canvas import Canvas, Picture
@@ -101,7 +100,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
         y += 20
     for line, words in enumerate(names):
         canvas.text(EDGE, y + 18 + 21 * line, words, 15)
-    return canvas.picture(twin(shown))
+    return canvas.picture(repr(shown))
 
 
 def _legend(shown: Scene, full: bool) -> list[str]:

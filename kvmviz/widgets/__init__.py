@@ -13,7 +13,7 @@ import ipywidgets as ipw
 
 from kvmviz import abi as abis
 from kvmviz import draw, text
-from kvmviz._base import KvmvizError, twin
+from kvmviz._base import KvmvizError
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm import KERNELS, Kernel
@@ -69,7 +69,7 @@ def frame(state: State) -> tuple[str, str]:
     kinds = ", ".join(
         text.name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
-    words = f"kernel writes {kinds}\n{picture.text}\n{twin(state.reading.verdict)}"
+    words = f"kernel writes {kinds}\n{picture.text}\n{state.reading.verdict!r}"
     return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import ipywidgets as ipw
 
 from kvmviz import draw
-from kvmviz._base import twin
 from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise
 from kvmviz.learn.grading import Grade
@@ -124,7 +123,7 @@ class Desk:
         """Grade what stands in the field."""
         with ONE_AT_A_TIME:
             grade = self.session.answer(self._exercise.name, self.answer)
-            self._say(twin(grade), "right" if grade.right else "wrong", grade)
+            self._say(repr(grade), "right" if grade.right else "wrong", grade)
             return grade
 
     def hint(self) -> None:
