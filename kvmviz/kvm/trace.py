@@ -34,7 +34,8 @@ ANOMALIES: Mapping[str, str] = MappingProxyType(
 )
 """What is counted, by name. ``flag``: nobody cleared it. ``hole``: leftovers where the kernel wrote
 no hsr_high. ``far``: an earlier exit's; the kernel writes it for watchpoints alone. Each is legal
-for some kernel, and each fools some program."""
+for some kernel, and each fools some program. A widened big-endian kernel has EC elsewhere: its
+watchpoints are counted under ``far``."""
 
 CHUNK = 1 << 20
 """Bytes that are decoded at a time: few enough to stay in a cache, enough to pay for each call."""
