@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, Any]
 
 
-def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image = 0) -> Image:
+def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image) -> Image:
     """See :meth:`kvmviz.layout.Layout.pack`."""
     memory = _memory(layout, fill)
     sources: list[Source | None] = [None] * layout.size

@@ -47,8 +47,7 @@ class Source(NamedTuple):
     @property
     def shares(self) -> tuple[Source, ...]:
         """All that holds bits of this byte, the most significant first."""
-        alone = self._replace(beside=())
-        return tuple(sorted((alone, *self.beside), key=lambda source: -source.bottom))
+        return self._replace(beside=()), *self.beside
 
     def merged(self, other: Source | None) -> Source:
         """One entry for the byte of both, the most significant of them in front."""

@@ -50,6 +50,12 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if isinstance(kind, Scalar) and not kind.align and align < kind.on(abi).size:",
         "if isinstance(kind, Scalar) and not kind.align and align is not kind.on(abi).size:",
     ): "no ABI aligns a scalar to more than its size",
+    (
+        'number = int(value) if scalar.kind == "bool" and value in (0, 1) else '
+        "integer(value, where)",
+        'number = int(value) if scalar.kind <= "bool" and value in (0, 1) else '
+        "integer(value, where)",
+    ): "no kind of scalar sorts before bool",
     ("@lru_cache(maxsize=1024)", "@lru_cache(maxsize= 1025)"): "how many layouts are kept",
 }
 """(line, changed line): why no caller can tell the two apart. These are run, but not counted."""

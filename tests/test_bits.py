@@ -115,3 +115,26 @@ def test_a_flexible_array_is_no_bit_field() -> None:
     layout = Struct("s", [("n", "u8"), ("rows", Array(Array(SCALARS["u64"], 2), 0))]).layout("arm")
     assert "8     0  R  rows  u64[0][2]" in repr(layout)
     assert not layout.slots[-1].is_bit_field
+
+
+def test_an_empty_struct_is_aligned_to_1() -> None:
+    # gcc: sizeof (struct {}) is 0, its alignment 1.
+    layout = Struct("e", [], empty=True).layout("aarch64")
+    assert (layout.size, layout.align) == (0, 1)
+    assert "aligned to 1: no member asks for more" in repr(layout.rules)
+
+
+@pytest.mark.parametrize(("abi", "signed"), [("x86_64", True), ("mips", True), ("arm", False)])
+def test_a_plain_char_has_the_sign_of_its_abi(abi: str, signed: bool) -> None:
+    layout = Struct("s", {"c": "char"}).layout(abi)
+    assert layout.unpack(b"\xff") == {"c": -1 if signed else 255}
+    with pytest.raises(KvmvizError, match="does not fit 8 bits"):
+        layout.pack({"c": 255 if signed else -1})
+
+
+def test_an_array_of_another_shape_is_judged_element_by_element() -> None:
+    writer, reader = (
+        Struct("s", {"d": f"u8[{a}][{b}]"}).layout("arm") for a, b in ((2, 3), (3, 2))
+    )
+    found = [witness.status for witness in compare(writer, reader).witnesses]
+    assert found == ["intact"] * 2 + ["moved"] * 4  # d[0][0] and d[0][1] stay, d[1][0] was third

@@ -467,3 +467,10 @@ def test_a_value_does_not_change() -> None:
     with pytest.raises(TypeError):
         EXCEPTION_CLASSES[0] = "other"  # type: ignore[index]
     assert Esr(BRK) != Esr(STEP)
+
+
+@pytest.mark.parametrize(
+    ("bit", "half"), [(0, "hsr"), (31, "hsr"), (32, "hsr_high"), (63, "hsr_high")]
+)
+def test_a_single_bit_lies_in_one_half(bit: int, half: str) -> None:
+    assert EsrField("x", bit, bit, 0, "").half == half
