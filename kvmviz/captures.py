@@ -80,7 +80,7 @@ def scenarios() -> Mapping[str, Scenario]:
         first = some[0]
         name = first.scenario + ("_synthetic" if first.synthetic else "")
         events = tuple(event for dump in some for event in dump.events)
-        note = "Real kernels went through this; kvm_run was dumped after each exit."
+        note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
         found.setdefault(
             name, Scenario(name, f"Real: {first.scenario}", note, events, first.synthetic)
         )

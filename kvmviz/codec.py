@@ -63,14 +63,24 @@ def integer(value: object, where: str) -> int:
 
 
 def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
-    """The bytes of anything that has the buffer protocol, in memory order; not a copy."""
+    """The bytes of anything that has the buffer protocol, in memory order; not a copy.
+
+    Not of one number out of numpy, whose bytes would be the host's, nor of Python objects.
+    """
     try:
+        if isinstance(buffer, np.ndarray):
+            # memoryview knows neither members that overlap nor dates.
+            if buffer.dtype.hasobject or not buffer.flags.c_contiguous:
+                raise TypeError
+            return buffer.reshape(-1).view(np.uint8)
+        if isinstance(buffer, np.generic):
+            raise TypeError
         view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)
         return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
     except (TypeError, ValueError, BufferError):
         raise KvmvizError(
-            f"{where}: {type(buffer).__name__} is no contiguous buffer of bytes; "
-            "legal are bytes, bytearray, memoryview, mmap and numpy arrays"
+            f"{where}: {type(buffer).__name__} is no contiguous buffer of bytes; legal are bytes, "
+            "bytearray, memoryview, mmap and numpy arrays without objects"
         ) from None
 
 

@@ -222,9 +222,9 @@ class Struct(Twin):
         return Struct(self.tag, members, **(kept | given), empty=not self.members)
 
     def widen(self, member: str, bits: int) -> Struct:
-        """A copy in which one direct scalar member is ``bits`` wide, signed as it was.
+        """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.
 
-        Raises :class:`KvmvizError` for an unknown member, one that is not a scalar, or a width
+        Raises :class:`KvmvizError` for an unknown member, one that is not an integer, or a width
         that is none of 8, 16, 32, 64.
         """
         if bits not in WIDTHS:
@@ -236,11 +236,11 @@ class Struct(Twin):
             raise KvmvizError(f"{self} has no member {member!r}; its members are {legal}")
         at = names.index(member)
         row = self.members[at]
-        if not isinstance(row.type, Scalar):
-            raise KvmvizError(f"{self}, member {member} is no scalar; only scalars have a width")
+        if not isinstance(row.type, Scalar) or row.type.kind != "integer" or row.bits is not None:
+            raise KvmvizError(f"{self}, member {member} is no integer; only integers are widened")
         wide = scalar(f"__{'s' if row.type.signed else 'u'}{bits}")
-        if row.bits is not None:
-            raise KvmvizError(f"{self}, member {member} is a bit-field; only scalars have a width")
+        if row.type.order and bits > 8:
+            wide = scalar(f"__{row.type.order[0]}e{bits}")
         changed = (*self.members[:at], replace(row, type=wide), *self.members[at + 1 :])
         return self.changed(members=changed)
 

@@ -41,7 +41,7 @@ EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType(
     | {ec: f"{kind}, from a lower exception level" for ec, kind in _BY_LEVEL.items()}
     | {ec + 1: f"{kind}, from the same exception level" for ec, kind in _BY_LEVEL.items()}
 )
-"""Name by EC; what is not here is unallocated. 0x14 and 0x3D are in the manual but not yet in the
+"""Name by EC, of the classes known here. 0x14 and 0x3D are in the manual but not yet in the
 kernel's list. The "same level" classes 0x25 and 0x35 also report EL1's use of VNCR_EL2."""
 
 HALVES = (
@@ -54,9 +54,15 @@ DEBUG_HIGH = (
     "hardware needs it."
 )
 
+GAPS = ("reserved", "unnamed")
+"""What bits of no field are called: reserved by the architecture in an ISS, and in ISS2 just not
+named in the kernel's header."""
+
 # Name, high bit, low bit, and words for the value: always the same, or for zero and for not zero.
 _Part = tuple[str, int, int, tuple[str, ...]]
-_ZERO, _FSC = ("zero", "not zero"), ("{:#x}; a debug exception has 0x22",)
+_ZERO = ("zero", "not zero")
+_OTHER = "{:#x}, which is no debug exception's"
+_FSC = (*[_OTHER] * 0x22, "debug exception", _OTHER)
 _COMMENT: tuple[_Part, ...] = (("Comment", 15, 0, ("immediate {:#x}",)),)
 _BREAKPOINT: tuple[_Part, ...] = (("IFSC", 5, 0, _FSC),)
 _STEP: tuple[_Part, ...] = (
@@ -104,6 +110,11 @@ class EsrField:
         return "hsr" if self.high < 32 else "hsr_high"
 
     @property
+    def place_in_esr(self) -> str:
+        """Its bits inside ESR_EL2: ``[31:26]``, ``[25]``."""
+        return f"[{self.high}]" if self.high == self.low else f"[{self.high}:{self.low}]"
+
+    @property
     def place(self) -> str:
         """Its bits inside its half: ``hsr[31:26]``; in hsr_high these are ISS2's own numbers."""
         high, low = self.high % 32, self.low % 32
@@ -111,12 +122,13 @@ class EsrField:
 
 
 def _carve(esr: int, high: int, low: int, *parts: _Part) -> Iterator[EsrField]:
-    """``parts`` and the reserved gaps between them: together all of ``[high:low]``, downward."""
+    """``parts`` and the gaps between them: together all of ``[high:low]``, downward."""
     tiles: list[_Part] = []
+    gap = GAPS[high // 32]
     for part in parts:
-        tiles += [("reserved", high, part[1] + 1, _ZERO), part]
+        tiles += [(gap, high, part[1] + 1, _ZERO), part]
         high = part[2] - 1
-    for name, top, bottom, words in (*tiles, ("reserved", high, low, _ZERO)):
+    for name, top, bottom, words in (*tiles, (gap, high, low, _ZERO)):
         if top >= bottom:  # else there is no gap
             value = esr >> bottom & (1 << top - bottom + 1) - 1
             meaning = words[min(value, len(words) - 1)].format(value)
@@ -156,7 +168,7 @@ class Esr(Twin):
     @property
     def name(self) -> str:
         """The exception class in plain words."""
-        return EXCEPTION_CLASSES.get(self.ec, "unallocated")
+        return EXCEPTION_CLASSES.get(self.ec, "no class known here")
 
     @property
     def is_debug(self) -> bool:
@@ -194,6 +206,6 @@ class Esr(Twin):
     def high_note(self) -> str:
         """What is to be said of bits 63:32 of this value."""
         if not self.is_debug:
-            return "Bits 55:32 hold ISS2, where the kernel names fields for data aborts alone."
+            return "Bits 55:32 hold ISS2; the kernel's header names fields of it for data aborts."
         said = "which today's architecture, as the kernel knows it, does not define"
         return f"{DEBUG_HIGH} Here they are {self.high:#010x}, {said}." if self.high else DEBUG_HIGH

@@ -161,7 +161,10 @@ class Layout(Twin):
                 size += f", aligned to {field.align}. Offset {field.offset}"
             else:
                 size = counted(field.bits, "bit")
-                size += f". Bit {field.start % 8} of byte {field.offset}"
+                # Bits are numbered from the least significant, wherever the ABI begins.
+                first = field.start % 8
+                first = first if self.abi.byte_order == "little" else 7 - first
+                size += f". At bit {first} of byte {field.offset}"
             steps.append(f"{name}: {size}: {field.why}.")
         return Rules(self, (*steps, *self._round_up()))
 

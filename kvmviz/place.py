@@ -99,7 +99,7 @@ def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
         why = f"right behind the member before it: {align} divides {offset}"
     else:
         hole = f"bytes {first}..{offset - 1} are" if offset - first > 1 else f"byte {first} is"
-        why = f"the next multiple of {align} after {first}; {hole} a hole that nobody writes"
+        why = f"the next multiple of {align} after {first}; {hole} a hole, where no member lies"
     bent = _bent(struct, member, abi, natural, align)
     return Field(member.name, member.type, 8 * offset, 8 * size, align, why + bent)
 

@@ -1,4 +1,4 @@
-"""What a member looks like everywhere: one colour and one letter for one member name."""
+"""What a member looks like: one letter and one colour for one member name, as far as colours go."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ class Style(NamedTuple):
 # Light fills of hues that stay apart under colour blindness and, by lightness, in grey; the
 # letter says the same again for whoever sees neither.
 _FILLS = (
-    "#8fc3ea", "#f3b562", "#cfeac0", "#f2d6ec", "#e4d96f", "#a9e0dc",
-    "#d8c0a8", "#c9c6f2", "#f6c1b2", "#b9d3a0",
+    "#74aee0", "#f6bd60", "#d9f2cc", "#f2d6ec", "#e4d96f", "#a9e0dc",
+    "#d8c0a8", "#c9c6f2", "#f6c1b2", "#b9d3a0", "#dddddd", "#fff3b0", "#cfe3f5",
 )  # fmt: skip
-_KNOWN: Mapping[str, Style] = MappingProxyType(
-    {
-        "hsr": Style(_FILLS[0], "A"),
-        "hsr_high": Style(_FILLS[1], "B"),
-        "far": Style(_FILLS[2], "C"),
-    }
-)
+USERSPACE = "userspace"
+"""What stands for bytes of the exit union that userspace wrote: of no exit's member."""
+
+_LETTERS: Mapping[str, str] = MappingProxyType({"hsr": "A", "hsr_high": "B", "far": "C"})
+_ON_THE_PAGE = (
+    *_LETTERS, "phys_addr", "data", "len", "is_write", USERSPACE, "type", "ndata",
+    "exit_reason", "flags", "immediate_exit",
+)  # fmt: skip
+_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(_ON_THE_PAGE, _FILLS, strict=True)))
+"""Of the members that stand in one picture of the kvm_run page, so that no two look alike."""
+
 INK = "#1a1a1a"
 QUIET = "#595959"
 RIGHT = "#146c2e"
@@ -37,16 +41,23 @@ NOBODY = "#ffffff"
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each member of a struct, in order: the same colour for a name everywhere.
+    """A style for each member of a struct, in order.
 
-    A letter is the first of the name's own that no member before it has, as far as there is one.
+    A name has the same colour in every struct, unless one before it has that colour already: then
+    it gets the next one that is free. A letter is the first of the name's own that no member
+    before it has, as far as there is one.
     """
+    known, others = tuple(names), _FILLS[len(_LETTERS) :]
     found: dict[str, Style] = {}
-    taken = {style.letter for style in _KNOWN.values()}
-    for name in names:
+    letters = set(_LETTERS.values())
+    fills = {_COLOURS[name] for name in known if name in _COLOURS}
+    for name in known:
         own = (letter for letter in f"{name.upper()}{ascii_uppercase}" if letter.isalpha())
-        letter = next((letter for letter in own if letter not in taken), "*")
-        fill = _FILLS[3 + crc32(name.encode()) % (len(_FILLS) - 3)]
-        found[name] = _KNOWN.get(name) or Style(fill, letter)
-        taken.add(found[name].letter)
+        letter = next((letter for letter in own if letter not in letters), "*")
+        first = crc32(name.encode()) % len(others)
+        tries = (*others[first:], *others[:first])
+        fill = next((fill for fill in tries if fill not in fills), tries[0])
+        found[name] = Style(_COLOURS.get(name, fill), _LETTERS.get(name, letter))
+        letters.add(found[name].letter)
+        fills.add(found[name].colour)
     return found

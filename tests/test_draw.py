@@ -53,7 +53,10 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "esr, data abort": lambda: draw.esr(Esr(0x5_2092_000045)),
     "esr, zero": lambda: draw.esr(Esr(0)),
     "commit table": lambda: draw.commit_table(
-        *(dump(kernel, "big", "watch", 0, True).overlay().image for kernel in ("old", "widened"))
+        *(
+            dump(kernel, "big", "watch", 0, True).overlay().image
+            for kernel in ("old", "widened", "merged")
+        )
     ),
 } | {
     f"reading, {kernel} {abi} {reader}": lambda k=kernel, a=abi, r=reader: kernel_page(k, a, r)
@@ -182,8 +185,8 @@ def test_words_read_well_on_paper(colour: str, ground: str) -> None:
 
 
 def test_members_of_the_patch_differ_in_grey() -> None:
-    greys = sorted(luminance(style.colour) for style in styles(["hsr", "hsr_high", "far"]).values())
-    assert all(b - a > 0.02 for a, b in itertools.pairwise(greys))
+    fills = [style.colour for style in styles(["hsr", "hsr_high", "far"]).values()]
+    assert all(contrast(a, b) > 1.3 for a, b in itertools.pairwise(fills))
 
 
 def test_one_name_has_one_colour_everywhere() -> None:
@@ -191,3 +194,9 @@ def test_one_name_has_one_colour_everywhere() -> None:
     assert alone["data"].colour == among["data"].colour
     assert styles(["far"])["far"] == among["far"]
     assert len({style.letter for style in among.values()}) == 4
+
+
+def test_members_of_one_struct_have_colours_of_their_own_as_far_as_there_are_any() -> None:
+    names = ["ihl", "version", "flags", "offset", "len", "kind", "count"]
+    assert len({style.colour for style in styles(names).values()}) == len(names)
+    assert len(styles([f"m{n}" for n in range(100)])) == 100

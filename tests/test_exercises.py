@@ -242,12 +242,14 @@ class TestDesk:
 
     def test_a_viewer_gets_the_words_and_a_picture_if_there_is_one(self) -> None:
         desk = Desk("leak")
-        assert "image/png" not in desk._repr_mimebundle_()
+        assert "image/png" not in desk._repr_mimebundle_()[0]
         desk.choose("hole")
         desk.answer = EXERCISES["hole"].solution
         desk.check()
-        bundle = desk._repr_mimebundle_()
+        bundle, about = desk._repr_mimebundle_()
         assert bundle["text/plain"] == repr(desk)
+        assert desk.picture
+        assert about["image/png"]["alt"] == desk.picture.text
         assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
 
 

@@ -285,11 +285,12 @@ def test_it_cannot_be_made_with_what_it_does_not_have() -> None:
 
 
 def test_a_viewer_gets_widget_picture_and_words(timeline: Timeline) -> None:
-    bundle = timeline._repr_mimebundle_()
+    bundle, about = timeline._repr_mimebundle_()
     assert set(bundle) == {
         "application/vnd.jupyter.widget-view+json", "image/png", "text/plain",
     }  # fmt: skip
     assert bundle["text/plain"] == repr(timeline)
+    assert about["image/png"]["alt"] == timeline.picture.text
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert re.search(r"<img width=\d+ height=\d+ ", timeline._view.value)
 

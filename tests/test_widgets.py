@@ -163,11 +163,12 @@ def test_it_cannot_be_made_with_what_it_does_not_have() -> None:
 
 
 def test_a_viewer_gets_widget_picture_and_words(explorer: Explorer) -> None:
-    bundle = explorer._repr_mimebundle_()
+    bundle, about = explorer._repr_mimebundle_()
     assert set(bundle) == {
         "application/vnd.jupyter.widget-view+json", "image/png", "text/plain",
     }  # fmt: skip
     assert bundle["text/plain"] == repr(explorer)
+    assert about["image/png"]["alt"] == explorer.picture.text
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
 
 

@@ -177,11 +177,12 @@ def test_reset_goes_back_to_the_start() -> None:
 
 
 def test_a_viewer_gets_widget_picture_and_words(bench: Workbench) -> None:
-    bundle = bench._repr_mimebundle_()
+    bundle, about = bench._repr_mimebundle_()
     assert set(bundle) == {
         "application/vnd.jupyter.widget-view+json", "image/png", "text/plain",
     }  # fmt: skip
     assert bundle["text/plain"] == repr(bench)
+    assert about["image/png"]["alt"] == bench.picture.text
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
 
 

@@ -13,7 +13,7 @@ from kvmviz.captures import Overlay
 from kvmviz.draw import beside
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.strip import ROW, Strip, width_of
-from kvmviz.esr import HALVES, Esr
+from kvmviz.esr import GAPS, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm.vmm import Matrix, Reading
 from kvmviz.layout import Rules
@@ -68,14 +68,29 @@ def rules(shown: Rules) -> Picture:
 def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) -> None:
     """The reader's hand over the bytes that it takes; ``y`` is the upper edge of the cells."""
     for run in reading.runs:
-        left, right = x + run.first * strip.cell + 2, x + (run.last + 1) * strip.cell - 2
+        bits = f"{run.wanted[0]}:{run.wanted[1]}"
+        names: tuple[str, ...] = (f"taken for ESR[{bits}]", f"ESR[{bits}]", bits)
+        if not run.right and run.found:
+            names = (f"{names[0]}, hold ESR[{run.found[0]}:{run.found[1]}]", *names)
         colour = RIGHT if run.right else WRONG
-        canvas.line([left, left, right, right], [y - 4, y - 14, y - 14, y - 4], colour, 3)
-        if strip.cell > 56:
-            bits = f"{run.wanted[0]}:{run.wanted[1]}"
-            names = (f"taken for ESR[{bits}]", f"ESR[{bits}]", bits)
-            name = next(n for n in names if width_of(n, 15) <= right - left)
-            canvas.text((left + right) / 2, y - 20, name, 15, ha="center", colour=colour)
+        hand(canvas, strip, run.first, run.last, x, y, names if strip.cell > 56 else (), colour)
+
+
+def hand(
+    canvas: Canvas,
+    strip: Strip,
+    first: int,
+    last: int,
+    x: float,
+    y: float,
+    names: tuple[str, ...],
+    colour: str,
+) -> None:
+    """A bracket over bytes, with the first of some names that has room above it."""
+    left, right = x + first * strip.cell + 2, x + (last + 1) * strip.cell - 2
+    canvas.line([left, left, right, right], [y - 4, y - 14, y - 14, y - 4], colour, 3)
+    if name := next((n for n in names if width_of(n, 15) <= right - left), ""):
+        canvas.text((left + right) / 2, y - 20, name, 15, ha="center", colour=colour)
 
 
 def verdict_colour(reading: Reading) -> str:
@@ -96,6 +111,8 @@ def reading(shown: Reading) -> Picture:
     canvas.text(right, 42, text.where(shown.image.layout), 20, bold=True, ha="right")
     canvas.text(right, 72, head, 17, ha="right")
     bracket(canvas, strip, shown, EDGE, 130)
+    if lost := [at for at in shown.lost_far if at < ROW]:
+        hand(canvas, strip, lost[0], lost[-1], EDGE, 130, ("taken for far", "far"), WRONG)
     y = strip.rows(canvas, EDGE, 130) + 10
     for line in lines:
         y += 26
@@ -135,7 +152,7 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour = verdict_colour(shown)
     canvas.text(x, y + 34, told.headline(shown), 19, bold=True, colour=colour)
-    canvas.text(x + 230, y + 34, told.gist(shown), 15, colour=colour)
+    canvas.text(x + 230, y + 34, told.gist(shown), 17, colour=colour)
     bracket(canvas, strip, shown, x, y + 58)
     strip.row(canvas, x, y + 58, 0, 8)
     strip.block(canvas, x + 8 * strip.cell, y + 58, 8, 116)
@@ -148,19 +165,19 @@ def matrix(shown: Matrix) -> Picture:
     canvas.text(EDGE, 70, told.matrix_head(shown), 18)
     panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
     for panel, readings in enumerate(panels):
-        x = 118.0 + 586 * panel
+        x = 126.0 + 582 * panel
         canvas.text(x, 104, text.where(readings[0].image.layout), 20, bold=True)
         kernels = [list(rows) for _, rows in groupby(readings, lambda r: r.kernel.name)]
         for row, cells in enumerate(kernels):
             y = 160.0 + 132 * row
             if not panel:
                 canvas.text(EDGE, y + 50, cells[0].kernel.name, 18, bold=True)
-                canvas.text(EDGE, y + 70, cells[0].kernel.when, 13, colour=QUIET)
+                canvas.text(EDGE, y + 70, cells[0].kernel.when, 14, colour=QUIET)
             for column, cell in enumerate(cells):
                 left = x + 143 * column
                 if not row:
                     for line, words in enumerate(textwrap.wrap(cell.vmm.title, 15)):
-                        canvas.text(left + 4, 128 + 17 * line, words, 15, colour=QUIET)
+                        canvas.text(left + 4, 128 + 18 * line, words, 16, colour=QUIET)
                 _tile(canvas, cell, left, y)
     canvas.text(EDGE, 706, told.V2_NOTE, 16)
     return canvas.picture(repr(shown))
@@ -189,7 +206,7 @@ def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
             hatch=None if source else "/////",
         )
         if source:
-            canvas.text(left + 7, y + 104, strip.letter(source), 12, ha="center")
+            canvas.text(left + 7, y + 104, strip.letter(source), 14, ha="center")
 
 
 def overlay(shown: Overlay) -> Picture:
@@ -221,21 +238,21 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
         list(rows)
         for _, rows in groupby(overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order))
     ]
-    canvas = Canvas(1040, 150 + 44 * len(groups))
+    canvas = Canvas(1280, 150 + 44 * len(groups))
     canvas.text(EDGE, 42, told.evidence_head(overlays), 24, bold=True)
     canvas.text(EDGE, 70, told.EVIDENCE_NOTE, 16)
     for row, group in enumerate(groups):
         y = 96.0 + 44 * row
         dump = group[0].dump
-        canvas.text(EDGE, y + 20, f"{dump.kernel.name}, {dump.byte_order}-endian", 16)
+        canvas.text(EDGE, y + 20, f"{dump.kernel.name}, {dump.byte_order}-endian", 17)
         for column, shown in enumerate(group):
             count = len(shown.differing)
-            x, colour = 204.0 + 16.2 * column, WRONG if count else RIGHT
+            x, colour = 224.0 + 20.6 * column, WRONG if count else RIGHT
             # A debug exit is filled, an MMIO exit is not.
             fill = colour if shown.dump.is_debug else "#ffffff"
-            canvas.box(x, y, 13.5, 26, fill, edge=colour, line=1.5)
+            canvas.box(x, y, 17, 26, fill, edge=colour, line=1.5)
             canvas.text(
-                x + 6.7, y + 18, f"{count}", 11, ha="center",
+                x + 8.5, y + 18, f"{count}", 14, ha="center",
                 colour="#ffffff" if shown.dump.is_debug else colour,
             )  # fmt: skip
     y = 120.0 + 44 * len(groups)
@@ -245,8 +262,8 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
 
 def esr(shown: Esr) -> Picture:
     """ESR_EL2 by field: the half that hsr_high holds above the half that hsr holds."""
-    rows = [field for depth, field in shown.rows if depth]
-    details = [f for f in rows if f.name != "reserved" or f.value]
+    rows = [field for depth, field in shown.rows if depth or field.name == "IL"]
+    details = [f for f in rows if f.name not in GAPS or f.value]
     notes = textwrap.wrap(f"{HALVES} {shown.high_note}", 118)
     canvas = Canvas(1280, 436 + 26 * len(details) + 24 * len(notes))
     canvas.text(EDGE, 40, f"ESR_EL2 = {shown.value:#018x}", 28, bold=True)
@@ -260,20 +277,21 @@ def esr(shown: Esr) -> Picture:
             canvas.box(x, y, 38.5, 40, style.colour, edge=QUIET, line=0.6)
             value = shown.value >> low + bit & 1
             canvas.text(x + 19, y + 28, str(value), 20, mono=True, ha="center", bold=bool(value))
-            canvas.text(x + 19, y + 56, f"{low + bit}", 13, mono=True, ha="center", colour=QUIET)
+            canvas.text(x + 19, y + 58, f"{low + bit}", 16, mono=True, ha="center", colour=QUIET)
         for field in shown.fields:
             if field.half == name:
                 left = EDGE + (31 - field.high % 32) * 38.5 + 2
                 right = EDGE + (32 - field.low % 32) * 38.5 - 2
-                canvas.line([left, left, right, right], [y + 64, y + 69, y + 69, y + 64], INK)
+                canvas.line([left, left, right, right], [y + 66, y + 71, y + 71, y + 66], INK)
                 words = f"{field.name} {field.value:#x}"
                 if width_of(words, 15) > right - left:
                     words = field.name
                 canvas.text((left + right) / 2, y + 88, words, 16, ha="center")
     y = 406.0
     for field in details:
-        bits = f"[{field.high}:{field.low}]" if field.high != field.low else f"[{field.low}]"
-        canvas.text(EDGE, y, f"{bits:8}{field.name:10}{field.value:#x}", 17, mono=True)
+        canvas.text(
+            EDGE, y, f"{field.place_in_esr:8}{field.name:10}{field.value:#x}", 17, mono=True
+        )
         canvas.text(EDGE + 300, y, field.meaning, 17)
         y += 26
     for line in notes:
@@ -282,21 +300,21 @@ def esr(shown: Esr) -> Picture:
     return canvas.picture(repr(shown))
 
 
-def commit_table(old: Image, widened: Image) -> Picture:
-    """The commit message's own table, each of its lines over the bytes that it speaks of."""
+def commit_table(old: Image, widened: Image, with_high: Image) -> Picture:
+    """The commit message's own tables, each of their lines over the bytes that it speaks of."""
+    images = (old, widened, with_high)
     canvas = Canvas(1280, 666)
-    canvas.text(EDGE, 40, "The commit message's table, over big-endian bytes", 28, bold=True)
-    columns = (("Current layout", old), ('Layout with "hsr" extended to 64 bits', widened))
-    for column, (title, image) in enumerate(columns):
-        x, strip = 40.0 + 620 * column, strip_of(image)
-        canvas.text(x, 80, title, 20, bold=True)
+    canvas.text(EDGE, 40, "The commit message's tables, over big-endian bytes", 28, bold=True)
+    for column, (title, image) in enumerate(zip(told.COMMIT_TITLES, images, strict=True)):
+        x, strip = EDGE + 418.0 * column, strip_of(image, 49)
+        canvas.text(x, 80, title, 18, bold=True)
         for row, (offset, *words) in enumerate(told.COMMIT_TABLE):
             y = 102.0 + 146 * row
-            canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 18, mono=True)
+            canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
             strip.row(canvas, x, y + 26, offset, min(offset + 4 if row < 2 else 16, len(image)))
     for line, note in enumerate((*told.COMMIT_NOTES, told.COMMIT_SOURCE)):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
-    return canvas.picture(told.commit_table(old, widened))
+    return canvas.picture(told.commit_table(*images))
 
 
 def versions(*shown: Versions) -> Picture:

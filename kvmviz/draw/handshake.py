@@ -14,7 +14,7 @@ from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 from kvmviz.text import where
 from kvmviz.text.told import held, hexa
 
-EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
+EDGE, PAGE, TILE, ROW, GAP = 24, 114, 146, 85, 17
 """Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""
 
 HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
@@ -23,8 +23,8 @@ HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
 TITLE = "Old and new kernels, old and new userspace"
 NOTE = (
     "Left: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit, as a u32. "
-    "flag: as the debug exit leaves it, then as the MMIO exit after it does. wrong: what the VMM "
-    "took stale or foreign bytes for."
+    "flag: as the debug exit leaves it, then as the MMIO exit after it does. not ESR[63:32]: the VMM "
+    "took stale or foreign bytes for these bits."
 )
 
 
@@ -131,4 +131,4 @@ def words_of(cell: Cell) -> Sequence[str]:
         return ("wrong at MMIO exit", "wrong after")
     taken = list(dict.fromkeys(row.taken_for for row in cell.debug.fooled))
     words = ", ".join(taken)
-    return f"wrong: {words}", words, f"wrong: {len(taken)} values", "wrong"
+    return f"wrong: {words}", f"not {words}", f"wrong: {len(taken)} values", "wrong"

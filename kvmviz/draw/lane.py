@@ -18,7 +18,7 @@ from kvmviz.draw.svg import Font, natural_width
 from kvmviz.kvm.readers import Conclusion, Fooled
 from kvmviz.kvm.vcpu import State, Step
 from kvmviz.slot import Source
-from kvmviz.style import INK, NOBODY, QUIET, WRONG, Style, styles
+from kvmviz.style import INK, NOBODY, QUIET, USERSPACE, WRONG, Style, styles
 from kvmviz.text.steps import reason_name
 
 WIDTH, EDGE = 1074, 20
@@ -33,9 +33,6 @@ LABEL = 13
 
 HEAD = (("immediate_exit", 1, 1, 66), ("exit_reason", 8, 4, 104), ("flags", 14, 2, 58))
 """Members of the head that are called out: name, offset, size, and width on the sheet."""
-
-USERSPACE = "userspace"
-"""What stands for bytes of the exit union that userspace wrote: of no exit's member."""
 
 _NAMES = (
     "hsr", "hsr_high", "far", "phys_addr", "data", "len", "is_write", "type", "ndata", "nr", "args",
@@ -238,9 +235,10 @@ def _cell(
                    hatch=hatch)  # fmt: skip
     if state == "untouched":
         # The number stays readable on the hatching.
-        canvas.box(x + width / 2 - 9, top + 3, 18, high - 6, NOBODY, edge=NOBODY)
+        half = 4.6 * len(words)
+        canvas.box(x + width / 2 - half, top + 3, 2 * half, high - 6, NOBODY, edge=NOBODY)
     size = 16 if state == "fresh" else 15
-    size -= 2 * (len(words) > 5)
+    size -= 3 * (len(words) > 5)
     canvas.text(
         x + width / 2, top + high / 2, words, size, mono=True,
         ha="center", va="center", bold=state == "fresh",
@@ -299,7 +297,7 @@ def hands(fooled: Sequence[Fooled], start: int, stop: int) -> Iterator[list[Fool
 def _reason(number: int) -> str:
     """An exit reason's short name."""
     name = reason_name(number)
-    return name.removeprefix("KVM_EXIT_") if name.startswith("KVM_EXIT_") else "no exit reason"
+    return name.removeprefix("KVM_EXIT_") if name.startswith("KVM_EXIT_") else "not named here"
 
 
 def _head_names(name: str, number: int, state: State, source: Source | None) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from kvmviz.style import INK, NOBODY, QUIET, Style, styles
 ROW = 16
 """Cells in a row before a byte map goes on in the next."""
 
+LABEL = 16
+"""Size of the words under the cells, where they have the room."""
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -48,7 +51,7 @@ class Strip:
             self.row(canvas, x, y, first, min(first + ROW, len(self.sources)))
             y += self.below
         for line in self._legend():
-            canvas.text(x, y + 14, line, 15)
+            canvas.text(x, y + 14, line, LABEL)
             y += 22
         return y
 
@@ -62,15 +65,14 @@ class Strip:
                 self._value(canvas, middle, y + self.height / 2, self.data[at], source)
             under = y + self.height
             bits = bits_of(source)
-            canvas.text(
-                middle, under + 16, bits, 14 if len(bits) < 7 else 11, mono=True, ha="center"
-            )
-            canvas.text(middle, under + 33, f"+{at}", 14, mono=True, ha="center", colour=QUIET)
+            size = max(11, min(LABEL, (self.cell - 8) / (0.6 * len(bits))))
+            canvas.text(middle, under + 17, bits, size, mono=True, ha="center")
+            canvas.text(middle, under + 35, f"+{at}", LABEL, mono=True, ha="center", colour=QUIET)
         for begin, end in text.pieces(self.sources, self.layout, ROW):
             if begin < stop and end >= first:
                 left = x + (max(begin, first) - first) * self.cell + 3
                 right = x + (min(end + 1, stop) - first) * self.cell - 3
-                self._brace(canvas, left, right, y + self.height + 40, begin)
+                self._brace(canvas, left, right, y + self.height + 42, begin)
 
     def ground(self, canvas: Canvas, left: float, y: float, source: Source | None) -> None:
         """The colours of a cell, each as wide as its bits, the most significant on the left."""
@@ -90,10 +92,10 @@ class Strip:
         words = f"{end + 1 - at} bytes" if source else "not written"
         if source is None:
             canvas.box(x + 9, y + 10, width - 18, self.height - 20, NOBODY, edge=NOBODY)
-        canvas.text(middle, y + 29, words, 15, ha="center", colour=INK if source else QUIET)
+        canvas.text(middle, y + 29, words, LABEL, ha="center", colour=INK if source else QUIET)
         under, place = y + self.height, f"+{at}..+{end}"
-        canvas.text(middle, under + 33, place, 14, mono=True, ha="center", colour=QUIET)
-        self._brace(canvas, x + 3, x + width - 3, under + 40, at)
+        canvas.text(middle, under + 35, place, LABEL, mono=True, ha="center", colour=QUIET)
+        self._brace(canvas, x + 3, x + width - 3, under + 42, at)
 
     def fill(self, source: Source | None) -> str:
         """The colour of a cell."""
@@ -115,9 +117,9 @@ class Strip:
 
     def _brace(self, canvas: Canvas, left: float, right: float, y: float, at: int) -> None:
         canvas.line([left, left, right, right], [y, y + 5, y + 5, y], QUIET)
-        name = next(n for n in self._names(at) if width_of(n, 15) <= right - left + 6)
+        name = next(n for n in self._names(at) if width_of(n, LABEL) <= right - left + 6)
         written = self.sources[at] is not None
-        canvas.text((left + right) / 2, y + 22, name, 15, ha="center", italic=not written)
+        canvas.text((left + right) / 2, y + 22, name, LABEL, ha="center", italic=not written)
 
     def _names(self, at: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
@@ -132,11 +134,12 @@ class Strip:
         if slot.is_padding:
             kind = slot.path.split(" after")[0]
             return f"{kind}: not written", kind, "hole", ""
-        letter = styles(self.layout.named)[slot.member].letter
+        letter = styles(self.names or self.layout.named)[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
 
-    def _fits(self, at: int, cells: int) -> bool:
-        return width_of(self._names(at)[0], 15) <= cells * self.cell
+    def _fits(self, begin: int, end: int) -> bool:
+        """Whether the full name of a piece has room below it."""
+        return width_of(self._names(begin)[0], LABEL) <= (end + 1 - begin) * self.cell
 
     def _legend(self) -> list[str]:
         """Lines with the names of members too narrow for their name."""
@@ -145,7 +148,8 @@ class Strip:
             for begin, end in text.pieces(self.sources, self.layout, ROW)
             if (source := self.sources[begin])
             and (
-                source.beside or width_of(self._names(begin)[0], 15) > (end + 1 - begin) * self.cell
+                source.beside
+                or width_of(self._names(begin)[0], LABEL) > (end + 1 - begin) * self.cell
             )
             for share in source.shares
         ]

@@ -10,7 +10,7 @@ patch v2 5/5 of the series "arm64: Treat ESR_ELx as a 64-bit register" and its r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from kvmviz.ctype import Struct, Type
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout
+from kvmviz.slot import Slot
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -141,10 +142,13 @@ class Kernel(Twin):
         if self.flag not in ("", "|=", "="):
             raise KvmvizError(f"kernel {self.name}: flag {self.flag!r}; legal are '', '|=' and '='")
         places = (ENTRY, *EXIT_REASONS)
-        if isinstance(self.clears, str) or not set(self.clears) <= set(places):
+        if not isinstance(self.clears, Set) or not self.clears <= set(places):
             raise KvmvizError(
                 f"kernel {self.name}: clears {self.clears!r}; legal is a set of {', '.join(places)}"
             )
+        object.__setattr__(self, "clears", frozenset(self.clears))
+        if not isinstance(self.debug, Struct):
+            raise KvmvizError(f"kernel {self.name}: debug {self.debug!r} is no Struct")
 
     @property
     def sets_flag(self) -> bool:
@@ -164,14 +168,19 @@ class Kernel(Twin):
     def page(self, abi: str | Abi) -> Layout:
         """Struct kvm_run as this kernel has it.
 
-        Raises :class:`KvmvizError` if its debug struct is larger than the exit union.
+        Raises :class:`KvmvizError` if its debug struct does not fit the exit union, or if what it
+        is to hold of ESR and FAR is no integer.
         """
-        size = self.debug.layout(abi).size
-        if size > UNION:
+        debug = self.debug.layout(abi)
+        if debug.size > UNION or debug.align > 8:
             raise KvmvizError(
-                f"kernel {self.name}: {self.debug} takes {size} bytes; the exit union of struct "
-                f"kvm_run holds {UNION}"
+                f"kernel {self.name}: {self.debug} takes {debug.size} bytes, aligned to "
+                f"{debug.align}; the exit union of struct kvm_run holds {UNION}, aligned to 8"
             )
+        for slot in debug.slots:
+            held = slot.path in (*ESR_BIT, "far") and slot.type
+            if held and (slot.shape or held.kind not in ("integer", "bool")):
+                raise KvmvizError(f"kernel {self.name}: {self.debug}, {slot.path} is no integer")
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:
@@ -180,11 +189,8 @@ class Kernel(Twin):
         held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
         if syndrome.ec == WATCHPOINT_LOW and far is not None:
             held["far"] = far
-        return {
-            slot.path: held[slot.path] & (1 << 8 * slot.size) - 1
-            for slot in self.debug.layout(abi).slots
-            if slot.path in held
-        }
+        slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
+        return {name: _cut(value, slots[name]) for name, value in held.items() if name in slots}
 
     def debug_exit(
         self, abi: str | Abi, esr: int, far: int | None = None, fill: int | Buffer = 0
@@ -199,23 +205,31 @@ class Kernel(Twin):
         return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
 
 
+def _cut(value: int, slot: Slot) -> int:
+    """A value as C assigns it to a member: its low bits, or whether it is not 0 to a bool."""
+    if slot.type is None or slot.type.kind == "bool":
+        return int(value != 0)
+    low = value & (1 << slot.width) - 1
+    return low - (1 << slot.width) if slot.type.signed and low >> slot.width - 1 else low
+
+
 def _by_name(*rows: Kernel) -> Mapping[str, Kernel]:
     return MappingProxyType({row.name: row for row in rows})
 
 
 KERNELS = _by_name(
-    Kernel("old", "as up to v5.18", OLD),
+    Kernel("old", "up to v5.18", OLD),
     Kernel("widened", "never merged", WIDENED),
     Kernel("v2", "patch v2", WITH_HIGH, "|="),
-    Kernel("merged", "as since v5.19", WITH_HIGH, "=", frozenset({ENTRY})),
+    Kernel("merged", "since v5.19", WITH_HIGH, "=", frozenset({ENTRY})),
 )
 """The four kernels, by name."""
 
-_OTHERS = frozenset(EXIT_REASONS) - {"DEBUG"}
+_ALL = frozenset(EXIT_REASONS)
 POLICIES = _by_name(
-    Kernel("v2_other_exits", "v2, each other exit path clears", WITH_HIGH, "|=", _OTHERS),
+    Kernel("v2_other_exits", "v2, each other exit path clears", WITH_HIGH, "|=", _ALL - {"DEBUG"}),
     Kernel(
-        "v2_not_unknown", "v2, cleared on exits but UNKNOWN", WITH_HIGH, "|=", _OTHERS - {"UNKNOWN"}
+        "v2_not_unknown", "v2, cleared on exits but UNKNOWN", WITH_HIGH, "|=", _ALL - {"UNKNOWN"}
     ),
     Kernel("v2_entry", "v2, KVM_RUN clears on entry", WITH_HIGH, "|=", frozenset({ENTRY})),
 )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from binascii import unhexlify
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from reprlib import repr as shown
 from typing import Any
 
-from kvmviz import kvm as kernels
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import ByteOrder
 from kvmviz.codec import integer
+from kvmviz.esr import Esr
 from kvmviz.image import Image
-from kvmviz.kvm import FLAG_VALUE, MMIO, Kernel
+from kvmviz.kvm import FLAG_VALUE, KERNELS, MMIO, Kernel
 from kvmviz.kvm import vmm as vmms
 from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
 from kvmviz.kvm.vmm import Reading, Vmm
@@ -130,6 +131,8 @@ def differing(one: bytes, other: bytes) -> tuple[int, ...]:
 
 def parse(text: str) -> Iterator[Dump]:
     """Dumps out of JSON lines; :class:`KvmvizError` with the line number for what is none."""
+    if not isinstance(text, str):
+        raise KvmvizError(f"dumps: {shown(text)} is no text of JSON lines")
     last: Dump | None = None
     for number, line in enumerate(text.splitlines(), 1):
         try:
@@ -144,7 +147,11 @@ _KEYS: Mapping[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
     "before": list, "user_writes": list, "event": dict, "bytes": str,
 }  # fmt: skip
-_DEBUG_KINDS = ("brk", "singlestep", "hw_breakpoint", "watchpoint")
+_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
+_DEBUG_KINDS: Mapping[str, int] = {
+    "brk": 0x3C, "singlestep": 0x32, "hw_breakpoint": 0x30, "watchpoint": 0x34,
+}  # fmt: skip
+"""The exception class of each kind of debug exit."""
 _MMIO_KINDS = ("mmio_write", "mmio_read")
 
 
@@ -154,9 +161,14 @@ def _dump(row: Any, last: Dump | None) -> Dump:
             raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
     if row["byte_order"] not in ABI_OF:
         raise KvmvizError(f"byte order {shown(row['byte_order'])}; legal are little and big")
+    if row["kernel"] not in KERNELS or row["step"] < 0:
+        known = ", ".join(KERNELS)
+        raise KvmvizError(
+            f"kernel {shown(row['kernel'])}, step {row['step']}; legal are {known}, steps from 0 on"
+        )
     writes = tuple(_user_write(at, given) for at, given in enumerate(row["user_writes"]))
     dump = Dump(
-        kernels.find(row["kernel"]),
+        KERNELS[row["kernel"]],
         row["byte_order"],
         row["scenario"],
         row["step"],
@@ -214,11 +226,15 @@ def _before(names: list[Any]) -> Iterator[Event]:
 def _exit(event: Mapping[str, Any]) -> Exit:
     kind = _get(event, "kind", "event")
     if kind in _DEBUG_KINDS:
-        return DebugExit(_get(event, "esr", "event"), event.get("far"))
+        exit = DebugExit(_get(event, "esr", "event"), event.get("far"))
+        if Esr(exit.esr).ec != _DEBUG_KINDS[kind]:
+            wanted = f"a {kind} has {_DEBUG_KINDS[kind]:#x}"
+            raise KvmvizError(f"event, esr: {exit.esr:#x} has EC {Esr(exit.esr).ec:#x}; {wanted}")
+        return exit
     if kind in _MMIO_KINDS:
         data = _get(event, "data", "event") if kind == "mmio_write" else None
         return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
-    legal = ", ".join(_DEBUG_KINDS + _MMIO_KINDS)
+    legal = ", ".join((*_DEBUG_KINDS, *_MMIO_KINDS))
     raise KvmvizError(f"event: kind {shown(kind)}; legal are {legal}")
 
 
@@ -227,7 +243,6 @@ def _plain(key: str, value: Any) -> Any:
         return _hex("event, data", value)
     if key not in ("esr", "far", "phys_addr"):
         return value
-    try:
-        return int(value, 16)
-    except (TypeError, ValueError):
-        raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex") from None
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex")
+    return int(value, 16)

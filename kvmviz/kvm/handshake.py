@@ -13,6 +13,7 @@ from kvmviz.kvm.exits import DebugExit, Event, MmioExit
 from kvmviz.kvm.readers import Conclusion, conclude
 from kvmviz.kvm.vcpu import Vcpu, play
 from kvmviz.kvm.vmm import ARM64, Vmm
+from kvmviz.slot import Source
 
 Before = Literal["fresh", "after MMIO"]
 BEFORE: tuple[Before, ...] = ("fresh", "after MMIO")
@@ -47,10 +48,18 @@ class Cell:
     @property
     def hole(self) -> int:
         """What lies where hsr_high is, or would be, at the debug exit: four bytes as a u32."""
-        page = self.debug.step.page
-        abi = page.layout.abi
-        start = page.layout.offsets["debug"] + WITH_HIGH.layout(abi).offsets["hsr_high"]
-        return int.from_bytes(page.data[start : start + 4], abi.byte_order)
+        page, start = self.debug.step.page, self._hole_at
+        return int.from_bytes(page.data[start : start + 4], page.layout.abi.byte_order)
+
+    @property
+    def hole_source(self) -> Source | None:
+        """Who wrote the first of these bytes; None where nobody has."""
+        return self.debug.step.page.sources[self._hole_at]
+
+    @property
+    def _hole_at(self) -> int:
+        layout = self.debug.step.page.layout
+        return layout.offsets["debug"] + WITH_HIGH.layout(layout.abi).offsets["hsr_high"]
 
     @property
     def knows(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kvmviz._base import Twin
+from kvmviz.compat import judge
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.kvm import EXIT_REASONS, FLAG_VALUE, WATCHPOINT_LOW
@@ -132,19 +133,19 @@ class Conclusion(Twin):
         if self.reading is None:  # missed: of a program's checks the flag alone can fail here
             yield self._byte(self._flag_at, "the sign of a debug exit")
             return
-        if not self.happened:
-            if "reason" in self.vmm.checks:
-                start = layout.offsets["exit_reason"]
-                for at in range(start, start + 4):
-                    yield self._byte(at, "this run's exit_reason")
-            if "flag" in self.vmm.checks:
-                yield self._byte(self._flag_at, "the sign of a debug exit")
+        if not self.happened and "reason" in self.vmm.checks:
+            start = layout.offsets["exit_reason"]
+            for at in range(start, start + 4):
+                yield self._byte(at, "this run's exit_reason")
         for row in self.reading.taken:
             if not row.right or not self.happened:
                 half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
                 yield self._byte(self._union + row.first, half)
         own = self.step.state(self._flag_at) == "fresh"
-        if self.flag and self.vmm.needs_flag and not own and "flag" not in self.vmm.checks:
+        if "flag" in self.vmm.checks:
+            if not (self.happened and own):
+                yield self._byte(self._flag_at, "the sign of a debug exit")
+        elif self.flag and self.vmm.needs_flag and not own:
             yield self._byte(self._flag_at, "this exit's flag")
         if self.far is not None:
             yield from self._far_fooled()
@@ -155,7 +156,9 @@ class Conclusion(Twin):
         found = self.reading.image.sources
         for at in self._far:
             offset = at - self._union
-            if offset >= len(found) or found[offset] not in wanted[offset]:
+            source = found[offset] if offset < len(found) else None
+            written = (source,) if source else ()
+            if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
                 yield self._byte(at, "far")
 
     @property

@@ -5,7 +5,7 @@ Those that real kernels went through are in :func:`kvmviz.captures.scenarios`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -40,6 +40,8 @@ class Scenario(Twin):
     synthetic: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.events, Iterable):
+            raise KvmvizError(f"scenario {self.name}: {self.events!r} are no events")
         object.__setattr__(self, "events", tuple(self.events))
         for at, event in enumerate(self.events):
             if not isinstance(event, UserWrite | Exit):
@@ -109,7 +111,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             Scenario(
                 "poison",
                 "Userspace fills the exit union, then a debug exit",
-                "What userspace wrote stays where no kernel writes: in the hole of an old kernel.",
+                "What userspace wrote stays where no kernel writes: in an old kernel's hole, and "
+                "in far.",
                 (UserWrite(32, b"\xaa" * 256), BRK),
             ),
             Scenario(

@@ -6,8 +6,9 @@ are read as userspace of today reads them: with hsr_high where the merged kernel
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -102,17 +103,20 @@ def scan(
 
     layout = KERNELS["merged"].page(abi)
     least = layout.offsets["debug"] + KERNELS["merged"].debug.layout(abi).size
-    if integer(stride, "trace, stride") < least:
-        raise KvmvizError(f"trace, stride {stride}; legal are {least} bytes and more, such as 2352")
+    stride = integer(stride, "trace, stride")
+    if not least <= stride <= CHUNK:
+        raise KvmvizError(f"trace, stride {stride:#x}; legal are {least} .. {CHUNK} bytes")
     tally = _Tally(layout, stride)
     name, size, chunks = _opened(source, stride)
     if size == 0 or size % stride:
         over = f"the last {size % stride} are no whole page" if size else "there is no page"
         raise KvmvizError(f"trace {name}: {size} bytes at a stride of {stride}: {over}")
+    give_back = _behind(source)
     bar = tqdm(total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=not progress)
     with bar:
         for chunk in chunks:
             tally.add(chunk)
+            give_back(tally.pages * stride)
             bar.update(len(chunk))
     if tally.pages * stride != size:
         raise KvmvizError(f"trace {name}: it ended after {tally.pages * stride} of {size} bytes")
@@ -132,8 +136,25 @@ def _opened(source: Source, stride: int) -> tuple[str, int, Iterator[Bytes]]:
         if not path.is_file():
             raise KvmvizError(f"trace {path}: no regular file")
         return str(path), size, _read(path, step)
-    except OSError as error:
-        raise KvmvizError(f"trace {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, KvmvizError):
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        raise KvmvizError(f"trace {str(path)!r}: {why}") from None
+
+
+def _behind(source: Source) -> Callable[[int], None]:
+    """Gives back what was read of a file that is mapped read-only, up to some byte.
+
+    Else all of it would count as memory in use. What may have been written to is left alone.
+    """
+    held = getattr(source, "_mmap", source)  # numpy's own name for it, in a memmap
+    if isinstance(held, mmap.mmap) and hasattr(held, "madvise"):
+        with memoryview(held) as view:
+            if view.readonly:
+                whole = mmap.PAGESIZE
+                return lambda stop: held.madvise(mmap.MADV_DONTNEED, 0, stop // whole * whole)
+    return lambda stop: None
 
 
 def _read(path: Path, step: int) -> Iterator[Bytes]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
+from kvmviz.codec import integer
 from kvmviz.image import Image
 from kvmviz.kvm import ENTRY, EXIT_REASONS, MMIO, Kernel
 from kvmviz.kvm import find as find_kernel
@@ -86,7 +87,12 @@ class Step(Twin):
         return tuple(at for at in self.written if old[at] != new[at])
 
     def state(self, offset: int) -> State:
-        """Whether a byte is fresh, stale or untouched after this step."""
+        """Whether a byte is fresh, stale or untouched after this step.
+
+        Raises :class:`KvmvizError` for an offset that is not in the page.
+        """
+        if not 0 <= integer(offset, "state, offset") < len(self.page):
+            raise KvmvizError(f"state: byte {offset}; legal are 0..{len(self.page) - 1}")
         source = self.page.sources[offset]
         if source is None or source.write is None:
             return "untouched"
@@ -144,7 +150,7 @@ class Vcpu(Twin):
 
         That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS.
         """
-        if not isinstance(exit, Exit):
+        if not isinstance(exit, Exit) or getattr(exit, "reason", None) not in EXIT_REASONS:
             raise KvmvizError(
                 f"{exit!r} is no exit; legal are DebugExit, MmioExit, SystemEvent, Interrupted and "
                 "Unhandled"
@@ -182,17 +188,16 @@ class Vcpu(Twin):
     def _run(self, exit: Exit) -> Step:
         number, before = len(self._steps), self.page
         done, got = self._complete()
-        if done:
-            self._pending = None
+        pending = None if done else self._pending
         if member(before, "immediate_exit"):
+            self._pending = pending
             return Step(number, self.kernel, exit, before, before, -EINTR, True, done, got)
         page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
         values = dict(exit.values(self.kernel, page.layout.abi))
         if exit.reason != "UNKNOWN":  # which no handler sets: entry did
             values["exit_reason"] = EXIT_REASONS[exit.reason]
         page = self._write(page, exit.reason, values)
-        if isinstance(exit, MmioExit):
-            self._pending = exit
+        self._pending = exit if isinstance(exit, MmioExit) else pending
         return Step(number, self.kernel, exit, before, page, exit.returned, False, done, got)
 
     def _complete(self) -> tuple[MmioExit | None, bytes | None]:

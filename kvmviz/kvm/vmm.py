@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
@@ -44,6 +44,8 @@ class Vmm:
     ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
     all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
     it read is a watchpoint's, or, if ``trusts_far``, on every debug exit.
+
+    Raises :class:`KvmvizError` for a struct without hsr, and for unknown checks.
     """
 
     name: str
@@ -54,10 +56,17 @@ class Vmm:
     checks: tuple[Check, ...] = ("return", "reason")
     trusts_far: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.debug, Struct) or "hsr" not in self.debug.names():
+            raise KvmvizError(f"VMM {self.name}: it needs a struct with a member hsr")
+        checks, legal = self.checks, get_args(Check)
+        if not isinstance(checks, tuple) or not set(checks) <= set(legal):
+            raise KvmvizError(f"VMM {self.name}: checks {checks!r}; legal is a tuple of {legal}")
+
     def takes(self, flag: bool) -> tuple[str, ...]:
         """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
         names = tuple(name for name in self.debug.names() if name in ESR_BIT)
-        return names if flag or not self.needs_flag else names[:1]
+        return names if flag or not self.needs_flag else ("hsr",)
 
 
 VMMS: Mapping[str, Vmm] = MappingProxyType(
@@ -202,17 +211,24 @@ class Reading(Twin):
         return compare(self.image.layout, self.vmm.debug.layout(self.image.layout.abi))
 
     @property
+    def lost_far(self) -> tuple[int, ...]:
+        """The bytes that the program takes for far, if they are not what the kernel has there."""
+        if self.verdict.fields.get("far", "intact") == "intact":
+            return ()
+        far = next(slot for slot in self.verdict.reader.slots if slot.path == "far")
+        return tuple(range(far.offset, far.offset + far.size))
+
+    @property
     def sound(self) -> bool:
         """The program gets ESR and far right."""
-        return self.right and self.verdict.fields.get("far", "intact") == "intact"
+        return self.right and not self.lost_far
 
     @property
     def effect(self) -> str:
         """What comes of it, in a sentence or two."""
-        if self.verdict.fields.get("far", "intact") == "intact":
+        if not self.lost_far:
             return self._of_esr()
-        slot = next(s for s in self.verdict.reader.slots if s.path == "far")
-        place = f"bytes {slot.offset}..{slot.offset + slot.size - 1}"
+        place = f"bytes {self.lost_far[0]}..{self.lost_far[-1]}"
         return f"{self._of_esr()} It takes {place} for far, which is not what lies there."
 
     def _of_esr(self) -> str:
@@ -234,7 +250,7 @@ class Reading(Twin):
             )
         return (
             f"{who} takes {takes}, and EC {seen.ec:#04x} for an unhandled exit"
-            f"{'; QEMU re-injects it into the guest' if self.vmm.name == 'old' else ''}."
+            f"{'; QEMU would re-inject it into the guest' if self.vmm.name == 'old' else ''}."
         )
 
 

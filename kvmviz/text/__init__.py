@@ -111,7 +111,7 @@ def _(layout: Layout) -> str:
     for slot in layout.slots:
         if slot.type is None:
             size = counted(slot.extent, "bit") if slot.extent % 8 else slot.size
-            rows.append((slot.offset, size, "", f"-- {slot.path}: nobody writes it --"))
+            rows.append((slot.offset, size, "", f"-- {slot.path}: no member --"))
         elif slot.is_bit_field:
             kind = f"{slot.path}  {slot.type.name} : {slot.width}, {_bits_of_bytes(slot)}"
             rows.append(
@@ -275,7 +275,7 @@ def _span_of(run: Sequence[Source]) -> str:
 @twin.register
 def _(esr: Esr) -> str:
     rows = [
-        (f"[{f.high}:{f.low}]", "  " * depth + f.name, f"{f.value:#x}", f.place, f.meaning)
+        (f.place_in_esr, "  " * depth + f.name, f"{f.value:#x}", f.place, f.meaning)
         for depth, f in esr.rows
     ]
     head = f"ESR_EL2 {esr.value:#018x}: {esr.name}"

@@ -17,7 +17,7 @@ WIDEST = 8
 
 @dataclass(frozen=True, repr=False)
 class ByteMap(Twin):
-    """Where every member lies, which bits of it each byte holds, and what nobody writes."""
+    """Where every member lies, which bits of it each byte holds, and what is padding."""
 
     layout: Layout
 
@@ -50,11 +50,11 @@ def _(shown: ByteMap) -> str:
         part = (slot.is_bit_field and slot.extent) or (slot.type is None and slot.extent % 8)
         size = f"{slot.extent} bits" if part else slot.size
         if slot.type is None:
-            rows.append((slot.offset, size, "-", "", slot.path, "nobody writes it"))
+            rows.append((slot.offset, size, "-", "", slot.path, "no member"))
             continue
         name = slot.path + "".join(f"[{n or ''}]" for n in slot.shape)
         letter = letters[slot.member].letter
         rows.append((slot.offset, size, letter, slot.type.name, name, _bits(slot)))
     lost = sum(slot.size for slot in layout.holes if slot.extent % 8 == 0)
     head = f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}"
-    return f"{head}\n{table(rows, right=(0, 1))}\n  nobody writes: {lost} bytes"
+    return f"{head}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"

@@ -9,7 +9,16 @@ from kvmviz._base import twin
 from kvmviz.captures import PAGE, Rerun
 from kvmviz.esr import Esr
 from kvmviz.kvm import ENTRY, EXIT_REASONS, FLAG_VALUE, Kernel
-from kvmviz.kvm.exits import DebugExit, Event, MmioExit, SystemEvent, Unhandled, UserWrite
+from kvmviz.kvm.exits import (
+    EINTR,
+    ENOSYS,
+    DebugExit,
+    Event,
+    MmioExit,
+    SystemEvent,
+    Unhandled,
+    UserWrite,
+)
 from kvmviz.kvm.handshake import Cell, Handshake
 from kvmviz.kvm.readers import Conclusion, Fooled
 from kvmviz.kvm.scenario import Scenario, SideBySide
@@ -44,7 +53,7 @@ def _cleared(kernel: Kernel) -> str:
 
 def reason_name(value: int) -> str:
     """An exit reason as C names it: ``KVM_EXIT_DEBUG``; a number that is none as it is."""
-    return f"KVM_EXIT_{_NAMES[value]}" if value in _NAMES else f"{value:#x}, no exit reason"
+    return f"KVM_EXIT_{_NAMES[value]}" if value in _NAMES else f"{value:#x}, not named here"
 
 
 def event_words(event: Event) -> str:
@@ -84,15 +93,17 @@ def outcome(step: Step) -> str:
     """What the ioctl returned, and what the page then says."""
     if step.returned is None:
         return ""
-    names = {0: "0", -4: "-EINTR", -38: "-ENOSYS"}
+    names = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}
     early = " at once, immediate_exit is set" if step.immediate else ""
-    return f"returns {names[step.returned]}{early}"
+    return f"returns {names.get(step.returned, step.returned)}{early}"
 
 
 def title(step: Step) -> str:
     """A step in a line: its number, what happened, what came of it."""
     if step.immediate:
-        return f"step {step.number}: KVM_RUN {outcome(step)}"
+        return (
+            f"step {step.number}: KVM_RUN {outcome(step)}; not reached: {event_words(step.event)}"
+        )
     if not step.is_run:
         return f"step {step.number}: {event_words(step.event)}"
     return f"step {step.number}: KVM_RUN, {event_words(step.event)}; {outcome(step)}"
@@ -102,9 +113,10 @@ def written_words(step: Step) -> str:
     """Which bytes a step wrote, and which of them have another value now."""
     if not step.written:
         return "writes nothing"
-    same = sorted(set(step.written) - set(step.changed))
-    kept = f"; same value as before: {spans(same)}" if same else ""
-    return f"writes {spans(step.written)}{kept}"
+    if step.changed == step.written:
+        return f"writes {spans(step.written)}"
+    changed = f"in {spans(step.changed)}" if step.changed else "nowhere"
+    return f"writes {spans(step.written)}; another value {changed}"
 
 
 def status(step: Step) -> str:
@@ -112,8 +124,12 @@ def status(step: Step) -> str:
     layout = step.page.layout
     told = []
     for name, shown in (("exit_reason", reason_name(step.reason)), ("flags", f"{step.flags:#x}")):
-        at = layout.offsets[name]
-        told.append(f"{name} {shown} ({who(step.page.sources[at], step.number)})")
+        start, writers = layout.offsets[name], dict[str, list[int]]()
+        for at in range(start, start + layout.named[name].extent // 8):
+            writers.setdefault(who(step.page.sources[at], step.number), []).append(at)
+        shown = "0" if [*writers] == ["never written"] else shown
+        words = [f"{spans(held)}: {writer}" for writer, held in writers.items()]
+        told.append(f"{name} {shown} ({'; '.join(words if len(writers) > 1 else writers)})")
     return ", ".join(told)
 
 
@@ -193,7 +209,7 @@ def _runs(page: Page, offsets: Iterable[int], width: int = 8) -> Iterable[tuple[
 def sentence(seen: Conclusion) -> str:
     """What a program concludes at a step, whether that is right, and what fooled it."""
     if not seen.looks:
-        return "KVM_RUN has not returned: nothing to read"
+        return "no KVM_RUN in this step: nothing new to conclude"
     if not seen.takes and not seen.happened:
         if "return" in seen.vmm.checks and seen.step.returned:
             return f"KVM_RUN {outcome(seen.step)}: it reads no exit"
@@ -212,6 +228,8 @@ def sentence(seen: Conclusion) -> str:
     more = known if seen.vmm.needs_flag and not seen.flag else ""
     if seen.right:
         return f"debug exit, ESR {read} ({name}){far}{more}"
+    if seen.reading.right:
+        return f"WRONG: debug exit, ESR {read} ({name}) right{far}{more}{because}"
     true = f"the kernel held {seen.reading.esr:#018x}"
     return f"WRONG: debug exit, ESR {read} ({name}){far}, {true}{because}"
 
@@ -333,7 +351,19 @@ def _at(step: Step, offsets: Sequence[int]) -> str:
 @twin.register
 def _(matrix: Handshake) -> str:
     rows: list[Sequence[object]] = [
-        ("ABI", "page", "kernel", "hole", "VMM", "", "as ESR", "knows", "at the MMIO exit after")
+        (
+            "ABI",
+            "page",
+            "kernel",
+            "hole",
+            "from",
+            "flag",
+            "VMM",
+            "",
+            "as ESR",
+            "knows",
+            "at the MMIO exit after",
+        )
     ]
     for cell in matrix.cells:
         reading = cell.debug.reading
@@ -343,17 +373,29 @@ def _(matrix: Handshake) -> str:
                 cell.before,
                 cell.kernel.name,
                 f"{cell.hole:#010x}",
+                who(cell.hole_source, cell.debug.step.number),
+                int(cell.debug.flag),
                 cell.vmm.title,
                 "✓" if cell.right else "✗",
                 told.hexa(reading) if reading else "not seen",
-                f"{cell.knows} bits",
+                knows(cell),
                 later(cell),
             )
         )
     event = matrix.cells[0].debug.step.event
     esr = event.esr if isinstance(event, DebugExit) else 0
-    note = "hole: the four bytes behind hsr at the debug exit, as a u32"
+    note = (
+        "hole: the four bytes after hsr at the debug exit, as a u32, and who wrote them; knows: "
+        "how many bits of ESR_EL2 it gets right, of those that it takes for valid"
+    )
     return f"{told.held(esr)}; computed, not dumped\n{table(rows)}\n  {note}"
+
+
+def knows(cell: Cell) -> str:
+    """How many bits of ESR a program gets right, and of how many if those are not all."""
+    if cell.debug.right or cell.debug.reading is None:
+        return f"{cell.knows} bits"
+    return f"{32 * cell.debug.reading.low_right} of {cell.debug.bits} bits"
 
 
 def later(cell: Cell) -> str:

@@ -52,7 +52,7 @@ def _(reading: Reading) -> str:
     kernel, vmm, image = reading.kernel, reading.vmm, reading.image
     flag = f", flag {'set' if reading.flag else 'not set'}" if vmm.needs_flag else ""
     lines = [
-        f"{where(image.layout)} · kernel: {kernel.name}{flag} · VMM: {vmm.name}, {vmm.title}",
+        f"{where(image.layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {vmm.title}",
         *map("  {}".format, remarks(reading)),
         byte_rows(bytes(image), image.sources, image.layout),
     ]
@@ -64,7 +64,7 @@ def _(reading: Reading) -> str:
     return "\n".join(
         (
             *lines,
-            f"  {headline(reading)}; the kernel held {held(reading.esr)}",
+            f"  {headline(reading)} ({gist(reading)}); the kernel held {held(reading.esr)}",
             f"  {statuses(reading)}",
             f"  {reading.effect}",
         )
@@ -112,14 +112,14 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     orders = sorted({reading.image.layout.abi.byte_order for reading in broken})
     result = f"{' and '.join(orders)}-endian breaks" if broken else "nothing breaks"
     made_up = "; bits 63:32 synthetic" if esr.high else ""
-    zero = "Bits 63:32 are zero on debug exits today" + (
-        ": this VMM would read 0x00000000." if esr.high and broken else "."
+    zero = "Bits 63:32 are normally zero on debug exits today" + (
+        ": this VMM would then read 0x00000000." if esr.high and broken else "."
     )
     return (
         f"{same}, and {result}",
         f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up}). What a VMM "
         f"{readings[0].vmm.phrase} reads:",
-        f"{zero} No size check would warn. Linux 6.1; old and widened are edits of it.",
+        f"{zero} No size check would warn. Linux 6.1, edited for old and widened.",
     )
 
 
@@ -215,30 +215,37 @@ def evidence(overlays: Sequence[Overlay]) -> str:
     return f"{evidence_head(overlays)}\n{table(rows, right=(2, 3, 4, 5, 6))}\n  {note}"
 
 
-COMMIT_TABLE = (
-    (0, "ESR_EL2[31:0] (hsr)", "ESR_EL2[61:32] (hsr[61:32])"),
-    (4, "padding", "ESR_EL2[31:0] (hsr[31:0])"),
-    (8, "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)"),
+COMMIT_TITLES = (
+    "Current layout",
+    '"hsr" extended to 64 bits',
+    'New field "hsr_high"',
 )
-"""The table of the patch's message: offset, current layout, layout with hsr widened."""
+COMMIT_TABLE = (
+    (0, "ESR_EL2[31:0] (hsr)", "ESR_EL2[61:32] (hsr[61:32])", "ESR_EL2[31:0] (hsr)"),
+    (4, "padding", "ESR_EL2[31:0] (hsr[31:0])", "ESR_EL2[61:32] (hsr_high)"),
+    (8, "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)"),
+)
+"""The tables of the patch's message: offset, current layout, hsr widened, hsr_high added."""
 
 COMMIT_SOURCE = "Real dumps, big-endian; bits 63:32 of ESR synthetic, put there by a debugger"
 
 COMMIT_NOTES = (
     "[61:32] and [61:0] are slips for [63:32] and [63:0]: the patch stores upper_32_bits(esr), "
-    "and all of FAR_EL2.",
+    "and far takes all of FAR_EL2.",
     "The message calls far the instruction's address; the code stores the data address, and for "
     "watchpoints only.",
-    "The table is big-endian's: on little-endian, hsr[31:0] stays at offset 0 in both layouts.",
+    "The second layout is big-endian's: little-endian has hsr[31:0] at offset 0 in all three.",
 )
 
 
-def commit_table(old: Image, widened: Image) -> str:
-    """The commit message's table, each line with the bytes that lie there."""
-    rows = [("", "current layout", "bytes", "hsr extended to 64 bits", "bytes")]
-    for offset, now, then in COMMIT_TABLE:
+def commit_table(*images: Image) -> str:
+    """The commit message's tables, each line with the bytes that lie there."""
+    rows = [("", *(cell for title in COMMIT_TITLES for cell in (title, "bytes")))]
+    for offset, *words in COMMIT_TABLE:
         stop = offset + 4 if offset < 8 else 16
-        cells = [bytes(image)[offset:stop].hex(" ") for image in (old, widened)]
-        rows.append((f"offset {offset}", now, cells[0], then, cells[1]))
-    notes = "\n".join(f"  {note}" for note in (*COMMIT_NOTES, COMMIT_SOURCE))
-    return f"{twin(old)}\n{twin(widened)}\n{table(rows)}\n{notes}"
+        cells = (bytes(image)[offset:stop].hex(" ") for image in images)
+        pairs = zip(words, cells, strict=True)
+        rows.append((f"offset {offset}", *(cell for pair in pairs for cell in pair)))
+    held = [f"{title}: {twin(image)}" for title, image in zip(COMMIT_TITLES, images, strict=True)]
+    notes = [f"  {note}" for note in (*COMMIT_NOTES, COMMIT_SOURCE)]
+    return "\n".join((*held, table(rows), *notes))

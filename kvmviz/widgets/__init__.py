@@ -54,7 +54,9 @@ class State:
         debug = kernel.debug
         for member, bits in self.widths:
             debug = debug.widen(member, bits)
-        return replace(kernel, debug=debug)
+        if debug == kernel.debug:
+            return kernel
+        return replace(kernel, name="changed", when="widths turned", debug=debug)
 
     @property
     def reading(self) -> Reading:
@@ -316,7 +318,7 @@ class Explorer:
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live widget, and for viewers without a kernel the picture and its words."""
         return bundle(self.box, self.picture, repr(self))
 

@@ -25,7 +25,7 @@ STYLE = """<style>
 .kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
 .kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
 .kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
-.kvmviz pre { line-height: 1.3; white-space: pre-wrap }
+.kvmviz pre { line-height: 1.3; white-space: pre-wrap; word-break: normal }
 .kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0) }
 </style>"""
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
@@ -45,9 +45,11 @@ def alert(words: str) -> str:
     return f"<b role='alert'>{html.escape(words)}</b>" if words else ""
 
 
-def bundle(box: Any, picture: Picture | None, words: str) -> dict[str, Any]:
-    """The live widget, and for viewers without a kernel the picture and its words."""
+def bundle(box: Any, picture: Picture | None, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The live widget, and for viewers without a kernel the picture and its words; alt text too."""
     shown: dict[str, Any] = dict(box._repr_mimebundle_())
+    about: dict[str, Any] = {}
     if picture is not None:
-        shown["image/png"] = base64.b64encode(picture.render("png")).decode()
-    return shown | {"text/plain": words}
+        data, about = picture._repr_mimebundle_()
+        shown["image/png"] = base64.b64encode(data["image/png"]).decode()
+    return shown | {"text/plain": words}, about

@@ -169,6 +169,6 @@ class Desk:
             lines.append(picture.text)
         return "\n".join(filter(None, lines))
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live widget, and for viewers without a kernel its words."""
         return bundle(self.box, self.picture, repr(self))

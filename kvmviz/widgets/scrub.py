@@ -5,7 +5,6 @@ What it shows is decided in :mod:`kvmviz.draw.scene` and drawn in :mod:`kvmviz.d
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -30,9 +29,9 @@ from kvmviz.kvm.vmm import READERS, Vmm
 from kvmviz.kvm.vmm import find as find_vmm
 from kvmviz.widgets import LABEL
 from kvmviz.widgets.compose import KINDS, OWN, event_from, own
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, img
+from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, bundle, img
 
-SETTINGS = ("scenario", "kernel", "beside", "byte_order", "reader", "full", "step")
+SETTINGS = ("scenario", "events", "kernel", "beside", "byte_order", "reader", "full", "step")
 """What can be set on a timeline; a new scenario goes to its last step."""
 
 ROWS = 4
@@ -65,10 +64,11 @@ class State:
 
 
 @lru_cache(maxsize=512)
-def frame(state: State) -> tuple[str, str, str]:
-    """What a timeline shows in a state: its picture and its words as HTML, and the text twin."""
+def frame(state: State) -> tuple[str, str, str, int]:
+    """What a timeline shows in a state: picture and words as HTML, the text twin, its height."""
     picture = timeline.draw(state.scene, state.full)
-    return img(picture), f"<pre>{html.escape(picture.text)}</pre>", picture.text
+    words = f"<pre>{html.escape(picture.text)}</pre>"
+    return img(picture), words, picture.text, picture.height
 
 
 class Timeline:
@@ -76,17 +76,22 @@ class Timeline:
 
     Everything can be set from code as from the controls: ``scenario`` (a name of
     :data:`kvmviz.kvm.scenario.SCENARIOS` or :func:`kvmviz.captures.scenarios`, or a Scenario),
-    ``step``, ``kernel`` and ``beside`` (a name, or a :class:`kvmviz.kvm.Kernel` of one's own;
-    ``beside`` may be None), ``byte_order``, ``reader`` (a name of
-    :data:`kvmviz.kvm.vmm.READERS`), ``full`` (all of the first 64 bytes as cells). :meth:`add`,
-    :meth:`remove_last` and :meth:`clear` make a sequence of one's own out of the one shown. What
-    is not legal raises :class:`KvmvizError` and changes nothing; from the controls, the message
-    stands beside them.
+    ``events`` (a sequence of one's own), ``step``, ``kernel`` and ``beside`` (a name, or a
+    :class:`kvmviz.kvm.Kernel` of one's own; ``beside`` may be None), ``byte_order``, ``reader`` (a
+    name of :data:`kvmviz.kvm.vmm.READERS`, or a Vmm), ``full`` (all of the first 64 bytes as
+    cells). :meth:`add`, :meth:`remove_last` and :meth:`clear` make a sequence of one's own out of
+    the one shown. What is not legal raises :class:`KvmvizError` and changes nothing; from the
+    controls, the message stands beside them.
     """
 
     def __init__(self, **start: Any) -> None:
         self._state = self._home = State()
         self._syncing = False
+        self._tallest = 0
+        # One's own are kept, to come back to after a look at others.
+        self._own: Scenario | None = None
+        self._kernels: dict[str, Kernel] = {}
+        self._readers: dict[str, Vmm] = {}
         self._part = self._make_controls()
         self._view, self._words = ipw.HTML(), ipw.HTML()
         self._error = ipw.HTML()
@@ -103,11 +108,11 @@ class Timeline:
     def _make_controls(self) -> dict[str, Any]:
         kernels = [*KERNELS, *POLICIES]
         choices: dict[str, tuple[str, Iterable[Any], str]] = {
-            "scenario": ("scenario", _titles(), "430px"),
-            "kernel": ("kernel", kernels, "230px"),
+            "scenario": ("scenario", _titles(), "470px"),
+            "kernel": ("kernel", kernels, "250px"),
             "beside": ("beside it", [NONE, *kernels], "210px"),
             "reader": ("VMM", [(vmm.title, vmm.name) for vmm in READERS.values()], "260px"),
-            "kind": ("add", list(KINDS), "210px"),
+            "kind": ("add", list(KINDS), "270px"),
         }
         made: dict[str, Any] = {
             name: ipw.Dropdown(
@@ -170,7 +175,7 @@ class Timeline:
         def turned(change: Any) -> None:
             value = None if change["new"] == NONE else change["new"]
             if name == "scenario" and value == OWN:
-                self._guard(lambda: self._set(scenario=own(self.events)))
+                self._guard(lambda: setattr(self, "events", (self._own or self).events))
             else:
                 self._guard(lambda: setattr(self, name, value))
 
@@ -213,9 +218,12 @@ class Timeline:
 
     def _show(self, state: State) -> None:
         """Draw first: what cannot be drawn raises before anything has changed."""
-        shown, words, _ = frame(state)
+        shown, words, _, height = frame(state)
         self._state = state
         self._view.value, self._words.value = shown, words
+        # The controls below stay where they are, however little there is to see.
+        self._tallest = max(self._tallest, height)
+        self._view.layout.min_height = f"{self._tallest}px"
         self._error.value = ""
         self._sync()
 
@@ -224,12 +232,11 @@ class Timeline:
         part, held, self._syncing = self._part, self._state, True
         try:
             _choose(part["scenario"], _titles(held.scenario), held.scenario.name)
-            names = [*KERNELS, *POLICIES]
+            names = [*KERNELS, *POLICIES, *self._kernels]
             _choose(part["kernel"], names, held.kernel.name)
             _choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
-            vmms = [(vmm.title, vmm.name) for vmm in READERS.values()]
-            mine = [] if held.reader.name in READERS else [(held.reader.title, held.reader.name)]
-            _choose(part["reader"], vmms + mine, held.reader.name)
+            vmms = [(r.title, r.name) for r in (*READERS.values(), *self._readers.values())]
+            _choose(part["reader"], vmms, held.reader.name)
             part["byte_order"].value, part["full"].value = held.byte_order, held.full
             last = len(self.events) - 1
             # A slider needs two ends.
@@ -263,7 +270,8 @@ class Timeline:
 
     @events.setter
     def events(self, events: Iterable[Event]) -> None:
-        self.scenario = own(tuple(events))
+        self._own = own(tuple(events))
+        self.scenario = self._own
 
     def add(self, event: Event) -> None:
         """Let one more event happen after the last step, and go there."""
@@ -293,7 +301,13 @@ class Timeline:
 
     @kernel.setter
     def kernel(self, kernel: str | Kernel) -> None:
-        self._set(kernel=find_kernel(kernel))
+        self._set(kernel=self._kernel(kernel))
+
+    def _kernel(self, kernel: str | Kernel) -> Kernel:
+        found = find_kernel(self._kernels.get(str(kernel), kernel))
+        if found.name not in (*KERNELS, *POLICIES):
+            self._kernels[found.name] = found
+        return found
 
     @property
     def beside(self) -> str | None:
@@ -302,7 +316,7 @@ class Timeline:
 
     @beside.setter
     def beside(self, kernel: str | Kernel | None) -> None:
-        self._set(beside=None if kernel is None else find_kernel(kernel))
+        self._set(beside=None if kernel is None else self._kernel(kernel))
 
     @property
     def byte_order(self) -> ByteOrder:
@@ -322,7 +336,10 @@ class Timeline:
 
     @reader.setter
     def reader(self, vmm: str | Vmm) -> None:
-        self._set(reader=find_vmm(vmm, READERS))
+        found = find_vmm(vmm, {**READERS, **self._readers})
+        if found.name not in READERS:
+            self._readers[found.name] = found
+        self._set(reader=found)
 
     @property
     def full(self) -> bool:
@@ -361,11 +378,9 @@ class Timeline:
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live widget, and for viewers without a kernel the picture and its words."""
-        bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
-        png = base64.b64encode(self.picture.render("png")).decode()
-        return bundle | {"text/plain": repr(self), "image/png": png}
+        return bundle(self.box, self.picture, repr(self))
 
 
 def _titles(held: Scenario | None = None) -> list[tuple[str, str]]:

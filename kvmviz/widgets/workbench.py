@@ -298,7 +298,7 @@ class Workbench:
     def __repr__(self) -> str:
         return self.words
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live widget, and for viewers without a kernel the picture and its words."""
         return bundle(self.box, self.picture, repr(self))
 
