@@ -14,14 +14,14 @@ from types import MappingProxyType
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import BYTE_ORDERS
 from kvmviz.kvm import KERNELS
-from kvmviz.kvm.dump import ABI_OF, PAGE, Dump, Overlay, differing, parse
+from kvmviz.kvm.dump import ABI_OF, PAGE, Compared, Dump, Overlay, differing, parse
 from kvmviz.kvm.scenario import Scenario
 from kvmviz.kvm.vcpu import Step, Vcpu
 from kvmviz.kvm.vmm import Reading
 
 __all__ = [
-    "ABI_OF", "PAGE", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings", "replay",
-    "scenarios", "sequences",
+    "ABI_OF", "PAGE", "Compared", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings",
+    "replay", "scenarios", "sequences",
 ]  # fmt: skip
 
 
@@ -49,6 +49,14 @@ class Rerun(Twin):
         """For each dump the offsets, of 0 to 287, at which the vCPU's page differs from it."""
         pairs = zip(self.steps, self.dumps, strict=True)
         return tuple(differing(bytes(step.page)[:PAGE], dump.data) for step, dump in pairs)
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """All 288 bytes of each dump, beside the vCPU's page."""
+        return tuple(
+            Compared(dump, dump.data, wrong)
+            for dump, wrong in zip(self.dumps, self.differing, strict=True)
+        )
 
     @property
     def count(self) -> int:

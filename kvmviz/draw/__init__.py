@@ -9,7 +9,7 @@ from itertools import groupby
 
 from kvmviz import text
 from kvmviz._base import twin
-from kvmviz.captures import Overlay
+from kvmviz.captures import Compared, Overlay
 from kvmviz.draw import beside
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.strip import ROW, Strip, width_of
@@ -232,8 +232,8 @@ def overlay(shown: Overlay) -> Picture:
     return canvas.picture(repr(shown))
 
 
-def evidence(overlays: Sequence[Overlay]) -> Picture:
-    """Every real dump as one square: how many bytes of its exit struct differ from prediction."""
+def evidence(overlays: Sequence[Overlay | Compared]) -> Picture:
+    """Every real dump as one square: how many of its bytes differ from prediction."""
     groups = [
         list(rows)
         for _, rows in groupby(overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order))

@@ -23,8 +23,8 @@ HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
 TITLE = "Old and new kernels, old and new userspace"
 NOTE = (
     "Left: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit, as a u32. "
-    "flag: as the debug exit leaves it, then as the MMIO exit after it does. not ESR[63:32]: the VMM "
-    "took stale or foreign bytes for these bits."
+    "flag: as the debug exit leaves it, then as the MMIO exit after it does. not ESR[63:32]: the "
+    "VMM took stale or foreign bytes for these bits."
 )
 
 

@@ -8,7 +8,7 @@ from binascii import unhexlify
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from reprlib import repr as shown
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import ByteOrder
@@ -122,6 +122,14 @@ class Overlay(Twin):
     def differing(self) -> tuple[int, ...]:
         """Offsets in the struct at which prediction and dump differ."""
         return differing(bytes(self.predicted), self.real)
+
+
+class Compared(NamedTuple):
+    """Bytes of a dump that were predicted, and the offsets at which the prediction is wrong."""
+
+    dump: Dump
+    real: bytes
+    differing: tuple[int, ...]
 
 
 def differing(one: bytes, other: bytes) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from kvmviz._base import twin
-from kvmviz.captures import Dump, Overlay
+from kvmviz.captures import Compared, Dump, Overlay
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.kvm.vmm import HANDLED, Matrix, Reading
@@ -187,19 +187,19 @@ def _(overlay: Overlay) -> str:
 
 
 EVIDENCE_NOTE = (
-    "One square a dump: bytes of the exit's struct that differ. In half of the runs a debugger set "
+    "One square a dump: how many of the bytes compared differ. In half of the runs a debugger set "
     "ESR[63:32]."
 )
 
 
-def evidence_head(overlays: Sequence[Overlay]) -> str:
+def evidence_head(overlays: Sequence[Overlay | Compared]) -> str:
     """How many dumps and bytes were compared, and how many differ."""
     size = sum(len(overlay.real) for overlay in overlays)
     count = sum(len(overlay.differing) for overlay in overlays)
     return f"{len(overlays)} real dumps, {size} bytes compared: {count} differ"
 
 
-def evidence(overlays: Sequence[Overlay]) -> str:
+def evidence(overlays: Sequence[Overlay | Compared]) -> str:
     """The dumps by kernel and byte order, with the number of differing bytes of each."""
     rows = [("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")]
     for (kernel, order), group in groupby(
