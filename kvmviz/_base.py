@@ -15,6 +15,11 @@ def counted(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
+def span(first: int, last: int) -> str:
+    """Bytes in words: ``byte 3`` or ``bytes 4..7``."""
+    return f"byte {first}" if first == last else f"bytes {first}..{last}"
+
+
 @cache
 def _load_words() -> None:
     """The modules that know the words, all of them: one alone would not know a subclass's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from string import ascii_uppercase
+from string import ascii_lowercase, ascii_uppercase
 from types import MappingProxyType
 from typing import NamedTuple
 from zlib import crc32
@@ -49,10 +49,11 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     """
     known, others = tuple(names), _FILLS[len(_LETTERS) :]
     found: dict[str, Style] = {}
-    letters = set(_LETTERS.values())
+    letters = {_LETTERS[name] for name in known if name in _LETTERS}
     fills = {_COLOURS[name] for name in known if name in _COLOURS}
     for name in known:
-        own = (letter for letter in f"{name.upper()}{ascii_uppercase}" if letter.isalpha())
+        tried = f"{name.upper()}{ascii_uppercase}{ascii_lowercase}"
+        own = (letter for letter in tried if letter.isalpha())
         letter = next((letter for letter in own if letter not in letters), "*")
         first = crc32(name.encode()) % len(others)
         tries = (*others[first:], *others[:first])

@@ -54,7 +54,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "esr, zero": lambda: draw.esr(Esr(0)),
     "commit table": lambda: draw.commit_table(
         *(
-            dump(kernel, "big", "watch", 0, True).overlay().image
+            dump(kernel, "big", "watch", 0, True).overlay()
             for kernel in ("old", "widened", "merged")
         )
     ),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from kvmviz import text
-from kvmviz._base import twin
+from kvmviz._base import KvmvizError, counted, twin
 from kvmviz.captures import Compared, Overlay
 from kvmviz.draw import beside
 from kvmviz.draw.canvas import Canvas, Picture
@@ -32,6 +32,8 @@ def strip_of(image: Image, cell: float = 58) -> Strip:
 
 def byte_map(*images: Image, title: str = "") -> Picture:
     """Images one below the other, offset under offset: what a change of byte order moves."""
+    if not images:
+        raise KvmvizError("a byte map takes at least one image")
     strips = [strip_of(image) for image in images]
     width = 2 * EDGE + 58 * min(ROW, max(len(image) for image in images))
     height = 90 + sum(62 + strip.total for strip in strips)
@@ -56,7 +58,7 @@ def rules(shown: Rules) -> Picture:
         for line in textwrap.wrap(f"{number}. {step}", 104, subsequent_indent="    ")
     ]
     canvas = Canvas(2 * EDGE + 58 * ROW, 110 + strip.total + 26 * len(lines))
-    head = f"{layout.struct} on {text.where(layout)}: {layout.size} bytes"
+    head = f"{layout.struct} on {text.where(layout)}: {counted(layout.size, 'byte')}"
     canvas.text(EDGE, 40, head, 24, bold=True)
     y = strip.rows(canvas, EDGE, 66) + 14
     for line in lines:
@@ -104,11 +106,15 @@ def reading(shown: Reading) -> Picture:
     lines = [*textwrap.wrap(shown.effect, 84), *told.remarks(shown)]
     canvas = Canvas(2 * EDGE + 58 * ROW, 204 + strip.total + 26 * len(lines))
     colour = verdict_colour(shown)
-    canvas.text(EDGE, 42, told.headline(shown), 28, bold=True, colour=colour)
+    place = text.where(shown.image.layout)
+    room = canvas.width - 2 * EDGE - width_of(place, 20) - 20
+    title = told.headline(shown)
+    size = min(28, 28 * room / (1.1 * width_of(title, 28)))
+    canvas.text(EDGE, 42, title, size, bold=True, colour=colour)
     canvas.text(EDGE, 72, told.held(shown.esr), 17)
     right = canvas.width - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
-    canvas.text(right, 42, text.where(shown.image.layout), 20, bold=True, ha="right")
+    canvas.text(right, 42, place, 20, bold=True, ha="right")
     canvas.text(right, 72, head, 17, ha="right")
     bracket(canvas, strip, shown, EDGE, 130)
     if lost := [at for at in shown.lost_far if at < ROW]:
@@ -125,7 +131,8 @@ def story(readings: Sequence[Reading]) -> Picture:
     """Kernels downward, byte orders side by side: the whole patch on one sheet of 1280 by 720.
 
     ``readings`` come row by row, little-endian first, as :func:`kvmviz.captures.readings` gives
-    them. far lies at the same offset in all of them and is drawn as one block.
+    them. far is drawn as one block; where it does not lie at byte 8 of 16, as on i386,
+    :class:`KvmvizError` is raised.
     """
     title, subtitle, note = told.story_words(readings)
     canvas = Canvas(1280, 720)
@@ -152,7 +159,11 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour = verdict_colour(shown)
     canvas.text(x, y + 34, told.headline(shown), 19, bold=True, colour=colour)
-    canvas.text(x + 230, y + 34, told.gist(shown), 17, colour=colour)
+    left = x + max(230, width_of(told.headline(shown), 19))
+    room = x + 8 * strip.cell + 116 - left
+    gist = told.gist(shown)
+    size = min(17, 17 * room / width_of(gist, 17))
+    canvas.text(left, y + 34, gist, size, colour=colour)
     bracket(canvas, strip, shown, x, y + 58)
     strip.row(canvas, x, y + 58, 0, 8)
     strip.block(canvas, x + 8 * strip.cell, y + 58, 8, 116)
@@ -164,6 +175,8 @@ def matrix(shown: Matrix) -> Picture:
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
     canvas.text(EDGE, 70, told.matrix_head(shown), 18)
     panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
+    if len(panels) > 2:
+        raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")
     for panel, readings in enumerate(panels):
         x = 126.0 + 582 * panel
         canvas.text(x, 104, text.where(readings[0].image.layout), 20, bold=True)
@@ -186,7 +199,7 @@ def matrix(shown: Matrix) -> Picture:
 def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
     sign, colour = told.headline(shown)[0], verdict_colour(shown)
-    canvas.box(x, y, 138, 124, "#f3f8f3" if shown.right else "#fdf1f2", edge=colour, line=1.2)
+    canvas.box(x, y, 138, 124, "#f3f8f3" if shown.sound else "#fdf1f2", edge=colour, line=1.2)
     canvas.text(x + 6, y + 30, sign, 26, bold=True, colour=colour)
     digits = told.hexa(shown)[2:]
     for line, part in enumerate(textwrap.wrap(digits, 8)):
@@ -300,21 +313,28 @@ def esr(shown: Esr) -> Picture:
     return canvas.picture(repr(shown))
 
 
-def commit_table(old: Image, widened: Image, with_high: Image) -> Picture:
-    """The commit message's own tables, each of their lines over the bytes that it speaks of."""
-    images = (old, widened, with_high)
+def commit_table(old: Overlay, widened: Overlay, with_high: Overlay) -> Picture:
+    """The commit message's own tables, each of their lines over the bytes that it speaks of.
+
+    The bytes are those of real debug exits on big-endian kernels, as the message has them; other
+    dumps raise :class:`KvmvizError`.
+    """
+    overlays = (old, widened, with_high)
+    for shown in overlays:
+        if not shown.dump.is_debug or shown.dump.byte_order != "big":
+            raise KvmvizError(f"{shown.dump.title}: the table is of big-endian debug exits")
     canvas = Canvas(1280, 666)
     canvas.text(EDGE, 40, "The commit message's tables, over big-endian bytes", 28, bold=True)
-    for column, (title, image) in enumerate(zip(told.COMMIT_TITLES, images, strict=True)):
-        x, strip = EDGE + 418.0 * column, strip_of(image, 49)
+    for column, (title, shown) in enumerate(zip(told.COMMIT_TITLES, overlays, strict=True)):
+        x, strip = EDGE + 418.0 * column, strip_of(shown.image, 49)
         canvas.text(x, 80, title, 18, bold=True)
         for row, (offset, *words) in enumerate(told.COMMIT_TABLE):
             y = 102.0 + 146 * row
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
-            strip.row(canvas, x, y + 26, offset, min(offset + 4 if row < 2 else 16, len(image)))
-    for line, note in enumerate((*told.COMMIT_NOTES, told.COMMIT_SOURCE)):
+            strip.row(canvas, x, y + 26, offset, offset + 4 if row < 2 else 16)
+    for line, note in enumerate(told.commit_notes(overlays)):
         canvas.text(EDGE, 560 + 26 * line, note, 17)
-    return canvas.picture(told.commit_table(*images))
+    return canvas.picture(told.commit_table(overlays))
 
 
 def versions(*shown: Versions) -> Picture:

@@ -16,6 +16,9 @@ from kvmviz.style import INK, NOBODY, QUIET, Style, styles
 ROW = 16
 """Cells in a row before a byte map goes on in the next."""
 
+_SAID = (": not written", ": left as it was")
+"""How the full name of a piece ends that nobody wrote."""
+
 LABEL = 16
 """Size of the words under the cells, where they have the room."""
 
@@ -153,7 +156,13 @@ class Strip:
             )
             for share in source.shares
         ]
-        return textwrap.wrap("  ·  ".join(dict.fromkeys(short)), 84)
+        silent = any(
+            self.sources[begin] is None
+            and not (self._fits(begin, end) and self._names(begin)[0].endswith(_SAID))
+            for begin, end in text.pieces(self.sources, self.layout, ROW)
+        )
+        words = [*dict.fromkeys(short), *(["hatched: not written"] if silent else [])]
+        return textwrap.wrap("  ·  ".join(words), 84)
 
 
 def bits_of(source: Source | None) -> str:

@@ -97,9 +97,8 @@ class Dump(Twin):
         start = self.kernel.page(ABI_OF[self.byte_order]).offsets["flags"]
         flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
         image = self.overlay().image
-        return Reading(
-            self.kernel, vmms.find(vmm), image, self.event["esr"], bool(flags & FLAG_VALUE)
-        )
+        flag = bool(flags & FLAG_VALUE)
+        return Reading(self.kernel, vmms.find(vmm), image, self.event["esr"], flag, is_dumped=True)
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,13 +12,13 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError, Twin, span
 from kvmviz.abi import Abi
 from kvmviz.compat import Verdict, compare
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
-from kvmviz.kvm import ESR_BIT, KERNELS, OLD, WIDENED, WITH_HIGH, Kernel
+from kvmviz.kvm import ESR_BIT, KERNELS, OLD, WATCHPOINT_LOW, WIDENED, WITH_HIGH, Kernel
 from kvmviz.kvm import find as find_kernel
 from kvmviz.slot import Slot, Source
 
@@ -140,7 +140,8 @@ class Taken:
 class Reading(Twin):
     """What one program makes of the struct as one kernel wrote it.
 
-    ``flag`` is what it finds in bit 0 of run->flags.
+    ``flag`` is what it finds in bit 0 of run->flags, ``beyond`` the byte that the memory behind the
+    struct holds. ``is_dumped``: the bytes are a real kernel's.
     """
 
     kernel: Kernel
@@ -148,6 +149,8 @@ class Reading(Twin):
     image: Image
     esr: int
     flag: bool
+    beyond: int = 0
+    is_dumped: bool = False
 
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
@@ -180,10 +183,10 @@ class Reading(Twin):
 
     @property
     def value(self) -> int:
-        """The ESR that the program puts together; memory past the struct reads as zero here."""
+        """The ESR that the program puts together."""
         data = bytes(self.image)
-        held = [row for row in self.taken if row.first < len(data)]
-        return sum(data[row.first] << row.wanted[1] for row in held)
+        held = ((data[row.first : row.last + 1] or [self.beyond])[0] for row in self.taken)
+        return sum(byte << row.wanted[1] for byte, row in zip(held, self.taken, strict=True))
 
     @property
     def bits(self) -> int:
@@ -228,8 +231,10 @@ class Reading(Twin):
         """What comes of it, in a sentence or two."""
         if not self.lost_far:
             return self._of_esr()
-        place = f"bytes {self.lost_far[0]}..{self.lost_far[-1]}"
-        return f"{self._of_esr()} It takes {place} for far, which is not what lies there."
+        place = span(self.lost_far[0], self.lost_far[-1])
+        # As a VMM does: it looks at far on a watchpoint.
+        takes = "takes" if Esr(self.value).ec == WATCHPOINT_LOW else "would take"
+        return f"{self._of_esr()} It {takes} {place} for far, which is not what lies there."
 
     def _of_esr(self) -> str:
         order = self.image.layout.abi.byte_order
@@ -267,7 +272,8 @@ def _esr_bits(source: Source | None) -> Bits | None:
     if source is None or source.slot.path not in ESR_BIT:
         return None
     start = ESR_BIT[source.slot.path]
-    return source.high + start, source.low + start
+    # A member that is wider than its half of the register holds zeros there.
+    return (source.high + start, source.low + start) if source.low + start < 64 else None
 
 
 def _told(run: Taken) -> str:
@@ -276,7 +282,7 @@ def _told(run: Taken) -> str:
         return f"ESR bits {run.found[0]}:{run.found[1]} {wanted}"
     if run.source:
         return f"bytes of {run.source.slot.path} {wanted}"
-    return f"bytes {run.first}..{run.last}, which this exit does not write, {wanted}"
+    return f"{span(run.first, run.last)}, which this exit does not write, {wanted}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -297,7 +303,8 @@ def read(
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
-    return Reading(writer, reader, image, esr, writer.sets_flag)
+    beyond = fill if isinstance(fill, int) else 0
+    return Reading(writer, reader, image, esr, writer.sets_flag, beyond)
 
 
 def matrix(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from kvmviz._base import counted, twin
+from kvmviz._base import span as span
 from kvmviz.abi import ABIS
 from kvmviz.compat import STATUSES, Verdict, Witness
 from kvmviz.ctype import Array, Struct, Type
@@ -40,11 +41,6 @@ def name_of(kind: Type, name: str = "") -> str:
     counts = "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
     base = kind.leaf.name if not isinstance(kind.leaf, Struct) else str(kind.leaf)
     return f"{base} {name}{counts}".strip()
-
-
-def span(first: int, last: int) -> str:
-    """Bytes in words: ``byte 3`` or ``bytes 4..7``."""
-    return f"byte {first}" if first == last else f"bytes {first}..{last}"
 
 
 def spans(offsets: Sequence[int]) -> str:
@@ -218,8 +214,13 @@ def _holder(source: Source | None, layout: Layout, offset: int) -> tuple[object,
 
 
 def unwritten(layout: Layout, offset: int) -> str:
-    """What a byte that nobody wrote is: a hole, or a member left as it was."""
+    """What a byte that nobody wrote is: a hole, or members left as they were."""
     slot = slot_at(layout, offset)
+    fields = [
+        s.path for s in layout.slots if s.is_bit_field and s.offset <= offset < s.offset + s.size
+    ]
+    if len(fields) > 1:
+        return f"({', '.join(fields)}, left as they were)"
     return f"({slot.path})" if slot.is_padding else f"({slot.path}, left as it was)"
 
 

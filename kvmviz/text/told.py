@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from kvmviz._base import twin
+from kvmviz._base import KvmvizError, twin
 from kvmviz.captures import Compared, Dump, Overlay
 from kvmviz.esr import Esr
-from kvmviz.image import Image
 from kvmviz.kvm.vmm import HANDLED, Matrix, Reading
 from kvmviz.text import byte_rows, pieces, span, table, unwritten, where
 
@@ -37,6 +36,8 @@ def gist(reading: Reading) -> str:
 
 def cause(reading: Reading) -> str:
     """What a program took for ESR, in a few words."""
+    if reading.lost_far:
+        return "far is elsewhere" if reading.right else "ESR and far wrong"
     if reading.right:
         return f"ESR[{reading.bits - 1}:0]"
     wrong = [run for run in reading.runs if not run.right]
@@ -60,7 +61,11 @@ def _(reading: Reading) -> str:
         found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
         wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
         mark = "right" if run.right else "WRONG"
-        lines.append(f"  {span(run.first, run.last)}: taken for {wanted}, hold {found}: {mark}")
+        past = f" (past the struct: {reading.beyond:#04x})" if run.last >= len(image) else ""
+        place = f"{span(run.first, run.last)}{past}"
+        lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
+    if far := reading.lost_far:
+        lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
     return "\n".join(
         (
             *lines,
@@ -104,22 +109,24 @@ def headline(reading: Reading) -> str:
 
 def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     """Title, subtitle and closing note of the story that some readings of one exit tell."""
+    if {(len(row.image), row.image.layout.offsets.get("far")) for row in readings} != {(16, 8)}:
+        raise KvmvizError("a story takes readings of structs of 16 bytes, far at byte 8")
     esr = Esr(readings[0].esr)
-    sizes = {len(reading.image) for reading in readings}
-    far = {reading.image.layout.offsets["far"] for reading in readings}
-    same = "Same size, same offset of far" if len(sizes) == len(far) == 1 else "Three layouts"
     broken = [reading for reading in readings if not reading.sound]
     orders = sorted({reading.image.layout.abi.byte_order for reading in broken})
-    result = f"{' and '.join(orders)}-endian breaks" if broken else "nothing breaks"
+    verb = "breaks" if len(orders) == 1 else "break"
+    result = f"{' and '.join(orders)}-endian {verb}" if broken else "nothing breaks"
     made_up = "; bits 63:32 synthetic" if esr.high else ""
+    dumped = all(reading.is_dumped for reading in readings)
+    made = "Linux 6.1, edited for old and widened." if dumped else "Computed, not dumped."
     zero = "Bits 63:32 are normally zero on debug exits today" + (
         ": this VMM would then read 0x00000000." if esr.high and broken else "."
     )
     return (
-        f"{same}, and {result}",
+        f"Same size, same offset of far, and {result}",
         f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up}). What a VMM "
         f"{readings[0].vmm.phrase} reads:",
-        f"{zero} No size check would warn. Linux 6.1, edited for old and widened.",
+        f"{zero} No size check would warn. {made}",
     )
 
 
@@ -146,7 +153,8 @@ def matrix_head(matrix: Matrix) -> str:
     first = matrix.readings[0]
     before = {first.image.data[at] for at in first.image.unwritten}
     fill = f" The memory held {before.pop():#04x} before." if len(before) == 1 else ""
-    return f"{held(first.esr)}; computed, not dumped.{fill}"
+    notes = {note for reading in matrix.readings for note in remarks(reading)}
+    return " ".join((f"{held(first.esr)}; computed, not dumped.{fill}", *sorted(notes)))
 
 
 @twin.register
@@ -225,9 +233,7 @@ COMMIT_TABLE = (
     (4, "padding", "ESR_EL2[31:0] (hsr[31:0])", "ESR_EL2[61:32] (hsr_high)"),
     (8, "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)"),
 )
-"""The tables of the patch's message: offset, current layout, hsr widened, hsr_high added."""
-
-COMMIT_SOURCE = "Real dumps, big-endian; bits 63:32 of ESR synthetic, put there by a debugger"
+"""The tables of patch v2's message: offset, current layout, hsr widened, hsr_high added."""
 
 COMMIT_NOTES = (
     "[61:32] and [61:0] are slips for [63:32] and [63:0]: the patch stores upper_32_bits(esr), "
@@ -238,8 +244,16 @@ COMMIT_NOTES = (
 )
 
 
-def commit_table(*images: Image) -> str:
+def commit_notes(overlays: Sequence[Overlay]) -> tuple[str, ...]:
+    """What is wrong in the message, and what its tables are shown over."""
+    made_up = any(overlay.dump.synthetic for overlay in overlays)
+    more = "; bits 63:32 of ESR synthetic, put there by a debugger" if made_up else ""
+    return (*COMMIT_NOTES, f"Real dumps, big-endian{more}")
+
+
+def commit_table(overlays: Sequence[Overlay]) -> str:
     """The commit message's tables, each line with the bytes that lie there."""
+    images = [overlay.image for overlay in overlays]
     rows = [("", *(cell for title in COMMIT_TITLES for cell in (title, "bytes")))]
     for offset, *words in COMMIT_TABLE:
         stop = offset + 4 if offset < 8 else 16
@@ -247,5 +261,5 @@ def commit_table(*images: Image) -> str:
         pairs = zip(words, cells, strict=True)
         rows.append((f"offset {offset}", *(cell for pair in pairs for cell in pair)))
     held = [f"{title}: {twin(image)}" for title, image in zip(COMMIT_TITLES, images, strict=True)]
-    notes = [f"  {note}" for note in (*COMMIT_NOTES, COMMIT_SOURCE)]
+    notes = [f"  {note}" for note in commit_notes(overlays)]
     return "\n".join((*held, table(rows), *notes))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
-import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from reprlib import repr as shown
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets as ipw
@@ -15,24 +17,37 @@ from kvmviz import abi as abis
 from kvmviz import draw, text
 from kvmviz._base import KvmvizError
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
+from kvmviz.codec import integer
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm import KERNELS, Kernel
 from kvmviz.kvm.vmm import VMMS, Reading, find, read
 from kvmviz.scalar import WIDTHS
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, alert, bundle, img
+from kvmviz.widgets.controls import (
+    ONE_AT_A_TIME,
+    ROW,
+    Settable,
+    alert,
+    bundle,
+    finish,
+    img,
+    spoken,
+)
 
 KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": "merged"}
 """The kernel that writes each of the explorer's layouts."""
 
 
 SETTINGS = ("abi", "byte_order", "layout", "widths", "reader", "esr", "far", "fill")
-"""What can be set on an explorer."""
+"""What can be set on an explorer, in the order in which it is."""
 
 MEMBERS = ("hsr", "hsr_high", "far")
 """The members whose width can be turned."""
 
 LABEL = "88px"
 """Width of the label at the left of a row: controls stand below each other."""
+
+
+_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+(_[0-9a-fA-F]+)*")
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ def frame(state: State) -> tuple[str, str]:
     return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
 
 
-class Explorer:
+class Explorer(Settable):
     """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR.
 
     Everything can be set from code as from the controls: ``byte_order``, ``abi``, ``layout``
@@ -90,13 +105,15 @@ class Explorer:
         self._state = self._home
         self._syncing = False
         self._controls = self._make_controls()
-        self._view = ipw.HTML()
+        self._view, self._spoken = ipw.HTML(), spoken()
         self._error = ipw.HTML(layout={"min_height": "28px"})
         self.box = self._arrange()
-        for name, value in start.items():
+        for name in start:
             if name not in SETTINGS:
                 raise KvmvizError(f"an explorer has no {name!r}; legal are {', '.join(SETTINGS)}")
-            setattr(self, name, value)
+        for name in SETTINGS:  # a layout comes before the widths of its members
+            if name in start:
+                setattr(self, name, start[name])
         self._home = self._state
         self._show(self._state)
 
@@ -160,7 +177,8 @@ class Explorer:
                 *(ipw.Box(row, layout=ROW) for row in rows),
                 self._error,
                 self._view,
-                ipw.HTML(STYLE, layout={"display": "none"}),
+                self._spoken,
+                finish(),
             ]
         )
         return box.add_class("kvmviz")
@@ -176,7 +194,8 @@ class Explorer:
                     else:
                         setattr(self, name, change["new"])
                 except KvmvizError as error:
-                    self._sync()
+                    # What was typed stays, to be mended; what was chosen goes back.
+                    self._sync(but=name)
                     self._say(str(error))
 
         return turned
@@ -187,17 +206,17 @@ class Explorer:
 
     def _show(self, state: State) -> None:
         """Draw first: what cannot be drawn raises before anything has changed."""
-        shown, _ = frame(state)
+        view, _ = frame(state)
         self._state = state
-        self._view.value = shown
+        self._view.value, self._spoken.value = view, html.escape(state.reading.effect)
         self._say("")
         self._sync()
 
     def _say(self, words: str) -> None:
         self._error.value = alert(words)
 
-    def _sync(self) -> None:
-        """Bring every control to the state."""
+    def _sync(self, but: str = "") -> None:
+        """Bring every control to the state, but for the entry that is being typed into."""
         self._syncing = True
         try:
             held = self._state
@@ -209,7 +228,8 @@ class Explorer:
             values["width hsr_high"] = self.widths.get("hsr_high")
             self._controls["width hsr_high"].disabled = values["width hsr_high"] is None
             for name, value in values.items():
-                self._controls[name].value = value
+                if name != but or not isinstance(self._controls[name], ipw.Text):
+                    self._controls[name].value = value
         finally:
             self._syncing = False
 
@@ -234,7 +254,7 @@ class Explorer:
     @byte_order.setter
     def byte_order(self, order: ByteOrder) -> None:
         orders = abis.siblings(self.abi)
-        if order not in orders:
+        if not isinstance(order, str) or order not in orders:
             raise KvmvizError(
                 f"byte order {order!r}: {self.abi} has {' and '.join(orders)}; "
                 "choose another ABI for the other order"
@@ -250,19 +270,23 @@ class Explorer:
 
     @layout.setter
     def layout(self, name: str) -> None:
-        if name not in KERNEL_OF:
+        if not isinstance(name, str) or name not in KERNEL_OF:
             raise KvmvizError(f"unknown layout {name!r}; legal are {', '.join(KERNEL_OF)}")
         self._set(layout=name, widths=())
 
     @property
-    def widths(self) -> dict[str, int]:
+    def widths(self) -> Mapping[str, int]:
         """Width in bits of each member that the kernel writes; set some to change them."""
         layout = self._state.kernel.debug.layout(self.abi)
-        return {slot.path: 8 * slot.size for slot in layout.slots if not slot.is_padding}
+        found = {slot.path: 8 * slot.size for slot in layout.slots if not slot.is_padding}
+        return MappingProxyType(found)
 
     @widths.setter
     def widths(self, bits: Mapping[str, int]) -> None:
-        self._set(widths=tuple((self.widths | dict(bits)).items()))
+        if not isinstance(bits, Mapping):
+            raise KvmvizError(f"widths {shown(bits)}: give bits by member, as {dict(self.widths)}")
+        checked = {name: integer(width, f"width of {name}") for name, width in bits.items()}
+        self._set(widths=tuple({**self.widths, **checked}.items()))
 
     @property
     def reader(self) -> str:
@@ -331,10 +355,12 @@ def _label(name: str) -> str:
 def number(name: str, value: int | str, bits: int) -> int:
     """An unsigned number of that many bits, from an int or from hex digits as text."""
     legal = f"legal are 0x0 .. {(1 << bits) - 1:#x}"
-    try:
-        found = int(value, 16) if isinstance(value, str) else operator.index(value)
-    except (TypeError, ValueError):
-        raise KvmvizError(f"{name}: {value!r} is not a hexadecimal number; {legal}") from None
+    if isinstance(value, str):
+        if not _HEX.fullmatch(value.strip()):
+            raise KvmvizError(f"{name}: {shown(value)} is not a hexadecimal number; {legal}")
+        found = int(value, 16)
+    else:
+        found = integer(value, name)
     if not 0 <= found < 1 << bits:
         raise KvmvizError(f"{name}: {found:#x} does not fit {bits} bits; {legal}")
     return found

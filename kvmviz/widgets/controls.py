@@ -7,6 +7,9 @@ import html
 import threading
 from typing import Any
 
+import ipywidgets as ipw
+
+from kvmviz._base import KvmvizError
 from kvmviz.draw.canvas import Picture
 from kvmviz.draw.svg import svg
 
@@ -26,9 +29,40 @@ STYLE = """<style>
 .kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
 .kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
 .kvmviz pre { line-height: 1.3; white-space: pre-wrap; word-break: normal }
-.kvmviz button:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b57d0) }
+.kvmviz :is(button, input, select, textarea, [role=slider]):focus-visible {
+  outline: 2px solid #0b57d0 !important; outline-offset: 1px !important }
+.kvmviz .kvmviz-spoken { position: absolute; width: 1px; height: 1px; overflow: hidden }
 </style>"""
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
+
+_WIRED = """<style onload="
+const box = this.closest('.kvmviz');
+box.setAttribute('data-lm-suppress-shortcuts', 'true');
+for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('aria-live', 'polite');
+const name = group => {
+  group.setAttribute('role', 'group');
+  group.setAttribute('aria-label', group.querySelector('.widget-label').textContent);
+  for (const one of group.querySelectorAll('button'))
+    one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
+};
+const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
+for (const event of ['focusin', 'click', 'keyup'])
+  box.addEventListener(event, () => setTimeout(all));
+setTimeout(all, 500);
+"></style>"""
+"""Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices for
+its command to cut the cell. Rows of buttons get names and states that a screen reader tells, and
+the verdict is spoken when it changes. ipywidgets has no trait for any of these."""
+
+
+def finish() -> Any:
+    """What makes a box of controls look and behave like the others: its last child, not shown."""
+    return ipw.HTML(STYLE + _WIRED, layout={"display": "none"})
+
+
+def spoken() -> Any:
+    """Words that are heard when they change, and not seen."""
+    return ipw.HTML().add_class("kvmviz-spoken")
 
 
 def img(picture: Picture) -> str:
@@ -38,6 +72,17 @@ def img(picture: Picture) -> str:
         f"<img width={picture.width} height={picture.height} style='max-width:100%;height:auto' "
         f"alt='{html.escape(picture.text, quote=True)}' src='data:image/svg+xml;base64,{data}'>"
     )
+
+
+class Settable:
+    """Only what a widget has can be set on it: a misspelt name would change nothing that shows."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and name != "box" and not hasattr(type(self), name):
+            legal = [n for n, held in vars(type(self)).items() if getattr(held, "fset", None)]
+            kind = type(self).__name__
+            raise KvmvizError(f"{kind} has no {name!r} to set; legal are {', '.join(legal)}")
+        super().__setattr__(name, value)
 
 
 def alert(words: str) -> str:

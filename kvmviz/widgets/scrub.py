@@ -27,9 +27,19 @@ from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.vcpu import Step, Vcpu
 from kvmviz.kvm.vmm import READERS, Vmm
 from kvmviz.kvm.vmm import find as find_vmm
+from kvmviz.text.steps import sentence
 from kvmviz.widgets import LABEL
 from kvmviz.widgets.compose import KINDS, OWN, event_from, own
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, bundle, img
+from kvmviz.widgets.controls import (
+    ONE_AT_A_TIME,
+    ROW,
+    Settable,
+    alert,
+    bundle,
+    finish,
+    img,
+    spoken,
+)
 
 SETTINGS = ("scenario", "events", "kernel", "beside", "byte_order", "reader", "full", "step")
 """What can be set on a timeline; a new scenario goes to its last step."""
@@ -71,7 +81,7 @@ def frame(state: State) -> tuple[str, str, str, int]:
     return img(picture), words, picture.text, picture.height
 
 
-class Timeline:
+class Timeline(Settable):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
     Everything can be set from code as from the controls: ``scenario`` (a name of
@@ -93,7 +103,7 @@ class Timeline:
         self._kernels: dict[str, Kernel] = {}
         self._readers: dict[str, Vmm] = {}
         self._part = self._make_controls()
-        self._view, self._words = ipw.HTML(), ipw.HTML()
+        self._view, self._words, self._spoken = ipw.HTML(), ipw.HTML(), spoken()
         self._error = ipw.HTML()
         self.box = self._arrange()
         for name in start:
@@ -168,8 +178,8 @@ class Timeline:
         below = ("kind", "first", "second", "add", "remove", "clear")
         rows = [ipw.Box([part[name] for name in names], layout=ROW) for names in above]
         builder = ipw.Box([*(part[name] for name in below), self._error], layout=ROW)
-        hidden = ipw.HTML(STYLE, layout={"display": "none"})
-        return ipw.VBox([*rows, self._view, builder, self._words, hidden]).add_class("kvmviz")
+        parts = [*rows, self._view, builder, self._words, self._spoken, finish()]
+        return ipw.VBox(parts).add_class("kvmviz")
 
     def _turned(self, name: str) -> Callable[[Any], None]:
         def turned(change: Any) -> None:
@@ -193,7 +203,7 @@ class Timeline:
                 act()
             except KvmvizError as error:
                 self._sync()
-                self._error.value = f"<b role='alert'>{html.escape(str(error))}</b>"
+                self._error.value = alert(str(error))
 
     def _go(self, by: int) -> None:
         if 0 <= self.step + by < len(self.events):
@@ -224,6 +234,8 @@ class Timeline:
         # The controls below stay where they are, however little there is to see.
         self._tallest = max(self._tallest, height)
         self._view.layout.min_height = f"{self._tallest}px"
+        last = state.scene.rows[-1][0] if state.scene.rows else None
+        self._spoken.value = html.escape(sentence(last)) if last else ""
         self._error.value = ""
         self._sync()
 
