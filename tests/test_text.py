@@ -106,7 +106,7 @@ def test_a_layout() -> None:
 
 def test_a_layout_with_a_tail_and_arrays() -> None:
     lines = squeezed(Struct("s", {"a": "u64", "b": "u8[2][3]"}).layout("ppc64"))
-    assert "8 6 E b u8[2][3]" in lines
+    assert "8 6 B b u8[2][3]" in lines
     assert any(line.startswith("14 2 ") and "tail padding" in line for line in lines)
     assert "holes: 0, 0 bytes" in lines[-1]
     assert "tail padding: 2 bytes" in lines[-1]
@@ -123,8 +123,8 @@ def test_rules_are_numbered_and_name_their_source() -> None:
 IMAGES: list[Any] = [
     # struct, values, ABI, lines but for the first
     (Struct("s", {"a": "u8", "d": "u8[10]"}), {"a": 1, "d": list(range(10))}, BE,
-     ["+0 01 D a bits 7:0", "+1 00 01 02 03 04 05 06 07 E d[0..7]",
-      "+9 08 09 E d[8..9]"]),
+     ["+0 01 A a bits 7:0", "+1 00 01 02 03 04 05 06 07 D d[0..7]",
+      "+9 08 09 D d[8..9]"]),
     (Struct("s", {"d": "u16[2]"}), {"d": [1, 2]}, BE,
      ["+0 00 01 00 02 D d[0] bits 15:8 7:0 15:8 7:0"]),
     (MMIO, {"len": 4, "data": {0: 0x5A}}, LE,

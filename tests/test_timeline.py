@@ -316,7 +316,7 @@ def test_the_handshake_shows_every_cell() -> None:
     assert words.count("✓") == sum(cell.right for cell in shown.cells)
     assert words.count("✗") == sum(not cell.right for cell in shown.cells)
     assert words.count("00001000") == 2  # the hole, and what the blind VMM takes it for
-    assert words.count("✗ flag is stale") == 4
+    assert words.count("✗ flag 1, then 1") == 4
     assert words.count("never written") == 2
     assert words.count("64 bits of ESR") == 16
 

@@ -174,6 +174,7 @@ def matrix(shown: Matrix) -> Picture:
     canvas = Canvas(1280, 720)
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
     canvas.text(EDGE, 70, told.matrix_head(shown), 18)
+    canvas.text(canvas.width - EDGE, 40, told.matrix_remark(shown), 15, ha="right")
     panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
     if len(panels) > 2:
         raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")

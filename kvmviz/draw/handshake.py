@@ -14,7 +14,7 @@ from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 from kvmviz.text import where
 from kvmviz.text.told import held, hexa
 
-EDGE, PAGE, TILE, ROW, GAP = 24, 114, 146, 85, 17
+EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
 """Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""
 
 HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
@@ -23,8 +23,8 @@ HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
 TITLE = "Old and new kernels, old and new userspace"
 NOTE = (
     "Left: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit, as a u32. "
-    "flag: as the debug exit leaves it, then as the MMIO exit after it does. not ESR[63:32]: the "
-    "VMM took stale or foreign bytes for these bits."
+    "flag: as the debug exit leaves it, then as the MMIO exit after it does (✗: stale). "
+    "not ESR[63:32]: the VMM took stale or foreign bytes for these bits."
 )
 
 
@@ -102,11 +102,10 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
     plain = called(source) if source else name
     names = (f"{name}, stale", f"{plain}, stale", name) if state == "stale" else (name,)
-    canvas.text(x, y + 46, fitting(names, PAGE - 3, 12), 12)
+    canvas.text(x, y + 46, fitting(names, PAGE - 8, 11.4), 11.4)
     flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
-    canvas.text(x, y + 63, flag, 13, colour=WRONG if cell.stale_flag else INK)
-    if cell.stale_flag:
-        canvas.text(x, y + 77, "✗ flag is stale", 12, colour=WRONG)
+    mark = "✗ " if cell.stale_flag else ""
+    canvas.text(x, y + 64, mark + flag, 12.5, colour=WRONG if cell.stale_flag else INK)
 
 
 def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:

@@ -105,7 +105,7 @@ def scan(
     least = layout.offsets["debug"] + KERNELS["merged"].debug.layout(abi).size
     stride = integer(stride, "trace, stride")
     if not least <= stride <= CHUNK:
-        raise KvmvizError(f"trace, stride {stride:#x}; legal are {least} .. {CHUNK} bytes")
+        raise KvmvizError(f"trace, stride {stride}; legal are {least} .. {CHUNK} bytes")
     tally = _Tally(layout, stride)
     name, size, chunks = _opened(source, stride)
     if size == 0 or size % stride:

@@ -127,7 +127,8 @@ def status(step: Step) -> str:
         start, writers = layout.offsets[name], dict[str, list[int]]()
         for at in range(start, start + layout.named[name].extent // 8):
             writers.setdefault(who(step.page.sources[at], step.number), []).append(at)
-        shown = "0" if [*writers] == ["never written"] else shown
+        if name == "exit_reason" and [*writers] == ["never written"]:
+            shown = "0"
         words = [f"{spans(held)}: {writer}" for writer, held in writers.items()]
         told.append(f"{name} {shown} ({'; '.join(words if len(writers) > 1 else writers)})")
     return ", ".join(told)

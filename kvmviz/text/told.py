@@ -145,7 +145,8 @@ def _(matrix: Matrix) -> str:
         row = (name, reading.kernel.name, reading.vmm.title, mark, hexa(reading))
         lines.append((*row, cause(reading), reading.effect))
     head = ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
-    return f"{matrix_head(matrix)}\n{table([head, *lines])}\n  {V2_NOTE}"
+    top = "\n".join(filter(None, (matrix_head(matrix), matrix_remark(matrix))))
+    return f"{top}\n{table([head, *lines])}\n  {V2_NOTE}"
 
 
 def matrix_head(matrix: Matrix) -> str:
@@ -153,8 +154,14 @@ def matrix_head(matrix: Matrix) -> str:
     first = matrix.readings[0]
     before = {first.image.data[at] for at in first.image.unwritten}
     fill = f" The memory held {before.pop():#04x} before." if len(before) == 1 else ""
-    notes = {note for reading in matrix.readings for note in remarks(reading)}
-    return " ".join((f"{held(first.esr)}; computed, not dumped.{fill}", *sorted(notes)))
+    return f"{held(first.esr)}; computed, not dumped.{fill}"
+
+
+def matrix_remark(matrix: Matrix) -> str:
+    """What is not as it is in the world; empty if all is."""
+    abis = dict.fromkeys(reading.image.layout.abi for reading in matrix.readings)
+    names = [abi.name for abi in abis if abi.family != "arm64"]
+    return f"hypothetical: arm64's struct by the rules of {', '.join(names)}" if names else ""
 
 
 @twin.register

@@ -185,11 +185,19 @@ class Timeline(Settable):
         def turned(change: Any) -> None:
             value = None if change["new"] == NONE else change["new"]
             if name == "scenario" and value == OWN:
-                self._guard(lambda: setattr(self, "events", (self._own or self).events))
+                self._guard(self._to_own)
             else:
                 self._guard(lambda: setattr(self, name, value))
 
         return turned
+
+    def _to_own(self) -> None:
+        """Back to the sequence of one's own; if there is none yet, what is shown becomes it."""
+        if self._own is None:
+            self._own = own(self.events)
+            self._set(scenario=self._own)
+        else:
+            self.scenario = self._own
 
     def _clicked(self, act: Callable[[], None]) -> Callable[[Any], None]:
         return lambda _: self._guard(act)
