@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kvmviz import captures as captures
     from kvmviz import draw as draw
+    from kvmviz import kvm as kvm
+    from kvmviz import review as review
     from kvmviz._base import KvmvizError
     from kvmviz.abi import ABIS, Abi
     from kvmviz.c.reading import parse
@@ -62,7 +64,7 @@ _HOME = {
     "compare": "compat",
     "parse": "c.reading",
 }
-_MODULES = ("captures", "draw")
+_MODULES = ("captures", "draw", "kvm", "review")
 
 
 def __getattr__(name: str) -> Any:

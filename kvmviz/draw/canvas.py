@@ -23,6 +23,9 @@ DPI = 100
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 """Both come with matplotlib: a picture looks the same wherever it is drawn."""
 
+FEATURES = ("-liga",) if hasattr(Text, "set_fontfeatures") else ()
+"""No ligatures: one would make a single sign of the digits ff. Older matplotlib has none."""
+
 FORMATS = ("png", "svg", "pdf")
 
 
@@ -105,21 +108,22 @@ class Canvas:
         va: Literal["baseline", "center"] = "baseline",
     ) -> None:
         """Write words at a point; ``size`` is the height of the letters' box in pixels."""
-        self._add(
-            Text(
-                x,
-                y,
-                words,
-                color=colour,
-                fontsize=size * 72 / DPI,
-                fontfamily=MONO if mono else SANS,
-                fontweight="bold" if bold else "normal",
-                fontstyle="italic" if italic else "normal",
-                horizontalalignment=ha,
-                verticalalignment=va,
-                parse_math=False,
-            )
+        made = Text(
+            x,
+            y,
+            words,
+            color=colour,
+            fontsize=size * 72 / DPI,
+            fontfamily=MONO if mono else SANS,
+            fontweight="bold" if bold else "normal",
+            fontstyle="italic" if italic else "normal",
+            horizontalalignment=ha,
+            verticalalignment=va,
+            parse_math=False,
         )
+        if FEATURES:
+            made.set_fontfeatures(FEATURES)
+        self._add(made)
 
     def box(
         self,

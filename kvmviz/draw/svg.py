@@ -21,7 +21,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
-from kvmviz.draw.canvas import DPI, Picture
+from kvmviz.draw.canvas import DPI, FEATURES, Picture
 
 POINT = DPI / 72
 """A point in pixels: widths of lines and sizes of letters are in points."""
@@ -183,7 +183,8 @@ def _letters(words: str, font: Font) -> tuple[tuple[int, str, str], ...]:
 
 @lru_cache(maxsize=4096)
 def _shape(words: str, font: Font) -> Outline:
-    return _outline(*text_to_path.get_text_path(_properties(font), words))
+    how: dict[str, Any] = {"features": FEATURES} if FEATURES else {}
+    return _outline(*text_to_path.get_text_path(_properties(font), words, **how))
 
 
 @lru_cache(maxsize=4096)

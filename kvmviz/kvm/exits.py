@@ -2,7 +2,8 @@
 
 Each exit says what the kernel then writes, as values of struct kvm_run's members. Sources: Linux,
 ``kvm_handle_guest_debug()``, ``io_mem_abort()`` and ``kvm_prepare_system_event()`` under
-``arch/arm64/kvm``; measured on real kernels (``data/README.md``).
+``arch/arm64/kvm``; measured on Linux 6.1. The dumps
+(``data/README.md``) show debug and MMIO exits.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ class MmioExit(Exit):
 class SystemEvent(Exit):
     """KVM_EXIT_SYSTEM_EVENT with one word of data: ``type`` of 32 bits, ``data`` of 64.
 
-    Types: shutdown 1, reset 2.
+    Types: shutdown 1, reset 2. As Linux 6.1 fills it in; before ndata was added, in the month in
+    which hsr_high was, the same bytes were other members.
     """
 
     type: int

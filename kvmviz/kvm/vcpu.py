@@ -1,8 +1,8 @@
 """The kvm_run page of one vCPU over time: what each KVM_RUN and each write by userspace leaves.
 
-The rules are those measured on Linux 6.1 (``data/README.md``). Not modelled: accesses that the
-kernel serves itself (its interrupt controller, ioeventfds), which fill in mmio without an exit,
-and registers in ``s``, which arm64 does not use.
+The rules are those measured on Linux 6.1; the dumps (``data/README.md``) show debug and MMIO
+exits. Not modelled: accesses that the kernel serves itself (its interrupt controller, ioeventfds),
+which fill in mmio without an exit, and registers in ``s``, which arm64 does not use.
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ STYLE = """<style>
 
 _WIRED = """<style onload="
 const box = this.closest('.kvmviz');
-box.setAttribute('data-lm-suppress-shortcuts', 'true');
 for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('aria-live', 'polite');
 const name = group => {
   group.setAttribute('role', 'group');
@@ -47,7 +46,10 @@ const name = group => {
 };
 const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
 for (const event of ['focusin', 'click', 'keyup'])
-  box.addEventListener(event, () => setTimeout(all));
+  box.addEventListener(event, happened => {
+    happened.target.setAttribute('data-lm-suppress-shortcuts', 'true');
+    setTimeout(all);
+  });
 setTimeout(all, 500);
 "></style>"""
 """Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices for
