@@ -157,6 +157,32 @@ def test_tab_goes_through_the_controls_as_they_stand(page: Page) -> None:
     ]
 
 
+def test_keys_in_a_control_are_the_controls_own(page: Page) -> None:
+    cells = "jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.type).join()"
+    before = page.evaluate(cells)
+    explorer(page).locator("select").focus()
+    page.keyboard.press("x")  # JupyterLab's command to cut a cell, and the first letter of x86_64
+    follows(page, replace(HOME, abi="x86_64"))
+    page.keyboard.press("ArrowDown")
+    follows(page, replace(HOME, abi="i386"))
+    button(page, "big-endian").focus()
+    for key in ("d", "d", "b"):
+        page.keyboard.press(key)
+    assert page.evaluate(cells) == before
+
+
+def test_a_screen_reader_is_told_names_states_and_the_verdict(page: Page) -> None:
+    rows = {"byte order", "kernel writes", "hsr bits", "hsr_high bits", "far bits", "VMM reads"}
+    for name in rows:
+        expect(explorer(page).get_by_role("group", name=name, exact=True)).to_be_visible()
+    order = explorer(page).get_by_role("group", name="byte order")
+    expect(order.get_by_role("button", pressed=True)).to_have_text("big-endian")
+    button(page, "little-endian").click()
+    expect(order.get_by_role("button", pressed=True)).to_have_text("little-endian")
+    spoken = explorer(page).locator("[aria-live=polite]")
+    expect(spoken).to_have_text(replace(HOME, abi="aarch64").reading.effect)
+
+
 def focused(page: Page) -> str:
     """What the focused element is called: its label, its tooltip, or its words."""
     return str(

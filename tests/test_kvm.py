@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kvmviz import ABIS, Image, KvmvizError, Struct, kvm
+from kvmviz import ABIS, Image, KvmvizError, Member, Struct, kvm
 from kvmviz.kvm import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.scalar import SCALARS
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER
 from tests.test_captures import DEBUG, HIGH, RAW, Raw
@@ -168,6 +169,24 @@ def test_a_value_is_cut_to_its_members_width_as_in_c(hsr: int, far: int, expecte
     kernel = replace(KERNELS["old"], debug=struct)
     assert hexed(kernel.debug_exit("aarch64_be", WATCH, FAR, 0xAA)) == expected
     assert kvm.find(kernel) is kernel
+
+
+CUT = [
+    # as C assigns 0x12f2001234 from the register: signed, bit-fields, a bool
+    ({"hsr": "s32", "far": "u64"}, {"hsr": -0x0DFFEDCC}),
+    ([Member("hsr", SCALARS["u32"], 20), Member("hsr_high", SCALARS["u32"], 12)],
+     {"hsr": 0x01234, "hsr_high": 0x12}),
+    ({"hsr": "bool"}, {"hsr": 1}),
+    ({"hsr": "long"}, {"hsr": 0x12F2001234}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("members", "expected"), CUT)
+def test_a_value_is_cut_to_any_integer_member(members: Any, expected: dict[str, int]) -> None:
+    kernel = replace(KERNELS["old"], debug=Struct("s", members))
+    image = kernel.debug_exit("aarch64_be", 0x12F2001234)
+    read = image.layout.unpack(image)
+    assert {name: read[name] for name in expected} == expected
 
 
 def test_members_that_are_not_esrs_are_left_alone() -> None:

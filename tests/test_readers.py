@@ -13,9 +13,11 @@ from kvmviz import (
     DebugExit,
     KvmvizError,
     MmioExit,
+    Struct,
     SystemEvent,
     Unhandled,
     Vcpu,
+    parse,
 )
 from kvmviz.kvm import KERNELS, POLICIES, handshake, scenario
 from kvmviz.kvm.exits import Event, UserWrite
@@ -29,6 +31,34 @@ from tests.test_vcpu import BE, BRK, CLEAR, LE, SET, WATCH, events
 
 UART = MmioExit(0x09000000, 4, b"\x5a\x5a\0\0")
 HIGH_MMIO = MmioExit(0x8000001000, 4)
+
+OWN = Vmm(
+    "mine", "own types", "of one's own",
+    parse("struct d { uint32_t hsr; uint32_t hsr_high; int64_t far; };")["d"], True,
+)  # fmt: skip
+
+
+def test_a_stale_flag_fools_though_the_exit_is_a_debug_exit() -> None:
+    for abi, at in ((LE, 14), (BE, 15)):
+        vcpu = play("widened", abi, [UserWrite(at, b"\1"), BRK])
+        (row,) = [row for row in conclude(vcpu.history[-1], "flag_only").fooled if row.offset == at]
+        assert (row.taken_for, row.stale) == ("the sign of a debug exit", True)
+        assert not conclude(vcpu.history[-1], "flag_only").right
+
+
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_what_types_a_program_spells_does_not_matter(abi: str) -> None:
+    seen = conclude(play("merged", abi, [WATCH]).history[-1], OWN)
+    assert seen.right
+    assert seen.far == WATCH.far
+
+
+@pytest.mark.parametrize("change", [{"checks": ("x",)}, {"checks": "reason"}, {"debug": "u32"},
+                                    {"debug": Struct("s", {"a": "u32"})}])  # fmt: skip
+def test_a_program_that_cannot_be_is_refused(change: Any) -> None:
+    with pytest.raises(KvmvizError, match="mine"):
+        replace(OWN, **change)
+
 
 # --- a plain reading of the bytes ------------------------------------------------------------
 

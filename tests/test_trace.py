@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
 import tracemalloc
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -125,6 +126,9 @@ def test_arrays_of_pages(tmp_path: Path) -> None:
     file = tmp_path / "trace"
     file.write_bytes(page * 5)
     assert scan(np.memmap(file, mode="r"), BE) == scan(array, BE) == scan(bytearray(page * 5), BE)
+    layout = KERNELS["merged"].page(BE)  # its members overlap: memoryview knows no such array
+    stride = cast(int, np.int16(2352))
+    assert scan(np.memmap(file, layout.dtype, "r"), BE) == scan(array, BE, stride)
 
 
 # --- memory, progress, words -----------------------------------------------------------------
@@ -142,6 +146,24 @@ def test_memory_does_not_grow_with_the_trace(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 4 * CHUNK
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
+def test_a_mapped_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    file = tmp_path / "trace"
+    file.write_bytes(bytes(1 << 26))
+    mapped = np.memmap(file, mode="r")
+    before = resident()
+    assert scan(mapped, LE, 64).pages == 1 << 20
+    assert resident() - before < 1 << 24
+    writable = np.memmap(file, mode="c")
+    writable[40] = 1
+    assert scan(writable, LE, 64) == scan(bytearray(writable), LE, 64)  # nothing is dropped
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def test_a_quick_scan_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +219,10 @@ BAD: list[Any] = [
     (bytes(96), 0, ("stride 0", "48")),
     (bytes(96), -48, ("stride -48", "48")),
     (bytes(96), 48.0, ("48.0", "stride")),
+    (bytes(96), 1 << 31, ("stride", "1048576")),
+    (np.array([object()] * 294), 2352, ("ndarray", "objects")),
+    ("a\0b", 2352, ("null",)),
+    ("\ud800", 2352, ("trace",)),
     (5, 2352, ("int", "bytes")),
     (np.zeros((4, 96), np.uint8)[:, :48], 48, ("contiguous",)),
 ]

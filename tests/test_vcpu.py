@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from kvmviz import (
 )
 from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
 from kvmviz.kvm.exits import Event, Exit, UserWrite
+from kvmviz.kvm.scenario import Scenario
 from kvmviz.kvm.vcpu import member, play
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady
@@ -477,6 +479,18 @@ def test_what_was_written_stays_though_the_buffer_changes() -> None:
     assert bytes(vcpu.history[0].event) == b"\1"  # type: ignore[arg-type]
 
 
+def test_a_run_that_cannot_be_leaves_an_access_pending() -> None:
+    vcpu = Vcpu("merged", LE)
+    vcpu.run(MmioExit(0x1000, 4))
+    vcpu.user_write(40, b"abcd")
+    with pytest.raises(KvmvizError):
+        vcpu.run(DebugExit(0xD2000062))
+    with pytest.raises(KvmvizError):
+        vcpu.run(Exit())
+    vcpu.run(Interrupted())
+    assert vcpu.reads == (b"abcd",)
+
+
 def test_a_kernel_of_ones_own() -> None:
     """A fifth kernel: the widened struct, with the flag and the clearing of the merged one."""
     fifth = replace(KERNELS["merged"], name="fifth", debug=kvm.WIDENED)
@@ -504,6 +518,11 @@ BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: v.user_write(True, b"a"), ("True", "offset")),
     (lambda v: v.user_write(1, "a"), ("str", "bytes")),  # type: ignore[arg-type]
     (lambda v: v.user_write(1, 1), ("int", "bytes")),  # type: ignore[arg-type]
+    (lambda v: v.user_write(1, np.int64(1)), ("int64", "bytes")),  # type: ignore[arg-type]
+    (lambda v: v.user_write(0, np.array([None])), ("ndarray", "objects")),  # type: ignore[arg-type]
+    (lambda v: v.history[0].state(-1), ("-1", "0..2351")),
+    (lambda v: v.history[0].state(2352), ("2352", "0..2351")),
+    (lambda v: v.run(Exit()), ("no exit", "DebugExit")),
     (lambda v: v.run(DebugExit(1 << 64)), ("ESR", "64 bits")),
     (lambda v: v.run(DebugExit(-1)), ("ESR", "64 bits")),
     (lambda v: v.run(DebugExit(0xD2000062)), ("0xd2000062", "watchpoint", "far")),
@@ -527,6 +546,12 @@ BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: Kernel("own", "", WITH_HIGH, "=", frozenset({"exit"})), ("own", "exit", "MMIO")),
     (lambda v: Kernel("own", "", WITH_HIGH, "=", "entry"), ("own", "entry")),  # type: ignore[arg-type]
     (lambda v: Vcpu(Kernel("own", "", Struct("s", {"a": "u8[257]"})), LE), ("own", "257", "256")),
+    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"hsr": "float"})), LE), ("own", "no integer")),
+    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"hsr": "u32"}, align=64)), LE), ("own", "64")),
+    (lambda v: Kernel("own", "", "u32 hsr"), ("own", "Struct")),  # type: ignore[arg-type]
+    (lambda v: Kernel("own", "", WITH_HIGH, "=", ["MMIO"]), ("own", "MMIO")),  # type: ignore[arg-type]
+    (lambda v: Kernel("own", "", WITH_HIGH, "=", None), ("own", "None")),  # type: ignore[arg-type]
+    (lambda v: Scenario("s", "", "", None), ("s", "None")),  # type: ignore[arg-type]
 ]  # fmt: skip
 
 

@@ -215,7 +215,7 @@ def _user_write(at: int, given: Any) -> UserWrite:
     start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
     if not 0 <= start <= PAGE - len(data):
         raise KvmvizError(
-            f"{where}: a write to bytes {start}..{start + len(data)}; legal are 0..{PAGE}"
+            f"{where}: a write to bytes {start}..{start + len(data) - 1}; legal are 0..{PAGE - 1}"
         )
     return UserWrite(start, data)
 
