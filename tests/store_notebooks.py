@@ -44,7 +44,8 @@ def store(path: Path) -> None:
     }
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"
-        cell.metadata = {}
+        folded = cell.metadata.get("jupyter", {}).get("outputs_hidden")
+        cell.metadata = {"jupyter": {"outputs_hidden": True}} if folded else {}
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             data.pop(WIDGET_VIEW, None)
