@@ -13,6 +13,7 @@ from kvmviz import ABIS, KvmvizError, parse
 from kvmviz.compat import compare
 from kvmviz.learn.exercises import (
     BUFFER,
+    BUFFER_BAD,
     CLOCK,
     CONTROL,
     CONTROL_64,
@@ -29,7 +30,7 @@ from kvmviz.learn.exercises import (
 from kvmviz.learn.grading import keeps, safe
 from kvmviz.learn.session import Session
 from kvmviz.review import review
-from kvmviz.widgets.desk import Desk
+from kvmviz.widgets.desk import Desk, Scores
 from tests import compilers
 from tests.strategies import c_text, changed, steady
 
@@ -89,7 +90,21 @@ SAFE = [
     ("i386", "offset of far before: 4\noffset of far after: 0x8\nalign: 4\nfar: Foreign"),
     ("event", "m68k, i386"),
     ("leak", "0x24"),
-]
+    *(("leak", answer) for answer in ("36 bytes", "36.", "It is 36 bytes.", "bytes: 36")),
+    *(("i386", answer) for answer in (
+        "4, 8, 4, foreign", "4 8 4 FOREIGN.", "4 bytes\n8 bytes\n4 bytes\nforeign",
+        "4\n8\n4\nforeign (it takes hsr_high for far)", "4\n8\n4\nforeign: not intact",
+        "4, 8, 4, foreign (it takes hsr_high, and half)", "before 4, after 8, align 4, foreign")),
+    *(("event", answer) for answer in ("i386 and m68k", "I386, M68K", "on m68k, i386.")),
+    *(("hole", answer) for answer in (
+        "bytes 1..3, bytes 10..15, bytes 25..31", "1\u20133, 10 - 15 and 25 to 31.",
+        "1...3; 10\u201415; 25\u221231")),
+    *(("sixteen", WATCH.replace("flags;\n", f"flags;\n{member}\n")) for member in (
+        "__u32 extra : 16;", "__u16 extra : 16;", "struct { __u16 extra; };", "__u16 extra[1];",
+        "struct { __u16 extra; } more;")),
+    *(("repair", BUFFER.replace("kind;\n", f"kind;\n{member}\n")) for member in (
+        "__u16 a; __u16 b;", "__u32 high : 32;", "union { __u32 a; __u32 b; } high;")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "answer"), SAFE)
@@ -100,26 +115,42 @@ def test_whatever_is_safe_is_right(name: str, answer: str) -> None:
 
 WRONG = [
     ("sixteen", WATCH.replace("id;\n", "id;\n__u16 x;\n"),
-     ["On i386, address: moves from offset 4 to offset 8", "On m68k", "bytes 4..5"]),
+     ["On i386, address: moves from offset 4 to offset 8", "m68k", "bytes 4..5"]),
     ("sixteen", WATCH.replace("length;\n", "length;\n__u16 x;\n"), ["flags"]),
     ("sixteen", WATCH.replace("__u32 id;", "union { __u32 id; __u16 x; };"),
      ["on aarch64, x shares byte 0 with id"]),
     ("sixteen", WATCH.replace("    __u32 id;\n", "__u32 x;\n"), ["id: gone on aarch64"]),
-    ("sixteen", WATCH.replace("flags;\n", "flags;\n__u32 x;\n"), ["no new member of 16 bits"]),
+    ("sixteen", WATCH.replace("flags;\n", "flags;\n__u32 x;\n"),
+     ["no new integer has 16 bits: x has 32"]),
+    ("sixteen", WATCH.replace("flags;\n", "flags;\n__u8 x[2];\n"),
+     ["no new integer has 16 bits: x has 8"]),
+    ("sixteen", WATCH.replace("__u32 id", "float id"),
+     ["id was an integer and is floating point on aarch64"]),
+    ("sixteen", WATCH.replace("flags;\n", "flags;\n__u8 x[5000];\n"), ["line 1, column 1", "^"]),
     ("sixteen", WATCH.replace("flags;\n", "flags;\n__u32 x;\n__u16 y;\n"), ["sizeof", "32"]),
     ("sixteen", WATCH.replace("flags;\n", "flags\n"), ["line 5", "^"]),
-    ("repair", BUFFER, ["on aarch64, new members hold 0 bits; 32 are needed"]),
+    ("repair", BUFFER, ["on aarch64, new integers wider than a byte hold 0 bits; 32 are needed"]),
+    *(("repair", BUFFER.replace("kind;\n", f"kind;\n{member}\n"), [f"hold {bits} bits"])
+      for member, bits in (
+          ("union { __u16 a; __u16 b; } high;", 16), ("__u8 pad[4];", 0),
+          ("char a; char b; char c; char d;", 0), ("float high;", 0))),
     ("repair", BUFFER.replace("kind;\n", "kind;\n__u16 more;\n"), ["16 bits; 32 are needed"]),
     ("repair", BUFFER.replace("length;\n", "length;\n__u32 more;\n"), ["flags", "bytes 12..15"]),
     ("epoll", EPOLL.replace("__u64", "__u32"), ["8 on x86_64", "12 bytes on i386"]),
     ("epoll", EPOLL.replace("    __u32 events;\n", ""), ["events: gone"]),
     ("mem", MEM.replace("mem_op:5,", "mem_op:4,"), ["mem_op holds bits 63:60 of val"]),
     ("mem", MEM.replace("mem_lock:2,", ""), ["mem_"]),
+    ("mem", MEM.replace("__u64 val;", ""), ["val is gone; programs read it"]),
+    ("epoll", EPOLL.replace("__u64", "double"), ["data was an integer and is floating point"]),
+    ("epoll", EPOLL.replace("__u32", "float"), ["events was an integer"]),
+    ("pad", CONTROL.replace("unsigned long appl_ptr", "double appl_ptr"), ["appl_ptr was an int"]),
     ("pad", CONTROL.replace("    char __pad1[4];\n", ""), ["appl_ptr", "armeb", "bytes 0..3"]),
     ("hole", "4..7", ["on aarch64, byte 4 belongs to id (bytes 4..7)"]),
     ("hole", "1..3", ["13 more bytes"]),
     ("hole", "40", ["bytes 0..31 on aarch64"]),
     ("hole", "lots", ["'lots' is no offset"]),
+    ("hole", "3..1", ["3..1 runs backwards; write 1..3"]),
+    ("hole", "-1", ["'-1' is no offset"]),
     ("i386", "8 8 4 foreign", ["offset of far before: on i386 it is not 8"]),
     ("i386", "4 8", ["alignment of __u64: no answer yet"]),
     ("i386", "4 8 4 foreign 1", ["5 answers to 4 questions"]),
@@ -127,6 +158,13 @@ WRONG = [
     ("event", "i386 m68k arm", ["on arm, flags is at offset 8 before and after: intact"]),
     ("event", "vax", ["'vax' is no ABI"]),
     ("leak", "40", ["bytes: on x86_64 it is not 40"]),
+    ("leak", "-36", ["it is not -36"]),
+    *(("leak", answer, [f"bytes: '{answer}' is no number; write a number of bytes, as in 4"])
+      for answer in ("thirty-six", "3.6", "u36")),
+    ("i386", "four\n8\n4\nforeign",
+     ["offset of far before: 'four' is no number; write a number of bytes, as in 4"]),
+    ("i386", "4 8 4 lost",
+     ["'lost' is no status; write intact, moved, foreign or unwritten"]),
 ]  # fmt: skip
 
 
@@ -139,6 +177,32 @@ def test_a_wrong_answer_is_told_abi_member_and_bytes(
     for word in words:
         assert word in grade.feedback
     assert "Remedy" not in grade.feedback
+
+
+def test_a_break_is_told_in_two_lines() -> None:
+    grade = EXERCISES["sixteen"].judge(WATCH.replace("id;\n", "id;\n__u16 x;\n"))
+    assert grade.feedback == (
+        "it breaks.\nOn i386, address: moves from offset 4 to offset 8; an old program finds "
+        "x[15:0] in bytes 4..5. Likewise on m68k; 1 more finding."
+    )
+    grade = EXERCISES["repair"].judge(BUFFER_BAD)
+    assert grade.feedback == (
+        "it breaks.\nOn aarch64_be, length: widened from 32 to 64 bits; an old program finds "
+        "length[63:32] in bytes 8..11. Likewise on s390x; 2 more findings."
+    )
+    grade = EXERCISES["sixteen"].judge(WATCH.replace("flags;\n", "flags;\n__u32 x;\n__u16 y;\n"))
+    assert grade.feedback.startswith("it breaks.\nOn aarch64, sizeof 32 before, 40 after. Likewise")
+
+
+def test_what_still_needs_a_flag_is_told_of_the_widest_member_first() -> None:
+    grade = EXERCISES["repair"].judge(
+        BUFFER.replace("kind;\n", "kind;\n__u8 pad[3];\n__u32 length_high;\n")
+    )
+    _, first, second = grade.feedback.split("\n")
+    assert first == (
+        "Still: length_high: needs a validity flag: an old writer never writes bytes 20..23."
+    )
+    assert second.startswith("Still: pad: ")
 
 
 @settings(steady, max_examples=60)
@@ -178,6 +242,21 @@ class TestSession:
         session.reset()
         assert repr(session) == start
 
+    def test_one_exercise_begins_anew(self, session: Session) -> None:
+        session.answer("leak", "36")
+        start = repr(session)
+        session.answer("hole", EXERCISES["hole"].solution)
+        session.hint("hole")
+        session.reveal("hole")
+        session.restart("hole")
+        assert repr(session) == start
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_who_solves_an_exercise_is_told_why(self, name: str, session: Session) -> None:
+        row = EXERCISES[name]
+        assert row.why in session.answer(name, row.solution).feedback
+        assert row.why not in session.answer(name, row.start or "?").feedback
+
     def test_an_empty_answer_is_no_answer(self, session: Session) -> None:
         assert repr(session.answer("leak", "  \n")) == "✗ not yet: no answer yet."
 
@@ -206,16 +285,22 @@ class TestDesk:
         assert desk.picture
         assert html.escape(desk.picture.text, quote=True) in desk._view.value
         assert "i386 (little-endian)" in repr(desk)
-        self.press(desk, "Hint")
-        assert desk.said.startswith("Hint 1 of 3")
-        assert not desk._view.value
+        feedback, view = desk.said, desk._view.value
+        for number in (1, 2):
+            self.press(desk, "Hint")
+            hints = EXERCISES["sixteen"].hints[:number]
+            assert desk.said.startswith(feedback)
+            assert re.findall(r"Hint \d of 3: (.*)", desk.said) == list(hints)
+            assert all(html.escape(hint) in desk._said.value for hint in hints)
+            assert desk._view.value == view
         desk.answer = EXERCISES["sixteen"].solution
         self.press(desk, "Check")
         assert "class='right'" in desk._said.value
-        assert "solved · 1 of 9 solved, 1 hint taken" in desk._score.value
+        assert EXERCISES["sixteen"].why in desk.said
+        assert "solved · 1 of 9 solved, 2 hints taken" in desk._score.value
         self.press(desk, "Reveal")
         assert "__aligned_u64" in desk.said
-        self.press(desk, "Reset")
+        self.press(desk, "Start over")
         assert (desk.answer, desk.said) == (WATCH, "")
         assert "open · 0 of 9 solved, 0 hints taken" in desk._score.value
 
@@ -225,6 +310,23 @@ class TestDesk:
         second.answer = "36"
         second.check()
         assert "1 of 9 solved" in first._score.value
+        first.restart()
+        assert "solved · 1 of 9 solved" in second._score.value
+        assert second.said
+
+    def test_to_reset_all_clears_what_every_desk_says(self) -> None:
+        session = Session()
+        first, second, scores = Desk("hole", session), Desk("leak", session), Scores(session)
+        second.answer = "36"
+        second.check()
+        first.hint()
+        assert "solved" in scores.box.value
+        self.press(first, "Reset all")
+        assert (first.said, second.said) == ("", "")
+        assert "open · 0 of 9 solved, 0 hints taken" in second._score.value
+        assert second.answer == "36"  # nobody's typing is taken away
+        assert html.unescape(re.sub("<[^>]*>", "", scores.box.value)) == repr(session)
+        assert scores._repr_mimebundle_()[0]["text/plain"] == repr(session)
 
     def test_without_a_name_all_exercises_are_there(self) -> None:
         desk = Desk()

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, KvmvizError, draw, parse
 from kvmviz.abi import Abi
-from kvmviz.c.pasted import MOST, laid_out, place, pointed
+from kvmviz.c.pasted import MOST, laid_out, place, pointed, quoted, structs
 from kvmviz.compat import STATUSES, compare
 from kvmviz.ctype import Struct
+from kvmviz.draw.arms import Arms, rows_of
 from kvmviz.draw.beside import CELLS, MOST_ROWS
 from kvmviz.draw.svg import svg
+from kvmviz.learn.exercises import CONTROL, CONTROL_64, EVENT, EVENT_NDATA, MEM
+from kvmviz.review import review
 from kvmviz.review.versions import Versions, headline
 from kvmviz.widgets.workbench import Workbench
-from tests.strategies import changed, steady, structs
+from tests import strategies
+from tests.strategies import changed, steady
 
 HEAD = "struct kvm_debug_exit_arch {\n    __u32 hsr;\n"
 WITH_HIGH = HEAD + "    __u32 hsr_high;\n    __u64 far;\n};\n"
@@ -79,13 +83,14 @@ def test_typing_moves_picture_words_and_verdict(bench: Workbench) -> None:
 WRONG: list[tuple[str, str, str, int | None]] = [
     ("text", HEAD + "    __u64 far\n};", "line 3, column 14: syntax error: ';' is missing", 3),
     ("changed", "struct a {\n    nope x;\n};", "line 2, column 5: unknown type 'nope'", 2),
-    ("changed", "struct a { int x; }; struct b { int y; };", "no struct kvm_debug_exit_arch", None),
+    ("changed", "struct a { int x; };",
+     "new C defines struct a, old C struct kvm_debug_exit_arch: nothing to compare", None),
     ("text", "", "line 1, column 1: the text defines no struct", 1),
-    ("text", "struct s { int x[2000]; };", "more than 4096 bytes", None),
-    ("text", "union s { char x[0]; };", "0 bytes", None),
+    ("text", "struct s { int x[2000]; };", "more than 4096 bytes", 1),
+    ("text", "\nunion s { char x[0]; };", "0 bytes", 2),
     ("values", "hsr=zz", "'hsr=zz' is no value; write member=number", None),
     ("values", "esr=1", "has no member 'esr'; its members are far, hsr", None),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "typed", "message", "line"), WRONG)
@@ -93,14 +98,15 @@ def test_what_is_wrong_is_pointed_at_and_the_last_picture_stays(
     bench: Workbench, name: str, typed: str, message: str, line: int | None
 ) -> None:
     before, shown = repr(bench), bench._view.value
-    good = field(bench, name).value
+    good = {other: field(bench, other).value for other in (name, "values")}
     field(bench, name).value = typed
     assert message in said(bench, name).replace("\n", " ")
     assert (repr(bench), bench._view.value) == (before, shown)
     assert field(bench, name).value == typed  # nobody's typing is taken away
     marks = re.findall(r"-(\w+) textarea .*?position: 0 (\d+)px", bench._marks.value)
     assert marks == ([(name, str(4 + 18 * (line - 1)))] if line else [])
-    field(bench, name).value = good
+    for other, text in good.items():
+        field(bench, other).value = text
     assert not any(bench._said[other].value for other in bench._said)
     assert "textarea" not in bench._marks.value
 
@@ -126,11 +132,34 @@ def test_a_wrong_field_does_not_hold_up_the_others(bench: Workbench) -> None:
 
 def test_two_texts_become_right_together(bench: Workbench) -> None:
     field(bench, "text").value = "struct a { int x; }; struct b { int y; };"
-    assert "no struct a here" in said(bench, "changed")
+    assert "old C struct a: nothing to compare" in said(bench, "changed")
     assert alt(bench).startswith("struct a\n")  # shown alone
     field(bench, "changed").value = "struct a { int x; }; struct b { int y, z; };"
     assert not bench._said["changed"].value
     assert bench.struct == "b"  # the first that differs
+
+
+OWN = "struct task_info { __u32 id; __u64 far; };"
+
+
+def test_a_struct_of_another_name_starts_without_what_was_there(bench: Workbench) -> None:
+    field(bench, "text").value = OWN
+    assert alt(bench).startswith("struct task_info\n")
+    assert "new C defines struct kvm_debug_exit_arch" in said(bench, "changed")
+    assert field(bench, "values").value == bench.values == "far=0x1122334455667788"
+    assert not said(bench, "values")
+    field(bench, "changed").value = OWN.replace("far;", "far, more;")
+    assert not any(bench._said[name].value for name in bench._said)
+    # A member that is renamed by typing takes no value away.
+    field(bench, "text").value = OWN.replace("far", "fa")
+    assert field(bench, "values").value == "far=0x1122334455667788"
+
+
+def test_from_code_too_values_that_no_member_takes_are_dropped(bench: Workbench) -> None:
+    bench.text = OWN.replace("task_info", "kvm_debug_exit_arch")
+    assert bench.values == "hsr=0x123456789a far=0x1122334455667788"  # the new version has hsr
+    bench.set(text=OWN, changed="")
+    assert bench.values == "far=0x1122334455667788"
 
 
 def test_a_struct_can_be_chosen_where_there_are_several() -> None:
@@ -246,7 +275,7 @@ def test_a_big_struct_is_shown_in_part_and_says_so() -> None:
 def test_every_byte_of_any_two_structs_has_the_status_of_its_verdict(
     data: st.DataObject, abi: Abi
 ) -> None:
-    old = data.draw(structs())
+    old = data.draw(strategies.structs())
     new = data.draw(changed(old))
     shown = Versions(old.layout(abi), new.layout(abi))
     picture = draw.versions(shown)
@@ -260,7 +289,8 @@ def test_every_byte_of_any_two_structs_has_the_status_of_its_verdict(
             assert side.status(at) == (min(found, key=STATUSES.index) if found else None)
     bounded = "left out" in repr(shown) or " more" in repr(shown)
     assert bounded or all(name in repr(shown) for name in old.names())
-    if shown.size <= CELLS * MOST_ROWS[2]:
+    arms = any("union" in repr(side) for side in (old, new))
+    if not arms and shown.size <= CELLS * MOST_ROWS[2] // 2:
         assert "Left out" not in _words(picture)
 
 
@@ -274,13 +304,32 @@ HEADLINES = [
     ("__u32 a; __u64 b;", "__u64 a; __u64 b;", ("aarch64", "aarch64_be"),
      "✗ an old program breaks: a moved on aarch64_be"),
     ("__u32 a; __u64 b;", "__u64 a; __u64 b;", ("aarch64", "x86_64"),
-     "✗ a new program on old bytes breaks: a unwritten on aarch64; a unwritten on x86_64"),
+     "✗ a new program on old bytes breaks: a unwritten on aarch64, x86_64"),
     ("__u32 a; __u64 b;", "__u32 a; __u32 c; __u64 b;", ("aarch64", "aarch64_be"),
      "✓ nothing breaks, but old bytes never hold c"),
     ("__u32 a; __u64 b;", "__u32 a; __u32 c; __u64 b;", ("aarch64", "i386"),
      "✗ an old program breaks: b foreign on i386"),
     ("__u32 a;", "__u32 a; __u32 b;", ("aarch64", "m68k"), "✗ sizeof 4 before, 8 after"),
     ("__u32 a;", "__u32 a;", ("aarch64", "m68k"), "✓ nothing breaks"),
+    # Of several, so many are named that the line can be read.
+    ("__u32 a, b, c, d; __u64 e;", "__u64 a, b, c, d; __u64 e;", ("aarch64", "aarch64_be"),
+     "✗ an old program breaks: b foreign, c foreign, 2 more on aarch64; a moved, b foreign, "
+     "3 more on aarch64_be"),
+    # What only one version has breaks nobody, in a nested struct as at the top.
+    ("struct { __u8 x; __u32 y; } n[2]; __u64 all;",
+     "struct { __u8 x; __u16 z; __u32 y; } n[2]; __u64 all;",
+     ("aarch64", "aarch64_be"), "✓ nothing breaks, but old bytes never hold n.z"),
+    ("struct { __u8 x; __u32 y; } n[2]; __u64 all;",
+     "struct { __u8 x; __u16 z; __u32 y; } n[2]; __u64 all; __u8 t;",
+     ("aarch64", "aarch64_be"), "✗ sizeof 24 before, 32 after on both ABIs"),
+    ("struct { __u8 x; __u32 y; } n;", "struct { __u16 z; __u8 x; __u32 y; } n;",
+     ("aarch64", "arm"), "✗ an old program breaks: n.x foreign on aarch64, arm"),
+    ("__u32 a; struct { __u8 x; __u8 y; } n;", "struct { __u8 x; __u8 y; } n; __u32 a;",
+     ("aarch64", "arm"), "✗ an old program breaks: a unwritten, n foreign on aarch64, arm"),
+    ("__u32 a; __u32 b;", "__u32 a; __u32 c;", ("aarch64", "arm"),
+     "✓ nothing breaks, but old bytes never hold c; new bytes never hold b"),
+    ("__u32 a;", "float a;", ("aarch64", "arm"),
+     "✓ nothing breaks, but a: type __u32 becomes float"),
 ]  # fmt: skip
 
 
@@ -291,6 +340,99 @@ def test_the_headline_says_who_breaks(
     before, after = (parse(f"struct s {{ {text} }};")["s"] for text in (old, new))
     shown = [Versions(before.layout(abi), after.layout(abi)) for abi in abis]
     assert headline(shown).startswith(words)
+
+
+@settings(steady, max_examples=60)
+@given(data=st.data(), abi=strategies.abis)
+def test_the_headline_says_what_compare_says(data: st.DataObject, abi: str) -> None:
+    old = data.draw(strategies.structs())
+    new = data.draw(changed(old))
+    words, found = headline([Versions(old.layout(abi), new.layout(abi))]), review(old, new, [abi])
+    assert words.startswith("✗") == found.breaks
+    wrong = {row.member for row in found.findings if row.severity == "breaks"}
+    named = re.findall(r"(\S+) (?:moved|foreign|unwritten)", words.partition("breaks: ")[2])
+    assert all(any(w == n or w.startswith(f"{n}.") or n.startswith(f"{w}.") for w in wrong)
+               for n in named)  # fmt: skip
+
+
+ARMS = [
+    ("union u { __u64 val; struct { __u64 op:5, rest:59; }; };",
+     {"val": 0, "op": 1, "rest": 1}),
+    ("struct s { __u32 type; union { __u64 flags; __u64 data[2]; }; };",
+     {"type": 0, "flags": 0, "data": 1}),
+    ("struct s { union { __u8 a; struct { __u8 b; union { __u8 c; __u16 d; }; }; __u32 e; } u; "
+     "__u8 f; };", {"u.a": 0, "u.b": 1, "u.c": 1, "u.d": 2, "u.e": 3, "f": 0}),
+    ("struct s { struct { union { int :3; __u8 a; __u16 b; }; } n[2]; };", {"n.a": 0, "n.b": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "rows"), ARMS)
+def test_the_arms_of_a_union_have_a_row_each(text: str, rows: dict[str, int]) -> None:
+    (struct,) = structs(text).values()
+    assert rows_of(struct, ABIS["arm"]) == rows
+
+
+@settings(steady, max_examples=40)
+@given(struct=strategies.structs(), abi=st.sampled_from(list(ABIS.values())))
+def test_no_two_members_of_an_arm_share_a_bit(struct: Struct, abi: Abi) -> None:
+    layout = struct.layout(abi)
+    (side,) = Versions(layout).sides
+    arms = Arms(side).between(0, layout.size)
+    for at, held in enumerate(layout.holders):
+        for arm in arms:
+            shares = [source for source in held if source.slot in arm.slots]
+            assert sum(source.mask for source in shares) <= 0xFF
+            assert arm.is_there(at) == (bool(shares) or (not held and arm.leads))
+        assert {s.slot for s in held} == {
+            s.slot for s in held for arm in arms if s.slot in arm.slots
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MEM, ("V val", "R mem_rsvd", "+0 E mem_lvl[2:0], M mem_op[4:0]")),
+        ("struct s { struct { __u8 x; __u32 y; } a; };", ("hole in a",)),
+        ("union u { __u8 a; __u16 b; __u32 c; float d; double e; };", ("not drawn: G d, H e",)),
+    ],
+)
+def test_the_picture_shows_what_lies_over_each_other(text: str, words: tuple[str, ...]) -> None:
+    (struct,) = structs(text).values()
+    told = _words(draw.versions(Versions(struct.layout("aarch64")))).replace("\xa0", " ")
+    for word in words:
+        assert word in told
+    assert "parts" not in told
+
+
+def test_the_picture_judges_each_member_as_the_words_do() -> None:
+    old, new = (structs(text)["system_event"] for text in (EVENT, EVENT_NDATA))
+    shown = Versions(old.layout("i386"), new.layout("i386"))
+    told = _words(draw.versions(shown))
+    assert "F flags ✗ moved" in told
+    assert "D data ✗ foreign" in told
+    assert "F ✗ foreign" not in told
+    assert "flags moved, data foreign" in repr(shown)
+
+
+def test_one_letter_is_one_member_in_all_panels() -> None:
+    kernel, program = (structs(text)["__snd_pcm_mmap_control64"] for text in (CONTROL_64, CONTROL))
+    picture = draw.versions(
+        Versions(kernel.layout("aarch64_be")), Versions(program.layout("armeb"))
+    )
+    for told in (_words(picture), picture.text):
+        pairs = set(re.findall(r"\b([A-Z]) (\w*(?:ptr|min|pad\d))", told))
+        assert len(pairs) == len({letter for letter, _ in pairs}) == 5
+
+
+def test_no_words_run_over_the_edge_of_the_picture() -> None:
+    names = ", ".join(f"member_of_some_length_{number}" for number in range(6))
+    old, new = (structs(f"struct s {{ {t} {names}; __u64 z; }};")["s"] for t in ("__u32", "__u64"))
+    for abis in (("aarch64", "aarch64_be"), ("i386", "m68k")):
+        picture = draw.versions(*(Versions(old.layout(abi), new.layout(abi)) for abi in abis))
+        for artist in picture.figure.artists:
+            box = artist.get_window_extent()
+            assert box.x0 >= -1
+            assert box.x1 <= picture.width + 1
 
 
 def test_overlaid_members_have_a_word_each() -> None:
@@ -308,8 +450,33 @@ def test_a_line_is_quoted_with_a_mark_under_its_column() -> None:
     line, mark = pointed(text, str(error.value)).split("\n")[1:]
     found = place(str(error.value))
     assert found
-    assert (line, mark.index("^")) == ("  2 |  int x", len("  2 | ") + found[1] - 1)
+    # The tab is as wide as in the field, and the mark below the end of what it speaks of.
+    assert line == "  2 |     int x"
+    assert mark.index("^") == len("  2 |     int x"[: len("  2 | ") + 3 + found[1] - 1])
     assert pointed(text, "no place") == "no place"
+
+
+@pytest.mark.parametrize("column", [1, 2, 40, 120, 200])
+def test_a_long_line_is_cut_around_its_mark(column: int) -> None:
+    line = "".join(chr(ord("a") + at % 26) for at in range(200))
+    shown, mark = quoted(f"\n{line}", f"line 2, column {column}: x", 24).split("\n")
+    assert len(shown) <= len("  2 | ") + 24
+    assert shown[mark.index("^")] == line[column - 1]
+
+
+TOO_BIG = [
+    ("struct s {\n    char x[5000];\n};", (1, 1)),
+    ("struct a { int x; };\n  struct\n s { char x[5000]; };", (2, 3)),
+    ("typedef struct { char x[5000]; } s;", (1, 34)),
+    ("/* struct s */\nunion s { struct { char x[5000]; } y; };", (2, 1)),
+]
+
+
+@pytest.mark.parametrize(("text", "where"), TOO_BIG)
+def test_a_struct_that_is_too_big_is_pointed_at(text: str, where: tuple[int, int]) -> None:
+    with pytest.raises(KvmvizError, match="holds more than 4096 bytes") as error:
+        laid_out(structs(text)["s"], "arm", text)
+    assert place(str(error.value)) == where
 
 
 def test_only_so_many_bytes_are_laid_out() -> None:

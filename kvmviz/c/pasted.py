@@ -24,19 +24,38 @@ def structs(text: str) -> dict[str, Struct]:
     return parse(text)
 
 
-def laid_out(struct: Struct, abi: str | Abi) -> Layout:
-    """The layout; :class:`KvmvizError` for a struct of more than :data:`MOST` bytes."""
+def laid_out(struct: Struct, abi: str | Abi, text: str = "") -> Layout:
+    """The layout; :class:`KvmvizError` for a struct of more than :data:`MOST` bytes.
+
+    The message begins with the line and column of the struct in the ``text``, if it is there.
+    """
     found = abis.find(abi)
     if _weight(struct, found, MOST) > MOST:
         raise KvmvizError(
-            f"{struct} holds more than {MOST} bytes; shown here are structs of up to {MOST}"
+            f"{_where(struct, text)}{struct} holds more than {MOST} bytes; shown here are structs "
+            f"of up to {MOST}"
         )
     layout = struct.layout(found)
     if not 0 < layout.size <= MOST:
         raise KvmvizError(
-            f"{struct} has {layout.size} bytes on {found.name}; legal are 1 .. {MOST}"
+            f"{_where(struct, text)}{struct} has {layout.size} bytes on {found.name}; "
+            f"legal are 1 .. {MOST}"
         )
     return layout
+
+
+def _where(struct: Struct, text: str) -> str:
+    """``line 3, column 1: `` of a definition, or of the typedef's name where it has no tag."""
+    tag = re.escape(struct.tag)
+    for pattern in (
+        rf"\b(?:struct|union)\b[^;{{}}*/]{{0,200}}\b{tag}\s*\{{",
+        rf"\}}[^;{{}}*/]{{0,200}}\b({tag})\b",
+    ):
+        if found := re.search(pattern, text):
+            at = found.start(found.lastindex or 0)
+            line = text.count("\n", 0, at) + 1
+            return f"line {line}, column {at - text.rfind(chr(10), 0, at)}: "
+    return ""
 
 
 def _weight(kind: Type, abi: Abi, budget: int) -> int:
@@ -59,14 +78,27 @@ def place(message: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def pointed(text: str, message: str, width: int = 60) -> str:
+TAB = 4
+"""Columns of a tab where a line is quoted, as in the fields that people type in."""
+
+
+def pointed(text: str, message: str, width: int = 48) -> str:
     """The message, and below it the line that it speaks of with a mark under the column."""
+    return "\n".join(filter(None, (message, quoted(text, message, width))))
+
+
+def quoted(text: str, message: str, width: int = 48) -> str:
+    """The line that a message speaks of, cut to a width, above a mark under the column.
+
+    Empty for a message without a place in the text. Tabs are spaces: the mark stays in its place.
+    """
     at = place(message)
     lines = text.split("\n")
     if at is None or not 0 < at[0] <= len(lines):
-        return message
-    line, column = at
-    start = max(0, column - 1 - width // 2) if len(lines[line - 1]) > width else 0
-    shown = lines[line - 1][start : start + width].expandtabs(1)
-    head = f"  {line} | "
-    return f"{message}\n{head}{shown}\n{' ' * (len(head) - 2)}| {' ' * (column - 1 - start)}^"
+        return ""
+    line = lines[at[0] - 1]
+    before, shown = (part.expandtabs(TAB) for part in (line[: at[1] - 1], line))
+    start = max(0, min(len(before) - width // 2, len(shown) + 1 - width))
+    head = f"  {at[0]} | "
+    mark = f"{' ' * (len(head) - 2)}| {' ' * (len(before) - start)}^"
+    return f"{head}{shown[start : start + width]}\n{mark}"

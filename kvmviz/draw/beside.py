@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import groupby
-from operator import or_
+from functools import cached_property
 
-from kvmviz._base import twin
-from kvmviz.compat import Status
+from kvmviz.draw.arms import Arm, Arms
 from kvmviz.draw.canvas import Canvas, Picture
-from kvmviz.draw.strip import Strip, bits_of, width_of
+from kvmviz.draw.lane import wide
+from kvmviz.draw.strip import Strip, bits_of
 from kvmviz.place import up
-from kvmviz.review.versions import Side, Versions
+from kvmviz.review.versions import Versions, names_of, words_of
+from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
 from kvmviz.text import slot_at, spans, where
 
 CELLS = 8
 """Bytes in a row of a panel."""
 
-MOST_ROWS = {1: 9, 2: 5}
-"""Rows of a picture by versions; where a struct has more, those that tell something come first."""
+MOST_ROWS = {1: 9, 2: 10}
+"""Rows of cells by versions; where a struct has more, those that tell something come first."""
+
+MOST_ARMS = 3
+"""Arms of a union that are drawn one below the other; of more it says how many."""
 
 CELL, HIGH, EDGE, GAP = 42.0, 42.0, 4.0, 14.0
+LOW = HIGH + 28
+"""Height of a row of cells with the names below it."""
+
 MARGIN = 36.0
 """Left of the first panel, where the versions are named."""
 
 
 def picture(shown: Sequence[Versions], title: str, colour: str) -> Picture:
     """Both versions on each ABI, side by side under a title."""
+    names = names_of(shown)
     columns = [
-        _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP)) for at, one in enumerate(shown)
+        _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP), names)
+        for at, one in enumerate(shown)
     ]
-    rows, left = chosen(shown)
+    rows, left = chosen(columns)
     versions = max(len(one.sides) for one in shown)
-    each = 20.0 + versions * (HIGH + 28)
     notes = [note for column in columns for note in column.notes(rows)]
     if left:
         notes.append(f"Left out: {spans(left)}.")
     if versions > 1:
         notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
     width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
-    heads = wrapped(title, int(width / 11), 2)
-    lines = [line for note in notes for line in wrapped(note, int(width / 7.6), 2)]
-    canvas = Canvas(width, 62 + 24 * len(heads) + each * len(rows) + 22 * len(lines))
+    heads = wrapped(title, width - 2 * EDGE, 19, 3, bold=True)
+    lines = [line for note in notes for line in wrapped(note, width - 2 * EDGE, 14, 3)]
+    high = sum(20.0 + LOW * sum(_arms(columns, row)) for row in rows)
+    canvas = Canvas(width, 62 + 24 * len(heads) + high + 22 * len(lines))
     for number, line in enumerate(heads, 1):
         canvas.text(EDGE, 4 + 24 * number, line, 19, bold=True, colour=colour)
     y = 42.0 + 24 * len(heads)
@@ -53,157 +59,213 @@ def picture(shown: Sequence[Versions], title: str, colour: str) -> Picture:
         column.head(canvas, y - 8)
     for row in rows:
         for column in columns:
-            column.row(canvas, y, row)
-        for at, side in enumerate(columns[0].held.sides):
-            canvas.text(EDGE, y + 45 + at * (HIGH + 28), side.title, 15, bold=True)
-        y += each
+            column.offsets(canvas, y, row)
+        y += 20
+        for number, arms in enumerate(_arms(columns, row)):
+            canvas.text(EDGE, y + 25, columns[0].held.sides[number].title, 15, bold=True)
+            for column in columns:
+                column.row(canvas, y, row, number)
+            y += LOW * arms
     for line in lines:
         y += 22
         canvas.text(EDGE, y, line, 14, colour=QUIET)
-    return canvas.picture("\n".join((title, *map(twin, shown))))
+    return canvas.picture("\n".join((title, *(words_of(one, names) for one in shown))))
 
 
-def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
+def _arms(columns: Sequence[_Column], first: int) -> list[int]:
+    """How many rows of cells each version takes, for all ABIs to stand side by side."""
+    each = zip(*(column.arms for column in columns), strict=True)
+    return [
+        min(max(len(arms.between(first, first + CELLS)) for arms in sides), MOST_ARMS)
+        for sides in each
+    ]
+
+
+def chosen(columns: Sequence[_Column]) -> tuple[list[int], list[int]]:
     """The first offsets of the rows to draw, and the offsets of all bytes that are left out."""
+    shown = [column.held for column in columns]
     size = max(one.size for one in shown)
-    starts = list(range(0, size, CELLS))
-    most = MOST_ROWS[max(len(one.sides) for one in shown)]
-    if len(starts) <= most:
-        return starts, []
     # One row past a version's end stands for all of them.
     end = min(max(sides) for sides in zip(*_sizes(shown), strict=True))
-    full = [at for at in starts if at <= up(end, CELLS)]
-    telling = [at for at in full if any(one.telling(at, at + CELLS) for one in shown)]
-    first = [*telling, *(at for at in full if at not in set(telling))][:most]
-    return sorted(first), [at for at in range(size) if at // CELLS * CELLS not in first]
+    starts = list(range(0, size, CELLS))
+    most = MOST_ROWS[max(len(one.sides) for one in shown)]
+    if sum(sum(_arms(columns, at)) for at in starts[: most + 1]) > most:
+        starts = [at for at in starts if at <= up(end, CELLS)]
+        telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
+        starts = [*telling, *(at for at in starts if at not in set(telling))]
+    rows: list[int] = []
+    for at in starts:
+        most -= sum(_arms(columns, at))
+        if rows and most < 0:
+            break
+        rows.append(at)
+    return sorted(rows), [at for at in range(size) if at // CELLS * CELLS not in rows]
 
 
 def _sizes(shown: Sequence[Versions]) -> list[list[int]]:
     return [[side.layout.size for side in one.sides] for one in shown]
 
 
-def wrapped(words: str, width: int, most: int) -> list[str]:
-    """Words in lines of so many characters, at most so many lines."""
-    return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
-
-
-def _sign(status: Status | None) -> str:
-    """Behind a member's name: intact needs no word, all else is named."""
-    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
+def wrapped(words: str, width: float, size: float, most: int, *, bold: bool = False) -> list[str]:
+    """Words in lines no wider than so many pixels, at most so many lines."""
+    lines = [""]
+    for word in words.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and wide(longer, size, bold) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if len(lines) > most:
+        lines = lines[:most]
+        while " " in lines[-1] and wide(f"{lines[-1]} ...", size, bold) > width:
+            lines[-1] = lines[-1].rpartition(" ")[0]
+        lines[-1] += " ..."
+    return lines
 
 
 @dataclass(frozen=True)
 class _Column:
-    """One ABI: its panel starts at ``x``."""
+    """One ABI: its panel starts at ``x``; ``names`` are all members of the picture."""
 
     held: Versions
     x: float
+    names: tuple[str, ...]
+
+    @cached_property
+    def arms(self) -> tuple[Arms, ...]:
+        """The rows of each version."""
+        return tuple(map(Arms, self.held.sides))
 
     def head(self, canvas: Canvas, y: float) -> None:
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.held.sides))
         canvas.text(self.x, y, where(self.held.old), 15, bold=True)
         canvas.text(self.x + CELLS * CELL - 2, y, f"{sizes} bytes", 14, ha="right")
 
-    def strip(self, side: Side) -> Strip:
-        data = None if side.image is None else bytes(side.image)
-        return Strip(side.layout, data, side.sources, CELL, HIGH, self.held.names)
-
-    def row(self, canvas: Canvas, y: float, first: int) -> None:
-        """Offsets, and below them each version's bytes with what its reader gets."""
+    def offsets(self, canvas: Canvas, y: float, first: int) -> None:
         for at in range(first, min(first + CELLS, self.held.size)):
-            canvas.text(
-                self._left(at) + CELL / 2,
-                y + 14,
-                f"+{at}",
-                13,
-                mono=True,
-                ha="center",
-                colour=QUIET,
-            )
-        for number, side in enumerate(self.held.sides):
-            top = y + 20 + number * (HIGH + 28)
-            if first >= side.layout.size:
-                canvas.text(self.x + 4, top + 25, "past its end", 14, italic=True, colour=QUIET)
-            for at in range(first, min(first + CELLS, side.layout.size)):
-                self._cell(canvas, side, top, at)
-            for begin, end in _pieces(side, first):
-                self._label(canvas, side, top + HIGH, begin, end)
+            middle = self._left(at) + CELL / 2
+            canvas.text(middle, y + 14, f"+{at}", 13, mono=True, ha="center", colour=QUIET)
+
+    def row(self, canvas: Canvas, y: float, first: int, number: int) -> None:
+        """The bytes of a version with what its reader gets, arms of unions below each other."""
+        side = self.held.sides[number]
+        if first >= side.layout.size:
+            canvas.text(self.x + 4, y + 25, "past its end", 14, italic=True, colour=QUIET)
+        for arm in self._drawn(number, first):
+            for begin, end in arm.pieces(first, first + CELLS):
+                for at in range(begin, end + 1):
+                    self._cell(canvas, arm, y, at)
+                self._label(canvas, arm, y + HIGH, begin, end)
+            y += LOW
+
+    def _drawn(self, number: int, first: int) -> Sequence[Arm]:
+        return self.arms[number].between(first, first + CELLS)[:MOST_ARMS]
 
     def _left(self, at: int) -> float:
         return self.x + at % CELLS * CELL
 
-    def _cell(self, canvas: Canvas, side: Side, y: float, at: int) -> None:
-        strip, source, left = self.strip(side), side.sources[at], self._left(at)
+    def _cell(self, canvas: Canvas, arm: Arm, y: float, at: int) -> None:
+        side, source, left = arm.side, arm.source(at), self._left(at)
+        strip = Strip(side.layout, None, (), CELL, HIGH, self.names)
         strip.ground(canvas, left + 1, y, source)
-        middle = left + CELL / 2
-        words = "".join(strip.letter(share) for share in source.shares)[:4] if source else ""
-        if strip.data is not None and (source is None or side.is_stored(at)):
-            words = f"{strip.data[at]:02x}"
-        colour = INK if source else QUIET
-        if source is None and words:
-            canvas.box(middle - 13, y + 4, 26, 20, NOBODY, edge=NOBODY)
-        if source and reduce(or_, (share.mask for share in source.shares)) != 0xFF:
+        middle, words = left + CELL / 2, ""
+        if side.image is not None and (source is None or side.is_stored(at)):
+            words = f"{bytes(side.image)[at]:02x}"
+        if source is None:
+            if words:
+                canvas.box(middle - 13, y + 4, 26, 20, NOBODY, edge=NOBODY)
+            canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=QUIET)
+            return
+        if source.beside:
+            # Each share is told by its letter, in its own part of the cell.
+            if words:
+                canvas.box(middle - 13, y + 3, 26, 19, NOBODY, edge=NOBODY)
+            canvas.text(middle, y + 19, words, 17, mono=True, ha="center")
+            for share in source.shares:
+                self._share(canvas, strip.letter(share), share, left, y + (36 if words else 27))
+            return
+        if source.mask != 0xFF:
             # The words stay readable on the hatching.
             canvas.box(middle - 14, y + 4, 28, 36, NOBODY, edge=NOBODY)
-        canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=colour)
-        bits = bits_of(source) if source else ""
+        canvas.text(middle, y + 20, words or strip.letter(source), 17, mono=True, ha="center")
+        bits = bits_of(source)
         size = 12.4 if len(bits) < 6 else 9.6
         canvas.text(middle, y + 37, bits, size, mono=True, ha="center")
 
-    def _label(self, canvas: Canvas, side: Side, y: float, begin: int, end: int) -> None:
+    def _share(self, canvas: Canvas, letter: str, share: Source, left: float, y: float) -> None:
+        bit = (CELL - 2) / 8
+        room = bit * (share.top - share.bottom + 1)
+        if room > bit:
+            middle = left + 1 + bit * (7 - share.top) + room / 2
+            canvas.text(middle, y, letter, min(15, 1.6 * room), mono=True, ha="center")
+
+    def _label(self, canvas: Canvas, arm: Arm, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
         canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
-        words, size = self._fitting(side, begin, end)
-        colour = WRONG if side.status(begin) not in (None, "intact") else INK
-        hole = side.sources[begin] is None
+        words, size = self._fitting(arm, begin, end)
+        wrong = any(status != "intact" for status in arm.judged(begin).values())
         canvas.text(
-            (left + right) / 2, y + 21, words, size, ha="center", colour=colour, italic=hole
-        )
+            (left + right) / 2, y + 21, words, size, ha="center",
+            colour=WRONG if wrong else INK, italic=arm.source(begin) is None,
+        )  # fmt: skip
 
-    def _names(self, side: Side, begin: int) -> tuple[str, ...]:
+    def _names(self, arm: Arm, begin: int) -> tuple[str, ...]:
         """What to call a piece, the fullest name first, the last of them always fits."""
-        source = side.sources[begin]
+        source = arm.source(begin)
         if source is None:
-            kind = slot_at(side.layout, begin).path.split(" after")[0]
-            return f"{kind}: not written", kind, kind.split(" ")[0], ""
-        letters, judged = styles(self.held.names), side.judged[begin]
-        # Those in front, then those that a union lays over them.
-        slots = dict.fromkeys(s.slot for s in (*source.shares, *side.layout.holders[begin]))
-        full = [
-            f"{letters[slot.member].letter} {slot.path}{_sign(judged.get(slot))}" for slot in slots
+            outer, _, inner = slot_at(arm.side.layout, begin).path.rpartition(": ")
+            kind = inner.partition(" after")[0]
+            inside = f"{kind} in {outer}" if outer else kind
+            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
+        letters, judged = styles(self.names), arm.judged(begin)
+        shares = [
+            (
+                letters[s.slot.member].letter,
+                s.label if s.is_part else s.slot.path,
+                judged.get(s.slot),
+            )
+            for s in source.shares
         ]
-        short = "".join(dict.fromkeys(letters[share.slot.member].letter for share in source.shares))
-        worst = _sign(side.status(begin))
-        return ", ".join(full), f"{short}{worst}", f"{short}{worst[:2]}", short[:3]
+        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
+        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
+        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
+        only = "".join(letter for letter, *_ in shares)
+        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
+        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
 
-    def _fitting(self, side: Side, begin: int, end: int) -> tuple[str, float]:
+    def _fitting(self, arm: Arm, begin: int, end: int) -> tuple[str, float]:
         """The fullest name that has room below a piece, and the size of its letters."""
-        room = (end - begin + 1) * CELL - 2
-        full, *short = self._names(side, begin)
-        tries = [(full, size) for size in (14.0, 13.0, 12.0)] + [(name, 14.0) for name in short]
-        return next(((n, size) for n, size in tries if width_of(n, size - 1) <= room), ("", 14.0))
+        room = (end - begin + 1) * CELL - 4
+        names = self._names(arm, begin)
+        tries = [(name, size) for name in names for size in (14.0, 13.0, 12.0)]
+        return next(((n, size) for n, size in tries if wide(n, size) <= room), ("", 14.0))
 
     def notes(self, rows: Sequence[int]) -> list[str]:
         """The full names of pieces too narrow for theirs, one line for each version."""
         lines = []
-        for side in self.held.sides:
-            names = [
-                full
-                for first in rows
-                for begin, end in _pieces(side, first)
-                if side.sources[begin] is not None
-                and (full := self._names(side, begin)[0]) != self._fitting(side, begin, end)[0]
-            ]
+        for number, side in enumerate(self.held.sides):
+            names = list(dict.fromkeys(name for row in rows for name in self._full(number, row)))
             if names:
                 # A letter and its name stay in one line.
-                words = "  ·  ".join(name.replace(" ", "\xa0") for name in dict.fromkeys(names))
+                words = "  ·  ".join(name.replace(" ", "\xa0") for name in names)
                 head = " ".join(filter(None, (self.held.old.abi.name, side.title)))
                 lines.append(f"{head}: {words}")
         return lines
 
+    def _full(self, number: int, first: int) -> Iterator[str]:
+        for arm in self._drawn(number, first):
+            for begin, end in arm.pieces(first, first + CELLS):
+                full, source = self._names(arm, begin)[0], arm.source(begin)
+                if source and full != self._fitting(arm, begin, end)[0]:
+                    yield f"+{begin} {full}" if source.is_part else full
+        if hidden := self.arms[number].between(first, first + CELLS)[MOST_ARMS:]:
+            letters = styles(self.names)
+            slots = sorted((s for arm in hidden for s in arm.slots), key=lambda s: s.path)
+            paths = [f"{letters[s.member].letter} {s.path}" for s in slots]
+            more = [f"{len(paths) - MOST_ARMS} more"] * (len(paths) > MOST_ARMS)
+            yield f"not drawn: {', '.join([*paths[:MOST_ARMS], *more])}"
 
-def _pieces(side: Side, first: int) -> list[tuple[int, int]]:
-    """Neighbours in a row of which the picture says one thing."""
-    offsets = range(first, min(first + CELLS, side.layout.size))
-    groups = [list(group) for _, group in groupby(offsets, side.held)]
-    return [(group[0], group[-1]) for group in groups]
+
+def _sign(status: str | None) -> str:
+    """Behind a member's name: intact needs no word, all else is named."""
+    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"

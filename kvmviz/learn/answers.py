@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from kvmviz._base import KvmvizError
@@ -10,74 +9,57 @@ from kvmviz.c.pasted import laid_out, structs
 from kvmviz.compat import compare
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.learn.grading import Grade, Judge, struct_of, written
+from kvmviz.learn.grading import Grade, Judge, other_kind, struct_of, written
+from kvmviz.learn.reading import abi_names, meant, offsets, parts
 from kvmviz.review import review
 from kvmviz.review.versions import Versions
 from kvmviz.text import found_there, slot_at, span, spans
 
 
 def holes(given: str, abi: str) -> Judge:
-    """The answer names every byte that nobody writes: ``4..7, 12``."""
+    """The answer names every byte that holds no member: ``4..7, 12``."""
 
     def judge(answer: str) -> Grade:
         layout = next(iter(structs(given).values())).layout(abi)
         free = {at for at in range(layout.size) if not layout.holders[at]}
         try:
-            named = _offsets(answer, layout)
+            named = offsets(answer, layout)
         except KvmvizError as error:
-            return Grade(False, str(error))
+            return Grade(False, f"{error}.")
         if taken := sorted(named - free):
             slot = slot_at(layout, taken[0])
             place = span(slot.offset, slot.offset + slot.size - 1)
             return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
         if left := len(free - named):
             return Grade(False, f"on {abi}, what you name is free, and {left} more bytes are.")
-        return Grade(True, f"on {abi}, nobody writes {spans(sorted(free))}.", (Versions(layout),))
+        words = f"on {abi}, {spans(sorted(free))} hold no member."
+        return Grade(True, words, (Versions(layout),))
 
     return judge
 
 
-def _offsets(answer: str, layout: Layout) -> set[int]:
-    named: set[int] = set()
-    for word in re.split(r"[,;\s]+", answer.strip().replace(" .. ", "..")):
-        match = re.fullmatch(r"\+?(\d{1,6})(?:(?:\.\.|-)\+?(\d{1,6}))?", word)
-        if match is None:
-            raise KvmvizError(f"{word!r} is no offset; write offsets as in 4..7, 12")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < layout.size:
-            legal = f"{layout.struct} has bytes 0..{layout.size - 1} on {layout.abi.name}"
-            raise KvmvizError(f"{word}: {legal}")
-        named |= set(range(first, last + 1))
-    return named
-
-
-def form(abi: str, *questions: tuple[str, Callable[[], object]]) -> Judge:
-    """The answer has one line for each question, ``label: answer``, or the answers in order."""
+def form(abi: str, *questions: tuple[str, Callable[[], int | str]]) -> Judge:
+    """The answer has a number or a status for each question, in their order."""
 
     def judge(answer: str) -> Grade:
-        lines = [line for line in answer.splitlines() if line.strip()]
-        words = [line.rpartition(":")[2].strip() for line in lines]
-        words = answer.split() if len(lines) == 1 < len(questions) else words
-        if len(words) > len(questions):
-            return Grade(False, f"{len(words)} answers to {len(questions)} questions.")
-        padded = words + [""] * len(questions)
-        wrong = [
-            f"{label}: on {abi} it is not {word}" if word else f"{label}: no answer yet"
-            for (label, right), word in zip(questions, padded, strict=False)
-            if not _same(word, right())
-        ]
+        said = parts(answer, len(questions))
+        if len(said) > len(questions):
+            return Grade(False, f"{len(said)} answers to {len(questions)} questions.")
+        said += [""] * (len(questions) - len(said))
+        wrong = []
+        for (label, right), part in zip(questions, said, strict=True):
+            try:
+                found = meant(part, right())
+            except KvmvizError as error:
+                wrong.append(f"{label}: {error}")
+                continue
+            if found is None:
+                wrong.append(f"{label}: no answer yet")
+            elif found != right():
+                wrong.append(f"{label}: on {abi} it is not {found}")
         return Grade(not wrong, "; ".join(wrong or [f"so it is on {abi}"]) + ".")
 
     return judge
-
-
-def _same(word: str, right: object) -> bool:
-    if isinstance(right, int):
-        try:
-            return int(word, 0) == right
-        except ValueError:
-            return False
-    return word.lower() == right
 
 
 def breaking(old: str, new: str, member: str) -> Judge:
@@ -87,9 +69,10 @@ def breaking(old: str, new: str, member: str) -> Judge:
         before, after = (next(iter(structs(text).values())) for text in (old, new))
         rows = {row.abi.name: row.forward for row in review(before, after).rows}
         lost = [name for name, verdict in rows.items() if verdict.fields[member] != "intact"]
-        named = re.findall(r"[\w-]+", answer)
-        if unknown := [name for name in named if name not in rows]:
-            return Grade(False, f"{unknown[0]!r} is no ABI; legal are {', '.join(rows)}.")
+        try:
+            named = abi_names(answer)
+        except KvmvizError as error:
+            return Grade(False, f"{error}.")
         for name in named:
             if name not in lost:
                 place = rows[name].reader.offsets[member]
@@ -117,10 +100,12 @@ def shared(writer: str, kernel: str, given: str, program: str, members: Sequence
     @written
     def judge(answer: str) -> Grade:
         like, theirs = (next(iter(structs(text).values())) for text in (given, writer))
-        mine = laid_out(struct_of(answer, like), program)
+        mine = laid_out(struct_of(answer, like), program, answer)
         verdict = compare(theirs.layout(kernel), mine)
         if missing := [name for name in members if name not in mine.named]:
             return Grade(False, f"{', '.join(missing)}: gone; programs use it.")
+        if changed := other_kind(verdict.writer, mine):
+            return Grade(False, f"{changed}.")
         seen = (Versions(verdict.writer), Versions(mine))
         told = [
             f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
@@ -147,21 +132,25 @@ def bits_alike(given: str, value: str) -> Judge:
     @written
     def judge(answer: str) -> Grade:
         old = next(iter(structs(given).values()))
-        little, big = old.layout("aarch64"), laid_out(struct_of(answer, old), "aarch64_be")
+        little = old.layout("aarch64")
+        big = laid_out(struct_of(answer, old), "aarch64_be", answer)
         seen = (Versions(little), Versions(big))
+        if value not in big.named:
+            return Grade(False, f"{value} is gone; programs read it.")
+        if changed := other_kind(little, big):
+            return Grade(False, f"{changed}.")
         for name in little.named:
             if name == value:
                 continue
             if name not in big.named:
-                return Grade(False, f"{name} is gone.")
+                return Grade(False, f"{name} is gone; programs read it.")
             here, there = (_bits(layout, name) for layout in (little, big))
             if here != there:
                 words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
                 return Grade(False, words, seen)
-        if value not in big.named or big.size != little.size:
-            return Grade(
-                False, f"{big.struct} has {big.size} bytes; {value} must stay, in {little.size}."
-            )
+        if big.size != little.size:
+            words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
+            return Grade(False, words, seen)
         return Grade(True, f"every field holds the same bits of {value} in both byte orders.", seen)
 
     return judge

@@ -11,12 +11,15 @@ from kvmviz.c.pasted import structs
 from kvmviz.compat import compare
 from kvmviz.layout import Layout
 from kvmviz.learn.answers import bits_alike, breaking, form, holes, shared
-from kvmviz.learn.grading import Judge, safe, with_new
+from kvmviz.learn.grading import Judge, safe, with_one, with_room
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise. ``given`` is C, ``start`` what stands in the answer field at first.
+    """One exercise.
+
+    ``given`` is C, with a caption where there is a version before and one after, and ``start``
+    what stands in the answer field at first.
 
     ``hints`` come one at a time; ``solution`` is one answer of those that are right, and ``why``
     what there is to say once it is on the table.
@@ -133,6 +136,11 @@ struct __snd_pcm_mmap_control64 {
 """
 
 
+def _versions(before: str, after: str = "") -> str:
+    """Both versions under their captions; the answer field has the other where one is missing."""
+    return f"before:\n{before}" + (f"\nafter:\n{after}" if after else "")
+
+
 def _only(text: str, abi: str) -> Layout:
     return next(iter(structs(text).values())).layout(abi)
 
@@ -141,8 +149,7 @@ _ROWS = (
     Exercise(
         "hole",
         "Find the holes",
-        "Which bytes of struct job does nobody write on aarch64? Give their offsets, as in "
-        "4..7, 12.",
+        "Which bytes of struct job hold no member on aarch64? Give their offsets, as in 4..7, 12.",
         JOB,
         "",
         holes(JOB, "aarch64"),
@@ -161,7 +168,7 @@ _ROWS = (
         "i386: where does far lie before and after, what is the alignment of a __u64 inside a "
         "struct there (the reason), and what does an old program find in far: intact, moved, "
         "foreign or unwritten?",
-        DEBUG,
+        _versions(DEBUG, DEBUG_HIGH),
         "offset of far before:\noffset of far after:\nalignment of __u64:\n"
         "far for an old program:\n",
         form(
@@ -175,22 +182,24 @@ _ROWS = (
             ),
         ),
         (
-            "i386 aligns nothing inside a struct to more than its word.",
+            "i386 aligns no integer inside a struct to more than the size of a pointer.",
             "If far may start at the first multiple of that behind hsr, is there a hole?",
-            "Where several words apply, the worst counts: unwritten, foreign, moved, intact.",
+            "Where several verdicts apply, the worst counts; worst first: unwritten, foreign, "
+            "moved, intact.",
         ),
-        "4 8 4 foreign",
+        "offset of far before: 4\noffset of far after: 8\nalignment of __u64: 4\n"
+        "far for an old program: foreign\n",
         "No hole, so the new member pushes far from 4 to 8. An old program takes hsr_high and half "
         "of far for far. The patch is safe because arm64's rules leave a hole there.",
     ),
     Exercise(
         "sixteen",
         "Add 16 bits and break nobody",
-        "Add a 16-bit member to struct watch, so that on all of kvmviz's ABIs, in both byte "
+        "Add an integer of 16 bits to struct watch, so that on all of kvmviz's ABIs, in both byte "
         "orders, no program that exists breaks.",
         WATCH,
         WATCH,
-        safe(WATCH, tuple(ABIS), with_new(16, exactly=True)),
+        safe(WATCH, tuple(ABIS), with_one(16)),
         (
             "Size, alignment and every offset must stay, on every ABI.",
             "There is a hole after id, but not everywhere: i386 and m68k align address to less.",
@@ -198,20 +207,20 @@ _ROWS = (
         ),
         WATCH.replace("flags;\n", "flags;\n    __u16 extra;\n"),
         "Tail padding is there on every ABI because __aligned_u64 makes the size a multiple of 8. "
-        "That is why the kernel's guides ask for it, or for explicit reserved members.",
+        "The kernel's guides would rather have those four bytes as an explicit reserved member.",
     ),
     Exercise(
         "repair",
         "Repair a widening",
-        "length had to grow to 64 bits, and somebody turned __u32 length into __u64. Write it so "
-        "that 32 bits more reach new programs and no program that exists breaks, on aarch64, "
-        "aarch64_be, x86_64 and s390x.",
-        BUFFER,
+        "length had to grow to 64 bits, and somebody turned __u32 length into __u64, as it stands "
+        "in the answer. Write it so that 32 bits more, in integers wider than a byte, reach new "
+        "programs and no program that exists breaks, on aarch64, aarch64_be, x86_64 and s390x.",
+        _versions(BUFFER),
         BUFFER_BAD,
-        safe(BUFFER, ("aarch64", "aarch64_be", "x86_64", "s390x"), with_new(32, exactly=False)),
+        safe(BUFFER, ("aarch64", "aarch64_be", "x86_64", "s390x"), with_room(32)),
         (
             "length itself must stay as it is, in place and width.",
-            "The other half is a member of its own. Where are four bytes that nobody writes?",
+            "The other half is a member of its own. Where are four bytes of padding?",
             "Draw struct buffer on a workbench: seven bytes at the end are padding.",
         ),
         BUFFER.replace("kind;\n", "kind;\n    __u32 length_high;\n"),
@@ -223,18 +232,19 @@ _ROWS = (
         "Who loses flags?",
         "KVM_EXIT_SYSTEM_EVENT, too, had a __u32 followed by a __u64. In April 2022 ndata went "
         "into the hole between them, and flags became the first of sixteen data words. Look at the "
-        "struct alone. On which ABIs would an old program lose flags? Name them all.",
-        EVENT_NDATA,
+        "struct alone. On which ABIs would an old program lose flags? Name them all, out of "
+        f"{', '.join(ABIS)}.",
+        _versions(EVENT, EVENT_NDATA),
         "",
         breaking(EVENT, EVENT_NDATA, "flags"),
         (
-            "Before, the struct was: __u32 type; __u64 flags.",
+            "Where there is no hole, ndata pushes flags away.",
             "flags is lost where it was not at offset 8 before.",
             "Two ABIs align a __u64 inside a struct to less than 8.",
         ),
         "i386 m68k",
         "A capability, KVM_CAP_SYSTEM_EVENT_DATA, says once, before any exit, that the kernel "
-        "fills in ndata; hsr_high has a flag that is set anew at each exit.",
+        "fills in ndata; hsr_high has a flag: cleared when KVM_RUN enters, set by each debug exit.",
     ),
     Exercise(
         "epoll",
@@ -274,8 +284,9 @@ _ROWS = (
         "A pad on the wrong side",
         "ALSA shares this struct, here as a 32-bit big-endian program (armeb) has it, with a "
         "64-bit kernel (aarch64_be), where the pads are empty and unsigned long has 64 bits. The "
-        "program must find the low half of each number. One pad stands on the wrong side of its "
-        "number: write the struct as it should have been.",
+        "program must find the low half of each number. On big-endian a 32-bit program needs a pad "
+        "before each number and none behind. One pad here should not be there on big-endian: write "
+        "the struct as it should have been.",
         CONTROL,
         CONTROL,
         shared(CONTROL_64, "aarch64_be", CONTROL, "armeb", ("appl_ptr", "avail_min")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvmviz._base import KvmvizError, Twin, twin
 from kvmviz.learn.exercises import EXERCISES, Exercise
@@ -16,7 +16,7 @@ class Session(Twin):
     """What somebody has answered: hints taken, exercises solved, and the score of that.
 
     An exercise counts if it was solved before its answer was revealed. ``listeners`` are called
-    after each change.
+    after each change; ``rounds`` counts how often all of it began anew.
     """
 
     exercises: Mapping[str, Exercise] = field(default_factory=lambda: EXERCISES)
@@ -24,6 +24,7 @@ class Session(Twin):
     revealed: set[str] = field(default_factory=set)
     hints: dict[str, int] = field(default_factory=dict)
     listeners: list[Callable[[], None]] = field(default_factory=list)
+    rounds: int = 0
 
     def find(self, name: str) -> Exercise:
         """The exercise of that name; :class:`KvmvizError` where there is none."""
@@ -33,24 +34,34 @@ class Session(Twin):
         return self.exercises[name]
 
     def answer(self, name: str, answer: str) -> Grade:
-        """Grade an answer, and score it if it is right and its solution is not revealed."""
+        """Grade an answer, and score it if it is right and its solution is not revealed.
+
+        With a right answer comes what there is to say about it.
+        """
         exercise = self.find(name)
         if not isinstance(answer, str):
             raise KvmvizError(f"exercise {name}: an answer is text, not {type(answer).__name__}")
         if not answer.strip():
             return Grade(False, "no answer yet.")
         grade = exercise.judge(answer)
-        if grade.right and name not in self.revealed:
+        if not grade.right:
+            return grade
+        if name not in self.revealed:
             self.solved.add(name)
             self._tell()
-        return grade
+        return replace(grade, feedback=f"{grade.feedback}\n{exercise.why}")
 
     def hint(self, name: str) -> str:
         """The next hint; the last one again when there are no more."""
-        hints = self.find(name).hints
-        count = self.hints[name] = min(self.hints.get(name, 0) + 1, len(hints))
+        self.hints[name] = min(self.hints.get(name, 0) + 1, len(self.find(name).hints))
         self._tell()
-        return f"Hint {count} of {len(hints)}: {hints[count - 1]}"
+        return self.hinted(name)[-1]
+
+    def hinted(self, name: str) -> tuple[str, ...]:
+        """All hints that were taken, the first one first."""
+        hints = self.find(name).hints
+        rows = enumerate(hints[: self.hints.get(name, 0)], 1)
+        return tuple(f"Hint {number} of {len(hints)}: {words}" for number, words in rows)
 
     def reveal(self, name: str) -> str:
         """A right answer and why; from now on this exercise does not count if it did not."""
@@ -59,11 +70,20 @@ class Session(Twin):
         self._tell()
         return f"{exercise.solution.rstrip()}\n\n{exercise.why}"
 
+    def restart(self, name: str) -> None:
+        """One exercise anew: not solved, not revealed, no hint taken."""
+        self.find(name)
+        self.solved.discard(name)
+        self.revealed.discard(name)
+        self.hints.pop(name, None)
+        self._tell()
+
     def reset(self) -> None:
         """Back to the start: nothing solved, no hint taken."""
         self.solved.clear()
         self.revealed.clear()
         self.hints.clear()
+        self.rounds += 1
         self._tell()
 
     @property

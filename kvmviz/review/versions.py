@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from itertools import groupby
-from operator import or_
 
 from kvmviz._base import KvmvizError, Twin, twin
-from kvmviz.compat import STATUSES, Status, Verdict, compare
+from kvmviz.compat import STATUSES, Status, Verdict, compare, flexible, member_of
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.review import Review, review
 from kvmviz.review.report import ground
-from kvmviz.slot import Slot, Source, merged
+from kvmviz.review.side import Side, told_piece, told_status
 from kvmviz.style import styles
-from kvmviz.text import slot_at, span, table, where
+from kvmviz.text import span, table, where
 from kvmviz.variants import Conditional
 
 FILL = 0xAA
@@ -26,51 +25,8 @@ FILL = 0xAA
 MOST_LINES = 32
 """Lines of a text twin that show bytes; what is left out is told."""
 
-
-@dataclass(frozen=True)
-class Side:
-    """One version: its ``layout``, what a program built with it gets, and its bytes, if any.
-
-    ``verdict`` is that of this version's reader on the other version's bytes; None alone.
-    """
-
-    title: str
-    layout: Layout
-    verdict: Verdict | None = None
-    image: Image | None = None
-
-    @cached_property
-    def sources(self) -> tuple[Source | None, ...]:
-        """One entry for each byte: what was stored there, else what the layout holds there."""
-        stored = self.image.sources if self.image else [None] * self.layout.size
-        rows = zip(stored, self.layout.holders, strict=True)
-        return tuple(source or merged(holders) for source, holders in rows)
-
-    @cached_property
-    def judged(self) -> tuple[Mapping[Slot, Status], ...]:
-        """What this version's reader gets at each byte, by the slot that it takes it for."""
-        found: list[dict[Slot, Status]] = [{} for _ in range(self.layout.size)]
-        for witness in self.verdict.witnesses if self.verdict else ():
-            found[witness.offset][witness.wanted.slot] = witness.status
-        return tuple(found)
-
-    def status(self, at: int) -> Status | None:
-        """The worst of what this version's reader gets at a byte; None where it looks at none."""
-        found = self.judged[at].values() if at < self.layout.size else ()
-        return min(found, key=STATUSES.index, default=None)
-
-    def is_stored(self, at: int) -> bool:
-        """A number was stored in this byte, at least in some of its bits."""
-        return self.image is not None and self.image.sources[at] is not None
-
-    def held(self, at: int) -> tuple[object, object, tuple[Status, ...]]:
-        """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
-        if at >= self.layout.size:
-            return ((), None, ())
-        sources = self.layout.holders[at]
-        slots = tuple(source.slot for source in sources) or (slot_at(self.layout, at),)
-        part = at if any(source.is_part for source in sources) else None
-        return (slots, part, tuple(self.judged[at].values()))
+MOST_NAMES = 3
+"""Members that a headline names; of more it says how many."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,45 +100,6 @@ class Versions(Twin):
         return {name: (found[name], meant[name]) for name, _ in self.values if name in found}
 
 
-def told_source(source: Source | None, more: Source | None, letters: Mapping[str, str]) -> str:
-    """What lies from one byte to another in words: ``A hsr[63:32]``, ``data[0..7]``."""
-    if source is None or more is None:
-        return ""
-    letter, slot = letters[source.slot.member], source.slot
-    if source.element is not None and more.element is not None:
-        last = slot.path_of(more.element)
-        until = f"..{last[len(slot.path) :]}" if last != source.path else ""
-        return f"{letter} {source.path}{until}"
-    high, low = max(source.high, more.high), min(source.low, more.low)
-    if not slot.is_bit_field and high - low + 1 == slot.width:
-        return f"{letter} {slot.path}"
-    return f"{letter} {slot.path}[{high}:{low}]" if high > low else f"{letter} {slot.path}[{low}]"
-
-
-def told_piece(side: Side, first: int, last: int, letters: Mapping[str, str]) -> str:
-    """What a version has from byte ``first`` to byte ``last``: members, a hole, or nothing."""
-    layout = side.layout
-    if first >= layout.size:
-        return "(past the end)"
-    if not layout.holders[first]:
-        return f"({slot_at(layout, first).path.split(' after')[0]})"
-    ends = {source.slot: source for source in layout.holders[last]}
-    shown = sorted(layout.holders[first], key=lambda s: -s.bottom)
-    words = [told_source(s, ends.get(s.slot), letters) for s in shown[:6]]
-    free = 0xFF & ~reduce(or_, (s.mask for s in shown))
-    return " | ".join(words + [f"{len(shown) - 6} more"] * (len(shown) > 6)) + (
-        f" | unused bits: mask {free:#04x}" if free and any(s.is_part for s in shown) else ""
-    )
-
-
-def told_status(side: Side, at: int) -> str:
-    """What a version's reader gets at a byte: a word, or one for each member where they differ."""
-    judged = side.judged[at] if at < side.layout.size else {}
-    if len(set(judged.values())) < 2:
-        return side.status(at) or "-"
-    return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
-
-
 def told_values(shown: Versions, number: int) -> Iterator[str]:
     """The numbers that a side's reader finds where another was meant."""
     for name, (found, meant) in shown.values_read(number).items():
@@ -190,13 +107,26 @@ def told_values(shown: Versions, number: int) -> Iterator[str]:
             yield f"{name} reads {found:#x}, not {meant:#x}"
 
 
-READERS = ("an old program on new bytes", "a new program on old bytes")
+PROGRAMS = ("an old program", "a new program on old bytes")
+"""Who breaks, by side, the one that nobody builds again first."""
+
+READERS = (f"{PROGRAMS[0]} on new bytes", PROGRAMS[1])
 """Who reads, by side: each version's reader is shown the other version's bytes."""
+
+
+def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
+    """The members of several, in order: one name has one letter and one colour in all of them."""
+    return tuple(dict.fromkeys(name for one in shown for name in one.names))
 
 
 @twin.register
 def _(shown: Versions) -> str:
-    letters = {name: style.letter for name, style in styles(shown.names).items()}
+    return words_of(shown, shown.names)
+
+
+def words_of(shown: Versions, names: Sequence[str]) -> str:
+    """The text twin, where letters are shared out among more ``names`` than its own."""
+    letters = {name: style.letter for name, style in styles(names).items()}
     sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in shown.sides]
     head = (
         where(shown.old)
@@ -266,25 +196,78 @@ def _whole(layouts: Sequence[Layout]) -> Struct:
 
 
 def headline(shown: Sequence[Versions]) -> str:
-    """The verdict in a line: who breaks first, an old program, a new one, or a check of size."""
+    """The verdict of :attr:`Review.breaks` in a line: who breaks, or which member has no writer.
+
+    First an old program, then a new one, then a check of size. As in the review, what only one
+    version has breaks nobody, members of nested structs included.
+    """
     found = verdict_of(shown)
     if found is None:
         return str(shown[0].old.struct)
     if not found.breaks:
-        fresh = ", ".join(name for name in found.new.names() if name not in found.old.names())
-        return "✓ nothing breaks" + (f", but old bytes never hold {fresh}" if fresh else "")
-    both = set(found.old.names()) & set(found.new.names())
-    for who, rows in (
-        ("an old program", [row.forward for row in found.rows]),
-        ("a new program on old bytes", [row.backward for row in found.rows]),
-    ):
-        told = [
-            f"{', '.join(f'{name} {status}' for name, status in bad.items())} on {abi.abi.name}"
-            for abi, verdict in zip(found.rows, rows, strict=True)
-            if (bad := {n: s for n, s in verdict.fields.items() if s != "intact" and n in both})
-        ]
-        if told:
+        words = _unheld(found)
+        return f"✓ nothing breaks, but {words}" if words else "✓ nothing breaks"
+    for who in PROGRAMS:
+        lost: dict[str, list[str]] = {}
+        for row in found.rows:
+            verdict = row.forward if who == PROGRAMS[0] else row.backward
+            if words := _listed(_lost(verdict)):
+                lost.setdefault(words, []).append(row.abi.name)
+        if lost:
+            told = (f"{words} on {', '.join(abis)}" for words, abis in lost.items())
             return f"✗ {who} breaks: {'; '.join(told)}"
     worst = found.findings[0]
     name = f"{worst.member}: " if worst.member else ""
     return f"✗ {name}{worst.change} on {ground(found, worst.abis)}"
+
+
+def _paths(layout: Layout) -> dict[str, None]:
+    """What C code can name, in order: leaves by path, without the indices of elements."""
+    leaves = (member_of(slot.path) for slot in layout.slots if not slot.is_padding)
+    return dict.fromkeys((*leaves, *flexible(layout)))
+
+
+def _lost(verdict: Verdict) -> list[str]:
+    """Members of both sides that the reader does not get, a nested struct as one if it all goes."""
+    both = _paths(verdict.reader).keys() & _paths(verdict.writer).keys()
+    worst: dict[str, dict[str, Status]] = {}
+    rows = [(member_of(w.wanted.slot.path), w.status) for w in verdict.witnesses]
+    for path, status in (*rows, *verdict.flexible.items()):
+        if path in both:
+            inside = worst.setdefault(path.partition(".")[0], {})
+            inside[path] = min(inside.get(path, status), status, key=STATUSES.index)
+    told = []
+    for name, inside in worst.items():
+        first, *others = dict.fromkeys(inside.values())
+        each = inside if others else {name: first}
+        told += [f"{path} {status}" for path, status in each.items() if status != "intact"]
+    return told
+
+
+def _unheld(found: Review) -> str:
+    """Of a change that breaks nothing: what only one version has, or takes for another kind."""
+    pairs = [row.pair for row in found.rows]
+    told = [
+        f"{who} bytes never hold {_listed(names)}"
+        for who, sides in (
+            ("old", [(pair.new, pair.old) for pair in pairs]),
+            ("new", [(pair.old, pair.new) for pair in pairs]),
+        )
+        if (names := list(dict.fromkeys(name for pair in sides for name in _only(*pair))))
+    ]
+    retyped = [row for row in found.warnings if row.kind == "retyped"]
+    return "; ".join(told + [f"{row.member}: {row.change}" for row in retyped[:1]])
+
+
+def _only(one: Layout, other: Layout) -> Iterator[str]:
+    """Members of one version that the other does not have; a new struct as a whole."""
+    theirs = _paths(other)
+    for path in (path for path in _paths(one) if path not in theirs):
+        direct = path.partition(".")[0]
+        yield path if direct in other.named else direct
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return ", ".join([*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])

@@ -15,7 +15,7 @@ from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
 from kvmviz.review import review
 from kvmviz.review.report import WORDS, ground, headline
-from kvmviz.review.versions import Versions
+from kvmviz.review.versions import Versions, names_of
 
 OLD = """\
 struct kvm_debug_exit_arch {
@@ -71,15 +71,14 @@ class State:
 
     @property
     def new(self) -> Struct | None:
-        """The struct of the changed text: that of the same name, or the only one there."""
+        """The struct of the same name in the changed text."""
         if not self.changed:
             return None
         found = structs(self.changed)
         if self.name in found:
             return found[self.name]
-        if len(found) == len(self.names) == 1:
-            return next(iter(found.values()))
-        raise KvmvizError(f"no {self.old} here to compare; here are {', '.join(found)}")
+        here = ", ".join(map(str, found.values()))
+        raise KvmvizError(f"new C defines {here}, old C {self.old}: nothing to compare")
 
     @property
     def versions(self) -> tuple[Versions, ...]:
@@ -87,7 +86,11 @@ class State:
         numbers = tuple(parsed(self.values).items())
         new = self.new
         return tuple(
-            Versions(laid_out(self.old, abi), laid_out(new, abi) if new else None, numbers)
+            Versions(
+                laid_out(self.old, abi, self.text),
+                laid_out(new, abi, self.changed) if new else None,
+                numbers,
+            )
             for abi in self.abis
         )
 
@@ -109,22 +112,31 @@ class State:
                 found[name] = str(error)
         if found:
             return found
-        for name in ("old", "new"):
+        for name, text in (("old", "text"), ("new", "changed")):
             try:
                 struct = getattr(self, name)
                 for abi in self.abis if struct else ():
-                    laid_out(struct, abi)
+                    laid_out(struct, abi, getattr(self, text))
             except KvmvizError as error:
-                found["text" if name == "old" else "changed"] = str(error)
-                return found
+                return {text: str(error)}
         try:
             self._check_values()
         except KvmvizError as error:
             found["values"] = str(error)
         return found
 
+    def taken(self, values: str) -> str:
+        """Of some values those that a member takes; all of them where they cannot be read."""
+        try:
+            numbers = parsed(values)
+        except KvmvizError:
+            return values
+        known = names_of(self.versions)
+        kept = [f"{name}={number:#x}" for name, number in numbers.items() if name in known]
+        return values if len(kept) == len(numbers) else " ".join(kept)
+
     def _check_values(self) -> None:
-        known = {name for pair in self.versions for name in pair.names}
+        known = names_of(self.versions)
         for name in parsed(self.values):
             if name not in known:
                 legal = ", ".join(sorted(known)[:20])

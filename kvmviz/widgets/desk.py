@@ -1,4 +1,4 @@
-"""The desk: an exercise on the left, an answer on the right, graded at a key."""
+"""The desk: an exercise on the left, an answer on the right, graded at a key; and the score."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _LOOK = """<style>
 .kvmviz-desk h4 { margin: 0 0 4px 0; font-size: 16px }
 .kvmviz-desk p { margin: 0 0 6px 0; line-height: 1.4 }
 .kvmviz-desk pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0 }
+.kvmviz-desk .hint { margin-top: 6px }
 .kvmviz-desk .right { color: #146c2e; background: #fff }
 .kvmviz-desk .wrong { color: #b3122b; background: #fff }
 </style>"""
@@ -32,21 +33,22 @@ _LOOK = """<style>
 class Desk:
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
-    ``answer``, ``check()``, ``hint()``, ``reveal()`` and ``reset()`` are the controls, for code.
-    What they say is in :attr:`said`, and with the task in the text twin.
+    ``answer``, ``check()``, ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the
+    controls, for code. What they say is in :attr:`said`, and with the task in the text twin.
     """
 
     def __init__(self, name: str = "", session: Session | None = None) -> None:
         self.session = session or Session()
         self._only = name
         self._exercise = self.session.find(name or next(iter(self.session.exercises)))
-        self.said = ""
+        self._result, self._kind = "", ""
+        self._round = self.session.rounds
         self._grade: Grade | None = None
         self._choice = self._chooser()
         self._task, self._said, self._view, self._score = (ipw.HTML() for _ in range(4))
         self._field = ipw.Textarea(description="your answer", rows=8)
         self.box = self._arrange()
-        self.session.listeners.append(self._show_score)
+        self.session.listeners.append(self._heard)
         self.choose(self._exercise.name)
 
     def _chooser(self) -> Any:
@@ -60,15 +62,17 @@ class Desk:
         return made
 
     def _arrange(self) -> Any:
+        count = len(self.session.exercises)
         rows = (
             ("Check", "Grade the answer", self.check),
             ("Hint", "The next hint", self.hint),
-            ("Reveal", "Show an answer; it will not count then", self.reveal),
-            ("Reset", "Empty the score and this answer", self.reset),
+            ("Reveal", "Show an answer; if not yet solved, it will not count", self.reveal),
+            ("Start over", "This exercise anew: its answer, hints and score", self.restart),
+            ("Reset all", f"Empty the score of all {count} exercises", self.reset),
         )
         buttons = []
         for words, hint, act in rows:
-            made = ipw.Button(description=words, tooltip=hint, layout={"width": "74px"})
+            made = ipw.Button(description=words, tooltip=hint, layout={"width": "auto"})
             made.on_click(lambda _, act=act: act())
             buttons.append(made)
         choice = () if self._only else (self._choice,)
@@ -108,7 +112,6 @@ class Desk:
             self._field.value = exercise.start
             self._field.rows = min(max(exercise.start.count("\n") + 2, 3), 14)
             self._say("")
-            self._show_score()
 
     @property
     def answer(self) -> str:
@@ -127,33 +130,59 @@ class Desk:
             return grade
 
     def hint(self) -> None:
-        """Say the next hint."""
+        """Say the next hint, below what was said of the answer."""
         with ONE_AT_A_TIME:
-            self._say(self.session.hint(self._exercise.name))
+            self.session.hint(self._exercise.name)
 
     def reveal(self) -> None:
         """Say a right answer, and why it is one."""
         with ONE_AT_A_TIME:
             self._say(self.session.reveal(self._exercise.name))
 
-    def reset(self) -> None:
-        """Back to the start: the score of the whole session, and this answer."""
+    def restart(self) -> None:
+        """This exercise anew; the score of the others stays."""
         with ONE_AT_A_TIME:
-            self.session.reset()
+            self.session.restart(self._exercise.name)
             self.choose(self._exercise.name)
 
+    def reset(self) -> None:
+        """Empty the score of the whole session, and what its desks say; answers stay."""
+        with ONE_AT_A_TIME:
+            self.session.reset()
+
+    @property
+    def said(self) -> str:
+        """What was said of the last answer, and every hint that was taken."""
+        hints = self.session.hinted(self._exercise.name)
+        return "\n".join(filter(None, (self._result, *hints)))
+
     def _say(self, words: str, kind: str = "", grade: Grade | None = None) -> None:
-        self.said, self._grade = words, grade
+        self._result, self._kind, self._grade = words, kind, grade
         # Drawn first: words and picture change together.
         picture = self.picture
-        view, told = img(picture) if picture else "", html.escape(words)
-        self._said.value = f"<pre role='status' class='{kind}'>{told}</pre>" if words else ""
+        view = img(picture) if picture else ""
+        self._show()
         self._view.value = view
 
-    def _show_score(self) -> None:
-        name = self._exercise.name
-        words = f"{self.session.state(name)} · {self.session.score}"
-        self._score.value = f"<span>{html.escape(words)}</span>"
+    def _heard(self) -> None:
+        """The session has changed, on this desk or on another one."""
+        with ONE_AT_A_TIME:
+            if self._round != self.session.rounds:
+                self._round = self.session.rounds
+                self._say("")
+            self._show()
+
+    def _show(self) -> None:
+        """What is said, and the score."""
+        hints = "\n".join(self.session.hinted(self._exercise.name))
+        told = ((self._kind, self._result), ("hint", hints))
+        parts = [f"<pre class='{kind}'>{html.escape(words)}</pre>" for kind, words in told if words]
+        self._said.value = f"<div role='status'>{''.join(parts)}</div>" if parts else ""
+        self._score.value = f"<span>{html.escape(self._standing)}</span>"
+
+    @property
+    def _standing(self) -> str:
+        return f"{self.session.state(self._exercise.name)} · {self.session.score}"
 
     @property
     def picture(self) -> Picture | None:
@@ -163,8 +192,7 @@ class Desk:
 
     def __repr__(self) -> str:
         row = self._exercise
-        score = f"{self.session.state(row.name)} · {self.session.score}"
-        lines = [row.title, row.task, row.given.rstrip(), score, self.said]
+        lines = [row.title, row.task, row.given.rstrip(), self._standing, self.said]
         if picture := self.picture:
             lines.append(picture.text)
         return "\n".join(filter(None, lines))
@@ -172,3 +200,24 @@ class Desk:
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live widget, and for viewers without a kernel its words."""
         return bundle(self.box, self.picture, repr(self))
+
+
+class Scores:
+    """The exercises of a session and how each stands, live."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.box = ipw.HTML()
+        session.listeners.append(self._show)
+        self._show()
+
+    def _show(self) -> None:
+        with ONE_AT_A_TIME:
+            self.box.value = f"<pre style='line-height:1.4'>{html.escape(repr(self.session))}</pre>"
+
+    def __repr__(self) -> str:
+        return repr(self.session)
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The live widget, and for viewers without a kernel its words."""
+        return bundle(self.box, None, repr(self))

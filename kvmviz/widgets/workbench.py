@@ -13,7 +13,7 @@ import ipywidgets as ipw
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.c.pasted import place, pointed
+from kvmviz.c.pasted import place, quoted
 from kvmviz.draw.canvas import Picture
 from kvmviz.widgets.bench import State, shown
 from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, bundle, img
@@ -28,17 +28,18 @@ LINE = 18
 """Height in pixels of a line of C."""
 
 _LOOK = f"""<style>
-.kvmviz-bench .widget-textarea, .kvmviz-bench .widget-text {{
+.kvmviz-bench .widget-textarea {{
   flex-direction: column; align-items: stretch; width: 100%; height: auto; overflow: visible }}
-.kvmviz-bench .widget-textarea > label, .kvmviz-bench .widget-text > label {{
+.kvmviz-bench .widget-textarea > label {{
   width: auto; height: 22px; line-height: 22px; text-align: left; font-weight: bold }}
-.kvmviz-bench .widget-textarea textarea, .kvmviz-bench .widget-text input {{
-  font-family: var(--jp-code-font-family, monospace); font-size: 13px; line-height: {LINE}px }}
 .kvmviz-bench .widget-textarea textarea {{
+  font-family: var(--jp-code-font-family, monospace); font-size: 13px; line-height: {LINE}px;
   white-space: pre; overflow: auto; padding: 4px 6px; height: auto; tab-size: 4; flex: none }}
-.kvmviz-bench [role=status] {{ color: #b3122b; background: #fff; margin: 0; padding: 2px 4px;
-  font-size: 13px; white-space: pre-wrap; word-break: normal;
-  overflow-wrap: anywhere }}
+.kvmviz-bench .kvmviz-values textarea {{ white-space: pre-wrap; overflow-wrap: anywhere }}
+.kvmviz-bench [role=status] {{ color: #b3122b; background: #fff; padding: 2px 4px;
+  font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }}
+.kvmviz-bench [role=status] pre {{ color: inherit; font-size: 13px; margin: 0; white-space: pre;
+  overflow-x: auto }}
 </style>"""
 
 _NUMBERS = count(1)
@@ -79,12 +80,11 @@ class Workbench:
         self._show(self._home)
 
     def _field(self, name: str) -> Any:
-        made: Any
+        made: Any = ipw.Textarea(description=FIELDS[name], rows=2 if name == "values" else 6)
         if name == "values":
-            made = ipw.Text(description=FIELDS[name], placeholder="hsr=0x12 far=3")
-        else:
-            made = ipw.Textarea(description=FIELDS[name], rows=6)
-            made.add_class(f"{self._marker}-{name}")
+            made.placeholder = "hsr=0x12 far=3"
+            made.add_class("kvmviz-values")
+        made.add_class(f"{self._marker}-{name}")
         made.observe(self._typed, "value")
         return made
 
@@ -135,8 +135,9 @@ class Workbench:
         if "text" in settings or "changed" in settings:
             settings.setdefault("struct", "")
         state = replace(self._state, **settings)
-        if "text" in settings and "values" not in settings and "values" in state.faults():
-            state = replace(state, values="")
+        if "values" not in settings and "values" in state.faults():
+            state = replace(state, values=state.taken(state.values))
+            state = replace(state, values="") if "values" in state.faults() else state
         for name, message in state.faults().items():
             raise KvmvizError(f"{name}: {message}")
         if state.struct and state.struct not in state.names:
@@ -191,11 +192,28 @@ class Workbench:
             for name in FIELDS:
                 self._fit(name)
             typed: dict[str, Any] = {name: str(c.value) for name, c in self._fields.items()}
-            wanted = replace(self._state, **typed)
+            wanted = self._of_another(replace(self._state, **typed))
             if nearest := self._nearest(wanted):
                 self._draw(nearest)
                 self._sync(())
             self._say(wanted.faults())
+
+    def _of_another(self, wanted: State) -> State:
+        """The state without the values that no member takes, if it is of another struct."""
+        bare = self._nearest(replace(wanted, values=""))
+        if bare is None or bare.name == self._state.name:
+            return wanted
+        wanted = replace(wanted, values=bare.taken(wanted.values))
+        self._set("values", wanted.values)
+        return wanted
+
+    def _set(self, name: str, text: str) -> None:
+        """Put a text into a field as if it had stood there."""
+        syncing, self._syncing = self._syncing, True
+        try:
+            self._fields[name].value = text
+        finally:
+            self._syncing = syncing
 
     def _nearest(self, wanted: State) -> State | None:
         """The state with what is wrong in it as it was before, else left out; None for none."""
@@ -213,7 +231,7 @@ class Workbench:
             abis = tuple(control.value for control in self._abis)
             wanted = replace(self._state, abis=abis)
             if change["owner"] is self._struct:
-                wanted = replace(wanted, struct=change["new"])
+                wanted = self._of_another(replace(wanted, struct=change["new"]))
             if nearest := self._nearest(wanted):
                 self._draw(nearest)
                 self._sync(())
@@ -227,10 +245,9 @@ class Workbench:
         marks = ""
         for name, control in self._said.items():
             message = faults.get(name, "")
-            if message:
-                message = pointed(str(self._fields[name].value), message, 26)
-            told = html.escape(message)
-            control.value = f"<pre role='status'>{told}</pre>" if message else ""
+            quote = quoted(str(self._fields[name].value), message, 24)
+            told = html.escape(message) + (f"<pre>{html.escape(quote)}</pre>" if quote else "")
+            control.value = f"<div role='status'>{told}</div>" if message else ""
             if at := place(message):
                 marks += _marked(f".{self._marker}-{name} textarea", at[0])
         self._marks.value = f"<style>{marks}</style>"
