@@ -45,21 +45,20 @@ const name = group => {
     one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
 };
 const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
-for (const event of ['focusin', 'click', 'keyup'])
-  box.addEventListener(event, happened => {
-    happened.target.setAttribute('data-lm-suppress-shortcuts', 'true');
-    setTimeout(all);
-  });
-setTimeout(all, 500);
+box.addEventListener('focusin',
+  event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'));
+new MutationObserver(all).observe(
+  box, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
+all();
 "></style>"""
 """Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices for
 its command to cut the cell. Rows of buttons get names and states that a screen reader tells, and
 the verdict is spoken when it changes. ipywidgets has no trait for any of these."""
 
 
-def finish() -> Any:
+def finish(look: str = "") -> Any:
     """What makes a box of controls look and behave like the others: its last child, not shown."""
-    return ipw.HTML(STYLE + _WIRED, layout={"display": "none"})
+    return ipw.HTML(STYLE + look + _WIRED, layout={"display": "none"})
 
 
 def spoken() -> Any:

@@ -12,7 +12,7 @@ from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.learn.session import Session
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, bundle, img
+from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, bundle, finish, img
 
 _LOOK = """<style>
 .kvmviz-desk .widget-textarea { flex-direction: column; align-items: stretch; width: 100%;
@@ -83,7 +83,7 @@ class Desk:
             [
                 ipw.HBox([left, right], layout={"grid_gap": "20px", "overflow": "visible"}),
                 self._view,
-                ipw.HTML(STYLE + _LOOK, layout={"display": "none"}),
+                finish(_LOOK),
             ]
         )
         box.add_class("kvmviz")

@@ -16,7 +16,7 @@ from kvmviz.abi import ABIS
 from kvmviz.c.pasted import place, quoted
 from kvmviz.draw.canvas import Picture
 from kvmviz.widgets.bench import State, shown
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, STYLE, bundle, img
+from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, Settable, bundle, finish, img
 
 SETTINGS = ("text", "changed", "abis", "struct", "values")
 """What can be set on a workbench."""
@@ -50,7 +50,7 @@ def _view(state: State) -> str:
     return img(shown(state)[0])
 
 
-class Workbench:
+class Workbench(Settable):
     """A struct on two ABIs side by side, and what a change to it does to those who read it.
 
     Everything can be set from code as from the fields: ``text`` and ``changed`` (C; ``changed``
@@ -111,7 +111,7 @@ class Workbench:
             [
                 ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"}),
                 self._words,
-                ipw.HTML(STYLE + _LOOK, layout={"display": "none"}),
+                finish(_LOOK),
                 self._marks,
             ]
         )
