@@ -228,7 +228,7 @@ def test_layout_says_offsets_holes_and_bits(run: Run) -> None:
     little, big = out.split("\n\n")
     assert re.search(r"^ +0 +4  A  __u32  hsr +7:0 15:8 23:16 31:24$", little, re.MULTILINE)
     assert re.search(r"^ +0 +4  A  __u32  hsr +31:24 23:16 15:8 7:0$", big, re.MULTILINE)
-    assert re.search(r"^ +4 +4  - +hole after hsr  nobody writes it$", big, re.MULTILINE)
+    assert re.search(r"^ +4 +4  - +hole after hsr  no member$", big, re.MULTILINE)
     assert "aarch64_be (big-endian): size 16, align 8" in big
 
 
