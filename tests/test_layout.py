@@ -495,7 +495,7 @@ ERRORS: list[Any] = [
     (lambda: OLD.widen("hsr", 0), ("kvm_debug_exit_arch", "hsr", "0", "8, 16, 32, 64")),
     (lambda: OLD.widen("hsr", "64"), ("hsr", "'64'", "8, 16, 32, 64")),  # type: ignore[arg-type]
     (lambda: OLD.widen("esr", 64), ("kvm_debug_exit_arch", "'esr'", "hsr, far")),
-    (lambda: MMIO.widen("data", 8), ("struct mmio", "data", "no scalar")),
+    (lambda: MMIO.widen("data", 8), ("struct mmio", "data", "no integer")),
     (lambda: ANONYMOUS.widen("low", 64), ("struct s", "'low'", "kind, last")),
 ]  # fmt: skip
 
