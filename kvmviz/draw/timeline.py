@@ -144,8 +144,8 @@ def _axis(canvas: Canvas, y: float, full: bool) -> None:
             head, tail = (name[:9], name[9:]) if len(name) > 12 else ("", name)
             middle = x + width / 2 - 3
             if head:
-                canvas.text(middle, y - 34, head, 12, ha="center")
-            canvas.text(middle, y - 20, tail, 12, ha="center")
+                canvas.text(middle, y - 34, head, 13, ha="center")
+            canvas.text(middle, y - 20, tail, 13, ha="center")
             canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
     starts = (0, LINE) if full else (LINE,)
     if full:
@@ -155,7 +155,8 @@ def _axis(canvas: Canvas, y: float, full: bool) -> None:
         for at in range(start, start + LINE):
             middle = left_of(at, full) + cell_of(full) / 2
             words = f"+{at}" if full else f"{at}"
-            canvas.text(middle, under, words, 12, mono=True, ha="center", colour=QUIET)
+            size = 12 if full else 14
+            canvas.text(middle, under, words, size, mono=True, ha="center", colour=QUIET)
     if not full:
         left = left_of(LINE, full)
         canvas.text(left, y - 21, "exit union: byte offset in struct kvm_run", 13)
