@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kvmviz.kvm.exits import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled
     from kvmviz.kvm.vcpu import Vcpu
     from kvmviz.layout import Layout
-    from kvmviz.widgets import Explorer
+    from kvmviz.widgets.explorer import Explorer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,7 +49,7 @@ _HOME = {
     "Array": "ctype",
     "DebugExit": "kvm.exits",
     "Esr": "esr",
-    "Explorer": "widgets",
+    "Explorer": "widgets.explorer",
     "Image": "image",
     "Interrupted": "kvm.exits",
     "KvmvizError": "_base",

@@ -13,11 +13,12 @@ from playwright.sync_api import Locator, Page, expect
 from kvmviz import MmioExit, draw
 from kvmviz.kvm import KERNELS
 from kvmviz.learn.exercises import EXERCISES, WATCH
-from kvmviz.widgets import State, frame, scrub
+from kvmviz.widgets import timeline as scrub
 from kvmviz.widgets.bench import OLD
 from kvmviz.widgets.bench import State as Bench
 from kvmviz.widgets.bench import shown as bench_shown
 from kvmviz.widgets.compose import own
+from kvmviz.widgets.explorer import State, frame
 from tests import browser
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -452,7 +453,7 @@ def test_all_notebooks_are_silent_and_stay_at_home(
 def timeline(tmp_path_factory: pytest.TempPathFactory, story: browser.Watched) -> Iterator[Page]:
     """A notebook with a timeline alone, run."""
     folder = tmp_path_factory.mktemp("timeline")
-    source = "from kvmviz.widgets.scrub import Timeline\n\ntimeline = Timeline()\ntimeline"
+    source = "from kvmviz.widgets.timeline import Timeline\n\ntimeline = Timeline()\ntimeline"
     browser.write_notebook(folder / "timeline.ipynb", source)
     with browser.jupyterlab(folder) as running:
         page = story.page.context.new_page()

@@ -14,7 +14,7 @@ from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.vmm import READERS, Vmm
 from kvmviz.widgets.compose import KINDS, event_from
-from kvmviz.widgets.scrub import NONE, Timeline
+from kvmviz.widgets.timeline import NONE, Timeline
 
 MINE = Kernel("mine", "never", WITH_HIGH, "|=", frozenset({"MMIO"}))
 

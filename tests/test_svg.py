@@ -14,7 +14,7 @@ from kvmviz import draw
 from kvmviz.draw.canvas import DPI, Canvas, Picture
 from kvmviz.draw.svg import Font, _letters, svg
 from kvmviz.kvm.vmm import matrix
-from kvmviz.widgets import State
+from kvmviz.widgets.explorer import State
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"

@@ -19,7 +19,7 @@ from kvmviz.kvm.exits import (
     UserWrite,
 )
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.widgets import number
+from kvmviz.widgets.controls import number
 
 OWN = "own"
 """Name of a sequence of one's own."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 import threading
+from reprlib import repr as shown
 from typing import Any
 
 import ipywidgets as ipw
 
 from kvmviz._base import KvmvizError
+from kvmviz.codec import integer
 from kvmviz.draw.canvas import Picture
 from kvmviz.draw.svg import svg
 
 ONE_AT_A_TIME = threading.RLock()
 """JupyterLab hands a widget's messages to more than one thread; matplotlib draws in one only."""
+
+LABEL = "88px"
+"""Width of the label at the left of a row: controls stand below each other."""
 
 ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
 """A row of controls goes on in the next line where the window is narrow."""
@@ -75,6 +81,9 @@ def img(picture: Picture) -> str:
     )
 
 
+_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+(_[0-9a-fA-F]+)*")
+
+
 class Settable:
     """Only what a widget has can be set on it: a misspelt name would change nothing that shows."""
 
@@ -99,3 +108,17 @@ def bundle(box: Any, picture: Picture | None, words: str) -> tuple[dict[str, Any
         data, about = picture._repr_mimebundle_()
         shown["image/png"] = base64.b64encode(data["image/png"]).decode()
     return shown | {"text/plain": words}, about
+
+
+def number(name: str, value: int | str, bits: int) -> int:
+    """An unsigned number of that many bits, from an int or from hex digits as text."""
+    legal = f"legal are 0x0 .. {(1 << bits) - 1:#x}"
+    if isinstance(value, str):
+        if not _HEX.fullmatch(value.strip()):
+            raise KvmvizError(f"{name}: {shown(value)} is not a hexadecimal number; {legal}")
+        found = int(value, 16)
+    else:
+        found = integer(value, name)
+    if not 0 <= found < 1 << bits:
+        raise KvmvizError(f"{name}: {found:#x} does not fit {bits} bits; {legal}")
+    return found

@@ -28,9 +28,9 @@ from kvmviz.kvm.vcpu import Step, Vcpu
 from kvmviz.kvm.vmm import READERS, Vmm
 from kvmviz.kvm.vmm import find as find_vmm
 from kvmviz.text.steps import sentence
-from kvmviz.widgets import LABEL
 from kvmviz.widgets.compose import KINDS, OWN, event_from, own
 from kvmviz.widgets.controls import (
+    LABEL,
     ONE_AT_A_TIME,
     ROW,
     Settable,
