@@ -245,7 +245,8 @@ def _sources(layout: Layout, offsets: Sequence[int]) -> Mapping[int, list[Source
 def compare(writer: Layout, reader: Layout) -> Verdict:
     """Judge every member of ``reader`` against what ``writer`` writes into the same memory.
 
-    Raises :class:`KvmvizError` for what is not a layout.
+    Raises :class:`KvmvizError` for what is not a layout, and for what is too large to be judged:
+    more than :data:`MOST_LEAVES`, or, once asked, :data:`MOST_BYTES` or :data:`MOST_SOURCES`.
     """
     for layout in (writer, reader):
         if not isinstance(layout, Layout):

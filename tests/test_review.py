@@ -237,6 +237,8 @@ WORDS = [
      "not those of a floating point number of 64 bits"),
     ("__u64 a; __u64 b;", "__u64 a; struct { __u32 lo, hi; } b;", "b",
      "type __u64 becomes a struct of lo, hi"),
+    ("__u32 a; __u32 b;", "__u32 a; __u32 n; union { __u32 a1; __u32 b; };", "n",
+     "there is no hole at bytes 4..7: it moves b from offset 4 to offset 8"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 k; __u32 d[];", "k",
      "added in front of others, bytes 4..7; it moves d from offset 4 to offset 8"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 e[];", "e", "an old writer writes these elements as d"),

@@ -117,8 +117,10 @@ class Pair:
     @cached_property
     def _order(self) -> tuple[Sequence[int], Sequence[str]]:
         """Where the new layout's members start, and their paths."""
-        rows = sorted((slots[0].start, path) for path, slots in self.paths[1].items())
-        return [start for start, _ in rows], [path for _, path in rows]
+        old, new = self.paths
+        # In a union, what was there before is what can have moved.
+        names = sorted(new, key=lambda path: (new[path][0].start, path not in old))
+        return [new[path][0].start for path in names], names
 
     def _shift(self, path: str) -> int:
         return self.paths[1][path][0].start - self.paths[0][path][0].start
