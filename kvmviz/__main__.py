@@ -21,8 +21,8 @@ STATUS = """\
 exit status:
   0  fine
   1  compare: a member that both have is not intact for an old reader of a new
-     writer or the reverse, or size or alignment changes, on any of the ABIs;
-     with --strict, also if there is a warning
+     writer or the reverse, size or alignment changes, or the struct is gone,
+     on any of the ABIs; with --strict, also if there is a warning
   2  unusable input or usage, one line on standard error
 """
 
@@ -84,7 +84,10 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         made.set_defaults(run=run)
-        made.add_argument("--struct", metavar="NAME", help="the struct or union, by tag or typedef")
+        made.add_argument(
+            "--struct", metavar="NAME",
+            help="the struct or union by its tag; by its typedef where it has no tag",
+        )  # fmt: skip
         made.add_argument(
             "--include", metavar="[NAME=]FILE", action="append", default=[],
             help="a header that the C text may include; nothing else is opened",
@@ -131,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
         help="the file's bytes are the dump, even if they are printable",
     )  # fmt: skip
     _abi(made, both)
-    _json(made)
+    _json(made, "; a value that is infinite or not a number is null")
 
     figures = some.add_parser(
         "figure", help="byte map or comparison as SVG, PNG or PDF",
@@ -160,8 +163,9 @@ def _abi(made: argparse.ArgumentParser, default: str) -> None:
                       help=f"an ABI; give it again for more; default: {default}")  # fmt: skip
 
 
-def _json(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--json", action="store_true", help="print JSON; its keys stay as they are")
+def _json(made: argparse.ArgumentParser, more: str = "") -> None:
+    words = f"print JSON; its keys stay as they are{more}"
+    made.add_argument("--json", action="store_true", help=words)
 
 
 def _picture(made: argparse.ArgumentParser, default: str) -> None:

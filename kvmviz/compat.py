@@ -5,16 +5,19 @@ It is reached from the source of every byte, never from sample values.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
-from kvmviz.ctype import Array, Struct
+from kvmviz.abi import Abi
+from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.scalar import Scalar
-from kvmviz.slot import Source
+from kvmviz.path import Place, flexible, member_of, place
+from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
     from kvmviz.review.finding import Finding
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
 Status = Literal["intact", "moved", "foreign", "unwritten"]
 STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")
 """Worst first: where several apply to one member, the first of them is its status."""
+
+MOST_LEAVES, MOST_BYTES, MOST_SOURCES = 1 << 13, 1 << 16, 1 << 20
+"""The largest verdict: leaves of a layout, every element of an array of structs counted; bytes of
+the reader that the writer does not hold likewise; and all that the writer holds there, its unions'
+members side by side. Linux's own structs have up to 1028 leaves and 32768 bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,6 @@ def _judge_bit(
     return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
 
 
-@lru_cache(maxsize=4096)
-def member_of(path: str) -> str:
-    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
-    return re.sub(r"\[\d+\]", "", path)
-
-
 def _same(one: Source, other: Source) -> bool:
     """They have the same path, elements of arrays included."""
     if one.slot.path != other.slot.path:
@@ -82,38 +84,43 @@ def _same(one: Source, other: Source) -> bool:
 def _carries(source: Source, wanted: Source, bits: int) -> bool:
     """In these bits of the byte lie just the bits of the value that the reader takes them for."""
     covers = not bits & ~source.mask
-    return covers and source.low - source.bottom == wanted.low - wanted.bottom
+    there = covers and source.low - source.bottom == wanted.low - wanted.bottom
+    return there and numbers_alike(source.slot, wanted.slot)
 
 
-Place = tuple[int, object]
-"""Where a flexible array member starts, in bytes, and what its elements are made of."""
+def numbers_alike(one: Slot, other: Slot) -> bool:
+    """Bits of one are bits of the same significance of the other.
 
-
-def flexible(layout: Layout) -> dict[str, Place]:
-    """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
-    found: dict[str, Place] = {}
-    for name, field in layout.named.items():
-        kind = field.type
-        if isinstance(kind, Struct):
-            inner = flexible(kind.layout(layout.abi))
-            found |= {f"{name}.{path}": (field.offset + at, of) for path, (at, of) in inner.items()}
-        elif isinstance(kind, Array) and 0 in kind.shape:
-            found[name] = field.offset, _made_of(kind.leaf, layout)
-    return found
-
-
-def _made_of(leaf: Scalar | Struct, layout: Layout) -> object:
-    if isinstance(leaf, Struct):
-        inner = leaf.layout(layout.abi)
-        return inner.size, [(s.path, s.start, s.extent, s.order) for s in inner.slots if s.type]
-    held = leaf.on(layout.abi)
-    return held.bits, held.order or layout.abi.byte_order
+    So they are for integers of any width; a floating point number shares its bits with none of
+    another width, nor with an integer.
+    """
+    kinds = {slot.type.kind for slot in (one, other) if slot.type}
+    return "float" not in kinds or (len(kinds) == 1 and one.width == other.width)
 
 
 def _judge_place(wanted: Place, written: Place | None) -> Status:
+    """A flexible array by where it starts and what each of its elements is.
+
+    How many elements are there, no layout says: an array of fixed length is as good a writer.
+    """
     if written is None:
         return "unwritten"
-    return "intact" if written == wanted else "moved"
+    mine, other = wanted.element, written.element
+    if mine is None or other is None or wanted.offset != written.offset or mine.size != other.size:
+        return "moved"
+    return Verdict(other, mine).fields["element"]
+
+
+def _leaves(kind: Type, abi: Abi) -> int:
+    """The slots that a member becomes, padding aside; counting ends above :data:`MOST_LEAVES`."""
+    if not isinstance(kind.leaf, Struct):
+        return 1
+    total = 0
+    for member in kind.leaf.on(abi).members:
+        total += max(1, _leaves(member.type, abi))
+        if total > MOST_LEAVES:
+            break
+    return total * (prod(kind.shape) if isinstance(kind, Array) else 1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,22 +130,70 @@ class Verdict(Twin):
     writer: Layout
     reader: Layout
 
+    def __post_init__(self) -> None:
+        for layout in (self.writer, self.reader) if self.writer != self.reader else ():
+            if _leaves(layout.struct, layout.abi) > MOST_LEAVES:
+                raise KvmvizError(
+                    f"{layout.struct} has more than {MOST_LEAVES} leaves, every element of an "
+                    "array of structs counted; compare judges no more"
+                )
+
     @cached_property
     def witnesses(self) -> tuple[Witness, ...]:
         """Every byte that the reader takes for a value, in order of offset, with its status."""
+        return self._judged([(slot, range(slot.offset, slot.offset + slot.size))
+                             for slot in self.reader.slots if slot.type])  # fmt: skip
+
+    @cached_property
+    def wrong(self) -> tuple[Witness, ...]:
+        """Those of them that are not intact."""
+        return tuple(row for row in self._judged(self._unlike()) if row.status != "intact")
+
+    def _unlike(self) -> list[tuple[Slot, range]]:
+        """The reader's slots with those of their bytes that no slot of the writer holds likewise.
+
+        A longer array begins like a shorter one.
+        """
+        if self.writer == self.reader:
+            return []
+        extents = {_alike(slot): slot.extent for slot in self.writer.slots if slot.type}
         rows = []
-        for offset, wanted in enumerate(self.reader.holders):
-            written = self.writer.holders[offset] if offset < self.writer.size else ()
-            for source in wanted:
-                status, found = judge(source, written)
-                rows.append(Witness(offset, status, source, found))
-        return tuple(rows)
+        for slot in self.reader.slots:
+            held = extents.get(_alike(slot), 0)
+            if slot.type and held < slot.extent:
+                first = slot.offset if not held else (slot.start + held) // 8
+                rows.append((slot, range(first, slot.offset + slot.size)))
+        return rows
+
+    def _judged(self, asked: list[tuple[Slot, range]]) -> tuple[Witness, ...]:
+        """A witness for each of these bytes of the reader, in order of offset."""
+        if (count := sum(len(offsets) for _, offsets in asked)) > MOST_BYTES:
+            raise KvmvizError(
+                f"{self.reader.struct} has {count} bytes to be judged one by one; "
+                f"compare judges up to {MOST_BYTES}"
+            )
+        written = _sources(self.writer, sorted({at for _, offsets in asked for at in offsets}))
+        if (
+            count := sum(len(written.get(at, ())) for _, row in asked for at in row)
+        ) > MOST_SOURCES:
+            raise KvmvizError(
+                f"{self.writer.struct} holds {count} members' bytes where {self.reader.struct} "
+                f"has others; compare judges up to {MOST_SOURCES}"
+            )
+        rows = []
+        for slot, offsets in asked:
+            for at in offsets:
+                wanted = slot.source(at)
+                assert wanted is not None
+                status, found = judge(wanted, tuple(written.get(at, ())))
+                rows.append(Witness(at, status, wanted, found))
+        return tuple(sorted(rows, key=lambda row: row.offset))
 
     @cached_property
     def fields(self) -> dict[str, Status]:
         """Status of each direct member of the reader."""
         found: dict[str, set[Status]] = {name: {"intact"} for name in self.reader.named}
-        for witness in self.witnesses:
+        for witness in self.wrong:
             found[witness.wanted.slot.member].add(witness.status)
         for path, status in self.flexible.items():
             found[path.split(".")[0]].add(status)
@@ -147,13 +202,13 @@ class Verdict(Twin):
     @cached_property
     def flexible(self) -> dict[str, Status]:
         """Status of the reader's flexible array members, which have a place but no bytes yet."""
-        written, wanted = flexible(self.writer), flexible(self.reader)
-        return {path: _judge_place(place, written.get(path)) for path, place in wanted.items()}
+        wanted = flexible(self.reader)
+        return {path: _judge_place(here, place(self.writer, path)) for path, here in wanted.items()}
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is not intact for this reader: what differs, its effect, what makes it safe."""
-        from kvmviz.review.finding import one_way
+        from kvmviz.review.whole import one_way
 
         return one_way(self)
 
@@ -168,10 +223,30 @@ class Verdict(Twin):
         return self.writer.size != self.reader.size
 
 
+def _alike(slot: Slot) -> object:
+    """Equal where two slots hold the same bits of the same values, as far as both reach."""
+    is_float = slot.type is not None and slot.type.kind == "float"
+    shape = (len(slot.shape), slot.shape[1:])
+    return slot.path, slot.start, slot.width, slot.order, shape, is_float
+
+
+def _sources(layout: Layout, offsets: Sequence[int]) -> Mapping[int, list[Source]]:
+    """What holds these bytes, which are in order: :attr:`Layout.holders` for some of them."""
+    found: dict[int, list[Source]] = {}
+    for slot in layout.slots:
+        if slot.type:
+            first = bisect_left(offsets, slot.offset)
+            for at in offsets[first : bisect_left(offsets, slot.offset + slot.size, first)]:
+                if source := slot.source(at):
+                    found.setdefault(at, []).append(source)
+    return found
+
+
 def compare(writer: Layout, reader: Layout) -> Verdict:
     """Judge every member of ``reader`` against what ``writer`` writes into the same memory.
 
-    Raises :class:`KvmvizError` for what is not a layout.
+    Raises :class:`KvmvizError` for what is not a layout, and for what is too large to be judged:
+    more than :data:`MOST_LEAVES`, or, once asked, :data:`MOST_BYTES` or :data:`MOST_SOURCES`.
     """
     for layout in (writer, reader):
         if not isinstance(layout, Layout):

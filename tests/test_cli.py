@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import kvmviz
 from kvmviz import ABIS, KvmvizError
 from kvmviz.__main__ import main
-from kvmviz.cli import hexdump
+from kvmviz.cli import hexdump, inputs
 from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
 from tests.strategies import c_text, steady
 
@@ -117,7 +117,8 @@ def test_compare_says_what_only_one_file_has(run: Run) -> None:
     )  # fmt: skip
     status, _, err = run("compare", "more.h", "old.h", "--struct", "nix")
     assert (status, err) == (
-        2, "kvmviz: error: old.h: no struct 'nix'; there are kvm_debug_exit_arch\n",
+        2, "kvmviz: error: old.h: no struct 'nix'; there are kvm_debug_exit_arch; one with a tag "
+        "goes by its tag, not by a typedef\n",
     )  # fmt: skip
 
 
@@ -183,6 +184,7 @@ DECODE: Schema = {
         "members": [{"name": str} | HELD | {"bits": str, "value": int}],
         "holes": [{"what": str} | HELD],
     }],
+    "missing": [{"struct": str, "abi": str, "why": str}],
 }  # fmt: skip
 
 
@@ -317,9 +319,66 @@ def test_decode_of_every_kind_of_member(run: Run) -> None:
     assert "0xfffe = -2" in text
 
 
+def test_decode_on_abis_some_of_which_have_no_such_struct(run: Run) -> None:
+    Path("s.h").write_text(
+        "#ifdef __x86_64__\nstruct s { __u16 a; };\n#endif\nstruct t { int a; };"
+    )
+    asked = ["--header", "s.h", "--struct", "s", "--abi", "x86_64", "--abi", "s390x"]
+    status, out, err = run("decode", "0100", *asked)
+    assert (status, err) == (0, "")
+    assert "struct s on x86_64 (little-endian), 2 bytes\n" in out
+    assert (
+        "\n\nstruct s on s390x: not there: struct s is not defined on s390x, only on x86_64" in out
+    )
+    record = json.loads(run("decode", "0100", *asked, "--json")[1])
+    assert [row["abi"] for row in record["decoded"]] == ["x86_64"]
+    assert [row["abi"] for row in record["missing"]] == ["s390x"]
+    status, _, err = run("decode", "0100", *asked[:4], "--abi", "s390x")
+    assert (status, err.startswith("kvmviz: error: s.h: struct s is not defined")) == (2, True)
+
+
+def test_json_of_a_float_that_is_no_number(run: Run) -> None:
+    """JSON has no infinity and no NaN: null, and the bytes say which it is."""
+    Path("s.h").write_text("struct s { float a, b, c, d; };")
+    data = "0000807f 000080ff 0000c07f 0000803f"  # infinity, -infinity, NaN and 1 on little-endian
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    out = run("decode", data, "--header", "s.h", "--abi", "x86_64", "--json")[1]
+    record = json.loads(out, parse_constant=refuse)
+    members = record["decoded"][0]["members"]
+    assert [row["value"] for row in members] == [None, None, None, 1.0]
+    assert " ".join(row["bytes"] for row in members) == data
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("x; it may be in <a.h>: give headers={'a.h': its text}", "<a.h>; give --include a.h=FILE"),
+        ("x; it may be in <a.h>, <b.h> and 2 more: give headers={'a.h': its text}",
+         "<a.h>, <b.h> and 2 more; give --include a.h=FILE or --include b.h=FILE"),
+        ("x; it may be in <l/a.h>, <b.h>; give the text of the one that defines it "
+         "(headers={name: text})",
+         "<l/a.h>, <b.h>; give --include l/a.h=FILE or --include b.h=FILE"),
+    ],
+)  # fmt: skip
+def test_advice_is_for_the_command_line(message: str, told: str) -> None:
+    assert inputs.advised(message) == f"x; it may be in {told}"
+    assert inputs.advised("struct s has no members") == "struct s has no members"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        # xxd -e turns the bytes of each word, the characters behind them stay in order.
+        ("00000000: 9a785634 12000000  4Vx.....\n", "words in reverse, as xxd -e prints them"),
+        ("00000000: 00000000 64636261  ....abcd\n", "words in reverse, as xxd -e prints them"),
+        ("00000000: 6261 6463  abcd\n", "words in reverse, as xxd -e prints them"),
+        ("00000000: 04030201  ....\n", "words that may be in reverse"),
+        ("00000000: 04030201\n", "words that may be in reverse"),
+        ("00000000: 00110100 01010110 01111000  4Vx\n", "bits, as xxd -b prints them"),
+        ("000000 9a785634 00000012\n", "words of 8 digits in the byte order of the host"),
         ("0000000 5634 9a78 0000 1200\n", "words of 4 digits in the byte order of the host"),
         ("00000000 34 56", "'00000000' may be an offset or bytes"),
         ("123", "odd number of digits"),
@@ -336,6 +395,21 @@ def test_dumps_that_are_none(text: str, words: str) -> None:
         hexdump.read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("00000000: 3456789a 00000012  4Vx.....\n", "3456789a00000012"),  # xxd -g 4
+        ("00000000: 61626364 01020304  abcd....\n00000008: 05060708  ....\n",
+         "616263640102030405060708"),  # a line that tells the order is enough
+        ("00000000: 00000000 00000000  ........\n", "0000000000000000"),
+        ("00000000: 2020 2020  \n", "20202020"),
+        ("00000000: 0304 0102\n", "03040102"),  # as xxd prints, its characters cut off
+    ],
+)  # fmt: skip
+def test_groups_in_order_are_read(text: str, data: str) -> None:
+    assert hexdump.read(text).hex() == data
+
+
 @steady
 @given(st.binary(min_size=1, max_size=100))
 def test_hex_round_trip(data: bytes) -> None:
@@ -346,8 +420,10 @@ def test_hex_round_trip(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["xxd"], ["hexdump", "-C"], ["od", "-A", "x", "-t", "x1"], ["xxd", "-p"]]
-)
+    "command",
+    [["xxd"], ["xxd", "-g", "1"], ["xxd", "-g", "4"], ["hexdump", "-C"],
+     ["od", "-A", "x", "-t", "x1"], ["xxd", "-p"]],
+)  # fmt: skip
 def test_what_real_tools_print(command: list[str], tmp_path: Path) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"no {command[0]} here")
@@ -355,6 +431,21 @@ def test_what_real_tools_print(command: list[str], tmp_path: Path) -> None:
         (tmp_path / "dump").write_bytes(data)
         shown = subprocess.run([*command, "dump"], cwd=tmp_path, capture_output=True, check=True)
         assert hexdump.read(shown.stdout.decode("ascii")) == data
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["xxd", "-e"], ["xxd", "-e", "-g", "2"], ["xxd", "-e", "-g", "8"], ["xxd", "-b"],
+     ["hexdump"], ["od", "-A", "x", "-t", "x4"], ["od", "-A", "x", "-t", "x8"]],
+)  # fmt: skip
+def test_what_real_tools_print_in_another_order(command: list[str], tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    for data in (SAMPLE, bytes(200) + SAMPLE, bytes(range(256)) * 2):
+        (tmp_path / "dump").write_bytes(data)
+        shown = subprocess.run([*command, "dump"], cwd=tmp_path, capture_output=True, check=True)
+        with pytest.raises(KvmvizError, match=r"bits|words"):
+            hexdump.read(shown.stdout.decode("ascii"))
 
 
 @steady
@@ -429,7 +520,27 @@ def test_only_figures_load_matplotlib(tmp_path: Path) -> None:
         (["layout", "a\0b"], "a\0b: embedded null byte"),
         (["layout", "old.h", "--abi", "vax"], "unknown ABI 'vax'; known are .*"),
         (["layout", "old.h", "--struct", "x"], "old.h: no struct 'x'; there are .*"),
+        (
+            ["layout", "old.h", "--struct", "union kvm_debug_exit_arch"],
+            "'kvm_debug_exit_arch' is a struct, not 'union'",
+        ),
+        (
+            ["compare", "old.h", "old.h", "--struct", "union kvm_debug_exit_arch"],
+            "'kvm_debug_exit_arch' is a struct, not 'union'",
+        ),
+        (
+            ["layout", "typedef.h", "--struct", "foo_t"],
+            "typedef.h: no struct 'foo_t'; there are "
+            "foo; one with a tag goes by its tag, not by a typedef",
+        ),
+        (
+            ["layout", "needs.h"],
+            r"needs.h:3:\d+: .*it may be in <linux/const.h>, <a.h>; "
+            "give --include linux/const.h=FILE or --include a.h=FILE",
+        ),
         (["layout", "old.h", "--include", "none.h"], "none.h: No such file or directory"),
+        (["layout", "old.h", "--include", "=old.h"], "--include '=old.h': give NAME=FILE or FILE"),
+        (["layout", "old.h", "--include", "a.h="], "--include 'a.h=': give NAME=FILE or FILE"),
         (["compare", "old.h", "bad.h"], "bad.h:2:9: .*"),
         (["decode", "old.h", "--struct", "mmio"], "old.h:1:1: .*--raw.*"),
         (["decode", "nix", "--struct", "mmio"], "'nix': no such file, and as hex: .*"),
@@ -450,6 +561,10 @@ def test_unusable_input_is_one_line_and_status_2(
     Path("latin.h").write_bytes(b"//\n// \xe9\xe8\nstruct s { int a; };")
     Path("binary").write_bytes(bytes(range(256)))
     Path("empty.h").write_text("")
+    Path("typedef.h").write_text("typedef struct foo { int x; } foo_t;")
+    Path("needs.h").write_text(
+        "#include <linux/const.h>\n#include <a.h>\nstruct s { missing_t a; };\n"
+    )
     status, out, err = run(*arguments, stdin=b"struct s { int a; };")
     assert (status, out) == (2, "")
     assert re.fullmatch(f"kvmviz: error: {error}\n", err), err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, compare
 from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from kvmviz.scalar import scalar
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, Leaf, steady
@@ -158,6 +160,61 @@ def test_rules(writer: Any, reader: Any, fields: dict[str, str]) -> None:
         assert list(verdict.fields) == list(fields)
 
 
+NUMBERS: list[Any] = [
+    # writer, reader, fields on LE, on BE where they differ
+    ({"a": "double"}, {"a": "float"}, {"a": "moved"}, None),
+    ({"a": "float", "b": "u32"}, {"a": "double"}, {"a": "foreign"}, None),
+    ({"a": "u64"}, {"a": "double"}, {"a": "moved"}, None),
+    ({"a": "double"}, {"a": "s64"}, {"a": "moved"}, None),
+    ({"a": "double"}, {"a": "double"}, {"a": "intact"}, None),
+    ({"a": "float[3]"}, {"a": "float[2]"}, {"a": "intact"}, None),
+    ({"a": "u64"}, {"a": "u32"}, {"a": "intact"}, {"a": "moved"}),
+    ({"a": "u8"}, {"a": "bool"}, {"a": "intact"}, None),
+]
+
+
+@pytest.mark.parametrize(("writer", "reader", "little", "big"), NUMBERS)
+def test_the_bits_of_a_number_are_those_of_an_integer_only(
+    writer: Any, reader: Any, little: dict[str, str], big: dict[str, str] | None
+) -> None:
+    for abi, fields in (("riscv64", little), ("s390x", big or little)):
+        verdict = compare(Struct("s", writer).layout(abi), Struct("s", reader).layout(abi))
+        assert verdict.fields == fields
+
+
+ELEMENT = Struct("", {"a": "u8", "b": "u32"})
+FLEXIBLE: list[Any] = [
+    # what the writer has behind a u64 and a u32, what the reader has, the reader's status of d
+    (Array(scalar("u32"), 0), Array(scalar("u32"), 0), "intact"),
+    (Array(scalar("u32"), 0), Array(scalar("s32"), 0), "intact"),
+    (Array(scalar("u32"), 0), Array(scalar("float"), 0), "moved"),
+    (Array(scalar("u32"), 0), Array(scalar("u16"), 0), "moved"),
+    (Array(scalar("u32"), 0), Array(Array(scalar("u32"), 2), 0), "moved"),
+    # An array of fixed length has the elements of a flexible one; the reverse is past sizeof.
+    (Array(scalar("u32"), 3), Array(scalar("u32"), 0), "intact"),
+    (Array(scalar("u32"), 0), Array(scalar("u32"), 3), "unwritten"),
+    (scalar("u32"), Array(scalar("u32"), 0), "moved"),
+    (Array(ELEMENT, 0), Array(Struct("", {"a": "u8", "z": "u8", "b": "u32"}), 0), "unwritten"),
+    (Array(Struct("", {"a": "u8", "z": "u8", "b": "u32"}), 0), Array(ELEMENT, 0), "intact"),
+    (Array(ELEMENT, 0), Array(Struct("", {"a": "u8", "c": "u32"}), 0), "foreign"),
+]
+
+
+@pytest.mark.parametrize(("writer", "reader", "status"), FLEXIBLE)
+def test_flexible_arrays(writer: Any, reader: Any, status: str) -> None:
+    sides = [Struct("s", [("x", "u64"), ("n", "u32"), ("d", kind)]) for kind in (writer, reader)]
+    for abi in ("aarch64", "aarch64_be", "i386"):
+        verdict = compare(*(side.layout(abi) for side in sides))
+        assert verdict.fields == {"x": "intact", "n": "intact", "d": status}
+
+
+def test_a_flexible_array_in_front_of_others_is_at_another_place() -> None:
+    moved, gone = Struct("s", [("d", Array(scalar("u32"), 0))]), Struct("s", {"n": "u32"})
+    reader = Struct("s", [("n", "u32"), ("d", Array(scalar("u32"), 0))]).layout("arm")
+    assert compare(moved.layout("arm"), reader).fields["d"] == "moved"
+    assert compare(gone.layout("arm"), reader).fields["d"] == "unwritten"
+
+
 UNION = Struct("u", {"a": "u32", "b": "u8[4]"}, union=True)
 UNIONS: list[Any] = [
     # writer, reader, fields on LE, on BE
@@ -270,6 +327,52 @@ def test_the_verdict_is_where_taint_arrives(drawn: tuple[Struct, str, Struct, st
 def test_the_pairs_drawn_have_every_verdict_among_them() -> None:
     seen = {s for drawn in strategies.examples(pairs(), 200) for s in judged(*drawn).values()}
     assert seen == {"intact", "moved", "foreign", "unwritten"}
+
+
+@steady
+@given(pairs())
+def test_wrong_is_what_is_not_intact_of_all_witnesses(
+    drawn: tuple[Struct, str, Struct, str],
+) -> None:
+    """Found without a look at the bytes that both hold likewise."""
+    writer, written, reader, read = drawn
+    verdict = compare(writer.layout(written), reader.layout(read))
+    assert verdict.wrong == tuple(w for w in verdict.witnesses if w.status != "intact")
+
+
+# --- limits ----------------------------------------------------------------------------------
+
+
+def test_what_both_hold_likewise_costs_nothing() -> None:
+    long, longer = (
+        Struct("s", [("a", f"u8[{size}]")]).layout("arm") for size in (10**6, 10**6 + 1)
+    )
+    assert compare(longer, long).fields == {"a": "intact"}
+    verdict = compare(long, longer)
+    assert verdict.fields == {"a": "unwritten"}
+    assert [w.offset for w in verdict.wrong] == [10**6]
+    huge = Struct("s", [("e", Array(Struct("", {"a": "u8", "b": "u8"}), 1 << 19))]).layout("arm")
+    assert compare(huge, huge).fields == {"e": "intact"}
+
+
+PAIR = Struct("", {"a": "u8", "b": "u8"})
+SWAPPED = Struct("", {"b": "u8", "a": "u8"})
+MANY = [f"m{n}" for n in range(2000)]
+TOO_MUCH: list[Any] = [
+    (Struct("s", {"a": "u8[1000000]"}), Struct("s", {"a": "u16[500000]"}),
+     "struct s has 1000000 bytes to be judged one by one; compare judges up to 65536"),
+    (Struct("s", [("e", Array(PAIR, 1 << 13))]), Struct("s", [("e", Array(SWAPPED, 1 << 13))]),
+     "struct s has more than 8192 leaves"),
+    (Struct("s", dict.fromkeys(MANY, "u32"), union=True),
+     Struct("s", dict.fromkeys((f"{name}_" for name in MANY), "u32"), union=True),
+     "union s holds 16000000 members' bytes where union s has others"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("writer", "reader", "words"), TOO_MUCH)
+def test_what_is_too_much_is_said(writer: Struct, reader: Struct, words: str) -> None:
+    with pytest.raises(KvmvizError, match=re.escape(words)):
+        _ = compare(writer.layout("s390x"), reader.layout("s390x")).fields
 
 
 # --- errors ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
@@ -15,7 +15,7 @@ from kvmviz.cli import inputs, records
 from kvmviz.cli.decode import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.review import Review, Reviews, review, review_all
+from kvmviz.review import Reviews, review, review_all
 from kvmviz.text.bytemap import ByteMap
 
 FINE, BREAKS, UNUSABLE = 0, 1, 2
@@ -45,30 +45,44 @@ def show(words: str) -> None:
 
 def show_json(record: object) -> None:
     """Print as JSON."""
-    print(json.dumps(record, indent=2, ensure_ascii=False))
+    print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def layout(args: Namespace) -> int:
     """``kvmviz layout``."""
     found = inputs.pick(inputs.structs(args.file, args.include), args.struct, args.file)
-    abis = inputs.abis(args.abi, BOTH_ORDERS)
+    shown, missing = _laid_out(args, found, args.file)
+    if args.json:
+        show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
+        return FINE
+    _show_all([ByteMap(row) for row in shown], missing)
+    return FINE
+
+
+def _laid_out(
+    args: Namespace, found: Mapping[str, Struct], path: str
+) -> tuple[list[Layout], list[dict[str, str]]]:
+    """Layouts on all ABIs that are asked for, and where there is none and why.
+
+    Raises :class:`KvmvizError` where there is none at all.
+    """
     shown: list[Layout] = []
     missing: list[dict[str, str]] = []
     for struct in found.values():
-        for abi in abis:
+        for abi in inputs.abis(args.abi, BOTH_ORDERS):
             try:
                 shown.append(struct.layout(abi))
             except KvmvizError as error:
                 missing.append({"struct": str(struct), "abi": abi.name, "why": str(error)})
     if not shown:
-        raise inputs.located(args.file, KvmvizError(missing[0]["why"]))
-    if args.json:
-        show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
-        return FINE
-    told = [repr(ByteMap(row)) for row in shown]
+        raise inputs.located(path, KvmvizError(missing[0]["why"]))
+    return shown, missing
+
+
+def _show_all(shown: Sequence[object], missing: Sequence[Mapping[str, str]]) -> None:
+    told = [repr(row) for row in shown]
     told += [f"{row['struct']} on {row['abi']}: not there: {row['why']}" for row in missing]
     show("\n\n".join(told))
-    return FINE
 
 
 def compare(args: Namespace) -> int:
@@ -81,17 +95,16 @@ def compare(args: Namespace) -> int:
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE
 
 
-def _sides(args: Namespace) -> Iterator[dict[str, Struct]]:
+def _sides(args: Namespace) -> list[dict[str, Struct]]:
     if args.old == args.new == "-":
         raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
     sides = [inputs.structs(path, args.include) for path in (args.old, args.new)]
-    if args.struct is not None and not any(
-        re.sub(r"^(struct|union)\s+", "", args.struct) in side for side in sides
-    ):
+    if args.struct is None:
+        return sides
+    found = [inputs.named(side, args.struct) for side in sides]
+    if not any(found):
         inputs.pick(sides[1], args.struct, args.new)
-    for side in sides:
-        name = args.struct and re.sub(r"^(struct|union)\s+", "", args.struct)
-        yield side if name is None else {tag: s for tag, s in side.items() if tag == name}
+    return found
 
 
 def _reviews(args: Namespace, default: tuple[str, ...]) -> Reviews:
@@ -110,12 +123,12 @@ def decode(args: Namespace) -> int:
         raise KvmvizError("the dump and the header are both standard input; give one as a file")
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
-    rows = [Decoded(struct.layout(abi), data, args.offset)
-            for abi in inputs.abis(args.abi, BOTH_ORDERS)]  # fmt: skip
+    layouts, missing = _laid_out(args, {args.struct: struct}, path)
+    rows = [Decoded(layout, data, args.offset) for layout in layouts]
     if args.json:
-        show_json({"decoded": [records.decoded(row) for row in rows]})
+        show_json({"decoded": [records.decoded(row) for row in rows], "missing": missing})
     else:
-        show("\n\n".join(map(repr, rows)))
+        _show_all(rows, missing)
     return FINE
 
 
@@ -139,16 +152,12 @@ def figure_compare(args: Namespace) -> int:
     both = {name: struct for name, struct in new.items() if name in old}
     if not both:
         raise KvmvizError(f"{args.old} and {args.new} have no struct in common")
-    changed: list[Review] = [review(old[name], struct, abis) for name, struct in both.items()]
-    changed = [row for row in changed if row.findings] or changed
-    shown = changed[0].new
-    if len(changed) > 1:
-        names = [name for name, struct in both.items() if any(r.new is struct for r in changed)]
-        raise KvmvizError(f"{args.new}: more than one struct, say which: --struct, out of "
-                          f"{', '.join(names)}")  # fmt: skip
+    changed = {name: review(old[name], struct, abis) for name, struct in both.items()}
+    changed = {name: row for name, row in changed.items() if row.findings} or changed
+    shown = inputs.only(changed, args.new)
     from kvmviz import draw
     from kvmviz.review.versions import Versions
 
-    before = changed[0].old
-    draw.versions(*(Versions(before.layout(a), shown.layout(a)) for a in abis)).save(args.output)
+    pairs = (Versions(shown.old.layout(abi), shown.new.layout(abi)) for abi in abis)
+    draw.versions(*pairs).save(args.output)
     return FINE

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from kvmviz._base import Twin, twin
 from kvmviz.layout import Layout
@@ -66,39 +65,28 @@ class Decoded(Twin):
 
     def _cells(self, slot: Slot) -> Iterator[Cell]:
         raw = self.data[self.offset : self.offset + self.layout.size]
-        count = slot.extent // slot.width if slot.width else 0
         if not slot.extent:
             return
-        if slot.type is None or slot.is_bit_field:
-            held = raw[slot.offset : slot.offset + slot.size]
-            yield Cell(slot.path, slot.offset, held, bits_of_bytes(slot, slot.offset, slot.size),
-                       _value(slot, raw, slot.offset, slot.size), slot)  # fmt: skip
-            return
-        step = slot.type.size
-        for number in range(count):
+        whole = slot.type is None or slot.is_bit_field
+        step = slot.size if whole or slot.type is None else slot.type.size
+        for number in range(slot.size // step):
             at = slot.offset + number * step
             path = slot.path_of(number if slot.shape else None)
-            value = _value(slot, raw, at, step)
+            value = None if slot.type is None else self._value(path)
             yield Cell(path, at, raw[at : at + step], bits_of_bytes(slot, at, step), value, slot)
+
+    def _value(self, path: str) -> int | float:
+        """The value of a scalar: ``a.b[1]`` is ``values["a"]["b"][1]``."""
+        found: Any = self.values
+        for part in re.findall(r"\w+", path):
+            found = found[int(part) if part.isdigit() else part]
+        number: int | float = found
+        return number
 
     @property
     def rest(self) -> int:
         """How many bytes lie behind the struct."""
         return len(self.data) - self.offset - self.layout.size
-
-
-def _value(slot: Slot, raw: bytes, first: int, size: int) -> int | float | None:
-    kind = slot.type
-    if kind is None:
-        return None
-    if kind.kind == "float":
-        return float(np.frombuffer(raw, kind.dtype(slot.order), 1, first)[0])
-    number = 0
-    for at in range(first, first + size):
-        source = slot.source(at)
-        assert source is not None
-        number |= (raw[at] & source.mask) >> source.bottom << source.low
-    return number - (1 << slot.width) if kind.signed and number >> slot.width - 1 else number
 
 
 @twin.register

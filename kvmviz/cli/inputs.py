@@ -8,14 +8,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 import kvmviz
 from kvmviz import kvm
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
+from kvmviz.c.pasted import place
 from kvmviz.cli import hexdump
 from kvmviz.ctype import Struct
+from kvmviz.variants import Conditional
+
+T = TypeVar("T")
 
 MAX_TEXT = 1 << 24
 """The longest C text that is read: 16 MiB."""
@@ -30,15 +34,31 @@ KNOWN: Mapping[str, Struct] = MappingProxyType(
 )
 """The structs of :mod:`kvmviz.kvm`, by the name that ``--struct`` takes without a header."""
 
-_AT = re.compile(r"line (\d+), column (\d+): (.*)", re.DOTALL)
+_HEADERS = re.compile(r"it may be in (?P<names><[^>]+>(?:, <[^>]+>)*)(?P<more>[^;:]*)[;:] give .*")
+"""Which headers may define a name; what follows is advice to a caller from Python."""
 
 
 def located(path: str, error: KvmvizError) -> KvmvizError:
     """The same error with the file in front: ``FILE:LINE:COL: ...`` where it has a position."""
-    name = "<stdin>" if path == "-" else path
-    match = _AT.fullmatch(str(error))
-    place = f"{name}:{match[1]}:{match[2]}: {match[3]}" if match else f"{name}: {error}"
-    return KvmvizError(place)
+    name, words = title(path), advised(str(error))
+    if at := place(words):
+        return KvmvizError(f"{name}:{at[0]}:{at[1]}: {words.partition(': ')[2]}")
+    return KvmvizError(f"{name}: {words}")
+
+
+def title(path: str) -> str:
+    """What a file is called in a message."""
+    return "<stdin>" if path == "-" else path
+
+
+def advised(message: str) -> str:
+    """A message about a header that is not there, with the option that gives one."""
+    match = _HEADERS.search(message)
+    if match is None:
+        return message
+    names = match["names"][1:-1].split(">, <")
+    options = " or ".join(f"--include {name}=FILE" for name in names)
+    return f"{message[: match.end('more')]}; give {options}{message[match.end() :]}"
 
 
 def data(path: str, limit: int) -> bytes:
@@ -76,22 +96,34 @@ def text(path: str) -> str:
 
 def structs(path: str, include: Sequence[str] = ()) -> dict[str, Struct]:
     """The structs that a file of C text defines; ``include`` are headers that it may name."""
-    given: dict[str, Any] = {"headers": headers(include)} if include else {}
+    given = headers(include)
     source = text(path)
     try:
-        return kvmviz.parse(source, **given)
+        found = kvmviz.parse(source, given or None)
     except KvmvizError as error:
         raise located(path, error) from None
+    return {name: _advised(struct) for name, struct in found.items()}
+
+
+def _advised(struct: Struct) -> Struct:
+    """A struct whose errors, on ABIs where the text cannot be read, name the option too."""
+    if not isinstance(struct, Conditional):
+        return struct
+    errors = {abi: advised(message) for abi, message in struct.errors.items()}
+    return Conditional(struct.tag, struct.variants, errors)
 
 
 def headers(include: Sequence[str]) -> Mapping[str, str]:
     """The text of headers by the names under which ``#include`` may ask for them.
 
     ``NAME=FILE`` gives one name; a FILE alone goes by its path as given, and by its last part.
+    Raises :class:`KvmvizError` for a name or a file that is empty.
     """
     found: dict[str, str] = {}
     for row in include:
         name, equals, path = row.partition("=")
+        if not name or (equals and not path):
+            raise KvmvizError(f"--include {row!r}: give NAME=FILE or FILE")
         if equals:
             found[name] = text(path)
         else:
@@ -99,22 +131,45 @@ def headers(include: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
+def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
+    """The struct of that name, nothing if there is none.
+
+    Raises :class:`KvmvizError` where ``struct`` or ``union`` stands before it and it is the other.
+    """
+    word, plain = _parts(name)
+    struct = found.get(plain)
+    if struct is None:
+        return {}
+    kind = "union" if struct.union else "struct"
+    if word not in ("", kind):
+        raise KvmvizError(f"{plain!r} is a {kind}, not {word!r}")
+    return {plain: struct}
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """A name, and what stands before it: ``struct``, ``union`` or nothing."""
+    *words, plain = name.split() or [""]
+    return " ".join(words), plain
+
+
 def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, Struct]:
     """The struct of that name, or all; :class:`KvmvizError` with the names if there is none."""
     if name is None:
         return dict(found)
-    plain = re.sub(r"^(struct|union)\s+", "", name)
-    if plain not in found:
-        where = "<stdin>" if path == "-" else path
-        raise KvmvizError(f"{where}: no struct {plain!r}; there are {', '.join(found)}")
-    return {plain: found[plain]}
+    if picked := named(found, name):
+        return picked
+    raise KvmvizError(
+        f"{title(path)}: no struct {_parts(name)[1]!r}; there are "
+        f"{', '.join(found)}; one with a tag goes by its tag, not by a typedef"
+    )
 
 
-def only(found: Mapping[str, Struct], path: str) -> Struct:
+def only(found: Mapping[str, T], path: str) -> T:
     """The one struct; :class:`KvmvizError` with the names where there are more."""
     if len(found) > 1:
-        names = ", ".join(found)
-        raise KvmvizError(f"{path}: more than one struct, say which: --struct, out of {names}")
+        raise KvmvizError(
+            f"{title(path)}: more than one struct, say which: --struct, out of {', '.join(found)}"
+        )
     return next(iter(found.values()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from kvmviz.cli.decode import Decoded
@@ -94,7 +95,10 @@ def reviews(shown: Reviews) -> Record:
 
 
 def decoded(shown: Decoded) -> Record:
-    """A dump by member; offsets count from the start of the struct, ``offset`` from the dump's."""
+    """A dump by member; offsets count from the start of the struct, ``offset`` from the dump's.
+
+    A ``value`` that JSON has no number for, infinite or not a number, is null; ``bytes`` has it.
+    """
     return {
         "struct": str(shown.layout.struct),
         "abi": shown.layout.abi.name,
@@ -107,7 +111,7 @@ def decoded(shown: Decoded) -> Record:
                 "offset": cell.offset,
                 "bytes": cell.data.hex(),
                 "bits": cell.bits,
-                "value": cell.value,
+                "value": cell.value if math.isfinite(cell.value) else None,
             }
             for cell in shown.cells
             if cell.value is not None

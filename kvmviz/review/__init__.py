@@ -15,9 +15,9 @@ from kvmviz.abi import ABIS, Abi
 from kvmviz.compat import Verdict
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.review.change import Pair
-from kvmviz.review.comings import between
 from kvmviz.review.finding import SEVERITIES, Finding
+from kvmviz.review.pair import Pair
+from kvmviz.review.whole import between
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Review(Twin):
         # The same leaves in the same places give the same findings, on whatever ABI.
         known: dict[object, tuple[Finding, ...]] = {}
         for row in self.rows:
+            if row.pair.old == row.pair.new:
+                continue
             if row.pair.key not in known:
                 known[row.pair.key] = between(row.pair)
             for finding in known[row.pair.key]:
@@ -84,6 +86,7 @@ class Review(Twin):
     def breaks(self) -> bool:
         """On some ABI a member that both have is not intact, or size or alignment changes.
 
+        So it does where the struct is gone from an ABI, whose programs can no longer be built.
         Not intact: for an old reader of a new writer, or for a new reader of an old writer. What
         only one side has does not count, members of nested structs included.
         """
@@ -155,5 +158,5 @@ def _absent(old: Layout | KvmvizError, new: Layout | KvmvizError) -> Finding | N
         return Finding("absent", "", "note", "new: not there before", f"{old}")
     if isinstance(new, KvmvizError):
         remedy = "keep the struct there as it was"
-        return Finding("absent", "", "warning", "gone: not there after", f"{new}", remedy)
+        return Finding("absent", "", "breaks", "gone: not there after", f"{new}", remedy)
     return None

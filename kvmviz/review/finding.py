@@ -2,19 +2,24 @@
 
 Whether a change breaks is decided by the sources of bytes; these are the words for it. The
 remedies follow the kernel's own documents: ``driver-api/ioctl``, ``process/botching-up-ioctls``
-and ``process/adding-syscalls``. Members that only one side has are in :mod:`kvmviz.review.comings`.
+and ``process/adding-syscalls``. Here are members that both sides have; those that only one side
+has are in :mod:`kvmviz.review.one_sided`, flexible arrays in :mod:`kvmviz.review.elements`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kvmviz.compat import Verdict, Witness
-from kvmviz.review.change import Change, Pair, stop
+from kvmviz._base import counted
+from kvmviz.compat import Witness, numbers_alike
+from kvmviz.ctype import Array, Struct, Type
+from kvmviz.review.change import Change, stop
+from kvmviz.review.pair import Pair
+from kvmviz.review.room import rooms
 from kvmviz.slot import Slot
-from kvmviz.text import lies, span, spans
+from kvmviz.text import bits, few_spans, lies, some
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
@@ -47,12 +52,10 @@ def kept(pair: Pair, change: Change) -> Finding:
     told = list(_told(pair, change))
     if not told and not wrong:
         return _retyped(change)
-    if not told and change.old[0].type == change.new[0].type:
-        told = [("moved", "its elements lie elsewhere", f"keep the elements of {name} as they are")]
-    elif not told:
-        told = [("retyped", types(change), f"keep the type of {name}")]
-    grew = stop(change.new) - change.start[1] > stop(change.old) - change.start[0]
-    words = "; ".join(row[1] for row in told) + (pushes(pair, change) if grew else "")
+    if not told:
+        words = "its elements lie elsewhere, as each has another size"
+        told = [("moved", words, f"keep the elements of {name} as they are")]
+    words = "; ".join(row[1] for row in told) + (pushes(pair, change) if change.grows else "")
     remedy = "; ".join(dict.fromkeys(row[2] for row in told))
     return Finding(told[0][0], name, "breaks" if wrong else "note", words, effect(change), remedy)
 
@@ -60,28 +63,45 @@ def kept(pair: Pair, change: Change) -> Finding:
 def _told(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
     """Kind, words and remedy of each way in which it changed, what decides most first."""
     (before, after), (first, last) = change.width, change.count
-    if before != after and not change.is_struct:
-        word = "widened" if after > before else "narrowed"
-        kind = "bit-field" if change.is_bit_field else word
-        yield kind, f"{word} from {before} to {after} bits", _of_width(pair, change)
-    if first != last:
-        word = "lengthened" if last > first else "shortened"
-        instead = "; put the others into a new member" if last > first else ""
-        remedy = f"keep {change.name} at {elements(first)}{instead}"
-        yield "array-length", f"{word} from {first} to {elements(last)}", remedy
+    if change.is_another and (change.lost or change.gained):
+        yield "retyped", types(change), f"keep the type of {change.name}"
+    elif not change.is_another:
+        if before != after and not change.is_struct:
+            word = "widened" if after > before else "narrowed"
+            kind = "bit-field" if change.is_bit_field else word
+            yield kind, f"{word} from {before} to {after} bits", _of_width(pair, change)
+        if first != last:
+            word = "lengthened" if last > first else "shortened"
+            words = f"{word} from {first} to {counted(last, 'element')}"
+            yield "array-length", words, _of_length(change)
     if change.moves:
         yield _moved(pair, change)
 
 
-def elements(number: int) -> str:
-    """``1 element``, ``2 elements``."""
-    return f"{number} element{'s' if number != 1 else ''}"
+def _of_length(change: Change) -> str:
+    """What to do instead of changing a count."""
+    first, last = change.count
+    keep = f"keep {change.name} at {counted(first, 'element')}"
+    if last > first:
+        return f"{keep}; put the others into a new member"
+    return f"{keep}, unless the others were reserved: {RESERVED}"
+
+
+RESERVED = "written as 0 by every old writer and ignored by every old reader"
+"""What makes a reserved member one that may be put to use."""
 
 
 def effect(change: Change) -> str:
     """What each side gets of the other, where that is not what it takes it for."""
     sides = ((OLD_READER, change.lost), (NEW_READER, change.gained))
-    return "; ".join(f"{who} finds {found(wrong)}" for who, wrong in sides if wrong)
+    told = [f"{who} finds {found(wrong)}" for who, wrong in sides if wrong]
+    if change.is_another and not change.is_struct and not _alike(change):
+        told.insert(0, "each side takes the bits for another value")
+    return "; ".join(told)
+
+
+def _alike(change: Change) -> bool:
+    return numbers_alike(change.old[0], change.new[0])
 
 
 def found(wrong: Sequence[Witness]) -> str:
@@ -99,36 +119,19 @@ def _of_width(pair: Pair, change: Change) -> str:
         each = "" if change.count == (1, 1) else "the elements of "
         return f"keep {each}{name} at {before} bits; put the further bits into a new member"
     advice = f"add a new member for bits {after - 1}:{before} instead of widening {name}"
-    need = (after - before) // 8
-    fits = [s for s in pair.old.holes if s.extent % 8 == 0 and _room(s, pair) >= need]
-    if not fits:
+    room = rooms(pair).get(name)
+    if room is None:
         return f"{advice}; no hole takes it, so it goes behind the last member"
-    slot = fits[0]
-    where = span(slot.offset, slot.offset + slot.size - 1)
-    return f"{advice}: the {slot.path} ({where}) takes it, with a flag that says when it is valid"
-
-
-def _room(slot: Slot, pair: Pair) -> int:
-    """Bytes of the widest naturally aligned scalar that fits into a hole."""
-    sizes = (size for size in (8, 4, 2, 1) if size <= slot.size)
-    for size in sizes:
-        align = pair.old.abi.align(size)
-        if -(-slot.offset // align) * align + size <= slot.offset + slot.size:
-            return size
-    return 0
+    return f"{advice}: the {room} takes it, with a flag that says when it is valid"
 
 
 def _moved(pair: Pair, change: Change) -> tuple[str, str, str]:
-    name, (before, after) = change.name, change.start
+    name = change.name
     places = [place(slots[0]) for slots in (change.old, change.new)]
     words = f"moves from {places[0]} to {places[1]}"
-    passed = [
-        other.name
-        for other in pair.changes
-        if other.moves and (other.start[0] - before) * (other.start[1] - after) < 0
-    ]
-    if passed:
-        words += f", {'behind' if after > before else 'in front of'} {passed[0]}"
+    if name in pair.passed:
+        other, behind = pair.passed[name]
+        words += f", {'behind' if behind else 'in front of'} {other}"
         return "reordered", words, "keep the order of members"
     keep = f"keep {name} where it was: a new member goes into a hole or behind the last one"
     return "moved", words, keep
@@ -137,10 +140,14 @@ def _moved(pair: Pair, change: Change) -> tuple[str, str, str]:
 def pushes(pair: Pair, change: Change) -> str:
     """What a new or a wider member moves: ``; it moves far from offset 4 to offset 8``."""
     found = pair.pushed(change)
-    if found is None:
-        return ""
-    before, after = found
-    return f"; it moves {after.path} from {place(before)} to {place(after)}"
+    if found is not None:
+        name, before, after = found
+        return f"; it moves {name} from {place(before)} to {place(after)}"
+    end = stop(change.new)
+    for name, (old, new) in pair.flexible.items():
+        if old and new and old.offset != new.offset and 8 * new.offset >= end:
+            return f"; it moves {name} from offset {old.offset} to offset {new.offset}"
+    return ""
 
 
 def place(slot: Slot) -> str:
@@ -151,43 +158,46 @@ def place(slot: Slot) -> str:
     return f"{bits(source.top, source.bottom)} of byte {slot.offset}"
 
 
-def bits(top: int, bottom: int) -> str:
-    """``bit 3``, ``bits 7:5``."""
-    return f"bits {top}:{bottom}" if top > bottom else f"bit {top}"
-
-
 def places(slots: Sequence[Slot]) -> str:
     """What members hold: ``bytes 4..7``, or of bit-fields ``bits 7:5 of byte 0``."""
+    held = [(at, slot) for slot in slots for at in range(slot.offset, slot.offset + slot.size)]
     if not any(slot.is_bit_field for slot in slots):
-        return spans_of(slots)
-    sources = ((at, s.source(at)) for s in slots for at in range(s.offset, s.offset + s.size))
-    return ", ".join(f"{bits(s.top, s.bottom)} of byte {at}" for at, s in sources if s)
-
-
-def spans_of(slots: Iterable[Slot]) -> str:
-    """The bytes of slots, neighbours joined."""
-    rows: list[tuple[int, int]] = []
-    for slot in sorted(slots, key=lambda s: s.offset):
-        last = slot.offset + slot.size - 1
-        if rows and slot.offset <= rows[-1][1] + 1:
-            rows[-1] = rows[-1][0], max(rows[-1][1], last)
-        else:
-            rows.append((slot.offset, last))
-    return ", ".join(span(*row) for row in rows)
+        return few_spans(at for at, _ in held)
+    sources = ((at, slot.source(at)) for at, slot in held)
+    return some([f"{bits(s.top, s.bottom)} of byte {at}" for at, s in sources if s])
 
 
 def types(change: Change) -> str:
     """The type before and after, in words."""
-    one, two = (_type(slots[0], slots[0].order) for slots in (change.old, change.new))
-    if one == two:
-        return "the same type, its elements in other places"
-    return f"type {one} becomes {two}"
+    (one, *_), (two, *_) = change.old, change.new
+    before, after = (type_words(kind) for kind in change.kinds)
+    if before == after:
+        swapped = one.order != two.order
+        return f"the same type, {'its bytes in opposite order' if swapped else 'declared anew'}"
+    marks = [f" ({s.order}-endian)" if s.type and s.type.order else "" for s in (one, two)]
+    words = f"type {before}{marks[0]} becomes {after}{marks[1]}"
+    if not change.is_struct and not _alike(change):
+        kinds = [kind_words(slot) for slot in (one, two)]
+        words += f"; the bits of {kinds[1]} are not those of {kinds[0]}"
+    return words
 
 
-def _type(slot: Slot, order: str) -> str:
-    assert slot.type is not None
-    fixed = f" ({order}-endian)" if slot.type.order else ""
-    return f"{slot.type.name}{''.join(f'[{n}]' for n in slot.shape)}{fixed}"
+def type_words(kind: Type | None) -> str:
+    """A type as a sentence has it: ``__u8[2][4]``, ``struct arch``, ``a struct of lo, hi``."""
+    assert kind is not None
+    counts = "".join(f"[{n or ''}]" for n in kind.shape) if isinstance(kind, Array) else ""
+    if not isinstance(kind.leaf, Struct):
+        return f"{kind.leaf.name}{counts}"
+    if kind.leaf.tag:
+        return f"{kind.leaf}{counts}"
+    what = "union" if kind.leaf.union else "struct"
+    return f"{'an array of structs' if counts else f'a {what}'} of {some(list(kind.leaf.names()))}"
+
+
+def kind_words(slot: Slot) -> str:
+    """What a number is: ``an integer``, ``a floating point number of 32 bits``."""
+    is_float = slot.type is not None and slot.type.kind == "float"
+    return f"a floating point number of {slot.width} bits" if is_float else "an integer"
 
 
 def _retyped(change: Change) -> Finding:
@@ -195,7 +205,7 @@ def _retyped(change: Change) -> Finding:
     name, one, two = change.name, change.old[0].type, change.new[0].type
     assert one is not None
     assert two is not None
-    if one.kind != two.kind and {one.kind, two.kind} & {"float", "bool"}:
+    if one.kind != two.kind and "bool" in (one.kind, two.kind):
         words = "the same bits are taken for another kind of value"
         remedy = f"keep the type of {name}, and give the new kind a member of its own"
         return Finding("retyped", name, "warning", types(change), words, remedy)
@@ -203,30 +213,3 @@ def _retyped(change: Change) -> Finding:
     if one.signed != two.signed:
         words += f"; a value with bit {change.width[0] - 1} set changes its sign"
     return Finding("retyped", name, "note", types(change), words)
-
-
-def one_way(verdict: Verdict) -> tuple[Finding, ...]:
-    """What is not intact for the reader of one verdict; neither side is the older one."""
-    pair = Pair(verdict.writer, verdict.reader)
-    rows = []
-    for change in pair.changes:
-        if not change.gained:
-            continue
-        where = spans(sorted({w.offset for w in change.gained}))
-        if change.old:
-            finding = kept(pair, change)
-            words = f"from writer to reader: {finding.change}"
-            remedy = f"lay {change.name} out alike on both sides"
-            rows.append(
-                Finding(finding.kind, change.name, "breaks", words, found(change.gained), remedy)
-            )
-        else:
-            never = all(w.status == "unwritten" for w in change.gained)
-            what = "never writes" if never else "writes something else into"
-            rows.append(
-                Finding(
-                    "added", change.name, "warning", "the writer has no such member",
-                    found(change.gained), f"needs a validity flag: this writer {what} {where}",
-                )
-            )  # fmt: skip
-    return tuple(rows)

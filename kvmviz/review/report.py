@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kvmviz._base import twin
+from kvmviz._base import counted, twin
 from kvmviz.review import Review, Reviews, Row
 from kvmviz.review.finding import Finding
 from kvmviz.text import table
@@ -15,18 +15,20 @@ WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
 
 MOST = 24
-"""Members in a table, and names in a list: more tell a reviewer nothing more."""
+"""Members in a table, findings, and names in a list: more tell a reviewer nothing more."""
 
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
 
 KINDS = {
     "absent": "not there on every ABI",
+    "alias": "another name for others",
     "added-in-hole": "added in a hole",
     "added-in-union": "added to a union",
     "align": "alignment changes",
     "appended": "added at the end",
     "array-length": "another number of elements",
     "bit-field": "bit-field of another width",
+    "flexible": "a flexible array on one side",
     "inserted": "added in front of others",
     "moved": "moves",
     "narrowed": "narrowed",
@@ -37,6 +39,7 @@ KINDS = {
     "retyped": "another type",
     "size": "sizeof changes",
     "size-unseen": "a size check sees nothing",
+    "taken": "takes bits of another",
     "widened": "widened",
 }
 """What a finding is called where its words differ by ABI."""
@@ -45,14 +48,23 @@ KINDS = {
 @twin.register
 def _(review: Review) -> str:
     lines = [headline(review)]
-    groups = grouped(review)
-    if groups and review.findings:
+    groups = grouped(review) if review.findings else []
+    if groups:
         lines += ["", *_legend(groups), "", *_tables(groups)]
-    for number, rows in enumerate(items(review), 1):
+    listed = items(review)
+    for number, rows in enumerate(listed[:MOST], 1):
         lines += ["", *_item(review, number, rows)]
     if others := also_moved(review):
-        lines += ["", *_wrap(f"Moved as well: {', '.join(others)}.", "  ", 3)]
+        lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
+    if len(listed) > MOST:
+        more = counted(len(listed) - MOST, "more finding")
+        lines += ["", *_wrap(f"There is more: {more}; --json has them all", "  ", 3)]
     return "\n".join(lines)
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return f"{', '.join(names[:MOST])}{more}"
 
 
 def items(review: Review) -> list[list[Finding]]:
@@ -86,7 +98,8 @@ def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]
     for row in rows if len(rows) > 1 else ():
         told = [row.change.removeprefix(head).removeprefix("; "), "" if same else row.effect]
         words = "; ".join(filter(None, told))
-        yield from _wrap(f"{_label(review, row.abis).strip()} {words}", "     ", 2) if words else ()
+        line = f"{_label(review, row.abis)} {words}".strip()
+        yield from _wrap(line, "     ", 2) if words else ()
     if same and first.effect:
         yield from _wrap(first.effect, "     ")
     remedies: dict[str, list[str]] = {}
@@ -122,8 +135,8 @@ def headline(review: Review) -> str:
     if broken:
         words = f"{name}: BREAKS {number}"
     elif review.warnings:
-        count = len(review.warnings)
-        words = f"{name}: nothing breaks; {count} warning{'s' if count > 1 else ''}"
+        count = sum(rows[0].severity == "warning" for rows in items(review))
+        words = f"{name}: nothing breaks; {counted(count, 'warning')}"
     elif review.findings:
         words = f"{name}: nothing breaks"
     else:
@@ -192,10 +205,10 @@ def _tables(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
         begin = stop
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
-    rest = [name for name in names if name not in set(differing)]
+    told = set(differing)
+    rest = [name for name in names if name not in told]
     if rest:
-        count = f" and {len(rest) - MOST} more" if len(rest) > MOST else ""
-        yield from _wrap(f"intact in both directions: {', '.join(rest[:MOST])}{count}", "  ", 2)
+        yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
     if shown:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
 

@@ -17,6 +17,7 @@ from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout, Rules
+from kvmviz.path import flexible, place
 from kvmviz.slot import Slot, Source
 from kvmviz.style import Style, styles
 from kvmviz.variants import Conditional
@@ -242,10 +243,27 @@ def _(verdict: Verdict) -> str:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
-    rows = [w for w in verdict.witnesses if w.wanted.slot.member == member]
+    rows = [w for w in verdict.wrong if w.wanted.slot.member == member]
     told = [f"{place} {_hold(place)} {found}" if found else f"{place}: never written"
             for place, found in lies(rows)]  # fmt: skip
+    told += [elements_there(verdict, path) for path, status in verdict.flexible.items()
+             if status != "intact" and path.split(".")[0] == member]  # fmt: skip
     return "; ".join(told)
+
+
+def elements_there(verdict: Verdict, path: str) -> str:
+    """Why the elements of a flexible array of the reader are not those that the writer has."""
+    wanted, written = flexible(verdict.reader)[path], place(verdict.writer, path)
+    if written is None:
+        return f"no {path} is written"
+    mine, other = wanted.element, written.element
+    if mine is None or other is None:
+        return f"{path} is written as {name_of(written.type)}, not as an array"
+    if wanted.offset != written.offset:
+        return f"the elements are written from offset {written.offset} on, not {wanted.offset}"
+    if mine.size != other.size:
+        return f"the elements are written with {counted(other.size, 'byte')} each, not {mine.size}"
+    return f"of each element, {found_there(Verdict(other, mine), 'element')}"
 
 
 def _hold(place: str) -> str:
@@ -256,11 +274,34 @@ def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
     """Bytes that are not intact, and what they hold; nothing for those that nobody writes."""
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
-        if rows:
-            held = _runs(w.found for w in rows if w.found)
-            shown = [_span_of(run) for run in (held[:3] if len(held) > 4 else held)]
-            more = [f"{len(held) - 3} more"] if len(held) > 4 else []
-            yield spans(sorted({row.offset for row in rows})), ", ".join(shown + more)
+        swapped = [w for w in rows if _is_swapped(w)]
+        if swapped:
+            whose = some(list(dict.fromkeys(w.wanted.member for w in swapped)))
+            yield few_spans(w.offset for w in swapped), f"the bytes of {whose} in opposite order"
+        if others := [w for w in rows if not _is_swapped(w)]:
+            held = some([_span_of(run) for run in _runs(w.found for w in others if w.found)])
+            yield few_spans(w.offset for w in others), held
+
+
+def _is_swapped(witness: Witness) -> bool:
+    """The reader takes the very bytes of its value, the last of them first."""
+    wanted, found = witness.wanted, witness.found
+    if found is None or found.slot.is_bit_field or wanted.slot.is_bit_field:
+        return False
+    same = (found.path, found.slot.width) == (wanted.path, wanted.slot.width)
+    return same and found.slot.order != wanted.slot.order
+
+
+def some(words: Sequence[str]) -> str:
+    """A list that stays short: three of it, where there are more than four."""
+    if len(words) < 5:
+        return ", ".join(words)
+    return f"{', '.join(words[:3])} and {len(words) - 3} more"
+
+
+def few_spans(offsets: Iterable[int]) -> str:
+    """Some offsets in words, in a list that stays short: ``bytes 1..3, byte 7``."""
+    return some(spans(sorted(set(offsets))).split(", "))
 
 
 def _runs(sources: Iterable[Source]) -> list[list[Source]]:
