@@ -329,7 +329,7 @@ HEADLINES = [
     ("__u32 a; __u32 b;", "__u32 a; __u32 c;", ("aarch64", "arm"),
      "✓ nothing breaks, but old bytes never hold c; new bytes never hold b"),
     ("__u32 a;", "float a;", ("aarch64", "arm"),
-     "✓ nothing breaks, but a: type __u32 becomes float"),
+     "✗ an old program breaks: a moved on aarch64, arm"),
 ]  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import groupby
 
 from kvmviz.abi import Abi
-from kvmviz.compat import Status, member_of
+from kvmviz.compat import Status
 from kvmviz.ctype import Struct
+from kvmviz.path import member_of
 from kvmviz.review.side import Side
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.text import slot_at

@@ -8,10 +8,11 @@ from functools import cached_property
 from itertools import groupby
 
 from kvmviz._base import KvmvizError, Twin, twin
-from kvmviz.compat import STATUSES, Status, Verdict, compare, flexible, member_of
+from kvmviz.compat import STATUSES, Status, Verdict, compare
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.layout import Layout
+from kvmviz.path import flexible, member_of
 from kvmviz.review import Review, review
 from kvmviz.review.report import ground
 from kvmviz.review.side import Side, told_piece, told_status
