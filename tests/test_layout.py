@@ -380,6 +380,34 @@ def test_rules(members: dict[str, str], abi: str, steps: list[tuple[str, ...]]) 
             assert word in step.lower()
 
 
+@pytest.mark.parametrize(
+    ("pack", "member", "words"),
+    [
+        (
+            2,
+            Member("b", SCALARS["u32"], align=8),
+            "#pragma pack(2) lowers the alignment from 8 to 2",
+        ),
+        (
+            4,
+            Member("b", SCALARS["u32"], align=8),
+            "#pragma pack(4) lowers the alignment from 8 to 4",
+        ),
+        (
+            4,
+            Member("b", SCALARS["u16"], align=8),
+            "#pragma pack(4) lowers the alignment from 8 to 4",
+        ),
+        (1, Member("b", SCALARS["u32"]), "#pragma pack(1) lowers the alignment from 4 to 1"),
+        (0, Member("b", SCALARS["u32"], align=8), "aligned(8) raises the alignment from 4 to 8"),
+        (0, Member("b", SCALARS["u32"], packed=True), "packed lowers the alignment from 4 to 1"),
+    ],
+)
+def test_rules_say_what_bends_an_alignment(pack: int, member: Member, words: str) -> None:
+    rules = Struct("s", [("a", "u8"), member], pack=pack).layout("aarch64").rules
+    assert rules.steps[1].endswith(f"; {words}.")
+
+
 def test_rules_name_the_abis_limit_only_where_it_counts() -> None:
     for abi in ("aarch64", "i386"):
         steps = Struct("s", {"a": "u32", "b": "u64"}).layout(abi).rules.steps
