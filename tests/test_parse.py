@@ -181,15 +181,19 @@ WIDER: dict[str, str] = {
     "struct p_6 { u8 a; u64 b; struct p_5 c; };\n#pragma pack(push,8)\nstruct p_7 { u8 a;"
     " u64 b __aligned(16); u32 c:20, d:20; };\n#pragma pack(pop)",
     "known orders": "struct ko { u8 a; __be16 b; __le64 c; __be32 d[2]; };",
-    "known alignment": "struct ka { u32 a; __aligned_u64 b; };",
+    "known alignment": "struct ka { u32 a; __aligned_u64 b; u8 c; __aligned_s64 d, e; };"
+    "struct kb { u8 a; __aligned_be64 b; __aligned_le64 c[2]; } __packed;",
     "known sizes": "struct ks { u8 a; size_t b; };",
 }  # fmt: skip
 BUILT_IN = """\
 #define __packed __attribute__((packed))
 #define __aligned(N) __attribute__((aligned(N)))
 #define __user
-typedef u16 __be16; typedef u32 __be32; typedef u64 __le64; typedef __SIZE_TYPE__ size_t;
-typedef u64 __aligned_u64 __attribute__((aligned(8)));
+typedef u16 __be16; typedef u32 __be32; typedef u64 __be64, __le64; typedef __SIZE_TYPE__ size_t;
+#define __aligned_u64 __u64 __attribute__((aligned(8)))
+#define __aligned_s64 __s64 __attribute__((aligned(8)))
+#define __aligned_be64 __be64 __attribute__((aligned(8)))
+#define __aligned_le64 __le64 __attribute__((aligned(8)))
 """
 STRUCTS = [
     (case, name, struct) for case, text in CASES.items() for name, struct in parse(text).items()
