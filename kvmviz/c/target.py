@@ -112,7 +112,6 @@ def macros(abi: Abi) -> Mapping[str, str]:
         "__FLOAT_WORD_ORDER__": order,
         "__BYTE_ORDER": order,
         f"__{name}_ENDIAN": order,
-        f"__{name}_ENDIAN__": "1",
         f"__{name}_ENDIAN_BITFIELD": "",
         "__BITS_PER_LONG": f"{8 * long}",
         "__SIZEOF_LONG__": f"{long}",
@@ -122,7 +121,10 @@ def macros(abi: Abi) -> Mapping[str, str]:
     }
     words = _FAMILIES.get(abi.family, "").split()
     words += _BY_ORDER.get(abi.family, ("", ""))[not little].split()
-    words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
+    if abi.family != "m68k":
+        # For m68k there is gcc; clang, which is here for the others, says these of each.
+        words += [f"__{name}_ENDIAN__"]
+        words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
     words += [] if abi.char_signed else ["__CHAR_UNSIGNED__"]
     made |= dict.fromkeys(words, "1")
     if long == 8:
