@@ -29,7 +29,7 @@ from kvmviz.c.source import MAX_TEXT, MAX_TOKENS
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.scalar import SCALARS, Scalar
-from tests import compilers, strategies
+from tests import compilers, proof, strategies
 from tests.strategies import steady
 
 PATCH = """\
@@ -403,6 +403,36 @@ def test_struct_or_union() -> None:
 @given(strategies.structs())
 def test_a_struct_written_as_c_is_read_back(struct: Struct) -> None:
     assert parse(strategies.c_text(struct) + ";") == {"s": struct}
+
+
+OWN = Struct("s", [("a", "u8"), Member("b", replace(SCALARS["u64"], align=4)),
+                   Member("c", replace(SCALARS["u32"], align=1), 7),
+                   Member("d", Array(Struct("", [("x", "u16"), ("y", "__le64")], packed=True), 2),
+                          align=8, packed=True)])  # fmt: skip
+REPRS = [
+    # struct, what its repr must say
+    (OWN, "typedef u64 u64_4 __attribute__((aligned(4)));"),
+    (OWN, "    } __attribute__((packed)) d[2] __attribute__((packed, aligned(8)));"),
+    (OWN, "    u32_1 c : 7;"),
+    (OWN.changed(pack=2), "#pragma pack(push, 2)"),
+    (OWN.changed(pack=2), "struct { /* #pragma pack() */"),
+    (Struct("s", {"a": "u8", "b": "__aligned_u64[2]"}), "__u64 b[2] __attribute__((aligned(8)));"),
+]
+
+
+@pytest.mark.parametrize(("struct", "line"), REPRS)
+def test_a_repr_says_all_that_bears_on_layout(struct: Struct, line: str) -> None:
+    assert line in repr(struct)
+    if "/*" not in repr(struct):
+        assert parse(repr(struct)) == {"s": struct}
+
+
+def test_any_structs_repr_is_read_back() -> None:
+    for case in strategies.examples(proof.wilds, 300):
+        given = case.struct
+        kept = {name: getattr(given, name) for name in ("union", "packed", "align", "pack")}
+        struct = Struct("s", given.members, **kept)
+        assert parse(repr(struct)) == {"s": struct}, repr(struct)
 
 
 def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
