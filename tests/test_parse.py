@@ -22,9 +22,10 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
 from kvmviz.c import syntax, target
 from kvmviz.c.arithmetic import MAX_WORDS
-from kvmviz.c.declarations import MAX_BYTES
 from kvmviz.c.expand import MAX_DEPTH
+from kvmviz.c.names import MAX_BYTES
 from kvmviz.c.reading import parse
+from kvmviz.c.semicolons import MAX_APART
 from kvmviz.c.source import MAX_TEXT, MAX_TOKENS
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
@@ -499,8 +500,10 @@ ERRORS: list[tuple[str, str]] = [
     ("enum { A = 0xffffffffffffffff, B };", "line 1, column 32: 'B' would be 18446744073709551616"),
     # types and names
     ("struct s { struct t a; };", "line 1, column 21: 'struct t' is not defined before this place"),
-    ("struct s { struct s a; };", "line 1, column 21: 'struct s' is not defined"),
-    ("struct s { struct s a[2]; };", "line 1, column 23: 'struct s' is not defined"),
+    ("struct s { struct s a; };", "line 1, column 21: struct s cannot hold itself"),
+    ("struct s { struct s a[2]; };", "line 1, column 23: struct s cannot hold itself"),
+    ("union s { u8 b; struct { union s a; } c; };", "line 1, column 34: union s cannot hold its"),
+    ("typedef struct s t; struct s { t a; };", "line 1, column 34: struct s cannot hold itself"),
     ("struct t { u8 a; }; struct s { union t a; };", "line 1, column 40: 'union t' is not defined"),
     ("typedef struct t t_t; struct s { t_t a; };", "line 1, column 38: 'struct t' is not defined"),
     ("struct s { u8 a; };\nstruct s { u8 a; };", "line 2, column 8: 's' is defined twice; see"),
@@ -596,9 +599,13 @@ ERRORS: list[tuple[str, str]] = [
     ("int f(void) { return 1; }", "line 1, column 1: the text defines no struct"),
     ("struct s PACKED(x) { u8 a; };", "line 1, column 10: a function that returns a struct is"),
     ("struct s { u8 __aligned; };", "line 1, column 15: what looks like an attribute macro"),
-    ("struct s { foo a; };", "line 1, column 12: unknown type 'foo'; no header that "),
+    ("#include <linux/types.h>\nstruct s { foo a; };", "line 2, column 12: unknown type 'foo'; no "
+     "header that this text includes says what it is"),
     ("#include <x.h>\nstruct s { foo a; };", "line 2, column 12: unknown type 'foo'; it may be in "
-     "<x.h>: give headers={'x.h': its text}"),
+     "<x.h>; give its text (headers={'x.h': text})"),
+    ("#include <x.h>\n#include <a/y.h>\nstruct s { foo a; };", "line 3, column 12: unknown type "
+     "'foo'; it may be in <x.h>, <a/y.h>; give the text of the one that defines it (headers={name: "
+     "text})"),
     ("#include <x.h>\nstruct s { u8 a[N]; };", "line 2, column 17: 'N' is no integer constant of "
      "this text; it may be in <x.h>"),
     ("struct s { u8 a[sizeof(struct t)]; };", "line 1, column 17: 'struct t' has no known size"),
@@ -612,6 +619,11 @@ def test_what_is_refused_and_where(text: str, message: str) -> None:
     with pytest.raises(KvmvizError) as caught:
         parse(text)
     assert str(caught.value).startswith(message)
+
+
+def test_no_header_is_spoken_of_where_none_is_asked_for() -> None:
+    with pytest.raises(KvmvizError, match=r"^line 1, column 12: unknown type 'foo'$"):
+        parse("struct s { foo a; };")
 
 
 @pytest.mark.parametrize("text", [None, b"struct s { u8 a; };", 3, ["struct s"]])

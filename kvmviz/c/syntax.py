@@ -134,6 +134,18 @@ def parts(node: Node) -> Iterator[tuple[str | None, Node]]:
         more = cursor.goto_next_sibling()
 
 
+def is_open(node: Node) -> bool:
+    """Whether the name declares an array whose outermost brackets are empty."""
+    outer = node.parent
+    while outer is not None and outer.type == "parenthesized_declarator":
+        outer = outer.parent
+    return (
+        outer is not None
+        and outer.type == "array_declarator"
+        and outer.child_by_field_name("size") is None
+    )
+
+
 @cache
 def _language() -> Language:
     import tree_sitter
