@@ -18,7 +18,7 @@ from kvmviz.c.flat import Flat
 from kvmviz.c.source import Source, Token
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node
+    from tree_sitter import Language, Node, TreeCursor
 
 MAX_SECONDS = 0.5
 """Of processor time, for the grammar. A megabyte of C takes a tenth; junk could take hours."""
@@ -102,26 +102,39 @@ class Syntax(Flat):
         return tree.root_node
 
     def _check(self) -> None:
-        todo = [self.root]
-        while todo:
-            node = todo.pop()
+        # By cursor: a node finds its neighbours from the root on, which in a deep tree takes long
+        # and, by recursion, more stack than there is.
+        cursor = self.root.walk()
+        while True:
+            node = _node(cursor)
             if node.is_error:
-                self.fail(node, f"syntax error at {self.snippet(node)!r}{self._context(node)}")
-            # The name of a bit-field may be missing.
-            after = node.next_sibling if node.is_missing else None
-            if node.is_missing and not (after and after.type == "bitfield_clause"):
+                self.fail(node, f"syntax error at {self.snippet(node)!r}{self._context(cursor)}")
+            if node.is_missing:
+                # The name of a bit-field may be.
+                if cursor.goto_next_sibling() and _node(cursor).type == "bitfield_clause":
+                    continue
                 at = max(0, node.start_byte - 1)
                 found = bisect(self._starts, at) - 1
                 place = self._stop(found) if found >= 0 else 0
-                context = self._context(node)
+                context = self._context(cursor)
                 self.source.fail(place, f"syntax error: {node.type!r} is missing{context}")
-            todo.extend(child for child in reversed(node.children) if child.has_error)
+            if node.has_error and cursor.goto_first_child():
+                continue
+            while not cursor.goto_next_sibling():
+                if not cursor.goto_parent():
+                    return
 
-    def _context(self, node: Node) -> str:
-        whole = node.parent
+    def _context(self, cursor: TreeCursor) -> str:
+        whole = _node(cursor) if cursor.goto_parent() else None
         if whole is None or not whole.type.endswith(("declaration", "definition")):
             return ""
         return f" in {self.snippet(whole)!r}"
+
+
+def _node(cursor: TreeCursor) -> Node:
+    node = cursor.node
+    assert node is not None
+    return node
 
 
 def parts(node: Node) -> Iterator[tuple[str | None, Node]]:
