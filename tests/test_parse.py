@@ -25,7 +25,7 @@ from kvmviz.c.arithmetic import MAX_WORDS
 from kvmviz.c.declarations import MAX_BYTES
 from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.reading import parse
-from kvmviz.c.source import MAX_TEXT, MAX_TOKENS
+from kvmviz.c.source import MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.scalar import SCALARS, Scalar
@@ -965,6 +965,28 @@ LIMITS: list[tuple[str, str]] = [
      + "struct s {" + "".join(f"u8 a{i};" for i in range(30_000)) + "};", "read anew for"),
     ("#if 1 << 99999999999\n#endif\n", "this condition cannot be computed"),
     ("enum { " + ", ".join(f"E{i} = 1 << {i}" for i in range(40)) + " };", "cannot be computed"),
+    # deep trees without brackets, which tree-sitter mends at the bottom
+    ("struct s { u8 " + "*" * 15_000 + "; };", "'field_identifier' is missing"),
+    ("#define S " + "*" * 15_000 + "\nstruct s { u8 S; };", "'field_identifier' is missing"),
+    ("()" * 15_000, "'identifier' is missing"),
+    ("int " + "[]" * 50_000 + ";", "'identifier' is missing"),
+    ("struct s { u8 a[" + "-" * 50_000 + "]; };", "is missing"),
+    ("typedef int " + "*" * 100_000 + ";", "is missing"),
+    ("enum e { A=" + "-" * 50_000 + "};", "is missing"),
+    ("if(a)" * 40_000, "is missing"),
+    ("sizeof " * 60_000 + ";", "is missing"),
+    ("(int)" * 30_000 + ";", "is missing"),
+    ("a:" * 90_000, "is missing"),
+    # characters
+    ('"' + '\\"' * 320_000, f"a word of more than {MAX_WORD} characters"),
+    ("'" + "\\'" * 2_000, "' is never closed"),
+    ("#define S(x) #x\n#define T(x) S(x)\nstruct s { u8 a[" + "T(" * 27 + '"a"' + ")" * 27 + "]; };",
+     f"'#' makes a word of more than {MAX_WORD} characters"),
+    ("#define A " + "x" * 500_000 + "\nstruct s { u8 a; };", f"a word of more than {MAX_WORD} chara"),
+    ("#define A " + "x" * 4000 + "\nstruct s { u8 " + "A," * 90_000 + "a; };",
+     f"more than {MAX_HEADERS} characters, macros put in"),
+    ("#define T(x) #x\n#define A " + "x" * 4000 + "\nstruct s { u8 " + "T(A)," * 2000 + "a; };", ""),
+    ("#define P(x) x##x\nstruct s { u8 " + f"P({'x' * 2000})," * 400 + "a; };", ""),
 ]  # fmt: skip
 
 
@@ -973,6 +995,39 @@ def test_limits_are_errors_with_a_place(text: str, message: str) -> None:
     with pytest.raises(KvmvizError, match=r"^line \d+, column \d+: ") as caught:
         parse(text)
     assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+REPEATED = [
+    "#define A 1\n" * 40_000,
+    "#ifndef B\n#define B\n" + "#define A 1\n" * 40_000 + "#endif\n",
+    "#define A " + "1 " * 40_000,
+]
+
+
+@pytest.mark.parametrize("header", REPEATED, ids=range(len(REPEATED)))
+def test_directives_are_counted_as_often_as_they_are_read(header: str) -> None:
+    with pytest.raises(KvmvizError, match=r"^line 1, column 1: <b.h>, .* words and signs in dir"):
+        parse('#include "b.h"\n' * 4900 + "struct s { u8 a; };", {"b.h": header})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "struct s { u8 a[" + "9" * 4000 + "]; };",
+        "struct s { u8 a[" + "9+" * 2000 + "x]; };",
+        "struct s { " + "x" * 4000 + " a; };",
+        "struct s { struct " + "x" * 4000 + " a; };",
+        "struct s { u8 a; }; struct s { u8 " + "x" * 4000 + "; };",
+        "#include <" + "x" * 4000 + ">\nstruct s { foo a; };",
+        "#if " + "(" * 4000 + "x" * 4000 + "\n#endif",
+        "#define " + "x" * 4000 + "(a) 1\nstruct s { u8 a[" + "x" * 4000 + "()()]; };",
+    ],
+)
+def test_messages_are_short(text: str) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        parse(text)
+    assert len(str(caught.value)) < 300
 
 
 def test_up_to_the_limits_all_is_read() -> None:

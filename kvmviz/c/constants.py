@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kvmviz.abi import Abi
 from kvmviz.c import arithmetic
+from kvmviz.c.source import shortened
 from kvmviz.c.syntax import Syntax
 from kvmviz.c.target import Facts
 from kvmviz.ctype import Struct, Type
@@ -57,7 +58,7 @@ class Constants:
             self.facts.macros["__SIZEOF_LONG__"] = str(self.abi.word_bits // 8)
         if found is None:
             legal = f"integers of up to 64 bits with {arithmetic.SIGNS}"
-            self.syntax.fail(at, f"{told!r} cannot be computed; legal are {legal}")
+            self.syntax.fail(at, f"{shortened(told)!r} cannot be computed; legal are {legal}")
         return found
 
     def _sum(self, words: list[str], long: int) -> int | None:

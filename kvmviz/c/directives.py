@@ -17,7 +17,7 @@ from functools import cache
 from kvmviz.c import arithmetic, target
 from kvmviz.c.expand import MARK, MAX_DEPTH, Expander, Macro
 from kvmviz.c.files import Files
-from kvmviz.c.source import Line, Token
+from kvmviz.c.source import MAX_TOKENS, Line, Token, shortened
 
 MAX_INCLUDES = 5000
 """Headers that a text includes, each as often as it is read."""
@@ -54,7 +54,7 @@ class Preprocessor:
         self.macros: dict[str, Macro | None] = {}
         self.expander = Expander(self.source, self.find)
         self.pragmas: dict[int, list[str]] = {}
-        self.depth = self.count = 0
+        self.depth = self.count = self.spent = 0
 
     def tokens(self) -> Iterator[Token]:
         """All that is left of the text, macros put in."""
@@ -79,6 +79,9 @@ class Preprocessor:
                     self.expander.spend(len(tokens), at)
                     yield from tokens
                 continue
+            self.spent += 1 + active * len(tokens)
+            if self.spent > MAX_TOKENS:
+                self.source.fail(at, f"more than {MAX_TOKENS} words and signs in directives")
             word, rest = (tokens[0][0], tokens[1:]) if tokens else ("", [])
             if word in ("if", "ifdef", "ifndef"):
                 value = active and self.holds(word, rest, at)
@@ -127,7 +130,7 @@ class Preprocessor:
                 raise ValueError
             return bool(arithmetic.compute(numbers, {}, 64, 64))
         except (ValueError, ArithmeticError, IndexError, RecursionError):
-            words_of = " ".join(words)[:60]
+            words_of = shortened(" ".join(words[:40]))
             self.source.fail(at, f"this condition cannot be computed: {words_of!r}")
 
     def number(self, word: str) -> list[str]:
@@ -200,9 +203,9 @@ class Preprocessor:
         if tokens and tokens[0][0].isidentifier():
             tokens = list(self.expander.expand(tokens))
         words = [word for word, _, _ in tokens]
-        if words[:1] == ["<"] and words[-1] == ">" and len(words) > 2:
+        if words[:1] == ["<"] and words[-1][-1] == ">" and len(words) > 2:
             # What stands between the signs is no C: 'a//b.h', "don't.h".
-            name = "".join(words[1:-1])
+            name = "".join(words[1:])[:-1]
         elif len(words) == 1 and words[0][0] == '"' and len(words[0]) > 2:
             name = words[0][1:-1]
         else:

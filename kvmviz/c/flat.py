@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvmviz.c.expand import MARK, MAX_DEPTH
-from kvmviz.c.source import Source, Token
+from kvmviz.c.source import MAX_HEADERS, Source, Token, is_torn
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -74,6 +74,8 @@ class Flat:
         return self.source.at(place).stop(place, word)
 
     def _put(self, word: str, place: int) -> None:
+        if self._end > MAX_HEADERS:
+            self.source.fail(place, f"more than {MAX_HEADERS} characters, macros put in")
         self._starts.append(self._end)
         self._places.append(place)
         self._pieces.append(f"{word} ")
@@ -117,8 +119,8 @@ class Flat:
                     self.source.fail(place, f"{word!r} closes another kind of bracket")
             elif word in ("#", "##"):
                 self.source.fail(place, f"{word!r} is legal at the start of a line only")
-            elif word in ('"', "'"):
-                self.source.fail(place, f"{word} is never closed")
+            elif is_torn(word):
+                self.source.fail(place, f"{word.lstrip('L')[0]} is never closed")
             elif not word.isascii() and word[0] not in "\"'L":
                 bad = next(sign for sign in word if not sign.isascii())
                 place += word.index(bad)
