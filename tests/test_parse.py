@@ -116,6 +116,9 @@ CASES: dict[str, str] = {
 WIDER: dict[str, str] = {
     "bit-fields": "struct bf { u32 a:3, b:5; u8 c; unsigned d:12; int e:7; u64 f:40; s16 g:9; };",
     "unnamed bit-fields": "struct bu { u8 a:3; u8 :2; u8 b:3; u32 :0; u16 c:4; u32 :7; u8 d; };",
+    "unnamed bit-fields of two words": "enum u2_e { UA, UB }; struct u2 { u8 a; unsigned short :9;"
+    " unsigned long :4; u8 b; long long :0; u8 c; enum u2_e :3; const unsigned long long :5, d:3;"
+    " volatile long :0; u8 e; };",
     "bit-field widths": "#define BW 3\nenum { BX = 2 };\nstruct bw { u32 a:BW, b:BX + 1, c:BW; };",
     "bool bits": "struct bb { _Bool a:1, b:1; _Bool c; u32 d:1; };",
     "bit-fields that straddle": "struct bs { u8 a; u32 b:20, c:20; u64 d:33, e:33; };",
@@ -685,6 +688,39 @@ struct by_sign { int a; };
 #endif
 """,
     "by long constant": "enum { BL = ~0UL >> 31 }; struct by_long { char a[BL % 7 + 1]; };",
+    "by arithmetic": """
+typedef unsigned short ar_t; enum ar_e { AR = 3 };
+struct by_arithmetic {
+	char a[(unsigned long)-1 > 0xffffffffU ? 3 : 5], b[((long)0x80000000 < 0) + 1];
+	char c['\\xff' < 0 ? 2 : 3], d[L'\\xff' - 1 < 0 ? 2 : 3], e[(L'a' - 98 < 0) + 1];
+	char f[((char)200 < 0) + 1];
+	char g[~(u8)0 == -1 ? 4 : 2], h[((short)0x18000 < 0) + 1], i[(_Bool)7 + 1];
+	char j[0 ?: 7], k[2 ?: 7];
+	char l[(unsigned char)-1 / 50], m[(ar_t)0x10003], n[(enum ar_e)2], o[(unsigned)-1 > 0 ? 2 : 1];
+	char p[((u8)1 << 9) >> 8], q[(int)sizeof(long) - 9 < 0 ? 1 : 2], r[-sizeof(long) < 9 ? 1 : 2];
+};
+""",
+    "by preferred alignment": """
+struct by_preferred_in { char a; long long b; void *c; };
+struct by_preferred {
+	char a[__alignof__(long long)], b[__alignof__(double)], c[_Alignof(long long)];
+	char d[__alignof__(long)], e[__alignof(u64[2])];
+	char f[__alignof__(struct by_preferred_in)];
+};
+""",
+    "by sizes": """
+struct by_sizes_of { char c; struct { long long d; int e[3]; } f[2]; long g[]; };
+struct by_sizes {
+	char a[sizeof(int[4])], b[sizeof(((struct by_sizes_of *)0)->f[1].e)];
+	char c[sizeof("abc\\n\\x41")];
+	char d[sizeof(1)], e[sizeof(char *[3])], f[sizeof(u8 (*)[3])];
+	char g[sizeof(1ULL + 1)], h[sizeof(7UL)];
+	char i[sizeof(struct by_sizes_of[2][3])], j[sizeof(const char *)];
+	char k[sizeof(((struct by_sizes_of *)0)->c)];
+	char l[offsetof(struct by_sizes_of, f[1].e)], m[offsetof(struct by_sizes_of, f[1].e[2]) + 1];
+	char n[offsetof(struct by_sizes_of, g)], o[sizeof("a" "b")], p[sizeof(u8[sizeof(int)])];
+};
+""",
     "with the case that differs inside": """
 #ifdef __LP64__
 struct wi_in { int a; };
@@ -974,18 +1010,20 @@ LIMITS: list[tuple[str, str]] = [
     ("typedef int " + "*" * 100_000 + ";", "is missing"),
     ("enum e { A=" + "-" * 50_000 + "};", "is missing"),
     ("if(a)" * 40_000, "is missing"),
-    ("sizeof " * 60_000 + ";", "is missing"),
+    ("sizeof " * 60_000 + ";", "'sizeof' without a bracket"),
+    ("struct s { u8 a[" + "sizeof(u8[" * 5000 + "1" + "])" * 5000 + "]; };",
+     f"more than {MAX_DEPTH} brackets inside each other"),
     ("(int)" * 30_000 + ";", "is missing"),
     ("a:" * 90_000, "is missing"),
     # characters
     ('"' + '\\"' * 320_000, f"a word of more than {MAX_WORD} characters"),
     ("'" + "\\'" * 2_000, "' is never closed"),
-    ("#define S(x) #x\n#define T(x) S(x)\nstruct s { u8 a[" + "T(" * 27 + '"a"' + ")" * 27 + "]; };",
+    ("#define S(x) #x\n#define T(x) S(x)\nstruct s { u8 " + "T(" * 27 + '"a"' + ")" * 27 + "; };",
      f"'#' makes a word of more than {MAX_WORD} characters"),
-    ("#define A " + "x" * 500_000 + "\nstruct s { u8 a; };", f"a word of more than {MAX_WORD} chara"),
+    ("#define A " + "x" * 500_000 + "\nstruct s { u8 a; };", f"word of more than {MAX_WORD} char"),
     ("#define A " + "x" * 4000 + "\nstruct s { u8 " + "A," * 90_000 + "a; };",
      f"more than {MAX_HEADERS} characters, macros put in"),
-    ("#define T(x) #x\n#define A " + "x" * 4000 + "\nstruct s { u8 " + "T(A)," * 2000 + "a; };", ""),
+    ("#define T(x) #x\n#define A " + "x" * 4000 + "\nstruct s { u8 " + "T(A)," * 2000 + "; };", ""),
     ("#define P(x) x##x\nstruct s { u8 " + f"P({'x' * 2000})," * 400 + "a; };", ""),
 ]  # fmt: skip
 

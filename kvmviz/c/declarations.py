@@ -17,6 +17,7 @@ from kvmviz.c.attributes import NOTHING, Wish, Wishes
 from kvmviz.c.constants import Constants
 from kvmviz.c.directives import KEYWORDS, Preprocessor
 from kvmviz.c.expand import MAX_DEPTH
+from kvmviz.c.flat import NAMELESS
 from kvmviz.c.names import Kind, Names, stands_for
 from kvmviz.c.syntax import Syntax, parts
 from kvmviz.ctype import Array, Struct, Type
@@ -203,7 +204,7 @@ class Reader(Names):
             elif node.type == "function_declarator":
                 kind = Kind("function")
             node = inner or self.syntax.refuse(node)
-        if node.is_missing:
+        if node.is_missing or self.syntax.text(node) == NAMELESS:
             return Declared(node, "", kind, wish=wish)
         is_type = outer.parent is not None and outer.parent.type == "type_definition"
         if kind.name == "function" and kind.type is None and not is_type:

@@ -128,7 +128,7 @@ class Preprocessor:
             numbers = [number for word in words for number in self.number(word)]
             if len(numbers) > arithmetic.MAX_WORDS:
                 raise ValueError
-            return bool(arithmetic.compute(numbers, {}, 64, 64))
+            return bool(arithmetic.compute(numbers, {}, arithmetic.CONDITION))
         except (ValueError, ArithmeticError, IndexError, RecursionError):
             words_of = shortened(" ".join(words[:40]))
             self.source.fail(at, f"this condition cannot be computed: {words_of!r}")

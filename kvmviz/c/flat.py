@@ -35,6 +35,13 @@ _IDLE = frozenset(
 )
 """Attributes that say nothing about a layout."""
 _PAIRS = ("[]", "()", "{}")
+NAMELESS = "$"
+"""What stands for the name of an unnamed bit-field: the grammar knows none of two words or a tag.
+
+With a number behind it, for a ``sizeof`` or its like: the grammar knows not all that C asks there.
+"""
+_ASKS = frozenset(("sizeof", "_Alignof", "__alignof__", "__alignof", "offsetof"))
+_TYPES = frozenset(("char", "short", "int", "long", "signed", "unsigned", "float", "double"))
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Flat:
         self.attributes: list[Attribute] = []
         self.marks: list[tuple[int, int, bool]] = []
         self.bodies: set[int] = set()
+        self.asked: list[list[str]] = []
         self._starts: list[int] = []
         self._places: list[int] = []
         self._pieces: list[str] = []
@@ -87,7 +95,7 @@ class Flat:
         Brackets are in pairs: tree-sitter would take long to mend them.
         """
         opened: list[tuple[str, int]] = []
-        last = ""
+        before = last = ""
         for word, place, _ in self._tokens:
             word = _SPELLED.get(word, word)
             if word == MARK:
@@ -104,6 +112,12 @@ class Flat:
                     semicolon = next(self._tokens, None)
                     if semicolon is None or semicolon[0] != ";":
                         self.source.fail(place, f"';' is missing behind {word!r}")
+                continue
+            if word in _ASKS:
+                words = [f"{one}" for one, _, _ in self._bracket(place, word)]
+                self._put(f"{NAMELESS}{len(self.asked)}", place)
+                self.asked.append([word, "(", *words, ")"])
+                last = word
                 continue
             if word == "{" and not opened and last == ")":
                 self._body(place)
@@ -127,23 +141,39 @@ class Flat:
                 self.source.fail(place, f"character {bad!r} is legal in comments only")
             elif word == "\0":
                 self.source.fail(place, f"character {word!r} is legal in comments only")
+            elif word == ":" and (last in _TYPES or before == "enum"):
+                if opened and opened[-1][0] == "{":
+                    self._put(NAMELESS, place)
+            elif word == NAMELESS:
+                self.source.fail(place, f"character {word!r} is legal in comments only")
             if word and not (word == ";" and opened and last in (";", "{")):
                 self._put(word, place)
-                last = word
+                before, last = last, word
         if opened:
             self.source.fail(opened[-1][1], f"{opened[-1][0]!r} is never closed")
 
     def _bracket(self, at: int, word: str) -> list[Token]:
         """The tokens between the brackets that follow a word."""
-        found, depth = list[Token](), 0
+        found, depth, deepest = list[Token](), 0, 0
         for token in self._tokens:
             depth += (token[0] == "(") - (token[0] == ")")
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                self.source.fail(token[1], f"more than {MAX_DEPTH} brackets inside each other")
             if token[0] == MARK or (not depth and not found and token[0] != ")"):
                 break
             found.append(token)
             if not depth:
                 return found[1:-1]
         self.source.fail(at, f"{word!r} without a bracket behind it")
+
+    def opened(self, words: list[str]) -> list[str]:
+        """Words of the grammar's text, with what ``sizeof`` and its like ask put in."""
+        found: list[str] = []
+        for word in words:
+            number = word[1:] if word[0] == NAMELESS else ""
+            found += self.asked[int(number)] if number else [word]
+        return found
 
     def _body(self, at: int) -> None:
         """Pass over a function's body."""

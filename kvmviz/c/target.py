@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
-from kvmviz.ctype import Struct, Type
+from kvmviz.c.sizes import member
+from kvmviz.ctype import Type
 from kvmviz.place import extent
 from kvmviz.scalar import Scalar
 
@@ -141,6 +143,10 @@ def names() -> frozenset[str]:
     }
 
 
+What = str | tuple[str | int, ...]
+"""What is asked of a type: the word for it, or the path to a member whose offset it is."""
+
+
 class Facts:
     """What a text asked of its target while it was read: it reads alike where answers are alike.
 
@@ -149,7 +155,7 @@ class Facts:
 
     def __init__(self) -> None:
         self.macros: dict[str, str | None] = {}
-        self.sizes: list[tuple[Type, str, int]] = []
+        self.sizes: list[tuple[Type, What, int]] = []
 
     def hold(self, abi: Abi) -> bool:
         """Whether this ABI gives the same answers."""
@@ -158,7 +164,7 @@ class Facts:
             measure(kind, what, abi) == value for kind, what, value in self.sizes
         )
 
-    def ask(self, kind: Type, what: str, abi: Abi) -> int:
+    def ask(self, kind: Type, what: What, abi: Abi) -> int:
         """Size, alignment or a member's offset of a type, in bytes; from now on it is a fact."""
         found = measure(kind, what, abi)
         if not (isinstance(kind, Scalar) and kind.bits and what == "sizeof"):
@@ -166,9 +172,18 @@ class Facts:
         return found
 
 
-def measure(kind: Type, what: str, abi: Abi) -> int:
-    """What C says of a type: ``sizeof``, ``_Alignof``, or the offset of a member of that name."""
-    if what in ("sizeof", "_Alignof"):
-        return extent(kind, abi)[what == "_Alignof"]
-    assert isinstance(kind, Struct)
-    return kind.layout(abi).offsets[what]
+def measure(kind: Type, what: What, abi: Abi) -> int:
+    """What C says of a type: ``sizeof``, an alignment, or the offset of what a path leads to.
+
+    ``__alignof__`` is what a variable has, ``_Alignof`` what a member has (gcc manual, Alignment):
+    on i386, integers and floats of 64 bits have 8 and 4.
+    """
+    if isinstance(what, str):
+        leaf = kind.leaf
+        if what == "__alignof__" and abi.family == "i386" and isinstance(leaf, Scalar):
+            return leaf.align or leaf.on(abi).size
+        return extent(kind, abi)[what != "sizeof"]
+    found = member(kind, what, abi)
+    if found is None:
+        raise KvmvizError(f"{kind} has no such member on {abi.name}")
+    return found[1]
