@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.c import syntax, target
-from kvmviz.c.arithmetic import MAX_WORDS
+from kvmviz.c import library, syntax, target
+from kvmviz.c.arithmetic import MAX_WORDS, Machine, compute, width
 from kvmviz.c.declarations import MAX_BYTES
 from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.reading import parse
@@ -721,6 +721,36 @@ struct by_sizes {
 	char n[offsetof(struct by_sizes_of, g)], o[sizeof("a" "b")], p[sizeof(u8[sizeof(int)])];
 };
 """,
+    "by what limits.h and stdint.h say": """
+#include <limits.h>
+#include <stdint.h>
+#if UINTPTR_MAX == UINT64_MAX && SIZE_MAX > UINT32_MAX && LONG_MAX == INT64_MAX
+struct by_limits { char a[CHAR_MAX / 64]; long long b; };
+#elif __LONG_WIDTH__ == 32 && __SIZEOF_SIZE_T__ == 4 && INTPTR_MIN < 0
+struct by_limits { char a[CHAR_MIN + 130]; char b[UINT16_C(3) + (ULONG_MAX == UINT_MAX)]; };
+#endif
+""",
+    "by what endian.h says": """
+#include <endian.h>
+#if BYTE_ORDER == LITTLE_ENDIAN
+struct by_order { char a; short b; };
+#elif BYTE_ORDER == BIG_ENDIAN
+struct by_order { char a, b; };
+#endif
+""",
+    "by what the compiler knows": """
+#define HAS(x) __has_attribute(x)
+#define HERE defined(__LP64__)
+#if HAS(__packed__) && __has_attribute(aligned) && defined(__has_include)
+#define PACK __attribute__((packed))
+#endif
+#if HERE && __has_include(<stddef.h>) && !__has_attribute(no_such_thing)
+#define LONGER char b[3];
+#else
+#define LONGER
+#endif
+struct by_knowledge { char a; LONGER int c; } PACK;
+""",
     "with the case that differs inside": """
 #ifdef __LP64__
 struct wi_in { int a; };
@@ -739,6 +769,26 @@ ORDERED = """
 #define __BIG_ENDIAN_BITFIELD
 #define __BIG_ENDIAN 4321
 #define __BYTE_ORDER 4321
+#endif
+#define BYTE_ORDER __BYTE_ORDER__
+#define LITTLE_ENDIAN __ORDER_LITTLE_ENDIAN__
+#define BIG_ENDIAN __ORDER_BIG_ENDIAN__
+#define UINTPTR_MAX __UINTPTR_MAX__
+#define UINT64_MAX __UINT64_MAX__
+#define UINT32_MAX __UINT32_MAX__
+#define INT64_MAX __INT64_MAX__
+#define INTPTR_MIN (-__INTPTR_MAX__ - 1)
+#define SIZE_MAX __SIZE_MAX__
+#define LONG_MAX __LONG_MAX__
+#define ULONG_MAX (LONG_MAX * 2UL + 1)
+#define UINT_MAX (__INT_MAX__ * 2U + 1)
+#define UINT16_C(c) c
+#ifdef __CHAR_UNSIGNED__
+#define CHAR_MIN 0
+#define CHAR_MAX 255
+#else
+#define CHAR_MIN -128
+#define CHAR_MAX 127
 #endif
 #define __BITS_PER_LONG (8 * __SIZEOF_LONG__)
 typedef unsigned int __poll_t;
@@ -845,15 +895,48 @@ def test_predefined_macros_are_the_compilers(abi: str) -> None:
     there = compilers.predefined(abi)
     own = {"__BYTE_ORDER", "__BITS_PER_LONG", "__LITTLE_ENDIAN", "__BIG_ENDIAN"}
     own |= {"__LITTLE_ENDIAN_BITFIELD", "__BIG_ENDIAN_BITFIELD"}
-    for name in target.names() - own:
-        value = target.macros(ABIS[abi]).get(name)
-        gcc_only = abi == "m68k" or name in GCC_ONLY
-        if value is not None and not gcc_only:
-            assert name in there, name
+    here = {**target.common(), **target.macros(ABIS[abi])}
+    machine = Machine(ABIS[abi].word_bits)
+    for name in (target.names() | here.keys()) - own:
+        value = here.get(name)
         if value is None:
             assert name not in there, name
+        elif abi != "m68k" and name not in GCC_ONLY:
+            assert name in there, name
+        for told in filter(None, (value if name in there else None, there.get(name))):
+            assert (
+                "_TYPE__" in name
+                or name in VERSIONS
+                or told.isidentifier()
+                or (width([told], {}, machine), compute([told], {}, machine))
+                == (width([value], {}, machine), compute([value], {}, machine))
+            ), name
 
 
+LIBRARY = ("x86_64", "i386", "aarch64_be", "arm", "s390x")
+"""ABIs for which the macros of headers are held against those of a C library."""
+
+
+@pytest.mark.parametrize("abi", LIBRARY)
+def test_macros_of_headers_are_the_librarys(abi: str) -> None:
+    if abi not in compilers.targets():
+        pytest.skip(f"no compiler for {abi}")
+    names = sorted(
+        {name for text in library.GIVEN.values() for name in re.findall(r"#define (\w+) ", text)}
+        - {"NULL"}
+    )
+    include = "".join(f"#include <{header}>\n" for header in library.GIVEN)
+    values = ", ".join(f"(unsigned long long)({name})" for name in names)
+    said = compilers.numbers(abi, include, values)
+    text = include + "".join(
+        f"struct s{n} {{ char a[(unsigned long long)({name}) == {value}ULL ? 1 : 2]; }};\n"
+        for n, (name, value) in enumerate(zip(names, said, strict=True))
+    )
+    found = [row.layout(abi).size for row in parse(text).values()]
+    assert [name for name, size in zip(names, found, strict=True) if size != 1] == []
+
+
+VERSIONS = ("__GNUC__", "__GNUC_MINOR__", "__GNUC_PATCHLEVEL__")
 GCC_ONLY = frozenset(("__FLOAT_WORD_ORDER__", "__ILP32__", "_ILP32", "__zarch__", "__mips_o32"))
 
 

@@ -7,7 +7,7 @@ out of an argument keeps its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kvmviz.c.source import MAX_HEADERS, MAX_TOKENS, MAX_WORD, Source, Token, is_token
@@ -60,8 +60,10 @@ class Expander:
             self.source.fail(at, f"more than {MAX_HEADERS} characters, macros put in")
         return "".join(parts)
 
-    def expand(self, tokens: Iterable[Token], depth: int = 0) -> Iterator[Token]:
-        """The tokens with all macros put in."""
+    def expand(
+        self, tokens: Iterable[Token], depth: int = 0, raw: Collection[str] = ()
+    ) -> Iterator[Token]:
+        """The tokens with all macros put in; those behind a word of ``raw`` stay as they are."""
         stream, pending = iter(tokens), list[Token]()
 
         def following() -> Token | None:
@@ -69,6 +71,10 @@ class Expander:
 
         while (token := following()) is not None:
             word, at, hidden = token
+            if word in raw:
+                yield token
+                yield from _bracket(following)
+                continue
             macro = self.find(word) if word[0].isalpha() or word[0] == "_" else None
             if macro is None or word in hidden:
                 yield token
@@ -177,3 +183,13 @@ class Expander:
             else:
                 made.append(token)
         return [token for token in made if token[0]]
+
+
+def _bracket(following: Callable[[], Token | None]) -> Iterator[Token]:
+    """The next token; if it opens a bracket, all up to where that closes."""
+    depth = 0
+    while token := following():
+        yield token
+        depth += (token[0] == "(") - (token[0] == ")")
+        if depth <= 0:
+            return

@@ -22,7 +22,7 @@ _SPELLED = {"__signed__": "signed", "__signed": "signed", "__const": "const", "_
 _SPELLED |= {"__volatile__": "volatile", "__volatile": "volatile", "__inline__": "inline"}
 _SPELLED |= {"__inline": "inline", "__restrict": "restrict", "__restrict__": "restrict"}
 _SPELLED |= {"__builtin_offsetof": "offsetof", "__extension__": "", "__always_inline": "inline"}
-_IDLE = frozenset(
+IDLE = frozenset(
     re.findall(
         r"\w+",
         """
@@ -199,7 +199,7 @@ class Flat:
             if name in ("packed", "aligned") and (len(one) == 1 or argument is not None):
                 self.attributes.append(Attribute(self._end, name, argument))
                 self._put("", at)
-            elif name not in _IDLE:
+            elif name not in IDLE:
                 words_of = " ".join(one)[:40]
                 self.source.fail(at, f"an attribute is not supported: {words_of!r}")
 
