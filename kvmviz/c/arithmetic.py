@@ -84,7 +84,7 @@ def cast(kind: Scalar) -> str:
     """A cast to this type as a word of :func:`compute`; empty for a type that it does not know."""
     if kind.kind == "bool":
         return "(bool)"
-    if kind.kind != "integer" or kind.order or kind.bits > 64:
+    if kind.kind != "integer" or kind.bits > 64:
         return ""
     return f"({'?' if kind.signed is None else 'us'[kind.signed]}{kind.bits})"
 

@@ -52,13 +52,23 @@ class Constants:
             self.syntax.fail(at, f"{shortened(told)!r} cannot be computed; legal are {legal}")
         return found
 
+    def biggest(self, at: int) -> int:
+        """The alignment of ``aligned`` without a number (gcc manual, Common Type Attributes)."""
+        name = "__BIGGEST_ALIGNMENT__"
+        found = self.facts.macros[name] = target.macros(self.abi)[name]
+        self.facts.macros["__mips"] = target.macros(self.abi).get("__mips")
+        if self.abi.family == "mips":
+            self.syntax.fail(at, f"'aligned' without a number: gcc has {found} here, clang 16")
+        return int(found)
+
     def _known(self, words: list[str], at: Node | int) -> list[str]:
         """The words, with numbers for sizes, alignments and offsets; names are constants."""
         words = self._asked(words, at)
         for word in words:
             if _NAME.fullmatch(word) and word not in self.values:
                 missing = self.missing(word)
-                self.syntax.fail(at, f"{word!r} is no integer constant of this text{missing}")
+                told = f"{word!r} is no integer constant of this text{missing}"
+                self.syntax.source.fail(self.syntax.operand(at, word), told)
         return words
 
     def _sum(self, words: list[str]) -> int | None:

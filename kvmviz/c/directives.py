@@ -37,6 +37,23 @@ KEYWORDS = frozenset(
 """What C reserves: none is a name, and none may be a macro."""
 
 
+_LAYING = [
+    line.split()
+    for line in """
+    scalar_storage_order
+    ms_struct
+    options
+    align
+    push_macro
+    pop_macro
+    GCC optimize
+    clang attribute
+    """.splitlines()
+    if line.strip()
+]
+"""Pragmas that change layouts, or the macros that do."""
+
+
 @dataclass
 class _If:
     """An ``#if`` that is open: whether its part is read, whether one has been or will not be."""
@@ -122,10 +139,23 @@ class Preprocessor:
             yield from self.include(rest, at)
         elif word == "error":
             self.source.fail(at, self.line(at))
-        elif word == "pragma" and rest and rest[0][0] == "pack":
-            self.pragmas[at] = [text for text, _, _ in self.expander.expand(rest[1:])]
+        elif word == "pragma":
+            yield from self.pragma(rest, at)
+        elif not word.isdigit() and word not in ("", "warning", "ident", "sccs", "line"):
+            self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
+
+    def pragma(self, tokens: list[Token], at: int) -> Iterator[Token]:
+        """A ``#pragma``: ``pack`` stays in its place, those that lay nothing out are dropped."""
+        words = [word for word, _, _ in tokens]
+        if words[:1] == ["pack"]:
+            macro = next((word for word in words[1:] if self.find(word)), None)
+            if macro:
+                self.source.fail(
+                    at, f"{macro!r} in '#pragma pack': clang puts a macro in there, gcc does not"
+                )
+            self.pragmas[at] = words[1:]
             yield (MARK, at, frozenset())
-        elif word not in ("", "pragma", "warning", "ident", "sccs", "line"):
+        elif words[:1] in _LAYING or words[:2] in _LAYING:
             self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
 
     def define(self, tokens: list[Token], at: int) -> None:

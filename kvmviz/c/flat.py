@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvmviz.c.expand import MARK, MAX_DEPTH
-from kvmviz.c.source import MAX_HEADERS, Source, Token, is_torn
+from kvmviz.c.source import MAX_HEADERS, Source, Token, is_torn, shortened
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -34,6 +34,11 @@ IDLE = frozenset(
     )
 )
 """Attributes that say nothing about a layout."""
+_QUIET = re.compile(r'"\s*(GCC|clang) (diagnostic|poison)\b')
+"""Pragmas that lay nothing out."""
+_NEWER = frozenset(("alignas", "alignof", "constexpr", "noreturn", "nullptr", "thread_local"))
+"""Words that are names in C11, and keywords to the grammar."""
+_STRING = re.compile(r'L?"')
 _PAIRS = ("[]", "()", "{}")
 NAMELESS = "$"
 """What stands for the name of an unnamed bit-field: the grammar knows none of two words or a tag.
@@ -76,6 +81,16 @@ class Flat:
         found = bisect(self._starts, offset) - 1
         return self._places[found] if found >= 0 else 0
 
+    def operand(self, node: Node | int, word: str) -> int:
+        """The place in the text of a word of a node; of the node, if it is not found there."""
+        if not isinstance(node, int):
+            for number in range(bisect(self._starts, node.start_byte) - 1, len(self._starts)):
+                if self._starts[number] >= node.end_byte:
+                    break
+                if self._pieces[number].strip() == word:
+                    return self._places[number]
+        return self.at(node)
+
     def _stop(self, number: int) -> int:
         """Behind a token in the text; of one out of a macro, behind the macro's name."""
         place, word = self._places[number], self._pieces[number].strip()
@@ -100,6 +115,20 @@ class Flat:
             word = _SPELLED.get(word, word)
             if word == MARK:
                 self.marks.append((self._end, place, bool(opened)))
+                continue
+            if word == "typedef" and not opened and last not in ("", ";", "{", "}"):
+                self.source.fail(place, "'typedef' is read at the start of a declaration only")
+            if word in _NEWER and last not in ("", ";", "{", "}"):
+                word = f"{NAMELESS}{word}"
+            if word == "_Pragma":
+                text = "".join(one for one, _, _ in self._bracket(place, word))
+                if not _QUIET.match(text):
+                    self.source.fail(place, f"a '_Pragma' is not supported: {shortened(text)}")
+                continue
+            if word == "_Alignas":
+                words = [one for one, _, _ in self._bracket(place, word)]
+                self.attributes.append(Attribute(self._end, word, words))
+                self._put("", place)
                 continue
             if word in ("__attribute__", "__attribute"):
                 self._attribute(place)
@@ -135,7 +164,7 @@ class Flat:
                 self.source.fail(place, f"{word!r} is legal at the start of a line only")
             elif is_torn(word):
                 self.source.fail(place, f"{word.lstrip('L')[0]} is never closed")
-            elif not word.isascii() and word[0] not in "\"'L":
+            elif not word.isascii() and not _STRING.match(word):
                 bad = next(sign for sign in word if not sign.isascii())
                 place += word.index(bad)
                 self.source.fail(place, f"character {bad!r} is legal in comments only")
@@ -171,8 +200,8 @@ class Flat:
         """Words of the grammar's text, with what ``sizeof`` and its like ask put in."""
         found: list[str] = []
         for word in words:
-            number = word[1:] if word[0] == NAMELESS else ""
-            found += self.asked[int(number)] if number else [word]
+            asked = word[0] == NAMELESS and word[1:].isdigit()
+            found += self.asked[int(word[1:])] if asked else [word]
         return found
 
     def _body(self, at: int) -> None:

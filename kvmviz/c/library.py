@@ -40,6 +40,16 @@ _LINUX_LIMITS = """
 #define XATTR_LIST_MAX 65536
 #define RTSIG_MAX 32
 """
+_POSIX_TYPES = """
+#if defined __i386__ || defined __arm__ || defined __m68k__
+typedef unsigned short __kernel_mode_t;
+#else
+typedef unsigned int __kernel_mode_t;
+#endif
+typedef long __kernel_suseconds_t;
+typedef int __kernel_daddr_t;
+typedef struct { int val[2]; } __kernel_fsid_t;
+"""
 
 
 def _limits() -> Iterator[str]:
@@ -64,8 +74,12 @@ def _stdint() -> Iterator[str]:
         yield f"#define {name}_MAX __{name}_MAX__"
         yield f"#define {name}_MIN (-__{name}_MAX__ - 1)"
         yield f"#define U{name}_MAX __U{name}_MAX__"
+        if name.startswith(("INT_", "INTM")):
+            title = name.lower()
+            yield f"typedef __{name}_TYPE__ {title}_t;\ntypedef __U{name}_TYPE__ u{title}_t;"
     yield "#define SIZE_MAX __SIZE_MAX__"
     yield "#define PTRDIFF_MAX __PTRDIFF_MAX__\n#define PTRDIFF_MIN (-__PTRDIFF_MAX__ - 1)"
+    yield "typedef __WCHAR_TYPE__ wchar_t;"
     yield "#define WCHAR_MAX __WCHAR_MAX__\n#define WINT_MAX __WINT_MAX__"
     for name in ("INT8", "INT16", "INT32", "INT64", "INTMAX"):
         yield f"#define {name}_C(c) __{name}_C(c)\n#define U{name}_C(c) __U{name}_C(c)"
@@ -77,7 +91,12 @@ GIVEN: Mapping[str, str] = {
     "sys/param.h": _ENDIAN,
     "sys/types.h": _ENDIAN,
     "stdbool.h": _BOOL,
-    "stddef.h": "#define NULL ((void *)0)\n",
+    "stddef.h": "#define NULL ((void *)0)\ntypedef __WCHAR_TYPE__ wchar_t;\n",
+    "wchar.h": "typedef __WCHAR_TYPE__ wchar_t;\ntypedef __WINT_TYPE__ wint_t;\n",
+    "stdalign.h": "#define alignas _Alignas\n#define alignof _Alignof\n",
+    "linux/posix_types.h": _POSIX_TYPES,
+    "asm/posix_types.h": _POSIX_TYPES,
+    "linux/types.h": _POSIX_TYPES,
     "stdint.h": _STDINT,
     "inttypes.h": _STDINT,
     "limits.h": "\n".join(_limits()) + _LINUX_LIMITS,

@@ -62,7 +62,7 @@ def place(message: str) -> tuple[int, int] | None:
 def pointed(text: str, message: str, width: int = 60) -> str:
     """The message, and below it the line that it speaks of with a mark under the column."""
     at = place(message)
-    lines = text.split("\n")
+    lines = re.split("\r\n?|\n", text)
     if at is None or not 0 < at[0] <= len(lines):
         return message
     line, column = at

@@ -53,6 +53,8 @@ def named(words: list[str], find: Find, value: Value) -> Type | None:
     """The type that ``int``, ``struct s [4]``, ``char *[2]`` or ``u8 (*)[3]`` stands for."""
     first = next((n for n, word in enumerate(words) if not _NAME.fullmatch(word)), len(words))
     found = find(words[:first]) if first else None
+    if first and words[first : first + 1] == ["*"]:
+        found = POINTER
     while found and first < len(words) and words[first] in ("*", "const", "volatile"):
         found, first = POINTER if words[first] == "*" else found, first + 1
     if found and words[first : first + 2] == ["(", "*"]:

@@ -32,12 +32,13 @@ Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
 
 _CLOSED = re.compile(r"L?\"(?:\\.|[^\"\\])*+\"|L?'(?:\\.|[^'\\])*+'")
+_DIGRAPHS = {"<%": "{", "%>": "}", "<:": "[", ":>": "]", "%:": "#", "%:%:": "##"}
 _JOINT = re.compile(r"\\[ \t\r]*\n")
 _LONG = re.compile(r"\w{80,}")
 _SCAN = re.compile(
     r"(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<open>/\*)|(?P<line>\n)"
     r"|L?\"(?:\\.|[^\"\\\n])*+\"?|L?'(?:\\.|[^'\\\n])*+'?"
-    r"|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
+    r"|<%|%>|<:|:>|%:%:|%:|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
     r"|\.\.\.|<<=|>>=|##|->|\+\+|--|<<|>>|[<>=!+*/%&|^-]=|&&|\|\||[^ \t\r\f\v\n]",
     re.DOTALL,
 )
@@ -85,6 +86,9 @@ class Source:
         self.name, self.included, self.sources = name, included, sources
         self.base: int = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
         sources.append(self)
+        # Line ends as C sees them; what an editor puts in front of a text is a blank.
+        text = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        text = f" {text[1:]}" if text[:1] == "\ufeff" else text
         self.original = text
         self.text: str = text
         self.joints: list[int] = []
@@ -112,6 +116,7 @@ class Source:
                 if len(word) > MAX_WORD:
                     most = f"a word of more than {MAX_WORD} characters"
                     self.fail(base + match.start(), most)
+                word = _DIGRAPHS.get(word, word)
                 token = (word, base + match.start(), NOWHERE)
                 if fresh and word == "#":
                     found.append(Line(token[1], True, []))

@@ -8,13 +8,14 @@ goes on; here the first mend is an error, and a text whose mending would take lo
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
-from kvmviz.c.flat import Flat
+from kvmviz.c.flat import NAMELESS, Flat
 from kvmviz.c.source import Source, Token
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MAX_SECONDS = 0.5
 """Of processor time, for the grammar. A megabyte of C takes a tenth; junk could take hours."""
 CHUNK = 1 << 16
 
+_RENAMED = re.compile(r"\$(?=[a-z])")
 _TITLES = {
     "attribute_specifier": "an attribute",
     "bitfield_clause": "a bit-field",
@@ -54,7 +56,8 @@ class Syntax(Flat):
 
     def text(self, node: Node) -> str:
         """The node's words, with one blank between two."""
-        return self.data[node.start_byte : node.end_byte].decode()
+        found = self.data[node.start_byte : node.end_byte].decode()
+        return _RENAMED.sub("", found) if NAMELESS in found else found
 
     def words(self, node: Node) -> list[str]:
         """The node's words."""
