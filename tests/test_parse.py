@@ -883,6 +883,24 @@ def test_an_error_of_some_abis_waits_for_them() -> None:
     assert parse(text)["s"].layout("x86_64").size == 1
 
 
+@pytest.mark.parametrize(
+    ("members", "abi"),
+    [
+        ("u8 a; u64 b:50 __aligned(2);", "x86_64"),
+        ("u64 a:1; long long b:63 __aligned(4);", "x86_64"),
+        ("u64 b:64 __aligned(1);", "i386"),
+        ("a2_t b:32;", "x86_64"),
+        ("u8 a; a8_t b:5;", "x86_64"),
+    ],
+)
+def test_bit_fields_that_gcc_and_clang_place_differently(members: str, abi: str) -> None:
+    text = "typedef u32 a2_t __aligned(2); typedef u32 a8_t __aligned(8);\n"
+    found = parse(f"{text} struct s {{ {members} }}; struct t {{ {members} }} __packed;")
+    with pytest.raises(KvmvizError, match=r"^struct s, member b: .*gcc and clang place it diff"):
+        found["s"].layout(abi)
+    assert found["t"].layout(abi).size
+
+
 def test_the_largest_alignment_is_another_in_gcc_and_clang_on_mips() -> None:
     found = parse("struct s { u8 a; } __attribute__((aligned));")["s"]
     assert found.layout("arm").align == 8
