@@ -25,7 +25,7 @@ from kvmviz.c.arithmetic import MAX_WORDS, Machine, compute, width
 from kvmviz.c.declarations import MAX_BYTES
 from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.reading import parse
-from kvmviz.c.source import MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
+from kvmviz.c.source import LINE_END, MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.scalar import SCALARS, Scalar
@@ -1328,7 +1328,7 @@ def only_a_clear_error_comes_out(text: str) -> None:
     else:
         place = re.match(r"line (\d+), column \d+: .", message)
         assert place
-        assert 1 <= int(place[1]) <= text.count("\n") + 1
+        assert 1 <= int(place[1]) <= len(LINE_END.split(text))
 
 
 @steady

@@ -9,6 +9,7 @@ from kvmviz import abi as abis
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.c.reading import parse
+from kvmviz.c.source import LINE_END
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
 
@@ -62,7 +63,7 @@ def place(message: str) -> tuple[int, int] | None:
 def pointed(text: str, message: str, width: int = 60) -> str:
     """The message, and below it the line that it speaks of with a mark under the column."""
     at = place(message)
-    lines = re.split("\r\n?|\n", text)
+    lines = LINE_END.split(text)
     if at is None or not 0 < at[0] <= len(lines):
         return message
     line, column = at

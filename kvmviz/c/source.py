@@ -31,6 +31,7 @@ NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
 
+LINE_END = re.compile(r"\r\n?|\n")
 _CLOSED = re.compile(r"L?\"(?:\\.|[^\"\\])*+\"|L?'(?:\\.|[^'\\])*+'")
 _DIGRAPHS = {"<%": "{", "%>": "}", "<:": "[", ":>": "]", "%:": "#", "%:%:": "##"}
 _JOINT = re.compile(r"\\[ \t\r]*\n")
@@ -87,7 +88,7 @@ class Source:
         self.base: int = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
         sources.append(self)
         # Line ends as C sees them; what an editor puts in front of a text is a blank.
-        text = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        text = LINE_END.sub("\n", text) if "\r" in text else text
         text = f" {text[1:]}" if text[:1] == "\ufeff" else text
         self.original = text
         self.text: str = text
