@@ -715,6 +715,13 @@ struct by_sign { int a; };
 #endif
 """,
     "by long constant": "enum { BL = ~0UL >> 31 }; struct by_long { char a[BL % 7 + 1]; };",
+    "by the widest integer": """
+#ifdef __SIZEOF_INT128__
+struct by_widest { char a; __u128 b[]; };
+#else
+struct by_widest { char a; };
+#endif
+""",
     "by arithmetic": """
 typedef unsigned short ar_t; enum ar_e { AR = 3 };
 struct by_arithmetic {
@@ -828,6 +835,9 @@ ORDERED = """
 #endif
 #define __BITS_PER_LONG (8 * __SIZEOF_LONG__)
 typedef unsigned int __poll_t;
+#ifdef __SIZEOF_INT128__
+typedef unsigned __int128 __u128 __attribute__((aligned(16)));
+#endif
 #define offsetof(T, M) __builtin_offsetof(T, M)
 """
 """What a compiler finds in the headers that these texts include."""

@@ -31,7 +31,8 @@ HEADERS = frozenset(
         """
         linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
         asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
-        linux/byteorder/big_endian.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        limits.h stdalign.h
         """,
     )
 )

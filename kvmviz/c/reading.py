@@ -25,9 +25,9 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     struct waits for :meth:`Struct.layout` to learn the ABI; so does an error that not all have.
 
     Read are scalars, pointers, enums, arrays, flexible ones too, bit-fields, structs and unions,
-    nested and anonymous too, typedefs, ``packed``, ``aligned(N)``, ``#pragma pack``; functions
-    are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``, counted in
-    characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
+    nested and anonymous too, typedefs, ``packed``, ``aligned``, ``#pragma pack``; functions and
+    variables are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
+    counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
     files = Files(text, headers)
     runs: list[_Run] = []
