@@ -7,15 +7,24 @@ says which end of a value comes first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from kvmviz._base import KvmvizError
 
 ByteOrder = Literal["little", "big"]
 BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
+BitFields = Literal["units", "unnamed", "packed"]
+
+_LEGAL: Mapping[str, Sequence[object]] = {
+    "byte_order": BYTE_ORDERS,
+    "max_align": (1, 2, 4, 8, 16),
+    "word_bits": (32, 64),
+    "char_signed": (False, True),
+    "bit_fields": get_args(BitFields),
+}
 
 
 @dataclass(frozen=True)
@@ -39,17 +48,14 @@ class Abi:
     family: str
     source: str
     char_signed: bool = True
-    bit_fields: Literal["units", "unnamed", "packed"] = "units"
+    bit_fields: BitFields = "units"
 
     def __post_init__(self) -> None:
-        if self.byte_order not in BYTE_ORDERS:
-            raise KvmvizError(
-                f"ABI {self.name!r}: byte order {self.byte_order!r}; legal are 'little' and 'big'"
-            )
-        if self.max_align not in (1, 2, 4, 8, 16):
-            raise KvmvizError(
-                f"ABI {self.name!r}: max_align {self.max_align!r}; legal are 1, 2, 4, 8, 16 bytes"
-            )
+        for name, legal in _LEGAL.items():
+            value = getattr(self, name)
+            if value not in legal:
+                told = ", ".join(map(repr, legal))
+                raise KvmvizError(f"ABI {self.name!r}: {name} {value!r}; legal are {told}")
 
     def align(self, size: int) -> int:
         """Alignment, in bytes, of a scalar of ``size`` bytes: its size, up to the ABI's limit."""
@@ -97,7 +103,7 @@ def _table() -> Mapping[str, Abi]:
             16,
             64,
             "riscv64",
-            "RISC-V psABI, Integer Calling Convention",
+            "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields",
             False,
         ),
     )

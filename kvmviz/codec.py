@@ -6,6 +6,7 @@ bytearray of our own; the dtype only ever views it.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -85,10 +86,12 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
 
 
 def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
-    if isinstance(fill, int):
+    if isinstance(fill, int | np.integer):
         fill = integer(fill, f"{layout.struct}, fill")
         if not 0 <= fill <= 0xFF:
-            raise KvmvizError(f"{layout.struct}: fill {fill:#x} is no byte; legal are 0 .. 0xff")
+            raise KvmvizError(
+                f"{layout.struct}: fill {_told(fill)} is no byte; legal are 0 .. 0xff"
+            )
         return bytearray([fill]) * layout.size
     held = as_bytes(fill, f"{layout.struct}, fill")
     if len(held) != layout.size:
@@ -169,25 +172,50 @@ class _Writer:
         at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
         where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
         if scalar.kind == "float":
-            if isinstance(value, int | float | np.integer | np.floating):
-                return float(value)
-            raise KvmvizError(f"{where}: {value!r} is not a number")
-        number = int(value) if scalar.kind == "bool" and value in (0, 1) else integer(value, where)
+            return _floating(value, scalar, where)
+        truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)
+        number = int(value) if truth else integer(value, where)
         bits = slot.width if slot.is_bit_field else scalar.bits
         low, high = scalar.limits if scalar.kind == "bool" else scalar.limits_of(bits)
         if not low <= number <= high:
             room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
             raise KvmvizError(
-                f"{where}: {number:#x} does not fit {room}; legal are {low:#x} .. {high:#x}"
+                f"{where}: {_told(number)} does not fit {room}; legal are {low:#x} .. {high:#x}"
             )
         return number
+
+
+def _floating(value: Any, scalar: Scalar, where: str) -> float:
+    """The value as a number of the type's range; ``inf`` only where it is given as such."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise KvmvizError(f"{where}: {value!r} is not a number")
+    most = float(np.finfo(scalar.dtype("little")).max)
+    try:
+        with np.errstate(over="raise"):
+            number = float(value)
+            scalar.dtype("little").type(number)
+    except (OverflowError, FloatingPointError):
+        number = math.inf
+    if math.isinf(number) and not (isinstance(value, float | np.floating) and np.isinf(value)):
+        legal = f"-{most!r} .. {most!r}, inf, nan"
+        raise KvmvizError(f"{where}: {_told(value)} does not fit {scalar.name}; legal are {legal}")
+    return number
+
+
+def _told(number: int | np.integer[Any] | float | np.floating[Any]) -> str:
+    """A number for a message, at no great length."""
+    if isinstance(number, float | np.floating):
+        return f"{number:.6g}"
+    width = int(number).bit_length()
+    return f"{number:#x}" if width <= 256 else f"an integer of {width} bits"
 
 
 def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
     """Index and value of the elements to write: all of a list, some of a mapping."""
     if isinstance(value, Mapping):
         for index in value:
-            if isinstance(index, float | bool) or index not in range(count):
+            legal = isinstance(index, int | np.integer) and not isinstance(index, bool)
+            if not legal or index not in range(count):
                 raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
         return value.items()
     try:
@@ -221,7 +249,7 @@ def _value(layout: Layout, field: Field, kind: Type, raw: npt.NDArray[np.uint8],
         return _read(kind.layout(layout.abi), raw, at)
     if isinstance(kind, Array):
         step, _ = extent(kind.element, layout.abi)
-        rows = range(at, at + step * kind.count, step or 1)
+        rows = (at + step * number for number in range(kind.count))
         return [_value(layout, field, kind.element, raw, row) for row in rows]
     return _odd(layout, field, kind.on(layout.abi), raw, at)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALIGNMENTS = tuple(1 << n for n in range(16))
 """Alignments, in bytes, that an attribute may ask for."""
+PACKS = ALIGNMENTS[:5]
+"""The same for ``#pragma pack``: gcc and clang know it up to 16."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Array:
     count: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.element, Scalar | Array | Struct):
-            raise KvmvizError(f"array of {self.element!r}: not a Scalar, Array or Struct")
-        if not isinstance(self.count, int) or self.count < 0:
-            raise KvmvizError(f"array of {self.count} elements; legal counts are 0 and up")
+        object.__setattr__(self, "element", as_type(self.element, "array"))
+        if not isinstance(self.count, int) or isinstance(self.count, bool) or self.count < 0:
+            raise KvmvizError(f"array of {self.count!r} elements; legal counts are 0 and up")
+
+    def __str__(self) -> str:
+        return f"{self.leaf}{''.join(f'[{n}]' for n in self.shape)}"
 
     @property
     def leaf(self) -> Scalar | Struct:
@@ -55,6 +59,7 @@ class Member:
     ``name`` is None for an anonymous struct or union, and for an unnamed bit-field. ``bits`` is a
     bit-field's width, 0 for one that only ends a unit, None for what is no bit-field. ``align``
     is what its ``aligned`` attribute asks for in bytes, 0 without; ``packed`` is that attribute.
+    ``type`` may be given as a string, as in :class:`Struct`.
     """
 
     name: str | None
@@ -63,7 +68,21 @@ class Member:
     align: int = 0
     packed: bool = False
 
+    def __post_init__(self) -> None:
+        kind, align = _declared(self.type, f"{self}")
+        object.__setattr__(self, "type", kind)
+        object.__setattr__(self, "align", self.align or align)
 
+    def __str__(self) -> str:
+        return _title(self.name)
+
+
+def _title(name: object) -> str:
+    return "anonymous member" if name is None else f"member {name}"
+
+
+# Of linux/types.h: macros for a type with an attribute, which is the member's.
+_ALIGNED = re.compile(r"\s*__aligned_(?=[us]64\b|[lb]e64\b)")
 _ARRAY = re.compile(r"\s*(?P<name>[^\[\]]*[^\[\]\s])\s*(?P<counts>(?:\[\s*\d+\s*\]\s*)*)")
 
 
@@ -80,6 +99,14 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
             raise KvmvizError(f"{where}: array of 0 elements; legal counts are 1 and up")
         made = Array(made, int(count))
     return made
+
+
+def _declared(spec: Type | str, where: str) -> tuple[Type, int]:
+    """A type, and the alignment in bytes that comes with it, 0 without."""
+    aligned = _ALIGNED.match(spec) if isinstance(spec, str) else None
+    if isinstance(spec, str) and aligned:
+        return as_type(f"__{spec[aligned.end() :]}", where), 8
+    return as_type(spec, where), 0
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -116,8 +143,10 @@ class Struct(Twin):
         given = {"tag": tag, "union": union, "packed": packed, "align": align, "pack": pack}
         for name, value in given.items():
             object.__setattr__(self, name, value)
+        if tag and not _is_name(tag):
+            raise KvmvizError(f"struct tag {tag!r} is not a C identifier")
         _check_align(align, f"{self}")
-        _check_align(pack, f"{self}, #pragma pack")
+        _check_align(pack, f"{self}, #pragma pack", PACKS)
         rows = members.items() if isinstance(members, Mapping) else members
         if not isinstance(rows, Iterable):
             raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
@@ -131,39 +160,39 @@ class Struct(Twin):
             seen.add(name)
 
     def _member(self, row: Member | tuple[str | None, Type | str]) -> Member:
-        try:
-            made = (
-                row
-                if isinstance(row, Member)
-                else Member(row[0], as_type(row[1], self._at(row[0])))
-            )
-            name, kind = made.name, made.type
-        except (TypeError, ValueError, IndexError) as error:
-            if isinstance(error, KvmvizError):
-                raise
-            raise KvmvizError(f"{self}: {row!r} is not a (name, type) pair") from None
-        if name is None:
-            if made.bits is None and not isinstance(kind, Struct):
-                raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {kind!r}")
-        elif not (isinstance(name, str) and name.isidentifier()):
+        if isinstance(row, Member):
+            made = row
+        else:
+            try:
+                name, spec = row
+            except (TypeError, ValueError):
+                raise KvmvizError(f"{self}: {row!r} is not a (name, type) pair") from None
+            kind, align = _declared(spec, f"{self}, {_title(name)}")
+            made = Member(name, kind, align=align)
+        name, kind = made.name, made.type
+        if name is None and made.bits is None:
+            if not isinstance(kind, Struct):
+                raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {kind}")
+            if made.align or made.packed:
+                raise KvmvizError(
+                    f"{self}: an anonymous member has no attributes but those of its {kind}"
+                )
+        elif name is not None and not _is_name(name):
             raise KvmvizError(f"{self}: {name!r} is not a C identifier")
-        _check_align(made.align, self._at(name))
+        _check_align(made.align, f"{self}, {made}")
         if made.bits is not None:
             self._check_bits(made)
         return made
 
-    def _at(self, name: object) -> str:
-        return f"{self}, anonymous member" if name is None else f"{self}, member {name}"
-
     def _check_bits(self, member: Member) -> None:
         kind = member.type
         if not isinstance(kind, Scalar) or kind.kind not in ("integer", "bool") or kind.order:
-            raise KvmvizError(f"{self._at(member.name)}: only an integer can be a bit-field")
+            raise KvmvizError(f"{self}, {member}: only an integer can be a bit-field")
         # How wide a long is, the ABI says; Layout looks at it again.
         least, most = (1 if member.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
         if not isinstance(member.bits, int) or not least <= member.bits <= most:
             raise KvmvizError(
-                f"{self._at(member.name)}: a bit-field of {member.bits!r} bits; "
+                f"{self}, {member}: a bit-field of {member.bits!r} bits; "
                 f"legal are {least} .. {most}"
             )
 
@@ -224,6 +253,9 @@ class Struct(Twin):
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.
 
+        Plain ``char`` stays what it is at 8 bits. A wider type has a sign whatever the ABI, and is
+        signed: it holds all values that a ``char`` has on some ABI, -128 .. 255.
+
         Raises :class:`KvmvizError` for an unknown member, one that is not an integer, or a width
         that is none of 8, 16, 32, 64.
         """
@@ -238,21 +270,25 @@ class Struct(Twin):
         row = self.members[at]
         if not isinstance(row.type, Scalar) or row.type.kind != "integer" or row.bits is not None:
             raise KvmvizError(f"{self}, member {member} is no integer; only integers are widened")
-        wide = scalar(f"__{'s' if row.type.signed else 'u'}{bits}")
+        wide = f"__{'u' if row.type.signed is False else 's'}{bits}"
         if row.type.order and bits > 8:
-            wide = scalar(f"__{row.type.order[0]}e{bits}")
-        changed = (*self.members[:at], replace(row, type=wide), *self.members[at + 1 :])
+            wide = f"__{row.type.order[0]}e{bits}"
+        elif row.type.signed is None and bits == 8:
+            wide = "char"
+        changed = (*self.members[:at], replace(row, type=scalar(wide)), *self.members[at + 1 :])
         return self.changed(members=changed)
 
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
 
 
-def _check_align(align: int, where: str) -> None:
-    if align and align not in ALIGNMENTS:
-        raise KvmvizError(
-            f"{where}: alignment {align!r}; legal are powers of 2 up to {ALIGNMENTS[-1]}"
-        )
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier()
+
+
+def _check_align(align: int, where: str, legal: Sequence[int] = ALIGNMENTS) -> None:
+    if align and align not in legal:
+        raise KvmvizError(f"{where}: alignment {align!r}; legal are powers of 2 up to {legal[-1]}")
 
 
 Type: TypeAlias = Scalar | Array | Struct

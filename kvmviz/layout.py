@@ -134,6 +134,8 @@ class Layout(Twin):
             yield Slot(path, field.name or "", field.start, field.extent, held, order, shape)
             return
         inner = leaf.layout(self.abi)
+        if not inner.slots:
+            return
         for number, index in enumerate(product(*map(range, shape))):
             element = path + "".join(f"[{i}]" for i in index)
             for slot in inner.slots:

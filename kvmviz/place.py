@@ -87,8 +87,8 @@ def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     """A member of whole bytes: to the next byte that its alignment divides."""
     size, natural = extent(member.type, abi)
     packed = struct.packed or member.packed
-    align = max(1 if packed else natural, member.align)
-    align = min(align, struct.pack or align)
+    asked = max(1 if packed else natural, member.align)
+    align = min(asked, struct.pack or asked)
     first = up(end, 8) // 8
     offset = up(first, align)
     if struct.union:
@@ -100,17 +100,20 @@ def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     else:
         hole = f"bytes {first}..{offset - 1} are" if offset - first > 1 else f"byte {first} is"
         why = f"the next multiple of {align} after {first}; {hole} a hole, where no member lies"
-    bent = _bent(struct, member, abi, natural, align)
+    bent = (
+        f"; #pragma pack({align}) lowers the alignment from {asked} to {align}"
+        if align < asked
+        else _bent(member, abi, natural, align)
+    )
     return Field(member.name, member.type, 8 * offset, 8 * size, align, why + bent)
 
 
-def _bent(struct: Struct, member: Member, abi: Abi, natural: int, align: int) -> str:
+def _bent(member: Member, abi: Abi, natural: int, align: int) -> str:
     """What made the alignment another than the type's own, or the type's than its size."""
     if align > natural:
         return f"; aligned({member.align}) raises the alignment from {natural} to {align}"
     if align < natural:
-        cause = f"#pragma pack({struct.pack})" if align == struct.pack else "packed"
-        return f"; {cause} lowers the alignment from {natural} to {align}"
+        return f"; packed lowers the alignment from {natural} to {align}"
     kind = member.type
     if isinstance(kind, Scalar) and not kind.align and align < kind.on(abi).size:
         return f"; {abi.name} aligns no scalar to more than {abi.max_align}"
@@ -186,9 +189,10 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
         why = f"aligned({member.align}) moves it to a multiple of {8 * member.align} bits"
     counts = bool(member.name) or abi.bit_fields != "units"
     if abi.bit_fields == "packed" and bits:
-        whole = bits in (16, 32, 64) and start % 16 == 0
+        whole = bits in (16, 32, 64) and end % 16 == 0
         if whole and not (struct.packed or member.packed):
-            # gcc makes it a member like others: as wide as an integer, and in the right place.
+            # gcc makes it a member like others: as wide as an integer, and in the right place
+            # before its own `aligned` moves it.
             align = max(8 * member.align, min(16, 8 * struct.pack or 16))
             counts = True
         else:

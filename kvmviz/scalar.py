@@ -21,7 +21,7 @@ class Scalar:
 
     ``bits`` 0 is the width of the ABI's ``long`` and pointers, ``signed`` None what the ABI says
     of plain ``char``. ``order`` is the byte order that the type fixes (``__be32``), if it does.
-    ``align`` is the alignment in bytes that a typedef gives it (``__aligned_u64``), else 0.
+    ``align`` is the alignment in bytes that a typedef gives it, else 0.
     """
 
     name: str
@@ -38,6 +38,9 @@ class Scalar:
             raise KvmvizError(
                 f"type {self.name}: {self.bits!r} bits; legal are {', '.join(map(str, widths))}"
             )
+
+    def __str__(self) -> str:
+        return self.name
 
     def on(self, abi: Abi) -> Scalar:
         """The type as the ABI has it, its width and sign settled."""
@@ -86,11 +89,9 @@ def _scalars() -> Mapping[str, Scalar]:
     for bits in WIDTHS:
         table[f"int{bits}_t"] = Scalar(f"int{bits}_t", bits, signed=True)
         table[f"uint{bits}_t"] = Scalar(f"uint{bits}_t", bits)
-        table[f"__aligned_u{bits}"] = Scalar(f"__aligned_u{bits}", bits, align=bits // 8)
-        for mark, order in (("le", "little"), ("be", "big")):
-            for name in (f"__{mark}{bits}", f"__aligned_{mark}{bits}"):
-                align = bits // 8 if "aligned" in name else 0
-                table[name] = Scalar(name, bits, order=order, align=align)  # type: ignore[arg-type]
+    for bits in WIDTHS[1:]:
+        table[f"__le{bits}"] = Scalar(f"__le{bits}", bits, order="little")
+        table[f"__be{bits}"] = Scalar(f"__be{bits}", bits, order="big")
     # Widths on which every ABI of kvmviz.abi agrees, but that of long.
     bases = (("char", 8), ("short", 16), ("int", 32), ("long", 0), ("long long", 64))
     for base, bits in (*bases, ("__int128", 128)):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from kvmviz.abi import ByteOrder
 from kvmviz.scalar import Scalar
@@ -139,14 +138,17 @@ class Slot:
     @cached_property
     def width(self) -> int:
         """Bits of one value."""
-        return self.extent // int(np.prod(self.shape, dtype=int)) if self.extent else 0
+        return self.extent // math.prod(self.shape) if self.extent else 0
 
     def path_of(self, element: int | None) -> str:
         """The path of one array element, counted flat; of the slot itself if it is no array."""
         if not self.shape or element is None:
             return self.path
-        place = np.unravel_index(element, self.shape)
-        return self.path + "".join(f"[{int(i)}]" for i in place)
+        told = ""
+        for count in reversed(self.shape):
+            element, index = divmod(element, count)
+            told = f"[{index}]{told}"
+        return self.path + told
 
     def source(self, offset: int) -> Source | None:
         """What the byte at this offset of the struct holds of it; None in padding.

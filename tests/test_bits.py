@@ -1,5 +1,7 @@
 """Bit-fields and 128 bits, each case worked out by hand or taken from a compiler."""
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from kvmviz import Array, KvmvizError, Member, Struct, compare
 from kvmviz.scalar import SCALARS
+from tests import compilers, strategies
 
 U8, U32, U64 = (SCALARS[name] for name in ("u8", "u32", "u64"))
 
@@ -17,6 +20,11 @@ def bits(*widths: int, kind: str = "u32", **attributes: Any) -> Struct:
         for name, width in zip("abcdef", widths, strict=False)
     ]
     return Struct("s", members)
+
+
+def unaligned(first: int, second: int, align: int) -> Struct:
+    s32 = SCALARS["s32"]
+    return Struct("s", [Member("a", s32, first), Member("b", s32, second, align), ("c", "u8")])
 
 
 @pytest.mark.parametrize(
@@ -30,11 +38,50 @@ def bits(*widths: int, kind: str = "u32", **attributes: Any) -> Struct:
         (bits(16), "aarch64", 4, 4),
         (bits(20, 20), "aarch64", 8, 4),  # the second would straddle a unit
         (bits(20, 20), "m68k", 5, 1),
+        # Whether it is in the right place is decided before its own `aligned` moves it.
+        (unaligned(9, 16, 1), "m68k", 5, 1),
+        (unaligned(9, 16, 2), "m68k", 6, 2),
+        (unaligned(16, 16, 1), "m68k", 6, 2),
     ],
 )
 def test_size_and_alignment(struct: Struct, abi: str, size: int, align: int) -> None:
     layout = struct.layout(abi)
     assert (layout.size, layout.align) == (size, align or 1)
+
+
+def m68k_cases() -> Iterator[Struct]:
+    """A bit-field of every kind behind every beginning of a unit, with what follows it."""
+    heads = [(), (Member("a", U8),), *((Member("a", SCALARS["s32"], n),) for n in (3, 9, 16, 24))]
+    kinds = [
+        ("s8", 8),
+        ("s16", 16),
+        ("s32", 15),
+        ("s32", 16),
+        ("s32", 32),
+        ("s64", 32),
+        ("s64", 64),
+    ]
+    tails = [(), (Member("c", U8),), (Member("c", U32, 5),)]
+    for head, (kind, width), tail in product(heads, kinds, tails):
+        for align, packed, pack in product((0, 1, 2, 4), (False, True), (0, 2)):
+            if not pack or align <= pack:
+                packed = packed and width > 8
+                member = Member("b", SCALARS[kind], width, align, packed)
+                yield Struct("", [*head, member, *tail], pack=pack)
+
+
+@pytest.mark.skipif("m68k" not in compilers.targets(), reason="needs m68k-linux-gnu-gcc")
+def test_bit_fields_of_m68k_are_those_of_gcc() -> None:
+    cases = list(m68k_cases())
+    prelude = "\n".join(
+        f"#pragma pack({case.pack or ''})\n{strategies.c_text(case, f's{n}')};"
+        for n, case in enumerate(cases)
+    )
+    questions = [(f"struct s{n}", ()) for n in range(len(cases))]
+    told = compilers.measure("m68k", f"{prelude}\n#pragma pack()", questions)
+    for case, measured in zip(cases, told.values(), strict=True):
+        layout = case.layout("m68k")
+        assert (layout.size, layout.align) == (measured.size, measured.align), case
 
 
 def test_the_dtype_of_a_bit_field_is_the_bytes_that_hold_it() -> None:

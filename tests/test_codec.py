@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import random
 import struct as pystruct
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import KvmvizError, Struct
+from kvmviz import Array, KvmvizError, Struct
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
@@ -154,6 +155,8 @@ FILLS = [
     ({"far": 2}, naming_their_offset(16), "00010203 04050607 0000000000000002"),
     ({"hsr": 1}, naming_their_offset(16), "00000001 04050607 08090a0b0c0d0e0f"),
     ({}, 0, "00000000 00000000 0000000000000000"),
+    ({"hsr": 1}, np.int64(0xAA), "00000001 aaaaaaaa aaaaaaaaaaaaaaaa"),
+    ({"hsr": 1}, np.uint8(0xAA), "00000001 aaaaaaaa aaaaaaaaaaaaaaaa"),
 ]
 
 
@@ -394,6 +397,59 @@ PACK_ERRORS: list[Any] = [
 ]
 
 
+ODD = Struct("o", [("f", "float"), ("d", "double[2]"), ("b", "_Bool"), ("bs", "_Bool[2]")])
+FLT_MAX, DBL_MAX = "3.4028234663852886e+38", "1.7976931348623157e+308"
+ODD_ERRORS: list[Any] = [
+    ({"f": 1e300}, ("struct o", "f", "offset 0", "1e+300", "float", FLT_MAX)),
+    ({"f": -3.5e38}, ("struct o", "f", "-3.5e+38", f"-{FLT_MAX} .. {FLT_MAX}, inf, nan")),
+    ({"f": np.float64(1e39)}, ("struct o", "f", "1e+39", FLT_MAX)),
+    ({"f": 10**400}, ("struct o", "f", "an integer of 1329 bits", FLT_MAX)),
+    ({"d": [0, 10**400]}, ("struct o", "d[1]", "offset 16", "double", DBL_MAX)),
+    ({"d": {0: -(10**5000)}}, ("struct o", "d[0]", "offset 8", "16610 bits", DBL_MAX)),
+    ({"f": True}, ("struct o", "f", "offset 0", "True is not a number")),
+    ({"f": np.True_}, ("struct o", "f", "True", "not a number")),
+    ({"f": 1j}, ("struct o", "f", "1j is not a number")),
+    ({"f": [1.0]}, ("struct o", "f", "[1.0] is not a number")),
+    ({"f": 2**200}, ("struct o", "f", "0x10000000", FLT_MAX)),
+    ({"b": 10**5000}, ("struct o", "b", "16610 bits", "_Bool", "0x0 .. 0x1")),
+    ({"b": 1.0}, ("struct o", "b", "offset 24", "1.0 is not an integer")),
+    ({"b": 2}, ("struct o", "b", "offset 24", "0x2", "_Bool", "0x0 .. 0x1")),
+    ({"b": "1"}, ("struct o", "b", "offset 24", "'1'")),
+    ({"b": np.array([0, 1])}, ("struct o", "b", "offset 24", "array([0, 1])")),
+    ({"bs": [True, [True]]}, ("struct o", "bs[1]", "offset 26", "[True]")),
+    ({"bs": {True: 1}}, ("struct o", "bs", "element True", "0 .. 1")),
+    ({"bs": {np.True_: 1}}, ("struct o", "bs", "element np.True_", "0 .. 1")),
+    ({"bs": {np.float32(1): 1}}, ("struct o", "bs", "1.0", "0 .. 1")),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), ODD_ERRORS)
+def test_bad_numbers_and_truths_are_named(values: Any, words: tuple[str, ...]) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        ODD.layout("aarch64").pack(values)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [0.5, -1, 2**24, np.float32(1.5), np.int8(-3), 3.4028235e38, math.inf, -math.inf]
+)
+def test_a_float_is_the_nearest_that_there_is(value: Any) -> None:
+    held = bytes(Struct("s", {"f": "float"}).layout("armeb").pack({"f": value}))
+    assert held == pystruct.pack(">f", value)
+
+
+@pytest.mark.parametrize("value", [False, True, 0, 1, np.False_, np.True_, np.int8(1)])
+def test_what_is_true(value: Any) -> None:
+    assert bytes(ODD.layout("arm").pack({"b": value}))[24:25] == bytes([int(value)])
+
+
+def test_structs_without_members_are_read_as_many_as_there_are() -> None:
+    empty = Struct("e", [], empty=True)
+    layout = Struct("s", [("a", Array(Array(empty, 3), 2)), ("b", "u8")]).layout("arm")
+    assert layout.unpack(layout.pack({"b": 7})) == {"a": [[{}] * 3] * 2, "b": 7}
+
+
 @pytest.mark.parametrize(("values", "words"), PACK_ERRORS)
 def test_bad_values_are_named(values: Any, words: tuple[str, ...]) -> None:
     with pytest.raises(KvmvizError) as caught:
@@ -405,6 +461,9 @@ def test_bad_values_are_named(values: Any, words: tuple[str, ...]) -> None:
 FILL_ERRORS: list[Any] = [
     (-1, ("struct s", "fill", "-0x1", "0 .. 0xff")),
     (256, ("struct s", "fill", "0x100", "0 .. 0xff")),
+    (np.int64(256), ("struct s", "fill", "0x100", "0 .. 0xff")),
+    (True, ("struct s", "fill", "True", "integer")),
+    (np.float32(1), ("struct s", "fill", "float32", "buffer")),
     (b"", ("struct s", "fill", "0 bytes", "24 bytes")),
     (bytes(23), ("struct s", "fill", "23 bytes", "24 bytes")),
     (bytes(25), ("struct s", "fill", "25 bytes", "24 bytes")),

@@ -291,11 +291,16 @@ WIDEN = [
     ("__u32", 64, 16, 8, False),
     ("int8_t", 64, 16, 8, True),
     ("long long", 16, 16, 8, True),
+    ("__be16", 8, 16, 8, False),  # one byte has no order
+    ("__le64", 16, 16, 8, False),
+    ("char", 8, 16, 8, None),  # the ABI says
+    ("char", 16, 16, 8, True),  # holds -128 .. 255, all that a char is anywhere
+    ("char", 64, 16, 8, True),
 ]
 
 
 @pytest.mark.parametrize(("kind", "bits", "size", "far", "signed"), WIDEN)
-def test_widen(kind: str, bits: int, size: int, far: int, signed: bool) -> None:
+def test_widen(kind: str, bits: int, size: int, far: int, signed: bool | None) -> None:
     struct = Struct("s", {"x": kind, "far": "__u64"})
     wide = struct.widen("x", bits)
     layout = wide.layout("aarch64")
@@ -304,6 +309,12 @@ def test_widen(kind: str, bits: int, size: int, far: int, signed: bool) -> None:
     assert (wide.members[0].type.bits, wide.members[0].type.signed) == (bits, signed)
     assert (wide.tag, wide.union, wide.members[1]) == ("s", False, struct.members[1])
     assert struct.members[0].type == SCALARS[kind], "the original stays"
+
+
+def test_widen_keeps_the_byte_order_that_a_type_has() -> None:
+    struct = Struct("s", {"x": "__be16"})
+    names = [struct.widen("x", bits).members[0].type for bits in (8, 16, 32, 64)]
+    assert names == [SCALARS[name] for name in ("__u8", "__be16", "__be32", "__be64")]
 
 
 def test_widen_in_the_middle_of_a_union() -> None:
@@ -332,10 +343,20 @@ def test_a_type_comes_as_text_or_as_an_object() -> None:
         Struct("s", [Member("a", Array(Array(u16, 3), 2))]),
         Struct("s", {"a": " u16 [2] [3]"}),
     ]
+    rows += [Struct("s", [Member("a", "u16[2][3]")])]  # type: ignore[arg-type]
+    rows += [Struct("s", [("a", Array(Array("u16", 3), 2))])]  # type: ignore[arg-type]
     assert len({*rows}) == 1
     kind = rows[0].members[0].type
     assert isinstance(kind, Array)
     assert (kind.shape, kind.leaf) == ((2, 3), u16)
+
+
+@pytest.mark.parametrize("name", ["u64", "s64", "be64", "le64"])
+def test_aligned_types_of_linux_are_aligned_members(name: str) -> None:
+    """As linux/types.h has them: a type with an attribute, so packed leaves them aligned."""
+    struct = Struct("s", {"a": "u8", "b": f"__aligned_{name}[2]"}, packed=True)
+    assert struct.members[1] == Member("b", Array(SCALARS[f"__{name}"], 2), align=8)
+    assert struct.layout("i386").offsets["b"] == 8
 
 
 def test_layouts_are_equal_by_struct_and_abi() -> None:
@@ -379,6 +400,34 @@ def test_rules(members: dict[str, str], abi: str, steps: list[tuple[str, ...]]) 
     for step, words in zip(rules.steps, steps, strict=True):
         for word in words:
             assert word in step.lower()
+
+
+@pytest.mark.parametrize(
+    ("pack", "member", "words"),
+    [
+        (
+            2,
+            Member("b", SCALARS["u32"], align=8),
+            "#pragma pack(2) lowers the alignment from 8 to 2",
+        ),
+        (
+            4,
+            Member("b", SCALARS["u32"], align=8),
+            "#pragma pack(4) lowers the alignment from 8 to 4",
+        ),
+        (
+            4,
+            Member("b", SCALARS["u16"], align=8),
+            "#pragma pack(4) lowers the alignment from 8 to 4",
+        ),
+        (1, Member("b", SCALARS["u32"]), "#pragma pack(1) lowers the alignment from 4 to 1"),
+        (0, Member("b", SCALARS["u32"], align=8), "aligned(8) raises the alignment from 4 to 8"),
+        (0, Member("b", SCALARS["u32"], packed=True), "packed lowers the alignment from 4 to 1"),
+    ],
+)
+def test_rules_say_what_bends_an_alignment(pack: int, member: Member, words: str) -> None:
+    rules = Struct("s", [("a", "u8"), member], pack=pack).layout("aarch64").rules
+    assert rules.steps[1].endswith(f"; {words}.")
 
 
 def test_rules_name_the_abis_limit_only_where_it_counts() -> None:
@@ -464,6 +513,9 @@ ERRORS: list[Any] = [
     (lambda: abi_with(byte_order="middle"), ("mine", "'middle'", "little", "big")),
     (lambda: abi_with(max_align=3), ("mine", "3", "1, 2, 4, 8, 16")),
     (lambda: abi_with(max_align=0), ("mine", "0", "1, 2, 4, 8, 16")),
+    (lambda: abi_with(word_bits=7), ("mine", "word_bits 7", "32, 64")),
+    (lambda: abi_with(bit_fields="foo"), ("mine", "'foo'", "'units', 'unnamed', 'packed'")),
+    (lambda: abi_with(char_signed=None), ("mine", "char_signed None", "False, True")),
     (lambda: abi_with(max_align=32), ("mine", "32", "1, 2, 4, 8, 16")),
     (lambda: abis.find("vax"), ("'vax'", *ABI_NAMES)),
     (lambda: abis.find(["arm"]), ("'arm'", "known")),  # type: ignore[arg-type]
@@ -485,7 +537,19 @@ ERRORS: list[Any] = [
     (lambda: Struct("s", {"a": "u8[2][0]"}), ("struct s", "member a", "0 elements")),
     (lambda: Struct("s", {"a b": "u8"}), ("struct s", "'a b'", "identifier")),
     (lambda: Struct("s", {"": "u8"}), ("struct s", "''", "identifier")),
-    (lambda: Struct("s", [(None, "u8")]), ("struct s", "anonymous", "u8")),
+    (lambda: Struct("s", [(None, "u8")]), ("struct s", "anonymous, not u8",)),
+    (lambda: Struct("s", [(None, "u8[2][3]")]), ("struct s", "anonymous, not u8[2][3]",)),
+    (lambda: Struct("s", [Member(None, nested({"a": "u8"}), align=4)]), ("struct s", "anonymous")),
+    (lambda: Struct("s", [("a", "u8", 3)]), ("struct s", "(name, type)")),  # type: ignore[list-item]
+    (lambda: Struct("a b", {"a": "u8"}), ("'a b'", "identifier")),
+    (lambda: Struct(5, {"a": "u8"}), ("5", "identifier")),  # type: ignore[arg-type]
+    (lambda: Struct("s", {"a": "u8"}, pack=32), ("struct s", "#pragma pack", "32", "up to 16")),
+    (lambda: Struct("s", {"a": "__be8"}), ("struct s", "member a", "'__be8'")),
+    (lambda: Struct("s", {"a": "__aligned_u32"}), ("struct s", "member a", "'__aligned_u32'")),
+    (lambda: Member("a", "u24"), ("member a", "'u24'")),  # type: ignore[arg-type]
+    (lambda: Member("a", 5), ("member a", "5 is not a type")),  # type: ignore[arg-type]
+    (lambda: Array(5, 3), ("array", "5 is not a type")),  # type: ignore[arg-type]
+    (lambda: Array(U8, True), ("True elements", "0 and up")),
     (lambda: Struct("s", ["a"]), ("struct s", "'a'", "(name, type)")),  # type: ignore[list-item]
     (lambda: Struct("s", [5]), ("struct s", "5", "(name, type)")),  # type: ignore[list-item]
     (lambda: Struct("s", [Member("a b", U8)]), ("struct s", "'a b'", "identifier")),
@@ -496,7 +560,7 @@ ERRORS: list[Any] = [
     (lambda: OLD.widen("hsr", 0), ("kvm_debug_exit_arch", "hsr", "0", "8, 16, 32, 64")),
     (lambda: OLD.widen("hsr", "64"), ("hsr", "'64'", "8, 16, 32, 64")),  # type: ignore[arg-type]
     (lambda: OLD.widen("esr", 64), ("kvm_debug_exit_arch", "'esr'", "hsr, far")),
-    (lambda: MMIO.widen("data", 8), ("struct mmio", "data", "no scalar")),
+    (lambda: MMIO.widen("data", 8), ("struct mmio", "data", "no integer")),
     (lambda: ANONYMOUS.widen("low", 64), ("struct s", "'low'", "kind, last")),
 ]  # fmt: skip
 

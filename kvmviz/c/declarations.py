@@ -7,27 +7,24 @@ could change a layout is skipped. Functions and variables, which change none, ar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.c import definitions, known
-from kvmviz.c.attributes import NOTHING, Wish, Wishes
+from kvmviz.c.attributes import Wish, Wishes
 from kvmviz.c.constants import Constants
 from kvmviz.c.directives import KEYWORDS, Preprocessor
 from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.flat import NAMELESS
-from kvmviz.c.names import FLOATS, Kind, Names, stands_for
-from kvmviz.c.syntax import Syntax, parts
+from kvmviz.c.names import FLOATS, MAX_BYTES, Declared, Kind, Names, stands_for
+from kvmviz.c.syntax import Syntax, is_open, parts
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.scalar import POINTER, Scalar
 
 if TYPE_CHECKING:
     from tree_sitter import Node
-
-MAX_BYTES = 1 << 20
-"""Bytes of all members of one type, those of a union side by side."""
 
 _HARMLESS = frozenset((",", ";", "typedef"))
 _QUALIFIERS = frozenset(("const", "volatile"))
@@ -36,17 +33,6 @@ _NAMED = ("_identifier", "primitive_type")
 _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout|__attribute\w*")
 
 _LAID = re.compile("pack|align|attr", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A name, its place and its type; the width of a bit-field; its attributes."""
-
-    node: Node
-    name: str
-    kind: Kind
-    bits: Node | None = None
-    wish: Wish = NOTHING
 
 
 class Reader(Names):
@@ -249,10 +235,11 @@ class Reader(Names):
         if isinstance(leaf, Scalar) and leaf.align > facts.ask(leaf, "sizeof", abi):
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {leaf.align}")
         count = self.constants.value(size) if size else 0
-        if not 0 <= count * max(kind.weight, 1) <= MAX_BYTES:
-            most = MAX_BYTES // max(kind.weight, 1)
+        weight = max(kind.weight, 1)
+        if not 0 <= count * weight <= MAX_BYTES:
+            most = MAX_BYTES // weight
             self.syntax.fail(at, f"an array of {count} elements; legal are 0 .. {most}")
-        made = Kind("", Array(element, count), count * kind.weight, kind.depth + 1, kind.align)
+        made = Kind("", Array(element, count), count * weight, kind.depth + 1, kind.align)
         if kind.align and facts.ask(element, "sizeof", abi) % kind.align:
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {kind.align}")
         return made
@@ -264,6 +251,8 @@ class Reader(Names):
             kind.weight, kind.depth = 128, 3
         if kind.name in FLOATS:
             self.syntax.fail(node, f"{kind.name!r} differs by ABI and C library; not supported")
+        if kind.is_open and kind.name not in self.spoilt:
+            self.syntax.fail(node, f"{kind.name} cannot hold itself")
         if kind.type is None:
             missing = self.missing(kind.name) if " " in kind.name else ""
             self.syntax.fail(node, f"{kind.name!r} is not defined before this place{missing}")
@@ -287,15 +276,3 @@ class Reader(Names):
             title = " ".join(names)
             self.syntax.fail(node, f"unknown type {title!r}{self.missing(title)}")
         return found
-
-
-def is_open(node: Node) -> bool:
-    """Whether the name declares an array whose outermost brackets are empty."""
-    outer = node.parent
-    while outer is not None and outer.type == "parenthesized_declarator":
-        outer = outer.parent
-    return (
-        outer is not None
-        and outer.type == "array_declarator"
-        and outer.child_by_field_name("size") is None
-    )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvmviz.c import declarations
-from kvmviz.c.names import Kind
-from kvmviz.c.syntax import parts
+from kvmviz.c.names import MAX_BYTES, Declared, Kind
+from kvmviz.c.syntax import is_open, parts
 from kvmviz.ctype import Member, Struct, Type
 from kvmviz.scalar import SCALARS, Scalar
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from kvmviz.c.declarations import Declared, Reader
+    from kvmviz.c.declarations import Reader
 
 
 def enum(reader: Reader, node: Node) -> Kind:
@@ -117,7 +116,9 @@ def struct(reader: Reader, node: Node, name: str = "") -> Kind:
         reader.places[name] = syntax.at(node)
         if syntax.is_own(node):
             reader.own.add(name)
+    kind.is_open = True
     members = _members(reader, body, kind, word == "union")
+    kind.is_open = False
     kind.type = Struct(
         name,
         members,
@@ -159,7 +160,7 @@ def _members(reader: Reader, body: Node, kind: Kind, union: bool) -> list[Member
                 if used in seen:
                     syntax.fail(_second(reader, node, used), f"member {used!r} stands twice")
                 seen.add(used)
-            if declarations.is_open(node):
+            if is_open(node):
                 if union or not seen - {name}:
                     syntax.fail(node, "an array without a size needs members before it")
                 open_end = node
@@ -167,10 +168,10 @@ def _members(reader: Reader, body: Node, kind: Kind, union: bool) -> list[Member
             if not (name.startswith("__empty_") and isinstance(made, Struct) and made.is_empty):
                 # That one is only how __DECLARE_FLEX_ARRAY makes C accept the array behind it.
                 found.append(member)
-            kind.weight += inner.weight
+            kind.weight += max(inner.weight, 1)
             kind.depth = max(kind.depth, inner.depth + 1)
-            if kind.weight > declarations.MAX_BYTES:
-                syntax.fail(node, f"more than {declarations.MAX_BYTES} bytes of members")
+            if kind.weight > MAX_BYTES:
+                syntax.fail(node, f"more than {MAX_BYTES} bytes of members")
     return found
 
 

@@ -11,7 +11,10 @@ from kvmviz.c.source import Line, Source
 
 
 class Files:
-    """The text and the headers it may include, cut into tokens once for all ABIs."""
+    """The text and the headers it may include, cut into tokens once for all ABIs.
+
+    ``included`` says that the text asks for a header, ``missing`` are those that are not there.
+    """
 
     def __init__(self, text: str, headers: Mapping[str, str] | None) -> None:
         if headers is not None and not isinstance(headers, Mapping):
@@ -21,6 +24,7 @@ class Files:
         self.given = headers or {}
         self.lines: dict[str, list[Line]] = {}
         self.missing: dict[str, None] = {}
+        self.included = False
 
     def main_lines(self) -> list[Line]:
         """The tokens of the text itself."""
@@ -31,6 +35,7 @@ class Files:
 
         ``beside``: it may lie in the folder of the file that asks for it.
         """
+        self.included = True
         path = self._path(name, at, beside)
         if path not in self.given and name not in (*known.SETTLED, *known.HEADERS):
             self.missing[name] = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvmviz.c.expand import MARK, MAX_DEPTH
+from kvmviz.c.semicolons import ATTRIBUTE, checked
 from kvmviz.c.source import MAX_HEADERS, Source, Token, is_torn, shortened
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Flat:
         self._places: list[int] = []
         self._pieces: list[str] = []
         self._end = 0
-        self._tokens = iter(tokens)
+        self._tokens = checked(source, tokens)
         self._write()
         self.data = "".join(self._pieces).encode("ascii", "replace")
 
@@ -91,10 +92,10 @@ class Flat:
                     return self._places[number]
         return self.at(node)
 
-    def _stop(self, number: int) -> int:
-        """Behind a token in the text; of one out of a macro, behind the macro's name."""
-        place, word = self._places[number], self._pieces[number].strip()
-        return self.source.at(place).stop(place, word)
+    def before(self, offset: int) -> tuple[str, int]:
+        """The word that begins before an offset, and its place in the text."""
+        number = max(0, bisect(self._starts, offset - 1) - 1)
+        return self._pieces[number].strip() or ATTRIBUTE[0], self._places[number]
 
     def _put(self, word: str, place: int) -> None:
         if self._end > MAX_HEADERS:
@@ -130,7 +131,7 @@ class Flat:
                 self.attributes.append(Attribute(self._end, word, words))
                 self._put("", place)
                 continue
-            if word in ("__attribute__", "__attribute"):
+            if word in ATTRIBUTE:
                 self._attribute(place)
                 continue
             if word in ("__asm__", "asm", "_Static_assert", "static_assert") and (

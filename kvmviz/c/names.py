@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kvmviz.c import known
+from kvmviz.c.attributes import NOTHING, Wish
 from kvmviz.c.directives import KEYWORDS
 from kvmviz.c.files import Files
 from kvmviz.ctype import Type
 from kvmviz.scalar import POINTER, SCALARS, Scalar
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+MAX_BYTES = 1 << 20
+"""Bytes of all members of one type, those of a union side by side."""
+
+MAX_TOLD = 16
+"""Headers that a message names."""
 
 _QUALIFIERS = frozenset(("const", "volatile"))
 FLOATS = ("long double", "__float128", "_Float128")
@@ -21,7 +32,8 @@ class Kind:
     """A type of the text; ``type`` is None until its definition is complete.
 
     ``weight`` counts the bytes of all its members, ``depth`` the types that lie in each other;
-    ``align`` is what a typedef asks for a struct, 0 for nothing.
+    ``align`` is what a typedef asks for a struct, 0 for nothing; ``is_open`` says that its members
+    are being read. A member or an element without bytes weighs 1: it is work all the same.
     """
 
     name: str
@@ -29,6 +41,18 @@ class Kind:
     weight: int = 0
     depth: int = 0
     align: int = 0
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A name, its place and its type; the width of a bit-field; its attributes."""
+
+    node: Node
+    name: str
+    kind: Kind
+    bits: Node | None = None
+    wish: Wish = NOTHING
 
 
 class Names:
@@ -81,10 +105,14 @@ class Names:
             return f"; {self.spoilt[name]}"
         names = list(self.files.missing)
         if not names:
-            return "; no header that this text includes says what it is"
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        told = ", ".join(f"<{name}>" for name in names[:3])
-        return f"; it may be in {told}{more}: give headers={{{names[0]!r}: its text}}"
+            none = "; no header that this text includes says what it is"
+            return none if self.files.included else ""
+        told = ", ".join(f"<{name}>" for name in names[:MAX_TOLD])
+        if len(names) == 1:
+            return f"; it may be in {told}; give its text (headers={{{names[0]!r}: text}})"
+        more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
+        one = "give the text of the one that defines it (headers={name: text})"
+        return f"; it may be in {told}{more}; {one}"
 
 
 def _ordered(words: list[str]) -> str:

@@ -43,7 +43,7 @@ def laid_out(struct: Struct, abi: str | Abi) -> Layout:
 def _weight(kind: Type, abi: Abi, budget: int) -> int:
     """Bytes of all members, unions' side by side; counting ends where it goes over the budget."""
     if isinstance(kind, Array):
-        return kind.count * _weight(kind.element, abi, budget)
+        return kind.count * max(1, _weight(kind.element, abi, budget))
     if isinstance(kind, Struct):
         total = 0
         for member in kind.on(abi).members:

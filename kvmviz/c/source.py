@@ -143,13 +143,14 @@ class Source:
         place -= self.base
         return place + (self.removed[bisect(self.joints, place)] if self.joints else 0)
 
-    def stop(self, place: int, word: str) -> int:
-        """Behind the word at a place of this file, or behind what stands there for it."""
-        start = place - self.base
-        if self.text.startswith(word, start):
+    def stop(self, word: str, place: int) -> int:
+        """Behind the word at a place, or behind the macro that stands there for it."""
+        own = self.at(place)
+        start = place - own.base
+        if own.text.startswith(word, start):
             return place + len(word)
-        match = _SCAN.match(self.text, start)
-        return self.base + (match.end() if match else start)
+        match = _SCAN.match(own.text, start)
+        return own.base + (match.end() if match else start)
 
     def snippet(self, start: int, end: int | None = None) -> str:
         """What stands from one place to another, for a message: the start of its first line."""
@@ -168,6 +169,12 @@ class Source:
         while own.included is not None:
             place, own = own.included, own.at(own.included)
         return f"{own.where(place)}: <{name}>, {told}"
+
+    def missing(self, sign: str, word: str, place: int) -> NoReturn:
+        """Raise for a sign that is missing behind the word at a place."""
+        end = self.stop(word, place)
+        after = self.snippet(place, end)
+        self.fail(end, f"syntax error: {sign!r} is missing after {after!r}")
 
     def fail(self, place: int, words: str) -> NoReturn:
         """Raise :class:`KvmvizError` that points at a place."""

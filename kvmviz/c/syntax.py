@@ -9,20 +9,23 @@ goes on; here the first mend is an error, and a text whose mending would take lo
 from __future__ import annotations
 
 import re
-import time
-from bisect import bisect
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
 from kvmviz.c.flat import NAMELESS, Flat
 from kvmviz.c.source import Source, Token
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, TreeCursor
+    from tree_sitter import Language, Node
 
-MAX_SECONDS = 0.5
-"""Of processor time, for the grammar. A megabyte of C takes a tenth; junk could take hours."""
+MAX_CALLS = 20_000
+"""Steps of the grammar, in the hundreds after which tree-sitter reports them.
+
+The largest text of plain members takes half of it, the largest of Linux's headers 340; junk, whose
+mending branches, could take millions.
+"""
 CHUNK = 1 << 16
 
 _RENAMED = re.compile(r"\$(?=[a-z])")
@@ -65,8 +68,7 @@ class Syntax(Flat):
 
     def snippet(self, node: Node) -> str:
         """A node as it was written, for a message: the start of its first line."""
-        last = bisect(self._starts, max(node.start_byte, node.end_byte - 1)) - 1
-        end = self._stop(last) if last >= 0 else 0
+        end = self.source.stop(*self.before(max(node.start_byte + 1, node.end_byte)))
         start = self.at(node)
         return self.source.snippet(start, end if end > start else None)
 
@@ -88,12 +90,12 @@ class Syntax(Flat):
     def _tree(self) -> Node:
         from tree_sitter import Parser
 
-        end, reached = time.thread_time() + MAX_SECONDS, 0
+        calls = reached = 0
 
         def late(offset: int, _: bool) -> bool:
-            nonlocal reached
-            reached = offset
-            return time.thread_time() > end
+            nonlocal calls, reached
+            calls, reached = calls + 1, offset
+            return calls > MAX_CALLS
 
         try:
             # Only a callback that gives bytes, and nothing else, can be stopped.
@@ -101,43 +103,27 @@ class Syntax(Flat):
                 lambda offset, _: self.data[offset : offset + CHUNK], progress_callback=late
             )
         except ValueError:
-            self.fail(reached, f"syntax error: no C found in {MAX_SECONDS} seconds up to here")
+            self.fail(reached, f"syntax error: no C found in {MAX_CALLS * 100} steps up to here")
         return tree.root_node
 
     def _check(self) -> None:
-        # By cursor: a node finds its neighbours from the root on, which in a deep tree takes long
-        # and, by recursion, more stack than there is.
-        cursor = self.root.walk()
-        while True:
-            node = _node(cursor)
+        # With its parent and what follows it: asked for those of an empty node, a deep tree makes
+        # tree-sitter overflow its stack.
+        todo: list[tuple[Node, Node | None, Node | None]] = [(self.root, None, None)]
+        while todo:
+            node, whole, after = todo.pop()
             if node.is_error:
-                self.fail(node, f"syntax error at {self.snippet(node)!r}{self._context(cursor)}")
-            if node.is_missing:
-                # The name of a bit-field may be.
-                if cursor.goto_next_sibling() and _node(cursor).type == "bitfield_clause":
-                    continue
-                at = max(0, node.start_byte - 1)
-                found = bisect(self._starts, at) - 1
-                place = self._stop(found) if found >= 0 else 0
-                context = self._context(cursor)
-                self.source.fail(place, f"syntax error: {node.type!r} is missing{context}")
-            if node.has_error and cursor.goto_first_child():
-                continue
-            while not cursor.goto_next_sibling():
-                if not cursor.goto_parent():
-                    return
+                self.fail(node, f"syntax error at {self.snippet(node)!r}{self._context(whole)}")
+            # The name of a bit-field may be missing.
+            if node.is_missing and not (after and after.type == "bitfield_clause"):
+                self.source.missing(node.type, *self.before(node.start_byte))
+            rows = list(zip_longest(node.children, node.children[1:]))
+            todo.extend((one, node, after) for one, after in reversed(rows) if one.has_error)
 
-    def _context(self, cursor: TreeCursor) -> str:
-        whole = _node(cursor) if cursor.goto_parent() else None
+    def _context(self, whole: Node | None) -> str:
         if whole is None or not whole.type.endswith(("declaration", "definition")):
             return ""
         return f" in {self.snippet(whole)!r}"
-
-
-def _node(cursor: TreeCursor) -> Node:
-    node = cursor.node
-    assert node is not None
-    return node
 
 
 def parts(node: Node) -> Iterator[tuple[str | None, Node]]:
@@ -148,6 +134,18 @@ def parts(node: Node) -> Iterator[tuple[str | None, Node]]:
         if child := cursor.node:
             yield cursor.field_name, child
         more = cursor.goto_next_sibling()
+
+
+def is_open(node: Node) -> bool:
+    """Whether the name declares an array whose outermost brackets are empty."""
+    outer = node.parent
+    while outer is not None and outer.type == "parenthesized_declarator":
+        outer = outer.parent
+    return (
+        outer is not None
+        and outer.type == "array_declarator"
+        and outer.child_by_field_name("size") is None
+    )
 
 
 @cache

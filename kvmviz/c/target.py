@@ -46,7 +46,6 @@ COMMON: Mapping[str, str] = {
     "__STDC_UTF_32__": "1",
     "__GNUC_STDC_INLINE__": "1",
     "__FINITE_MATH_ONLY__": "0",
-    "__USER_LABEL_PREFIX__": "",
     "__GNUC__": "12",
     "__GNUC_MINOR__": "2",
     "__GNUC_PATCHLEVEL__": "0",
@@ -101,6 +100,9 @@ ANNOTATIONS = """
 #define __packed __attribute__((__packed__))
 #define __aligned(x) __attribute__((__aligned__(x)))
 #define __aligned_u64 __u64 __attribute__((aligned(8)))
+#define __aligned_s64 __s64 __attribute__((aligned(8)))
+#define __aligned_be64 __be64 __attribute__((aligned(8)))
+#define __aligned_le64 __le64 __attribute__((aligned(8)))
 #define __struct_group_tag(TAG) TAG
 #define __struct_group(TAG, NAME, ATTRS, MEMBERS...) \\
  union { struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS
@@ -124,13 +126,15 @@ def macros(abi: Abi) -> Mapping[str, str]:
         "__FLOAT_WORD_ORDER__": order,
         "__BYTE_ORDER": order,
         f"__{name}_ENDIAN": order,
-        f"__{name}_ENDIAN__": "1",
         f"__{name}_ENDIAN_BITFIELD": "",
         "__BITS_PER_LONG": f"{8 * long}",
     }
     words = _FAMILIES.get(abi.family, "").split()
     words += _BY_ORDER.get(abi.family, ("", ""))[not little].split()
-    words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
+    if abi.family != "m68k":
+        # For m68k there is gcc; clang, which is here for the others, says these of each.
+        words += [f"__{name}_ENDIAN__"]
+        words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
     words += [] if abi.char_signed else ["__CHAR_UNSIGNED__"]
     made |= dict.fromkeys(words, "1")
     if long == 8:

@@ -7,6 +7,7 @@ Here are structs, layouts, images, verdicts and ESR; kernels, programs and dumps
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from kvmviz._base import counted, twin
@@ -17,6 +18,7 @@ from kvmviz.ctype import Array, Struct, Type
 from kvmviz.esr import HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout, Rules
+from kvmviz.scalar import Scalar
 from kvmviz.slot import Slot, Source
 from kvmviz.style import Style, styles
 from kvmviz.variants import Conditional
@@ -38,9 +40,11 @@ def table(rows: Iterable[Sequence[object]], right: Sequence[int] = (), indent: i
 
 def name_of(kind: Type, name: str = "") -> str:
     """A declaration as C writes it: ``__u8 data[8]``."""
-    counts = "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
-    base = kind.leaf.name if not isinstance(kind.leaf, Struct) else str(kind.leaf)
-    return f"{base} {name}{counts}".strip()
+    return f"{kind.leaf} {name}{_counts(kind)}".strip()
+
+
+def _counts(kind: Type) -> str:
+    return "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
 
 
 def spans(offsets: Sequence[int]) -> str:
@@ -58,35 +62,69 @@ def where(layout: Layout) -> str:
 
 @twin.register
 def _(struct: Struct) -> str:
-    return "\n".join(_declare(struct, 0)) + ";"
+    return _defined(struct)
 
 
 @twin.register
 def _(struct: Conditional) -> str:
-    rows = [(", ".join(names), "\n".join(_declare(one, 0)) + ";") for names, one in struct.variants]
+    rows = [(", ".join(names), _defined(one)) for names, one in struct.variants]
     there = {name for names, _ in struct.variants for name in names}
     absent = ", ".join(name for name in ABIS if name not in there)
     rows += [(absent, "not defined")] if absent else []
     return f"{struct} differs by ABI:\n" + "\n".join(f"on {abis}:\n{said}" for abis, said in rows)
 
 
-def _declare(struct: Struct, depth: int) -> Iterator[str]:
+def _defined(struct: Struct) -> str:
+    """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
+    lines = [*dict.fromkeys(_typedefs(struct)), *_declare(struct)]
+    lines[-1] += ";"
+    if struct.pack:
+        lines = [f"#pragma pack(push, {struct.pack})", *lines, "#pragma pack(pop)"]
+    return "\n".join(lines)
+
+
+def _typedefs(struct: Struct) -> Iterator[str]:
+    """Types whose alignment is their own: an attribute of a member can only raise it."""
+    if isinstance(struct, Conditional):
+        return
+    for member in struct.members:
+        leaf = member.type.leaf
+        if isinstance(leaf, Scalar) and leaf.align:
+            yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, leaf.align)};"
+        elif isinstance(leaf, Struct) and _is_inside(leaf, member.name):
+            yield from _typedefs(leaf)
+
+
+def _is_inside(kind: Struct, name: str | None) -> bool:
+    """Whether a member's struct is defined where the member is declared."""
+    return not (name and kind.tag)
+
+
+def _alias(kind: Scalar) -> Scalar:
+    """The type under a name that C can give it."""
+    words = kind.name.replace("*", "p").split()
+    return replace(kind, name="_".join((*words, str(kind.align)))) if kind.align else kind
+
+
+def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterator[str]:
     pad = "    " * depth
     if isinstance(struct, Conditional):
         yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
         return
-    yield f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
+    head = f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
+    # C has no place for the pragma here; only a struct made in Python can have another one.
+    yield head if pack in (None, struct.pack) else f"{head} /* #pragma pack({struct.pack or ''}) */"
     for member in struct.members:
         leaf = member.type.leaf
-        if isinstance(leaf, Struct) and not (member.name and leaf.tag):
-            *body, last = _declare(leaf, depth + 1)
+        asked = _attributes(member.packed, member.align)
+        name = f" {member.name or ''}{_counts(member.type)}".rstrip()
+        bits = "" if member.bits is None else f" : {member.bits}"
+        if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
+            *body, last = _declare(leaf, depth + 1, struct.pack)
             yield from body
-            counts = "".join(f"[{n}]" for n in getattr(member.type, "shape", ()))
-            yield f"{last} {member.name or ''}".rstrip() + f"{counts};"
         else:
-            bits = "" if member.bits is None else f" : {member.bits}"
-            asked = _attributes(member.packed, member.align)
-            yield f"{pad}    {name_of(member.type, member.name or '')}{bits}{asked};"
+            last = f"{pad}    {_alias(leaf) if isinstance(leaf, Scalar) else leaf}"
+        yield f"{last}{name}{bits}{asked};"
     yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
 
 
