@@ -9,7 +9,7 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from kvmviz import abi as abis
 from kvmviz import codec, place
-from kvmviz._base import Twin, counted
+from kvmviz._base import KvmvizError, Twin, counted
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.place import Field, up
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from kvmviz.image import Image
+
+MAX_SLOTS = 1 << 18
+"""Leaves of a layout, each element of an array of structs counted for itself."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +90,10 @@ class Layout(Twin):
         Outside unions they tile [0, size) with no gap and no overlap, bit by bit where there are
         bit-fields. In a union they overlap, and only what no member covers is padding.
         """
-        leaves = [leaf for field in self.named.values() for leaf in self._open(field)]
+        opened = (leaf for field in self.named.values() for leaf in self._open(field))
+        leaves = list(islice(opened, MAX_SLOTS + 1))
+        if len(leaves) > MAX_SLOTS:
+            raise KvmvizError(f"{self.struct} has more than {MAX_SLOTS} leaves")
         found = sorted((s for s in leaves if not s.is_padding), key=_place)
         covered = np.zeros(8 * self.size, dtype=bool)
         for slot in found:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.scalar import Scalar
+from kvmviz.scalar import WIDTHS, Scalar
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,34 @@ def _bent(member: Member, abi: Abi, natural: int, align: int) -> str:
     return ""
 
 
+def _is_disputed(struct: Struct, member: Member, abi: Abi, end: int) -> bool:
+    """Whether gcc and clang give an aligned bit-field another place, outside ``#pragma pack``.
+
+    gcc looks whether it straddles its unit after ``aligned`` has moved it, clang before; and to
+    gcc, what is as wide as an integer and in the right place is a member like others. Found by
+    laying out the same thousands of structs with both on x86_64 and i386.
+    """
+    kind, bits = member.type, member.bits
+    assert isinstance(kind, Scalar)
+    if not bits or struct.pack or struct.packed or member.packed or abi.bit_fields == "packed":
+        return False
+    unit = kind.on(abi).bits
+    natural = 8 * abi.align(unit // 8)
+    if member.align:
+        asked, start = 8 * member.align, up(end, 8 * member.align)
+        if end % natural + bits > unit:
+            return False
+        whole = bits == unit > max(natural, asked) and start % unit == 0
+        return whole or start % max(natural, asked) + bits > unit
+    asked = 8 * kind.align or natural
+    start = end if asked > unit else up(end, asked)
+    crosses = end % asked + bits > unit
+    plain = bits in WIDTHS and start % bits == 0
+    if asked <= unit:
+        return plain and asked < min(natural, bits)
+    return end % asked > 0 and crosses == plain
+
+
 def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     """A bit-field: behind the bits before it, unless it would straddle a unit of its type."""
     kind, bits = member.type, member.bits
@@ -139,6 +167,11 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
         raise KvmvizError(
             f"{struct}, member {member.name}: aligned({member.align}) on a bit-field under "
             f"#pragma pack({struct.pack}); gcc and clang place it differently"
+        )
+    if _is_disputed(struct, member, abi, end):
+        raise KvmvizError(
+            f"{struct}, member {member.name}: a bit-field of {bits} bits, aligned("
+            f"{member.align or kind.align}); gcc and clang place it differently"
         )
     # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
     align = 1 if bits and not struct.pack and (struct.packed or member.packed) else natural

@@ -134,6 +134,14 @@ def measure(
     return dict(probe(abi, prelude, structs, flags=flags).measured)
 
 
+def numbers(abi: str, prelude: str, values: str) -> list[int]:
+    """Constant expressions, with commas between; the text may include the C library's headers."""
+    text = f"{prelude}const unsigned long long oracle_n[] = {{ {values} }};\n"
+    little, symbols = _compile(abi, text, ("-std=gnu11", "-w", "-g0", "-fno-common", "-c"))
+    raw, order = symbols["oracle_n"], "little" if little else "big"
+    return [int.from_bytes(raw[i : i + 8], order) for i in range(0, len(raw), 8)]  # type: ignore[arg-type]
+
+
 def images(abi: str, prelude: str, objects: Sequence[tuple[str, str]]) -> list[bytes]:
     """Bytes of static objects, each a type name and its initialiser, padding as emitted."""
     return list(probe(abi, prelude, (), objects).images)

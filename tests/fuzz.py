@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from kvmviz import ABIS, KvmvizError, parse
+from kvmviz.c.source import LINE_END
 from tests import uapi
 
 SLOW = 2.0
@@ -199,7 +200,7 @@ def run(text: str, number: int) -> str:
     if not found:
         place = re.match(r"line (\d+), column (\d+): .", said)
         assert place, said
-        assert 1 <= int(place[1]) <= text.count("\n") + 1, said
+        assert 1 <= int(place[1]) <= len(LINE_END.split(text)), said
         assert int(place[2]) >= 1, said
         return "refused"
     for struct in found.values():

@@ -70,8 +70,8 @@ def _member(random: Random, depth: int, names: Iterator[str], pack: int) -> Memb
         bits = 0 if random.random() < 0.15 else random.randint(1, kind.bits)
         if not bits or random.random() < 0.1:
             return Member(None, kind, bits)
-        # gcc and clang differ on this one, and Layout says so.
-        align = 0 if pack and align > pack else align
+        # gcc and clang differ on these, and Layout says so.
+        align = 0 if (pack and align > pack) or 8 * align < kind.bits else align
         return Member(next(names), kind, bits, align, packed and kind.bits > 8)
     if form < 0.8 or not depth:
         one: Type = SCALARS[random.choice((*INTEGERS, *INTEGERS, *OTHERS))]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Struct
 from kvmviz import abi as abis
 from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.layout import MAX_SLOTS
 from kvmviz.scalar import SCALARS, Scalar
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
@@ -583,3 +584,12 @@ def test_any_text_is_a_type_or_a_named_error(text: str) -> None:
             raise
     else:
         assert struct.layout("arm").size > 0
+
+
+def test_leaves_have_a_bound() -> None:
+    one = Struct("one", {"x": "__u8"})
+    assert Struct("s", {"a": "__u8[1048576]"}).layout("arm").slots[0].shape == (1 << 20,)
+    layout = Struct("s", [("a", Array(one, MAX_SLOTS + 1))]).layout("arm")
+    assert layout.size == MAX_SLOTS + 1
+    with pytest.raises(KvmvizError, match=f"^struct s has more than {MAX_SLOTS} leaves$"):
+        _ = layout.slots

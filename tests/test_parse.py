@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.c import syntax, target
+from kvmviz.c import library, pasted, syntax, target
 from kvmviz.c.arithmetic import MAX_WORDS
 from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.names import MAX_BYTES
 from kvmviz.c.reading import parse
 from kvmviz.c.semicolons import MAX_APART
-from kvmviz.c.source import MAX_TEXT, MAX_TOKENS
+from kvmviz.c.source import LINE_END, MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.kvm import MMIO, OLD, WITH_HIGH
 from kvmviz.scalar import SCALARS, Scalar
@@ -117,6 +117,9 @@ CASES: dict[str, str] = {
 WIDER: dict[str, str] = {
     "bit-fields": "struct bf { u32 a:3, b:5; u8 c; unsigned d:12; int e:7; u64 f:40; s16 g:9; };",
     "unnamed bit-fields": "struct bu { u8 a:3; u8 :2; u8 b:3; u32 :0; u16 c:4; u32 :7; u8 d; };",
+    "unnamed bit-fields of two words": "enum u2_e { UA, UB }; struct u2 { u8 a; unsigned short :9;"
+    " unsigned long :4; u8 b; long long :0; u8 c; enum u2_e :3; const unsigned long long :5, d:3;"
+    " volatile long :0; u8 e; };",
     "bit-field widths": "#define BW 3\nenum { BX = 2 };\nstruct bw { u32 a:BW, b:BX + 1, c:BW; };",
     "bool bits": "struct bb { _Bool a:1, b:1; _Bool c; u32 d:1; };",
     "bit-fields that straddle": "struct bs { u8 a; u32 b:20, c:20; u64 d:33, e:33; };",
@@ -152,6 +155,16 @@ WIDER: dict[str, str] = {
     "struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS\n"
     "struct sq { u8 a; __struct_group(sq_tag, grp, /* none */, u8 b, c[2]; u32 d;); u8 e;\n"
     "__struct_group(, bare, __attribute__((packed)), u8 f; u32 g;); u8 h; };",
+    "alignas": "struct a_3 { u8 a; _Alignas(8) u8 b; _Alignas(u16) u8 c; _Alignas(0) u8 d; };",
+    "pointers to long double": "typedef long double ld_t; struct p_l { u8 a; long double *b;"
+    " ld_t *c; };",
+    "pragma pack by name": "#pragma pack(push, one, 1)\nstruct q_1 { u8 a; u32 b; };\n"
+    "#pragma pack(push, 2)\n#pragma pack(pop, one)\nstruct q_2 { u8 a; u32 b; };\n"
+    "#pragma pack(1)\n#pragma pack(0)\nstruct q_3 { u8 a; u32 b; };",
+    "aligned typedef of words": "typedef unsigned long aw_t __aligned(8); typedef void *ax_t"
+    " __aligned(8); struct aw { u8 a; aw_t b; u8 c; ax_t d; };",
+    "aligned typedef of a struct": "typedef struct { u32 a, b; } as_t __aligned(8);"
+    "struct as { u8 a; as_t b, c[2]; u8 d[sizeof(as_t)]; };",
     "packed": "struct pk { u8 a; u32 b; u64 c[2]; } __attribute__((packed));",
     "packed in front": "struct __attribute__((__packed__)) pf { u8 a; u32 b; }; struct __packed"
     " pg\n"
@@ -454,19 +467,24 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { enum e a; };", "line 1, column 19: 'enum e' is not defined"),
     ("struct s { unsigned typedef a; };", "line 1, column 12: this type is not"),
     ("__packed struct s { u8 a; };", "line 1, column "),
-    ("struct s { u8 a; } x;", "line 1, column 20: a variable"),
-    ("struct s { u8 a; } x = { 1 };", "line 1, column 20: a variable"),
-    ("int x;", "line 1, column 5: a variable"),
+    ("int x;", "line 1, column 1: the text defines no struct"),
+    ("foo x;", "line 1, column 1: unknown type 'foo'"),
+    ("struct s { u8 a; } __packde;", "line 1, column 20: a variable or an attribute macro"),
+    ("struct s { u8 a; } all_packed;", "line 1, column 20: a variable or an attribute macro"),
+    ("int typedef t;", "line 1, column 5: 'typedef' is read at the start of a declaration only"),
+    ("struct s { long double a; };", "line 1, column 24: 'long double' differs by ABI"),
+    ('_Pragma("pack(1)") struct s { u8 a; };', "line 1, column 1: a '_Pragma' is not supported"),
+    ("struct s { u8 a[sizeof 1]; };", "line 1, column 17: 'sizeof' without a bracket behind it"),
+    ("struct s { u8 a[sizeof(struct { u8 a; })]; };", "line 1, column 17: a definition in '"),
+    ("struct s { u8 a[1 + 2 * FOO]; };", "line 1, column 25: 'FOO' is no integer constant"),
     ("struct s { static u8 a; };", "line 1, column 12: a storage class is not supported: 'static'"),
     ("struct s { _Atomic u8 a; };", "line 1, column 12: this qualifier"),
-    ("struct s { _Alignas(8) u8 a; };", "line 1, column 12: this qualifier"),
     ("struct s { LIST(u8) a; };", "line 1, column 12: a macro with arguments"),
     ("struct s { LIST(u8, a); };", "line 1, column "),
     ("struct s { FIELDS; };", "line 1, column 12: unknown type 'FIELDS'"),
     ("struct s { FIELDS u8 a; };", "line 1, column "),
     ("struct s {\n#pragma pack(1)\nu8 a; };", "line 2, column 1: "),
     # attributes, bits, enums, the macros of the UAPI
-    ("struct s { u8 a; } __attribute__((aligned));", "line 1, column 20: attribute 'aligned' with"),
     ("struct s { u8 a; } __attribute__((mode(DI)));", "line 1, column 20: an attribute is not sup"),
     ("struct s { u8 a; } __attribute__((packed(1)));", "line 1, column 20: attribute 'packed' tak"),
     ("struct s { u8 a __aligned(3); };", "line 1, column 17: aligned(3); legal are powers of 2"),
@@ -490,9 +508,21 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { void (*f)(struct t { u8 a; } *); };", "line 1, column 21: a definition in an arg"),
     ("#pragma pack(3)\n", "line 1, column 1: this directive is not supported: '#pragma pack(3)'"),
     ("#pragma pack(pop)\n", "line 1, column 1: '#pragma pack(pop)' without a push"),
-    ("#pragma pack(push, x, 1)\n", "line 1, column 1: this directive"),
-    ("struct s { u8 c; __struct_group(a, b, , u8 c;); };", "line 1, column 18: member 'c' stands "),
+    ("#pragma pack(push, x, 3)\n", "line 1, column 1: this directive"),
+    ("#pragma pack(push, x)\n#pragma pack(pop, y)\n", "line 2, column 1: '#pragma pack(pop)' with"),
+    ("struct s { u8 c; __struct_group(a, b, , u8 c;); };", "line 1, column 44: member 'c' stands "),
     ("struct s { __struct_group(a, b, , u8 b;); };", "line 1, column 30: member 'b' stands twice"),
+    ("#pragma scalar_storage_order big-endian", "line 1, column 1: this directive is not support"),
+    ("#pragma ms_struct on", "line 1, column 1: this directive"),
+    ("#pragma options align=packed", "line 1, column 1: this directive"),
+    ('#pragma GCC optimize ("pack-struct")', "line 1, column 1: this directive"),
+    ('#pragma push_macro("u8")', "line 1, column 1: this directive"),
+    ("#define N 1\n#pragma pack(N)\n", "line 2, column 1: 'N' in '#pragma pack': clang puts a mac"),
+    ("enum e { A } __attribute__((aligned(8)));", "line 1, column 14: attribute 'aligned' on an"),
+    ("struct s { u8 a['é']; };", "line 1, column 18: character 'é' is legal in comments only"),
+    ("typedef struct { u8 a[5]; } t __aligned(8);", "line 1, column 31: aligned(8) on a struct"),
+    ("#if BYTE_ORDER == LITTLE_ENDIAN\n#endif", "line 1, column 1: 'BYTE_ORDER' is no macro here"),
+    ("#if __has_attribute(ms_struct)\n#endif", "line 1, column 1: gcc and clang answer otherwise"),
     ("enum e { A, A };", "line 1, column 13: 'A' is already a constant"),
     ("enum e { };", "line 1, column 8: an enum without constants"),
     ("enum e { A }; enum e { B };", "line 1, column 20: 'enum e' is defined twice"),
@@ -513,7 +543,7 @@ ERRORS: list[tuple[str, str]] = [
     ("typedef u8 t;\ntypedef u16 t;", "line 2, column 13: 't' is already"),
     ("typedef struct { u8 a; } t; typedef struct { u8 a; } t;", "line 1, column 37: 't' is"),
     ("struct s { u8 a;\n  u16 b, a; };", "line 2, column 10: member 'a' stands twice"),
-    ("struct s { u8 a; union { u8 b, a; }; };", "line 1, column 18: member 'a' stands twice"),
+    ("struct s { u8 a; union { u8 b, a; }; };", "line 1, column 32: member 'a' stands twice"),
     ("struct s { u8 a; struct { u8 b, b; } c; };", "line 1, column 33: member 'b' stands twice"),
     ("struct s { u8 a; struct t; };", "line 1, column 18: this declares nothing: 'struct t;'"),
     ("struct s { struct t { u8 a; }; };", "line 1, column 12: this declares nothing"),
@@ -740,6 +770,85 @@ struct by_sign { int a; };
 #endif
 """,
     "by long constant": "enum { BL = ~0UL >> 31 }; struct by_long { char a[BL % 7 + 1]; };",
+    "by the widest integer": """
+#ifdef __SIZEOF_INT128__
+struct by_widest { char a; __u128 b[]; };
+#else
+struct by_widest { char a; };
+#endif
+""",
+    "by arithmetic": """
+typedef unsigned short ar_t; enum ar_e { AR = 3 };
+struct by_arithmetic {
+	char a[(unsigned long)-1 > 0xffffffffU ? 3 : 5], b[((long)0x80000000 < 0) + 1];
+	char c['\\xff' < 0 ? 2 : 3], d[L'\\xff' - 1 < 0 ? 2 : 3], e[(L'a' - 98 < 0) + 1];
+	char f[((char)200 < 0) + 1];
+	char g[~(u8)0 == -1 ? 4 : 2], h[((short)0x18000 < 0) + 1], i[(_Bool)7 + 1];
+	char j[0 ?: 7], k[2 ?: 7];
+	char l[(unsigned char)-1 / 50], m[(ar_t)0x10003], n[(enum ar_e)2], o[(unsigned)-1 > 0 ? 2 : 1];
+	char p[((u8)1 << 9) >> 8], q[(int)sizeof(long) - 9 < 0 ? 1 : 2], r[-sizeof(long) < 9 ? 1 : 2];
+};
+""",
+    "by preferred alignment": """
+struct by_preferred_in { char a; long long b; void *c; };
+struct by_preferred {
+	char a[__alignof__(long long)], b[__alignof__(double)], c[_Alignof(long long)];
+	char d[__alignof__(long)], e[__alignof(u64[2])];
+	char f[__alignof__(struct by_preferred_in)];
+};
+""",
+    "by the largest alignment": """
+#ifdef __mips__
+#define LARGEST __attribute__((aligned(4)))
+#else
+#define LARGEST __attribute__((aligned))
+#endif
+struct by_largest { u8 a; u8 b LARGEST; };
+struct by_largest_too { u8 a; } LARGEST;
+""",
+    "by sizes": """
+struct by_sizes_of { char c; struct { long long d; int e[3]; } f[2]; long g[]; };
+struct by_sizes {
+	char a[sizeof(int[4])], b[sizeof(((struct by_sizes_of *)0)->f[1].e)];
+	char c[sizeof("abc\\n\\x41")];
+	char d[sizeof(1)], e[sizeof(char *[3])], f[sizeof(u8 (*)[3])];
+	char g[sizeof(1ULL + 1)], h[sizeof(7UL)];
+	char i[sizeof(struct by_sizes_of[2][3])], j[sizeof(const char *)];
+	char k[sizeof(((struct by_sizes_of *)0)->c)];
+	char l[offsetof(struct by_sizes_of, f[1].e)], m[offsetof(struct by_sizes_of, f[1].e[2]) + 1];
+	char n[offsetof(struct by_sizes_of, g)], o[sizeof("a" "b")], p[sizeof(u8[sizeof(int)])];
+};
+""",
+    "by what limits.h and stdint.h say": """
+#include <limits.h>
+#include <stdint.h>
+#if UINTPTR_MAX == UINT64_MAX && SIZE_MAX > UINT32_MAX && LONG_MAX == INT64_MAX
+struct by_limits { char a[CHAR_MAX / 64]; long long b; };
+#elif __LONG_WIDTH__ == 32 && __SIZEOF_SIZE_T__ == 4 && INTPTR_MIN < 0
+struct by_limits { char a[CHAR_MIN + 130]; char b[UINT16_C(3) + (ULONG_MAX == UINT_MAX)]; };
+#endif
+""",
+    "by what endian.h says": """
+#include <endian.h>
+#if BYTE_ORDER == LITTLE_ENDIAN
+struct by_order { char a; short b; };
+#elif BYTE_ORDER == BIG_ENDIAN
+struct by_order { char a, b; };
+#endif
+""",
+    "by what the compiler knows": """
+#define HAS(x) __has_attribute(x)
+#define HERE defined(__LP64__)
+#if HAS(__packed__) && __has_attribute(aligned) && defined(__has_include)
+#define PACK __attribute__((packed))
+#endif
+#if HERE && __has_include(<stddef.h>) && !__has_attribute(no_such_thing)
+#define LONGER char b[3];
+#else
+#define LONGER
+#endif
+struct by_knowledge { char a; LONGER int c; } PACK;
+""",
     "with the case that differs inside": """
 #ifdef __LP64__
 struct wi_in { int a; };
@@ -759,8 +868,31 @@ ORDERED = """
 #define __BIG_ENDIAN 4321
 #define __BYTE_ORDER 4321
 #endif
+#define BYTE_ORDER __BYTE_ORDER__
+#define LITTLE_ENDIAN __ORDER_LITTLE_ENDIAN__
+#define BIG_ENDIAN __ORDER_BIG_ENDIAN__
+#define UINTPTR_MAX __UINTPTR_MAX__
+#define UINT64_MAX __UINT64_MAX__
+#define UINT32_MAX __UINT32_MAX__
+#define INT64_MAX __INT64_MAX__
+#define INTPTR_MIN (-__INTPTR_MAX__ - 1)
+#define SIZE_MAX __SIZE_MAX__
+#define LONG_MAX __LONG_MAX__
+#define ULONG_MAX (LONG_MAX * 2UL + 1)
+#define UINT_MAX (__INT_MAX__ * 2U + 1)
+#define UINT16_C(c) c
+#ifdef __CHAR_UNSIGNED__
+#define CHAR_MIN 0
+#define CHAR_MAX 255
+#else
+#define CHAR_MIN -128
+#define CHAR_MAX 127
+#endif
 #define __BITS_PER_LONG (8 * __SIZEOF_LONG__)
 typedef unsigned int __poll_t;
+#ifdef __SIZEOF_INT128__
+typedef unsigned __int128 __u128 __attribute__((aligned(16)));
+#endif
 #define offsetof(T, M) __builtin_offsetof(T, M)
 """
 """What a compiler finds in the headers that these texts include."""
@@ -814,6 +946,51 @@ def test_an_error_of_some_abis_waits_for_them() -> None:
     with pytest.raises(KvmvizError, match=r"^line 2, column 1: #error 64 bits only \(on i386\)$"):
         parse(text)["s"].layout("i386")
     assert parse(text)["s"].layout("x86_64").size == 1
+
+
+@pytest.mark.parametrize(
+    ("members", "abi"),
+    [
+        ("u8 a; u64 b:50 __aligned(2);", "x86_64"),
+        ("u64 a:1; long long b:63 __aligned(4);", "x86_64"),
+        ("u64 b:64 __aligned(1);", "i386"),
+        ("a2_t b:32;", "x86_64"),
+        ("u8 a; a8_t b:5;", "x86_64"),
+    ],
+)
+def test_bit_fields_that_gcc_and_clang_place_differently(members: str, abi: str) -> None:
+    text = "typedef u32 a2_t __aligned(2); typedef u32 a8_t __aligned(8);\n"
+    found = parse(f"{text} struct s {{ {members} }}; struct t {{ {members} }} __packed;")
+    with pytest.raises(KvmvizError, match=r"^struct s, member b: .*gcc and clang place it diff"):
+        found["s"].layout(abi)
+    assert found["t"].layout(abi).size
+
+
+def test_the_largest_alignment_is_another_in_gcc_and_clang_on_mips() -> None:
+    found = parse("struct s { u8 a; } __attribute__((aligned));")["s"]
+    assert found.layout("arm").align == 8
+    with pytest.raises(KvmvizError, match="line 1, column 20: 'aligned' without a number: gcc has"):
+        found.layout("mips")
+
+
+def test_a_typedef_aligns_the_struct_that_it_names() -> None:
+    found = parse("typedef struct { u32 a, b; } t __aligned(8), u; struct s { u8 a; u b; };")
+    assert {found["t"].layout(abi).align for abi in ABIS} == {8}
+
+
+def test_an_array_of_aligned_words_is_legal_where_they_have_that_size() -> None:
+    found = parse("typedef unsigned long t __aligned(8); struct s { t a[2]; };")["s"]
+    assert found.layout("x86_64").size == 16
+    with pytest.raises(KvmvizError, match="an array of elements smaller than their alignment, 8"):
+        found.layout("i386")
+
+
+def test_a_mark_points_into_a_text_with_any_line_ends() -> None:
+    for end in ("\n", "\r\n", "\r"):
+        text = f"struct s {{{end}  foo a;{end}}};"
+        with pytest.raises(KvmvizError) as caught:
+            parse(text)
+        assert pasted.pointed(text, f"{caught.value}").endswith("  2 |   foo a;\n    |   ^")
 
 
 def test_an_abi_of_ones_own_reads_what_its_twin_reads() -> None:
@@ -870,7 +1047,7 @@ def test_predefined_macros_are_the_compilers(abi: str) -> None:
     """
     there = compilers.predefined(abi)
     left_out = HEADERS_SAY | (GCC_SAYS if "__clang__" in there else set())
-    ours = {**target.COMMON, **target.macros(ABIS[abi])}
+    ours = {**target.common(), **target.macros(ABIS[abi])}
     ours = {name: value for name, value in ours.items() if name not in left_out}
     assert ours.keys() <= there.keys()
     assert not (target.names() - ours.keys() - left_out) & there.keys()
@@ -882,7 +1059,45 @@ def test_predefined_macros_are_the_compilers(abi: str) -> None:
     ]
     told = compilers.probe(abi, "", (), [("unsigned char", one) for one in same])
     differ = {name for name, image in zip(ours, told.images, strict=True) if image != b"\1"}
-    assert differ <= (VERSION if "__clang__" in there else set())
+    assert differ <= (VERSION if "__clang__" in there else set()) | {"__STDC_HOSTED__"}
+
+
+LIBRARY = ("x86_64", "i386", "aarch64_be", "arm", "s390x")
+"""ABIs for which the macros of headers are held against those of a C library."""
+
+
+@pytest.mark.parametrize("abi", LIBRARY)
+def test_macros_of_headers_are_the_librarys(abi: str) -> None:
+    if abi not in compilers.targets():
+        pytest.skip(f"no compiler for {abi}")
+    names = sorted(
+        {name for text in library.GIVEN.values() for name in re.findall(r"#define (\w+) ", text)}
+        - {"NULL", "alignas", "alignof"}
+    )
+    include = "".join(f"#include <{header}>\n" for header in library.GIVEN)
+    values = ", ".join(f"(unsigned long long)({name})" for name in names)
+    said = compilers.numbers(abi, include, values)
+    text = include + "".join(
+        f"struct s{n} {{ char a[(unsigned long long)({name}) == {value}ULL ? 1 : 2]; }};\n"
+        for n, (name, value) in enumerate(zip(names, said, strict=True))
+    )
+    found = [row.layout(abi).size for row in parse(text).values()]
+    assert [name for name, size in zip(names, found, strict=True) if size != 1] == []
+
+
+def test_types_of_headers_are_the_librarys() -> None:
+    text = "#include <stddef.h>\n#include <stdint.h>\n#include <linux/posix_types.h>\n"
+    names = (
+        "wchar_t int_least8_t uint_least16_t int_least64_t intmax_t uintmax_t __kernel_mode_t "
+        "__kernel_fsid_t __kernel_suseconds_t __kernel_daddr_t"
+    )
+    text += "".join(f"struct s{n} {{ char a; {one} b; }};\n" for n, one in enumerate(names.split()))
+    found = parse(text)
+    for abi in compilers.ZIG_TARGETS:
+        sizes = ", ".join(f"sizeof(struct {name})" for name in found)
+        if abi in compilers.targets():
+            said = compilers.numbers(abi, text, sizes)
+            assert [row.layout(abi).size for row in found.values()] == said, abi
 
 
 # --- headers ---------------------------------------------------------------------------------
@@ -988,6 +1203,18 @@ def test_headers_map_names_to_texts(headers: Any) -> None:
         ("struct s { u8 a; ; };", 1),
         ("_Static_assert(sizeof(int) == 4, \"int\"); struct s { u8 a; };", 1),
         ("struct s { u8 a['a' - 95]; };", 2),
+        ("// one\rstruct s {\r#define N 2\r u8 a[N]; // two\r u8 b; };", 3),
+        ("\ufeffstruct s { u8 a; };", 1),
+        ("#if defined(BYTE_ORDER) && BYTE_ORDER == LITTLE_ENDIAN\n#else\n"
+         "struct s { u8 a; };\n#endif", 1),
+        ('# 1 "x.h" 1 3\nstruct s { u8 a; };', 1),
+        ("struct s <% u8 a<:3:>; %>;\n%:define N", 3),
+        ("struct s { u8 alignas, noreturn[sizeof(u16)]; };", 3),
+        ("struct s { u8 a; u32 b; } __packed x, *y;", 5),
+        ("static struct s { u8 a; } x = { 1 }; int z[3] = { 1 }; enum e { A } f;", 1),
+        ("#define HAS(x) defined(x)\n#if !HAS(FOO)\nstruct s { u8 a; };\n#endif", 1),
+        ('_Pragma("GCC diagnostic push") struct s { u8 a; };', 1),
+        ("#pragma GCC diagnostic push\n#pragma STDC FP_CONTRACT ON\nstruct s { u8 a; };", 1),
     ],
 )  # fmt: skip
 def test_the_preprocessor_and_gnu_c(text: str, size: int) -> None:
@@ -1036,6 +1263,30 @@ LIMITS: list[tuple[str, str]] = [
      + "struct s {" + "".join(f"u8 a{i};" for i in range(30_000)) + "};", "read anew for"),
     ("#if 1 << 99999999999\n#endif\n", "this condition cannot be computed"),
     ("enum { " + ", ".join(f"E{i} = 1 << {i}" for i in range(40)) + " };", "cannot be computed"),
+    # deep trees without brackets, which tree-sitter mends at the bottom
+    ("struct s { u8 " + "*" * 15_000 + "; };", "'field_identifier' is missing"),
+    ("#define S " + "*" * 15_000 + "\nstruct s { u8 S; };", "'field_identifier' is missing"),
+    ("()" * 15_000, "'identifier' is missing"),
+    ("int " + "[]" * 20_000 + ";", "'identifier' is missing"),
+    ("struct s { u8 a[" + "-" * 40_000 + "]; };", "is missing"),
+    ("typedef int " + "*" * 40_000 + ";", "is missing"),
+    ("enum e { A=" + "-" * 40_000 + "};", "is missing"),
+    ("if(a)" * 10_000, "is missing"),
+    ("sizeof " * 60_000 + ";", "'sizeof' without a bracket"),
+    ("struct s { u8 a[" + "sizeof(u8[" * 5000 + "1" + "])" * 5000 + "]; };",
+     f"more than {MAX_DEPTH} brackets inside each other"),
+    ("(int)" * 10_000 + ";", "is missing"),
+    ("a:" * 20_000, "is missing"),
+    # characters
+    ('"' + '\\"' * 320_000, f"a word of more than {MAX_WORD} characters"),
+    ("'" + "\\'" * 2_000, "' is never closed"),
+    ("#define S(x) #x\n#define T(x) S(x)\nstruct s { u8 " + "T(" * 27 + '"a"' + ")" * 27 + "; };",
+     f"'#' makes a word of more than {MAX_WORD} characters"),
+    ("#define A " + "x" * 500_000 + "\nstruct s { u8 a; };", f"word of more than {MAX_WORD} char"),
+    ("#define A " + "x" * 4000 + "\nstruct s { u8 " + "A," * 90_000 + "a; };",
+     f"more than {MAX_HEADERS} characters, macros put in"),
+    ("#define T(x) #x\n#define A " + "x" * 4000 + "\nstruct s { u8 " + "T(A)," * 2000 + "; };", ""),
+    ("#define P(x) x##x\nstruct s { u8 " + f"P({'x' * 2000})," * 400 + "a; };", ""),
 ]  # fmt: skip
 
 
@@ -1044,6 +1295,39 @@ def test_limits_are_errors_with_a_place(text: str, message: str) -> None:
     with pytest.raises(KvmvizError, match=r"^line \d+, column \d+: ") as caught:
         parse(text)
     assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+REPEATED = [
+    "#define A 1\n" * 40_000,
+    "#ifndef B\n#define B\n" + "#define A 1\n" * 40_000 + "#endif\n",
+    "#define A " + "1 " * 40_000,
+]
+
+
+@pytest.mark.parametrize("header", REPEATED, ids=range(len(REPEATED)))
+def test_directives_are_counted_as_often_as_they_are_read(header: str) -> None:
+    with pytest.raises(KvmvizError, match=r"^line 1, column 1: <b.h>, .* words and signs in dir"):
+        parse('#include "b.h"\n' * 4900 + "struct s { u8 a; };", {"b.h": header})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "struct s { u8 a[" + "9" * 4000 + "]; };",
+        "struct s { u8 a[" + "9+" * 2000 + "x]; };",
+        "struct s { " + "x" * 4000 + " a; };",
+        "struct s { struct " + "x" * 4000 + " a; };",
+        "struct s { u8 a; }; struct s { u8 " + "x" * 4000 + "; };",
+        "#include <" + "x" * 4000 + ">\nstruct s { foo a; };",
+        "#if " + "(" * 4000 + "x" * 4000 + "\n#endif",
+        "#define " + "x" * 4000 + "(a) 1\nstruct s { u8 a[" + "x" * 4000 + "()()]; };",
+    ],
+)
+def test_messages_are_short(text: str) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        parse(text)
+    assert len(str(caught.value)) < 300
 
 
 def test_up_to_the_limits_all_is_read() -> None:
@@ -1082,7 +1366,7 @@ def test_where_junk_is_given_up_depends_on_the_text_alone(monkeypatch: pytest.Mo
     found = set()
     for _ in range(3):
         with pytest.raises(KvmvizError, match="no C found in 5000 steps up to here") as caught:
-            parse("sizeof ; " * 5000)
+            parse("goto ; " * 5000)
         found.add(f"{caught.value}")
     assert len(found) == 1
 
@@ -1133,7 +1417,7 @@ def only_a_clear_error_comes_out(text: str) -> None:
     else:
         place = re.match(r"line (\d+), column \d+: .", message)
         assert place
-        assert 1 <= int(place[1]) <= text.count("\n") + 1
+        assert 1 <= int(place[1]) <= len(LINE_END.split(text))
 
 
 @steady

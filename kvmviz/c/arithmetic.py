@@ -5,8 +5,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from kvmviz.scalar import SCALARS
+from kvmviz.scalar import Scalar
 
 Number = tuple[int, int, bool]
 """A value, its width, whether it is signed."""
@@ -41,28 +42,63 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
-def compute(words: Sequence[str], constants: Mapping[str, int], long: int, least: int = 32) -> int:
-    """The value of an expression, given the words of it; ``long`` is the width of a ``long``.
+@dataclass(frozen=True)
+class Machine:
+    """What the target decides: the width of ``long``, the signs of ``char`` and ``wchar_t``.
 
     ``least`` is the width of a plain number: 32 in C, 64 in a condition of the preprocessor.
+    """
+
+    long: int
+    char_signed: bool = True
+    wide_signed: bool = True
+    least: int = 32
+
+    def others(self) -> dict[str, Machine]:
+        """Machines that differ in one thing, by the macro which tells C of it."""
+        return {
+            "__SIZEOF_LONG__": replace(self, long=96 - self.long),
+            "__CHAR_UNSIGNED__": replace(self, char_signed=not self.char_signed),
+            "__WCHAR_UNSIGNED__": replace(self, wide_signed=not self.wide_signed),
+        }
+
+
+CONDITION = Machine(64, least=64)
+"""Where conditions of the preprocessor are computed."""
+
+
+def compute(words: Sequence[str], constants: Mapping[str, int], machine: Machine) -> int:
+    """The value of an expression, given the words of it; a cast is one word, as of :func:`cast`.
 
     Raises ValueError, ArithmeticError or IndexError for what is no expression or has no value.
     """
-    return _Sum([*words, ""], constants, long, least).value()
+    return _Sum([*words, ""], constants, machine).whole()[0]
+
+
+def width(words: Sequence[str], constants: Mapping[str, int], machine: Machine) -> int:
+    """The width of an expression's value in bits; raises as :func:`compute` does."""
+    return _Sum([*words, ""], constants, machine).whole()[1]
+
+
+def cast(kind: Scalar) -> str:
+    """A cast to this type as a word of :func:`compute`; empty for a type that it does not know."""
+    if kind.kind == "bool":
+        return "(bool)"
+    if kind.kind != "integer" or kind.bits > 64:
+        return ""
+    return f"({'?' if kind.signed is None else 'us'[kind.signed]}{kind.bits})"
 
 
 class _Sum:
-    def __init__(
-        self, words: list[str], constants: Mapping[str, int], long: int, least: int
-    ) -> None:
-        self.words, self.constants, self.long, self.least = words, constants, long, least
+    def __init__(self, words: list[str], constants: Mapping[str, int], machine: Machine) -> None:
+        self.words, self.constants, self.machine = words, constants, machine
         self.at = self.idle = 0
 
-    def value(self) -> int:
-        value = self.choice()[0]
+    def whole(self) -> Number:
+        found = self.choice()
         if self.words[self.at]:
             raise ValueError(self.words[self.at])
-        return value
+        return found
 
     def next(self) -> str:
         self.at += 1
@@ -85,7 +121,9 @@ class _Sum:
         if self.words[self.at] != "?":
             return left
         self.at += 1
-        yes = self.aside(not left[0], self.choice)
+        # GNU C: what is left out is the condition itself.
+        short = self.words[self.at] == ":"
+        yes = left if short else self.aside(not left[0], self.choice)
         self.expect(":")
         no = self.aside(bool(left[0]), self.choice)
         _, bits, signed = _common(yes, no)
@@ -109,9 +147,6 @@ class _Sum:
     def unary(self) -> Number:
         word = self.next()
         if word == "(":
-            if cast := self.cast():
-                number, (bits, signed) = self.unary()[0] % (1 << cast[0]), cast
-                return (number - (1 << bits) if signed and number >> bits - 1 else number), *cast
             value = self.choice()
             self.expect(")")
             return value
@@ -120,39 +155,35 @@ class _Sum:
             if word == "!":
                 return int(not number), 32, True
             return _fit({"-": -number, "+": number, "~": ~number}[word], bits, signed)
+        if word[:1] == "(":
+            return self.converted(word[1:-1])
         if word in self.constants:
-            return _typed(self.constants[word], True, self.least)
+            return _typed(self.constants[word], True, self.machine.least)
         if word[:1] in ("'", "L") and word[-1] == "'":
-            return _typed(character(word), True, self.least)
+            number = character(word)
+            if word[0] == "L":
+                return number, 32, self.machine.wide_signed
+            negative = self.machine.char_signed and number > 0x7F
+            return number - 256 if negative else number, 32, True
         match = _LITERAL.fullmatch(word)
         if match is None:
             raise ValueError(word)
         octal = match[1].isdigit() and match[1][0] == "0"
         number, suffix = int(match[1], 8 if octal else 0), word[match.end(1) :].lower()
-        least = 64 if "ll" in suffix else self.long if "l" in suffix else self.least
+        least = self.machine.long if "l" in suffix else self.machine.least
+        least = 64 if "ll" in suffix else least
         return _typed(number, octal or not match[1].isdigit(), least, "u" in suffix)
 
-    def cast(self) -> tuple[int, bool] | None:
-        """Width and sign of ``(type)``, if that is what stands here."""
-        end = self.at
-        while self.words[end].isidentifier() and self.words[end] not in self.constants:
-            end += 1
-        name = " ".join(self.words[self.at : end])
-        if end == self.at or self.words[end] != ")":
-            return None
-        found = cast(name, self.long)
-        if found is None:
-            raise ValueError(name)
-        self.at = end + 1
-        return found
-
-
-def cast(name: str, long: int) -> tuple[int, bool] | None:
-    """Width and sign of the integer type of that name; None for any other name."""
-    found = SCALARS.get({"unsigned": "unsigned int", "signed": "int"}.get(name, name))
-    if found is None or found.kind != "integer" or found.signed is None or found.bits > 64:
-        return None
-    return found.bits or long, found.signed
+    def converted(self, name: str) -> Number:
+        """What follows, as a type of that name holds it; narrow ones are promoted to int."""
+        number = self.unary()[0]
+        if name == "bool":
+            return int(bool(number)), 32, True
+        bits = int(name[1:]) or self.machine.long
+        signed = self.machine.char_signed if name[0] == "?" else name[0] == "s"
+        number %= 1 << bits
+        number -= (1 << bits) if signed and number >> bits - 1 else 0
+        return number, max(bits, 32), signed or bits < 32
 
 
 def character(word: str) -> int:

@@ -11,7 +11,10 @@ from kvmviz.c.flat import Attribute
 from kvmviz.c.syntax import Syntax
 from kvmviz.ctype import ALIGNMENTS, Struct
 
-_PACK = re.compile(r"\((?:(push|pop)|(?:(push),)?(1|2|4|8|16))?\)")
+_PACK = re.compile(
+    r"\((?:(?P<only>\d+)|(?P<how>push|pop)(?:,(?P<name>[A-Za-z_]\w*))?(?:,(?P<number>\d+))?)?\)"
+)
+_PACKS = ("0", "1", "2", "4", "8", "16")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Wishes:
         self.left: list[Attribute | None] = [*syntax.attributes]
         self.places = [one.at for one in syntax.attributes]
         self.packs: list[tuple[int, int]] = [(-1, 0)]
-        stack: list[int] = []
+        stack: list[tuple[str | None, int]] = []
         for offset, place, inside in syntax.marks:
             words = "".join(pragmas[place])
             self.packs.append((offset, self._pack(words, place, inside, stack)))
@@ -69,9 +72,14 @@ class Wishes:
             if one.argument is not None:
                 self.syntax.fail(one.at, "attribute 'packed' takes no argument")
             return 0
-        if not one.argument:
-            self.syntax.fail(one.at, "attribute 'aligned' without a number differs by ABI")
-        align = self.constants.value(one.at, one.argument)
+        words = one.argument or []
+        if one.name == "_Alignas" and self.constants.find(words):
+            words = ["_Alignof", "(", *words, ")"]
+        align = (
+            self.constants.value(one.at, words) if one.argument else self.constants.biggest(one.at)
+        )
+        if one.name == "_Alignas" and not align:
+            return 0
         if align not in ALIGNMENTS:
             most = ALIGNMENTS[-1]
             self.syntax.fail(one.at, f"aligned({align}); legal are powers of 2 to {most}")
@@ -81,22 +89,29 @@ class Wishes:
         """What ``#pragma pack`` says at an offset, 0 for nothing."""
         return self.packs[bisect(self.packs, (offset, 16)) - 1][1]
 
-    def _pack(self, words: str, place: int, inside: bool, stack: list[int]) -> int:
+    def _pack(
+        self, words: str, place: int, inside: bool, stack: list[tuple[str | None, int]]
+    ) -> int:
         """What ``#pragma pack`` says from there on, 0 for nothing."""
         source = self.syntax.source
         match = _PACK.fullmatch(words)
-        if match is None:
+        number = match and (match["only"] or match["number"])
+        pops = match is not None and match["how"] == "pop"
+        if match is None or (number and (pops or number not in _PACKS)):
             source.fail(place, f"this directive is not supported: {source.snippet(place)!r}")
         if inside:
             source.fail(place, "'#pragma pack' inside a declaration")
         now = self.packs[-1][1]
-        if match[1] == "pop":
-            if not stack:
+        if pops:
+            names = [name for name, _ in stack]
+            if not stack or (match["name"] and match["name"] not in names):
                 source.fail(place, "'#pragma pack(pop)' without a push")
-            return stack.pop()
-        if match[1] or match[2]:
-            stack.append(now)
-        return int(match[3]) if match[3] else now if match[1] else 0
+            while match["name"] and stack[-1][0] != match["name"]:
+                stack.pop()
+            return stack.pop()[1]
+        if match["how"]:
+            stack.append((match["name"], now))
+        return int(number) if number else now if match["how"] else 0
 
 
 def with_wish(struct: Struct, wish: Wish) -> Struct:

@@ -17,7 +17,8 @@ from kvmviz.c.attributes import Wish, Wishes
 from kvmviz.c.constants import Constants
 from kvmviz.c.directives import KEYWORDS, Preprocessor
 from kvmviz.c.expand import MAX_DEPTH
-from kvmviz.c.names import MAX_BYTES, Declared, Kind, Names, stands_for
+from kvmviz.c.flat import NAMELESS
+from kvmviz.c.names import FLOATS, MAX_BYTES, Declared, Kind, Names, stands_for
 from kvmviz.c.syntax import Syntax, is_open, parts
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.scalar import POINTER, Scalar
@@ -30,6 +31,8 @@ _QUALIFIERS = frozenset(("const", "volatile"))
 _POINTS = frozenset(("const", "volatile", "restrict"))
 _NAMED = ("_identifier", "primitive_type")
 _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout|__attribute\w*")
+
+_LAID = re.compile("pack|align|attr", re.IGNORECASE)
 
 
 class Reader(Names):
@@ -87,7 +90,7 @@ class Reader(Names):
         if kind is not None and self.syntax.text(kind).startswith(("__typeof__", "typeof")):
             return
         if function.type != "function_declarator" and not words & {"extern", "static"}:
-            self.syntax.refuse(node)
+            self.variable(node, outer)
         if kind is not None and kind.type.endswith("_specifier"):
             if outer.type == "function_declarator" and node.end_byte - 1 in self.syntax.bodies:
                 if kind.type in ("struct_specifier", "union_specifier"):
@@ -97,6 +100,16 @@ class Reader(Names):
         before = node.prev_sibling
         self.wishes.drop(before.end_byte if before else 0, node.end_byte)
 
+    def variable(self, node: Node, declarator: Node) -> None:
+        """Pass over a variable, if it is one: a macro that nobody defined may stand there."""
+        name = self.syntax.text(declarator)
+        plain = not declarator.child_count or declarator is node
+        if plain and (name[0] == "_" or name == name.upper() or _LAID.search(name)):
+            self.syntax.refuse(node)
+        kind = node.child_by_field_name("type")
+        if kind is not None and not kind.type.endswith("_specifier"):
+            self.base(kind, "")
+
     def typedef(self, node: Node) -> None:
         """Other names for a type; a struct with no tag is called by the first of them."""
         plain = [d for d in node.children_by_field_name("declarator") if not d.child_count]
@@ -105,7 +118,7 @@ class Reader(Names):
             if is_open(row.node):
                 self.syntax.refuse(row.node, "a typedef of an array without a size")
             if wish.at is not None:
-                kind = self.aligned(kind, wish)
+                kind = self.aligned(kind, wish, name)
             known_as = self.built_in(name)
             if known_as and stands_for(known_as, kind):
                 # Its name says more: __be32 is __u32 with a byte order.
@@ -114,16 +127,24 @@ class Reader(Names):
             if not stands_for(old, kind):
                 self.syntax.fail(row.node, f"{name!r} is already the name of another type")
 
-    def aligned(self, kind: Kind, wish: Wish) -> Kind:
-        """A type with the alignment that a typedef gives it."""
+    def aligned(self, kind: Kind, wish: Wish, name: str) -> Kind:
+        """A type with the alignment that a typedef of that name gives it."""
         at = wish.at or 0
         if isinstance(kind.type, Scalar) and not wish.packed:
             return replace(kind, type=replace(kind.type, align=wish.align))
         if not isinstance(kind.type, Struct) or wish.packed:
             self.syntax.fail(at, "only 'aligned' on a scalar or a struct is read in a typedef")
-        if wish.align < self.constants.facts.ask(kind.type, "_Alignof", self.constants.abi):
+        facts, abi = self.constants.facts, self.constants.abi
+        if wish.align < facts.ask(kind.type, "_Alignof", abi):
             self.syntax.fail(at, f"aligned({wish.align}) on a struct that is aligned to more")
-        return replace(kind, align=wish.align)
+        if kind.name != name:
+            return replace(kind, align=wish.align)
+        # With no tag, the struct is known by this name only.
+        size = facts.ask(kind.type, "sizeof", abi)
+        if size % wish.align:
+            self.syntax.fail(at, f"aligned({wish.align}) on a struct of {size} bytes")
+        made = self.structs[name] = kind.type.changed(align=wish.align)
+        return replace(kind, type=made)
 
     def declared(self, node: Node, name: str = "") -> list[Declared]:
         """What a declaration declares; with no name, an anonymous struct, or nothing."""
@@ -189,7 +210,7 @@ class Reader(Names):
             elif node.type == "function_declarator":
                 kind = Kind("function")
             node = inner or self.syntax.refuse(node)
-        if node.is_missing:
+        if node.is_missing or self.syntax.text(node) == NAMELESS:
             return Declared(node, "", kind, wish=wish)
         is_type = outer.parent is not None and outer.parent.type == "type_definition"
         if kind.name == "function" and kind.type is None and not is_type:
@@ -210,7 +231,8 @@ class Reader(Names):
         at = size or node
         element = self.complete(kind, at)
         leaf = element.leaf
-        if isinstance(leaf, Scalar) and leaf.align > (leaf.size or 4):
+        facts, abi = self.constants.facts, self.constants.abi
+        if isinstance(leaf, Scalar) and leaf.align > facts.ask(leaf, "sizeof", abi):
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {leaf.align}")
         count = self.constants.value(size) if size else 0
         weight = max(kind.weight, 1)
@@ -218,10 +240,7 @@ class Reader(Names):
             most = MAX_BYTES // weight
             self.syntax.fail(at, f"an array of {count} elements; legal are 0 .. {most}")
         made = Kind("", Array(element, count), count * weight, kind.depth + 1, kind.align)
-        if (
-            kind.align
-            and self.constants.facts.ask(element, "sizeof", self.constants.abi) % kind.align
-        ):
+        if kind.align and facts.ask(element, "sizeof", abi) % kind.align:
             self.syntax.fail(at, f"an array of elements smaller than their alignment, {kind.align}")
         return made
 
@@ -230,6 +249,8 @@ class Reader(Names):
         if kind.type is None and kind.name in known.structs():
             kind.type = known.structs()[kind.name]
             kind.weight, kind.depth = 128, 3
+        if kind.name in FLOATS:
+            self.syntax.fail(node, f"{kind.name!r} differs by ABI and C library; not supported")
         if kind.is_open and kind.name not in self.spoilt:
             self.syntax.fail(node, f"{kind.name} cannot hold itself")
         if kind.type is None:

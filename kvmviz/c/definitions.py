@@ -35,12 +35,14 @@ def enum(reader: Reader, node: Node) -> Kind:
         return kind
     if kind.type is not None:
         syntax.fail(tag or node, f"{title!r} is defined twice")
-    packed = reader.wishes.take(node.start_byte, _end(reader, body)).packed
+    wish = reader.wishes.take(node.start_byte, _end(reader, body))
+    if wish.align:
+        syntax.fail(wish.at or 0, "attribute 'aligned' on an enum is not supported")
     values = _constants(reader, body)
     low, high = min(values), max(values)
     if low < 0 and high >= 1 << 63:
         syntax.fail(body, "no type holds all values of this enum")
-    kind.type = _holder(low, high, packed)
+    kind.type = _holder(low, high, wish.packed)
     if tag:
         kind.type = replace(kind.type, name=title)
     kind.weight = kind.type.size
@@ -156,7 +158,7 @@ def _members(reader: Reader, body: Node, kind: Kind, union: bool) -> list[Member
             names = [name] if name else made.names() if isinstance(made, Struct) else []
             for used in names:
                 if used in seen:
-                    syntax.fail(node, f"member {used!r} stands twice")
+                    syntax.fail(_second(reader, node, used), f"member {used!r} stands twice")
                 seen.add(used)
             if is_open(node):
                 if union or not seen - {name}:
@@ -171,6 +173,17 @@ def _members(reader: Reader, body: Node, kind: Kind, union: bool) -> list[Member
             if kind.weight > MAX_BYTES:
                 syntax.fail(node, f"more than {MAX_BYTES} bytes of members")
     return found
+
+
+def _second(reader: Reader, node: Node, name: str) -> Node:
+    """Where a member of that name stands: in an anonymous struct, or the node itself."""
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        if one.type == "field_identifier" and reader.syntax.text(one) == name:
+            return one
+        todo.extend(reversed(one.children))
+    return node
 
 
 def _member(reader: Reader, row: Declared, made: Type) -> Member:

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from kvmviz.c import arithmetic, target
+from kvmviz.c import library, target
+from kvmviz.c.conditions import Conditions
 from kvmviz.c.expand import MARK, MAX_DEPTH, Expander, Macro
 from kvmviz.c.files import Files
-from kvmviz.c.source import Line, Token
+from kvmviz.c.source import MAX_TOKENS, Line, Token
 
 MAX_INCLUDES = 5000
 """Headers that a text includes, each as often as it is read."""
@@ -34,6 +35,23 @@ KEYWORDS = frozenset(
     )
 )
 """What C reserves: none is a name, and none may be a macro."""
+
+
+_LAYING = [
+    line.split()
+    for line in """
+    scalar_storage_order
+    ms_struct
+    options
+    align
+    push_macro
+    pop_macro
+    GCC optimize
+    clang attribute
+    """.splitlines()
+    if line.strip()
+]
+"""Pragmas that change layouts, or the macros that do."""
 
 
 @dataclass
@@ -53,8 +71,9 @@ class Preprocessor:
         self.files, self.source, self.target, self.facts = files, files.main, macros, facts
         self.macros: dict[str, Macro | None] = {}
         self.expander = Expander(self.source, self.find)
+        self.conditions = Conditions(files, self.expander, self.find)
         self.pragmas: dict[int, list[str]] = {}
-        self.depth = self.count = 0
+        self.depth = self.count = self.spent = 0
 
     def tokens(self) -> Iterator[Token]:
         """All that is left of the text, macros put in."""
@@ -79,9 +98,12 @@ class Preprocessor:
                     self.expander.spend(len(tokens), at)
                     yield from tokens
                 continue
+            self.spent += 1 + active * len(tokens)
+            if self.spent > MAX_TOKENS:
+                self.source.fail(at, f"more than {MAX_TOKENS} words and signs in directives")
             word, rest = (tokens[0][0], tokens[1:]) if tokens else ("", [])
             if word in ("if", "ifdef", "ifndef"):
-                value = active and self.holds(word, rest, at)
+                value = active and self.conditions.holds(word, rest, at)
                 stack.append(_If(at, value, value or not active))
             elif word in ("elif", "elifdef", "elifndef", "else", "endif"):
                 if not stack or (word != "endif" and stack[-1].last):
@@ -91,7 +113,9 @@ class Preprocessor:
                     continue
                 top = stack[-1]
                 top.last = word == "else"
-                top.active = not top.done and (top.last or self.holds(word[2:], rest, at))
+                top.active = not top.done and (
+                    top.last or self.conditions.holds(word[2:], rest, at)
+                )
                 top.done = top.done or top.active
             elif active:
                 yield from self.obey(word, rest, at)
@@ -101,47 +125,6 @@ class Preprocessor:
     def line(self, at: int) -> str:
         """A directive as it was written."""
         return self.source.snippet(at)
-
-    def holds(self, word: str, tokens: list[Token], at: int) -> bool:
-        """Whether the condition of an ``#if`` or its like is true."""
-        if word in ("ifdef", "ifndef", "def", "ndef"):
-            name = tokens[0][0] if tokens else ""
-            if not name.isidentifier():
-                self.source.fail(at, f"{self.line(at)!r} names no macro")
-            return (self.find(name) is not None) == (word in ("ifdef", "def"))
-        asked, number = list[Token](), 0
-        while number < len(tokens):
-            token, number = tokens[number], number + 1
-            if token[0] == "defined":
-                bracket = number < len(tokens) and tokens[number][0] == "("
-                name = tokens[number + bracket][0] if number + bracket < len(tokens) else ""
-                number += 1 + 2 * bracket
-                if not name.isidentifier() or (bracket and tokens[number - 1 :][:1] == []):
-                    self.source.fail(at, f"{self.line(at)!r} names no macro")
-                token = (str(int(self.find(name) is not None)), token[1], token[2])
-            asked.append(token)
-        words = [word for word, _, _ in self.expander.expand(asked)]
-        try:
-            numbers = [number for word in words for number in self.number(word)]
-            if len(numbers) > arithmetic.MAX_WORDS:
-                raise ValueError
-            return bool(arithmetic.compute(numbers, {}, 64, 64))
-        except (ValueError, ArithmeticError, IndexError, RecursionError):
-            words_of = " ".join(words)[:60]
-            self.source.fail(at, f"this condition cannot be computed: {words_of!r}")
-
-    def number(self, word: str) -> list[str]:
-        """A word of a condition as a number: a name that is no macro is 0."""
-        if word.isidentifier():
-            return ["0"]
-        if word[-1] != "'":
-            return [word]
-        wide = word[0] == "L"
-        unsigned = self.find("__WCHAR_UNSIGNED__" if wide else "__CHAR_UNSIGNED__")
-        value = arithmetic.character(word)
-        if wide or value <= 0x7F or unsigned:
-            return [f"{value}{'u' if wide and unsigned else ''}"]
-        return ["(", "-", f"{256 - value}", ")"]
 
     def obey(self, word: str, rest: list[Token], at: int) -> Iterator[Token]:
         """A directive that is no condition."""
@@ -156,10 +139,23 @@ class Preprocessor:
             yield from self.include(rest, at)
         elif word == "error":
             self.source.fail(at, self.line(at))
-        elif word == "pragma" and rest and rest[0][0] == "pack":
-            self.pragmas[at] = [text for text, _, _ in self.expander.expand(rest[1:])]
+        elif word == "pragma":
+            yield from self.pragma(rest, at)
+        elif not word.isdigit() and word not in ("", "warning", "ident", "sccs", "line"):
+            self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
+
+    def pragma(self, tokens: list[Token], at: int) -> Iterator[Token]:
+        """A ``#pragma``: ``pack`` stays in its place, those that lay nothing out are dropped."""
+        words = [word for word, _, _ in tokens]
+        if words[:1] == ["pack"]:
+            macro = next((word for word in words[1:] if self.find(word)), None)
+            if macro:
+                self.source.fail(
+                    at, f"{macro!r} in '#pragma pack': clang puts a macro in there, gcc does not"
+                )
+            self.pragmas[at] = words[1:]
             yield (MARK, at, frozenset())
-        elif word not in ("", "pragma", "warning", "ident", "sccs", "line"):
+        elif words[:1] in _LAYING or words[:2] in _LAYING:
             self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
 
     def define(self, tokens: list[Token], at: int) -> None:
@@ -200,9 +196,9 @@ class Preprocessor:
         if tokens and tokens[0][0].isidentifier():
             tokens = list(self.expander.expand(tokens))
         words = [word for word, _, _ in tokens]
-        if words[:1] == ["<"] and words[-1] == ">" and len(words) > 2:
+        if words[:1] == ["<"] and words[-1][-1] == ">" and len(words) > 2:
             # What stands between the signs is no C: 'a//b.h', "don't.h".
-            name = "".join(words[1:-1])
+            name = "".join(words[1:])[:-1]
         elif len(words) == 1 and words[0][0] == '"' and len(words[0]) > 2:
             name = words[0][1:-1]
         else:
@@ -227,7 +223,8 @@ def _plain(name: str, text: str) -> Macro:
 @cache
 def _standard() -> Mapping[str, Macro]:
     """What holds on every ABI where a text says nothing else."""
-    reader = Preprocessor(Files(target.ANNOTATIONS, None), {}, target.Facts())
+    text = target.ANNOTATIONS + library.PREDEFINED
+    reader = Preprocessor(Files(text, None), {}, target.Facts())
     list(reader.tokens())
     found = {name: macro for name, macro in reader.macros.items() if macro}
-    return {name: _plain(name, text) for name, text in target.COMMON.items()} | found
+    return {name: _plain(name, text) for name, text in target.common().items()} | found

@@ -7,10 +7,10 @@ out of an argument keeps its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kvmviz.c.source import MAX_TOKENS, Source, Token, is_token
+from kvmviz.c.source import MAX_HEADERS, MAX_TOKENS, MAX_WORD, Source, Token, is_token
 
 MAX_DEPTH = 63
 """Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
@@ -42,7 +42,7 @@ class Expander:
 
     def __init__(self, source: Source, find: Callable[[str], Macro | None]) -> None:
         self.source, self.find = source, find
-        self.left = MAX_TOKENS
+        self.left, self.room = MAX_TOKENS, MAX_HEADERS
 
     def spend(self, count: int, at: int) -> None:
         """Count tokens; a text that stands for too many of them is refused."""
@@ -50,8 +50,20 @@ class Expander:
         if self.left < 0:
             self.source.fail(at, f"more than {MAX_TOKENS} words and signs, macros put in")
 
-    def expand(self, tokens: Iterable[Token], depth: int = 0) -> Iterator[Token]:
-        """The tokens with all macros put in."""
+    def made(self, parts: Sequence[str], at: int, sign: str) -> str:
+        """A word that a macro makes of others; too long ones, and too many, are refused."""
+        length = sum(map(len, parts))
+        self.room -= length
+        if length > MAX_WORD:
+            self.source.fail(at, f"{sign!r} makes a word of more than {MAX_WORD} characters")
+        if self.room < 0:
+            self.source.fail(at, f"more than {MAX_HEADERS} characters, macros put in")
+        return "".join(parts)
+
+    def expand(
+        self, tokens: Iterable[Token], depth: int = 0, raw: Collection[str] = ()
+    ) -> Iterator[Token]:
+        """The tokens with all macros put in; those behind a word of ``raw`` stay as they are."""
         stream, pending = iter(tokens), list[Token]()
 
         def following() -> Token | None:
@@ -59,6 +71,10 @@ class Expander:
 
         while (token := following()) is not None:
             word, at, hidden = token
+            if word in raw:
+                yield token
+                yield from _bracket(following)
+                continue
             macro = self.find(word) if word[0].isalpha() or word[0] == "_" else None
             if macro is None or word in hidden:
                 yield token
@@ -126,9 +142,10 @@ class Expander:
             beside = number < at_end and words[number + 1] == "##"
             behind = number > 0 and words[number - 1] == "##"
             if word == "#" and number < at_end and words[number + 1] in given:
-                text = " ".join(part for part, _, _ in given[words[number + 1]])
+                parts = [f"{part} " for part, _, _ in given[words[number + 1]]]
+                text = self.made(parts, at, "#").rstrip()
                 escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-                made.append((f'"{escaped}"', at, hidden))
+                made.append((self.made(['"', escaped, '"'], at, "#"), at, hidden))
                 number += 1
             elif word in given and (beside or behind):
                 before = words[number - 2] if behind and number > 1 else ""
@@ -158,10 +175,21 @@ class Expander:
                 join = True
             elif join:
                 last = made.pop()
-                made.append((last[0] + token[0], token[1] if token[0] else last[1], last[2]))
+                word = self.made((last[0], token[0]), at, "##")
+                made.append((word, token[1] if token[0] else last[1], last[2]))
                 join = False
                 if made[-1][0] and not is_token(made[-1][0]):
                     self.source.fail(at, f"'##' makes no word: {made[-1][0][:40]!r}")
             else:
                 made.append(token)
         return [token for token in made if token[0]]
+
+
+def _bracket(following: Callable[[], Token | None]) -> Iterator[Token]:
+    """The next token; if it opens a bracket, all up to where that closes."""
+    depth = 0
+    while token := following():
+        yield token
+        depth += (token[0] == "(") - (token[0] == ")")
+        if depth <= 0:
+            return

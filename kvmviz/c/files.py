@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Mapping
 
 from kvmviz._base import KvmvizError
-from kvmviz.c import known
+from kvmviz.c import known, library
 from kvmviz.c.source import Line, Source
 
 
@@ -36,15 +36,32 @@ class Files:
         ``beside``: it may lie in the folder of the file that asks for it.
         """
         self.included = True
+        path = self._path(name, at, beside)
+        if path not in self.given and name not in (*known.SETTLED, *known.HEADERS):
+            self.missing[name] = None
+        if name in known.SETTLED:
+            text = known.SETTLED[name]
+        elif path in self.given:
+            text = self.given[path]
+        elif name in library.GIVEN:
+            text = library.GIVEN[name]
+        else:
+            return None
+        return self._read(path, lambda: Source(self.sources, text, path, at))
+
+    def has(self, name: str, at: int, beside: bool) -> bool:
+        """Whether there is such a header: given, or known here."""
+        there = (self.given, known.SETTLED, known.HEADERS, library.GIVEN)
+        found = self._path(name, at, beside) in self.given or any(name in one for one in there)
+        if not found:
+            self.missing[name] = None
+        return found
+
+    def _path(self, name: str, at: int, beside: bool) -> str:
+        """What a header is called among those that are given."""
         folder = posixpath.dirname(self.main.at(at).name)
         near = posixpath.normpath(posixpath.join(folder, name))
-        path = near if beside and near in self.given else name
-        if path not in self.given and name not in known.SETTLED:
-            if name not in known.HEADERS:
-                self.missing[name] = None
-            return None
-        text = known.SETTLED[name] if name in known.SETTLED else self.given[path]
-        return self._read(path, lambda: Source(self.sources, text, path, at))
+        return near if beside and near in self.given else name
 
     def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
         if name not in self.lines:

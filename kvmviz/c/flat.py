@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kvmviz.c.expand import MARK, MAX_DEPTH
 from kvmviz.c.semicolons import ATTRIBUTE, checked
-from kvmviz.c.source import Source, Token
+from kvmviz.c.source import MAX_HEADERS, Source, Token, is_torn, shortened
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,7 +23,7 @@ _SPELLED = {"__signed__": "signed", "__signed": "signed", "__const": "const", "_
 _SPELLED |= {"__volatile__": "volatile", "__volatile": "volatile", "__inline__": "inline"}
 _SPELLED |= {"__inline": "inline", "__restrict": "restrict", "__restrict__": "restrict"}
 _SPELLED |= {"__builtin_offsetof": "offsetof", "__extension__": "", "__always_inline": "inline"}
-_IDLE = frozenset(
+IDLE = frozenset(
     re.findall(
         r"\w+",
         """
@@ -35,7 +35,19 @@ _IDLE = frozenset(
     )
 )
 """Attributes that say nothing about a layout."""
+_QUIET = re.compile(r'"\s*(GCC|clang) (diagnostic|poison)\b')
+"""Pragmas that lay nothing out."""
+_NEWER = frozenset(("alignas", "alignof", "constexpr", "noreturn", "nullptr", "thread_local"))
+"""Words that are names in C11, and keywords to the grammar."""
+_STRING = re.compile(r'L?"')
 _PAIRS = ("[]", "()", "{}")
+NAMELESS = "$"
+"""What stands for the name of an unnamed bit-field: the grammar knows none of two words or a tag.
+
+With a number behind it, for a ``sizeof`` or its like: the grammar knows not all that C asks there.
+"""
+_ASKS = frozenset(("sizeof", "_Alignof", "__alignof__", "__alignof", "offsetof"))
+_TYPES = frozenset(("char", "short", "int", "long", "signed", "unsigned", "float", "double"))
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ class Flat:
         self.attributes: list[Attribute] = []
         self.marks: list[tuple[int, int, bool]] = []
         self.bodies: set[int] = set()
+        self.asked: list[list[str]] = []
         self._starts: list[int] = []
         self._places: list[int] = []
         self._pieces: list[str] = []
@@ -69,12 +82,24 @@ class Flat:
         found = bisect(self._starts, offset) - 1
         return self._places[found] if found >= 0 else 0
 
+    def operand(self, node: Node | int, word: str) -> int:
+        """The place in the text of a word of a node; of the node, if it is not found there."""
+        if not isinstance(node, int):
+            for number in range(bisect(self._starts, node.start_byte) - 1, len(self._starts)):
+                if self._starts[number] >= node.end_byte:
+                    break
+                if self._pieces[number].strip() == word:
+                    return self._places[number]
+        return self.at(node)
+
     def before(self, offset: int) -> tuple[str, int]:
         """The word that begins before an offset, and its place in the text."""
         number = max(0, bisect(self._starts, offset - 1) - 1)
         return self._pieces[number].strip() or ATTRIBUTE[0], self._places[number]
 
     def _put(self, word: str, place: int) -> None:
+        if self._end > MAX_HEADERS:
+            self.source.fail(place, f"more than {MAX_HEADERS} characters, macros put in")
         self._starts.append(self._end)
         self._places.append(place)
         self._pieces.append(f"{word} ")
@@ -86,11 +111,25 @@ class Flat:
         Brackets are in pairs: tree-sitter would take long to mend them.
         """
         opened: list[tuple[str, int]] = []
-        last = ""
+        before = last = ""
         for word, place, _ in self._tokens:
             word = _SPELLED.get(word, word)
             if word == MARK:
                 self.marks.append((self._end, place, bool(opened)))
+                continue
+            if word == "typedef" and not opened and last not in ("", ";", "{", "}"):
+                self.source.fail(place, "'typedef' is read at the start of a declaration only")
+            if word in _NEWER and last not in ("", ";", "{", "}"):
+                word = f"{NAMELESS}{word}"
+            if word == "_Pragma":
+                text = "".join(one for one, _, _ in self._bracket(place, word))
+                if not _QUIET.match(text):
+                    self.source.fail(place, f"a '_Pragma' is not supported: {shortened(text)}")
+                continue
+            if word == "_Alignas":
+                words = [one for one, _, _ in self._bracket(place, word)]
+                self.attributes.append(Attribute(self._end, word, words))
+                self._put("", place)
                 continue
             if word in ATTRIBUTE:
                 self._attribute(place)
@@ -103,6 +142,12 @@ class Flat:
                     semicolon = next(self._tokens, None)
                     if semicolon is None or semicolon[0] != ";":
                         self.source.fail(place, f"';' is missing behind {word!r}")
+                continue
+            if word in _ASKS:
+                words = [f"{one}" for one, _, _ in self._bracket(place, word)]
+                self._put(f"{NAMELESS}{len(self.asked)}", place)
+                self.asked.append([word, "(", *words, ")"])
+                last = word
                 continue
             if word == "{" and not opened and last == ")":
                 self._body(place)
@@ -118,31 +163,47 @@ class Flat:
                     self.source.fail(place, f"{word!r} closes another kind of bracket")
             elif word in ("#", "##"):
                 self.source.fail(place, f"{word!r} is legal at the start of a line only")
-            elif word in ('"', "'"):
-                self.source.fail(place, f"{word} is never closed")
-            elif not word.isascii() and word[0] not in "\"'L":
+            elif is_torn(word):
+                self.source.fail(place, f"{word.lstrip('L')[0]} is never closed")
+            elif not word.isascii() and not _STRING.match(word):
                 bad = next(sign for sign in word if not sign.isascii())
                 place += word.index(bad)
                 self.source.fail(place, f"character {bad!r} is legal in comments only")
             elif word == "\0":
                 self.source.fail(place, f"character {word!r} is legal in comments only")
+            elif word == ":" and (last in _TYPES or before == "enum"):
+                if opened and opened[-1][0] == "{":
+                    self._put(NAMELESS, place)
+            elif word == NAMELESS:
+                self.source.fail(place, f"character {word!r} is legal in comments only")
             if word and not (word == ";" and opened and last in (";", "{")):
                 self._put(word, place)
-                last = word
+                before, last = last, word
         if opened:
             self.source.fail(opened[-1][1], f"{opened[-1][0]!r} is never closed")
 
     def _bracket(self, at: int, word: str) -> list[Token]:
         """The tokens between the brackets that follow a word."""
-        found, depth = list[Token](), 0
+        found, depth, deepest = list[Token](), 0, 0
         for token in self._tokens:
             depth += (token[0] == "(") - (token[0] == ")")
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                self.source.fail(token[1], f"more than {MAX_DEPTH} brackets inside each other")
             if token[0] == MARK or (not depth and not found and token[0] != ")"):
                 break
             found.append(token)
             if not depth:
                 return found[1:-1]
         self.source.fail(at, f"{word!r} without a bracket behind it")
+
+    def opened(self, words: list[str]) -> list[str]:
+        """Words of the grammar's text, with what ``sizeof`` and its like ask put in."""
+        found: list[str] = []
+        for word in words:
+            asked = word[0] == NAMELESS and word[1:].isdigit()
+            found += self.asked[int(word[1:])] if asked else [word]
+        return found
 
     def _body(self, at: int) -> None:
         """Pass over a function's body."""
@@ -168,7 +229,7 @@ class Flat:
             if name in ("packed", "aligned") and (len(one) == 1 or argument is not None):
                 self.attributes.append(Attribute(self._end, name, argument))
                 self._put("", at)
-            elif name not in _IDLE:
+            elif name not in IDLE:
                 words_of = " ".join(one)[:40]
                 self.source.fail(at, f"an attribute is not supported: {words_of!r}")
 

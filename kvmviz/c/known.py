@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from kvmviz.ctype import Array, Member, Struct
@@ -30,7 +31,8 @@ HEADERS = frozenset(
         """
         linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
         asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
-        linux/byteorder/big_endian.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        limits.h stdalign.h
         """,
     )
 )
@@ -60,11 +62,13 @@ _SAME: Mapping[str, str] = {
 @cache
 def typedefs() -> Mapping[str, Scalar]:
     """Names for scalars that headers give, and that no text needs to explain."""
-    return {
+    found = {
         name: POINTER if kind == "char *" else SCALARS[kind]
         for kind, row in _SAME.items()
         for name in row.split()
     }
+    # linux/types.h: aligned(16), which tells on s390x.
+    return found | {name: replace(SCALARS[name], align=16) for name in ("__s128", "__u128")}
 
 
 @cache

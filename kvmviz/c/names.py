@@ -22,6 +22,8 @@ MAX_TOLD = 16
 """Headers that a message names."""
 
 _QUALIFIERS = frozenset(("const", "volatile"))
+FLOATS = ("long double", "__float128", "_Float128")
+"""Types of which only pointers are read."""
 _SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
 
 
@@ -76,13 +78,13 @@ class Names:
         title = " ".join(words)
         if title in self.typedefs:
             return self.typedefs[title]
-        if title == "void":
+        if title == "void" or title in FLOATS:
             return Kind(title)
         return self.built_in(title) or self.built_in(_ordered(words))
 
     def built_in(self, name: str) -> Kind | None:
         """A type that needs no declaration."""
-        found = SCALARS.get(name) or known.typedefs().get(name)
+        found = known.typedefs().get(name) or SCALARS.get(name)
         return Kind(name, found, found.size or 8) if found else None
 
     def named_by(self, words: list[str]) -> Type | None:

@@ -9,6 +9,7 @@ from kvmviz import abi as abis
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.c.reading import parse
+from kvmviz.c.source import LINE_END
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
 
@@ -93,7 +94,7 @@ def quoted(text: str, message: str, width: int = 48) -> str:
     Empty for a message without a place in the text. Tabs are spaces: the mark stays in its place.
     """
     at = place(message)
-    lines = text.split("\n")
+    lines = LINE_END.split(text)
     if at is None or not 0 < at[0] <= len(lines):
         return ""
     line = lines[at[0] - 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
@@ -10,7 +10,7 @@ from kvmviz.c import target
 from kvmviz.c.declarations import Reader
 from kvmviz.c.directives import Preprocessor
 from kvmviz.c.files import Files
-from kvmviz.c.source import MAX_TOKENS, MAX_WORK
+from kvmviz.c.source import MAX_DIRECTIVES, MAX_TOKENS, MAX_WORK
 from kvmviz.ctype import Struct
 from kvmviz.variants import Conditional
 
@@ -25,9 +25,9 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     struct waits for :meth:`Struct.layout` to learn the ABI; so does an error that not all have.
 
     Read are scalars, pointers, enums, arrays, flexible ones too, bit-fields, structs and unions,
-    nested and anonymous too, typedefs, ``packed``, ``aligned(N)``, ``#pragma pack``; functions
-    are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``, counted in
-    characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
+    nested and anonymous too, typedefs, ``packed``, ``aligned``, ``#pragma pack``; functions and
+    variables are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
+    counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
     files = Files(text, headers)
     runs: list[_Run] = []
@@ -35,8 +35,13 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
         run = next((run for run in runs if run.facts.hold(abi)), None)
         if run is None:
             # The next reading takes about as long as the last did.
-            if runs and sum(one.tokens for one in runs) + runs[-1].tokens > MAX_WORK:
-                most = f"{MAX_WORK} words and signs, read anew for {len(runs) + 1} ABIs"
+            told = ""
+            if _next(run.tokens for run in runs) > MAX_WORK:
+                told = f"{MAX_WORK} words and signs"
+            elif _next(run.directed for run in runs) > MAX_DIRECTIVES:
+                told = f"{MAX_DIRECTIVES} words and signs in directives"
+            if told:
+                most = f"{told}, read anew for {len(runs) + 1} ABIs"
                 raise KvmvizError(f"line 1, column 1: more than {most}")
             run = _Run(files, abi)
             runs.append(run)
@@ -70,6 +75,13 @@ class _Run:
             self.structs = reader.structs
             self.places = {name: at for name, at in reader.places.items() if name in reader.own}
         self.tokens = MAX_TOKENS - preprocessor.expander.left
+        self.directed = preprocessor.spent
+
+
+def _next(spent: Iterable[int]) -> int:
+    """What all readings will have spent after one more."""
+    rows = [*spent]
+    return sum(rows) + rows[-1] if rows else 0
 
 
 def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:

@@ -18,33 +18,50 @@ MAX_TEXT = 1 << 20
 """Characters in a text."""
 MAX_HEADERS = 4 << 20
 """Characters in a text with all the headers that it includes."""
+MAX_WORD = 4096
+"""Characters in a word or string: C11 5.2.4.1 asks as much of compilers."""
 MAX_TOKENS = 200_000
 """Words and signs in one file, and in all that a text stands for on one ABI."""
 MAX_WORK = 300_000
 """The same for all ABIs together, if they do not read it alike."""
+MAX_DIRECTIVES = 500_000
+"""Words and signs in directives, for all ABIs together."""
 
 NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
 
+LINE_END = re.compile(r"\r\n?|\n")
+_CLOSED = re.compile(r"L?\"(?:\\.|[^\"\\])*+\"|L?'(?:\\.|[^'\\])*+'")
+_DIGRAPHS = {"<%": "{", "%>": "}", "<:": "[", ":>": "]", "%:": "#", "%:%:": "##"}
 _JOINT = re.compile(r"\\[ \t\r]*\n")
+_LONG = re.compile(r"\w{80,}")
 _SCAN = re.compile(
     r"(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<open>/\*)|(?P<line>\n)"
-    r"|L?\"(?:\\.|[^\"\\\n])*+\"|L?'(?:\\.|[^'\\\n])*+'"
-    r"|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
+    r"|L?\"(?:\\.|[^\"\\\n])*+\"?|L?'(?:\\.|[^'\\\n])*+'?"
+    r"|<%|%>|<:|:>|%:%:|%:|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
     r"|\.\.\.|<<=|>>=|##|->|\+\+|--|<<|>>|[<>=!+*/%&|^-]=|&&|\|\||[^ \t\r\f\v\n]",
     re.DOTALL,
 )
 
 
-MAX_WORD = 4096
-"""Characters in a word that macros make."""
+def is_torn(text: str) -> bool:
+    """Whether this is a string or character constant that its line does not close.
+
+    It reaches to the end of the line, as gcc and clang have it.
+    """
+    return text.lstrip("L")[:1] in ("'", '"') and not _CLOSED.fullmatch(text)
 
 
 def is_token(text: str) -> bool:
     """Whether this is one word, number, string or sign of C."""
     match = _SCAN.fullmatch(text) if len(text) <= MAX_WORD else None
-    return match is not None and match.lastgroup is None
+    return match is not None and match.lastgroup is None and not is_torn(text)
+
+
+def shortened(text: str) -> str:
+    """The start of what is too long for a message."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 class Line(NamedTuple):
@@ -70,6 +87,9 @@ class Source:
         self.name, self.included, self.sources = name, included, sources
         self.base: int = sources[-1].base + len(sources[-1].text) + 1 if sources else 0
         sources.append(self)
+        # Line ends as C sees them; what an editor puts in front of a text is a blank.
+        text = LINE_END.sub("\n", text) if "\r" in text else text
+        text = f" {text[1:]}" if text[:1] == "\ufeff" else text
         self.original = text
         self.text: str = text
         self.joints: list[int] = []
@@ -94,6 +114,10 @@ class Source:
             word, kind = match[0], match.lastgroup
             if kind is None:
                 count += 1
+                if len(word) > MAX_WORD:
+                    most = f"a word of more than {MAX_WORD} characters"
+                    self.fail(base + match.start(), most)
+                word = _DIGRAPHS.get(word, word)
                 token = (word, base + match.start(), NOWHERE)
                 if fresh and word == "#":
                     found.append(Line(token[1], True, []))
@@ -132,8 +156,7 @@ class Source:
         """What stands from one place to another, for a message: the start of its first line."""
         own = self.at(start)
         last = None if end is None or own.at(end) is not own else own.offset(end)
-        line = own.original[own.offset(start) : last].split("\n", 1)[0].rstrip()
-        return line if len(line) <= 40 else f"{line[:37]}..."
+        return shortened(own.original[own.offset(start) : last].split("\n", 1)[0].rstrip())
 
     def where(self, place: int) -> str:
         """Line and column of a place; for one in a header, those of the directive, then its own."""
@@ -155,4 +178,5 @@ class Source:
 
     def fail(self, place: int, words: str) -> NoReturn:
         """Raise :class:`KvmvizError` that points at a place."""
+        words = _LONG.sub(lambda match: shortened(match[0]), words)
         raise KvmvizError(f"{self.where(place)}: {words}")

@@ -8,12 +8,13 @@ goes on; here the first mend is an error, and a text whose mending would take lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
-from kvmviz.c.flat import Flat
+from kvmviz.c.flat import NAMELESS, Flat
 from kvmviz.c.source import Source, Token
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ mending branches, could take millions.
 """
 CHUNK = 1 << 16
 
+_RENAMED = re.compile(r"\$(?=[a-z])")
 _TITLES = {
     "attribute_specifier": "an attribute",
     "bitfield_clause": "a bit-field",
@@ -57,7 +59,8 @@ class Syntax(Flat):
 
     def text(self, node: Node) -> str:
         """The node's words, with one blank between two."""
-        return self.data[node.start_byte : node.end_byte].decode()
+        found = self.data[node.start_byte : node.end_byte].decode()
+        return _RENAMED.sub("", found) if NAMELESS in found else found
 
     def words(self, node: Node) -> list[str]:
         """The node's words."""

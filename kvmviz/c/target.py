@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
-from kvmviz.ctype import Struct, Type
+from kvmviz.c import widths
+from kvmviz.c.sizes import member
+from kvmviz.ctype import Type
 from kvmviz.place import extent
 from kvmviz.scalar import Scalar
 
 _FAMILIES: Mapping[str, str] = {
     "arm64": "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",
     "x86-64": "__x86_64__ __x86_64 __amd64__ __amd64",
-    "i386": "__i386__ __i386",
+    "i386": "__i386__ __i386 i386",
     "arm": "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE",
     "ppc64": "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64",
     "ppc32": "__powerpc__ __PPC__ _ARCH_PPC",
     "s390x": "__s390__ __s390x__ __zarch__",
     "m68k": "__m68k__ __mc68000__",
-    "mips": "__mips__ _ABIO32 _MIPS_SIM __mips_o32",
+    "mips": "__mips__ _mips mips _ABIO32 _MIPS_SIM __mips_o32",
     "riscv64": "__riscv",
 }
 _BY_ORDER: Mapping[str, tuple[str, str]] = {
@@ -32,25 +35,29 @@ _BY_ORDER: Mapping[str, tuple[str, str]] = {
     "arm": ("__ARMEL__", "__ARMEB__"),
     "ppc64": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
     "ppc32": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
-    "mips": ("__MIPSEL__ _MIPSEL", "__MIPSEB__ _MIPSEB"),
+    "mips": ("__MIPSEL__ _MIPSEL __MIPSEL MIPSEL", "__MIPSEB__ _MIPSEB __MIPSEB MIPSEB"),
 }
 
 COMMON: Mapping[str, str] = {
     "__STDC__": "1",
     "__STDC_VERSION__": "201112L",
+    "__STDC_HOSTED__": "1",
+    "__STDC_UTF_16__": "1",
+    "__STDC_UTF_32__": "1",
+    "__GNUC_STDC_INLINE__": "1",
+    "__FINITE_MATH_ONLY__": "0",
     "__GNUC__": "12",
     "__GNUC_MINOR__": "2",
     "__GNUC_PATCHLEVEL__": "0",
     "__linux__": "1",
     "__linux": "1",
+    "linux": "1",
+    "unix": "1",
+    "__unix": "1",
     "__gnu_linux__": "1",
     "__unix__": "1",
     "__ELF__": "1",
     "__CHAR_BIT__": "8",
-    "__SIZEOF_SHORT__": "2",
-    "__SIZEOF_INT__": "4",
-    "__SIZEOF_LONG_LONG__": "8",
-    "__INT_MAX__": "0x7fffffff",
     "__ORDER_LITTLE_ENDIAN__": "1234",
     "__ORDER_BIG_ENDIAN__": "4321",
     "__ORDER_PDP_ENDIAN__": "3412",
@@ -58,12 +65,19 @@ COMMON: Mapping[str, str] = {
     "__PTRDIFF_TYPE__": "long",
     "__INTPTR_TYPE__": "long",
     "__UINTPTR_TYPE__": "unsigned long",
+    "__INTMAX_TYPE__": "long long",
+    "__UINTMAX_TYPE__": "unsigned long long",
+    "__CHAR16_TYPE__": "unsigned short",
+    "__CHAR32_TYPE__": "unsigned int",
+    "__WINT_TYPE__": "unsigned int",
     **{
         name: f"{sign}{word}"
         for word, bits in (("char", 8), ("short", 16), ("int", 32), ("long long", 64))
         for name, sign in (
             (f"__INT{bits}_TYPE__", "signed "),
             (f"__UINT{bits}_TYPE__", "unsigned "),
+            (f"__INT_LEAST{bits}_TYPE__", "signed "),
+            (f"__UINT_LEAST{bits}_TYPE__", "unsigned "),
         )
     },
 }
@@ -107,17 +121,13 @@ def macros(abi: Abi) -> Mapping[str, str]:
     """The macros that tell this ABI from others, and what they stand for."""
     little, long = abi.byte_order == "little", abi.word_bits // 8
     order, name = ("1234", "LITTLE") if little else ("4321", "BIG")
-    made = {
+    made = widths.macros(abi) | {
         "__BYTE_ORDER__": order,
         "__FLOAT_WORD_ORDER__": order,
         "__BYTE_ORDER": order,
         f"__{name}_ENDIAN": order,
         f"__{name}_ENDIAN_BITFIELD": "",
         "__BITS_PER_LONG": f"{8 * long}",
-        "__SIZEOF_LONG__": f"{long}",
-        "__SIZEOF_POINTER__": f"{long}",
-        "__SIZEOF_SIZE_T__": f"{long}",
-        "__LONG_MAX__": "0x7fffffffffffffffL" if long == 8 else "0x7fffffffL",
     }
     words = _FAMILIES.get(abi.family, "").split()
     words += _BY_ORDER.get(abi.family, ("", ""))[not little].split()
@@ -130,7 +140,8 @@ def macros(abi: Abi) -> Mapping[str, str]:
     if long == 8:
         made["__SIZEOF_INT128__"] = "16"
     if abi.family == "mips":
-        made |= {"__mips": "32", "_MIPS_SZLONG": "32"}
+        made |= dict.fromkeys(("__mips", "_MIPS_SZINT", "_MIPS_SZLONG", "_MIPS_SZPTR"), "32")
+    made["__WCHAR_TYPE__"] = "unsigned int" if "__WCHAR_UNSIGNED__" in made else "int"
     if abi.family == "riscv64":
         made["__riscv_xlen"] = "64"
     return made
@@ -146,6 +157,17 @@ def names() -> frozenset[str]:
     }
 
 
+What = str | tuple[str | int, ...]
+"""What is asked of a type: the word for it, or the path to a member whose offset it is."""
+
+
+@cache
+def common() -> Mapping[str, str]:
+    """All macros that stand for the same on every ABI."""
+    some = macros(next(iter(ABIS.values())))
+    return {**COMMON, **{name: some[name] for name in some if name not in names()}}
+
+
 class Facts:
     """What a text asked of its target while it was read: it reads alike where answers are alike.
 
@@ -154,7 +176,7 @@ class Facts:
 
     def __init__(self) -> None:
         self.macros: dict[str, str | None] = {}
-        self.sizes: list[tuple[Type, str, int]] = []
+        self.sizes: list[tuple[Type, What, int]] = []
 
     def hold(self, abi: Abi) -> bool:
         """Whether this ABI gives the same answers."""
@@ -163,7 +185,7 @@ class Facts:
             measure(kind, what, abi) == value for kind, what, value in self.sizes
         )
 
-    def ask(self, kind: Type, what: str, abi: Abi) -> int:
+    def ask(self, kind: Type, what: What, abi: Abi) -> int:
         """Size, alignment or a member's offset of a type, in bytes; from now on it is a fact."""
         found = measure(kind, what, abi)
         if not (isinstance(kind, Scalar) and kind.bits and what == "sizeof"):
@@ -171,9 +193,18 @@ class Facts:
         return found
 
 
-def measure(kind: Type, what: str, abi: Abi) -> int:
-    """What C says of a type: ``sizeof``, ``_Alignof``, or the offset of a member of that name."""
-    if what in ("sizeof", "_Alignof"):
-        return extent(kind, abi)[what == "_Alignof"]
-    assert isinstance(kind, Struct)
-    return kind.layout(abi).offsets[what]
+def measure(kind: Type, what: What, abi: Abi) -> int:
+    """What C says of a type: ``sizeof``, an alignment, or the offset of what a path leads to.
+
+    ``__alignof__`` is what a variable has, ``_Alignof`` what a member has (gcc manual, Alignment):
+    on i386, integers and floats of 64 bits have 8 and 4.
+    """
+    if isinstance(what, str):
+        leaf = kind.leaf
+        if what == "__alignof__" and abi.family == "i386" and isinstance(leaf, Scalar):
+            return leaf.align or leaf.on(abi).size
+        return extent(kind, abi)[what != "sizeof"]
+    found = member(kind, what, abi)
+    if found is None:
+        raise KvmvizError(f"{kind} has no such member on {abi.name}")
+    return found[1]
