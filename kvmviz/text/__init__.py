@@ -271,7 +271,12 @@ def slot_at(layout: Layout, offset: int) -> Slot:
 @twin.register
 def _(verdict: Verdict) -> str:
     writer, reader = verdict.writer, verdict.reader
-    head = f"{writer.struct} written on {where(writer)}, {reader.struct} read on {where(reader)}"
+    if (str(writer.struct), writer.abi) == (str(reader.struct), reader.abi):
+        head = f"{writer.struct}, written and read on {where(writer)}"
+    else:
+        head = (
+            f"{writer.struct} written on {where(writer)}, {reader.struct} read on {where(reader)}"
+        )
     rows = [(name, status, found_there(verdict, name)) for name, status in verdict.fields.items()]
     sizes = f"sizeof {writer.size} written, {reader.size} read"
     unseen = "" if verdict.size_differs or not verdict.breaks else ": a size check sees nothing"
