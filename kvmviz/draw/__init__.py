@@ -151,7 +151,9 @@ def story(readings: Sequence[Reading]) -> Picture:
                 kind = text.name_of(member.type, member.name or "").replace("__", "")
                 canvas.text(EDGE, y + 112 + 18 * line, kind, 14, mono=True)
         _panel(canvas, shown, x, y)
-    canvas.text(EDGE, 706, note, 16)
+    lines = textwrap.wrap(note, 128)
+    for line, words in enumerate(lines):
+        canvas.text(EDGE, 706 - 22 * (len(lines) - 1 - line), words, 16)
     return canvas.picture(told.story(readings))
 
 

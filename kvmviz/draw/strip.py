@@ -16,7 +16,7 @@ from kvmviz.style import INK, NOBODY, QUIET, Style, styles
 ROW = 16
 """Cells in a row before a byte map goes on in the next."""
 
-_SAID = (": not written", ": left as it was")
+_SAID = (": no member", ": not written", ": left as it was")
 """How the full name of a piece ends that nobody wrote."""
 
 LABEL = 16
@@ -112,8 +112,8 @@ class Strip:
         return styles(self.names or self.layout.named)[source.slot.member]
 
     def _value(self, canvas: Canvas, x: float, y: float, value: int, source: Source | None) -> None:
-        if source is None:
-            # The number stays readable on the hatching.
+        if source is None or source.is_part:
+            # The number stays readable on hatching and on the borders of bit-fields.
             canvas.box(x - 17, y - 14, 34, 28, NOBODY, edge=NOBODY)
         colour = INK if source else QUIET
         canvas.text(x, y, f"{value:02x}", 24, mono=True, ha="center", va="center", colour=colour)
@@ -136,9 +136,14 @@ class Strip:
         slot = text.slot_at(self.layout, at)
         if slot.is_padding:
             kind = slot.path.split(" after")[0]
-            return f"{kind}: not written", kind, "hole", ""
+            return f"{kind}: {self._nobody}", kind, "hole", ""
         letter = styles(self.names or self.layout.named)[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
+
+    @property
+    def _nobody(self) -> str:
+        """What hatching means: without values, no member; with them, nobody wrote."""
+        return "no member" if self.data is None else "not written"
 
     def _fits(self, begin: int, end: int) -> bool:
         """Whether the full name of a piece has room below it."""
@@ -161,7 +166,7 @@ class Strip:
             and not (self._fits(begin, end) and self._names(begin)[0].endswith(_SAID))
             for begin, end in text.pieces(self.sources, self.layout, ROW)
         )
-        words = [*dict.fromkeys(short), *(["hatched: not written"] if silent else [])]
+        words = [*dict.fromkeys(short), *([f"hatched: {self._nobody}"] if silent else [])]
         return textwrap.wrap("  ·  ".join(words), 84)
 
 

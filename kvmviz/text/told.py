@@ -120,7 +120,9 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     dumped = all(reading.is_dumped for reading in readings)
     made = "Linux 6.1, edited for old and widened." if dumped else "Computed, not dumped."
     zero = "Bits 63:32 are normally zero on debug exits today" + (
-        ": this VMM would then read 0x00000000." if esr.high and broken else "."
+        f": {' and '.join(orders)}-endian VMMs that are wrong here would then read zero."
+        if esr.high and broken
+        else "."
     )
     return (
         f"Same size, same offset of far, and {result}",
