@@ -63,6 +63,15 @@ def integer(value: object, where: str) -> int:
         raise KvmvizError(f"{where}: {value!r} is not an integer") from None
 
 
+def assigned(value: int, slot: Slot) -> int:
+    """A value as C assigns it to an integer member: cut to its bits; to a bool, whether not 0."""
+    if slot.type is not None and slot.type.kind == "bool":
+        return int(value != 0)
+    low = value & (1 << slot.width) - 1
+    signed = slot.type is not None and slot.type.signed
+    return low - (1 << slot.width) if signed and low >> slot.width - 1 else low
+
+
 def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
     """The bytes of anything that has the buffer protocol, in memory order; not a copy.
 
@@ -73,7 +82,7 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
             # memoryview knows neither members that overlap nor dates.
             if buffer.dtype.hasobject or not buffer.flags.c_contiguous:
                 raise TypeError
-            return buffer.reshape(-1).view(np.uint8)
+            return np.asarray(buffer).reshape(-1).view(np.uint8)
         if isinstance(buffer, np.generic):
             raise TypeError
         view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)

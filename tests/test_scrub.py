@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from kvmviz import DebugExit, Interrupted, KvmvizError, MmioExit, SystemEvent, Unhandled, captures
+from kvmviz import (
+    DebugExit,
+    Interrupted,
+    KvmvizError,
+    MmioExit,
+    Struct,
+    SystemEvent,
+    Unhandled,
+    captures,
+)
 from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
@@ -282,6 +291,18 @@ def test_reset_goes_back_to_the_start() -> None:
 def test_it_cannot_be_made_with_what_it_does_not_have() -> None:
     with pytest.raises(KvmvizError, match="a timeline has no 'speed'; legal are scenario"):
         Timeline(speed=2)
+
+
+def test_what_cannot_be_drawn_is_not_offered(timeline: Timeline) -> None:
+    before = repr(timeline)
+    large = Kernel("mine", "", Struct("s", {"hsr": "u32", "more": "u8[300]"}))
+    for name, value in (("kernel", large), ("beside", large), ("events", 5)):
+        with pytest.raises(KvmvizError):
+            setattr(timeline, name, value)
+    assert repr(timeline) == before
+    assert "mine" not in timeline._part["kernel"].options
+    with pytest.raises(KvmvizError, match=r"has no .events_. to set"):
+        timeline.events_ = ()
 
 
 def test_a_viewer_gets_widget_picture_and_words(timeline: Timeline) -> None:

@@ -137,7 +137,7 @@ class _Sum:
             known = (sign == "&&" and not left[0]) or (sign == "||" and bool(left[0]))
             right = self.aside(known, lambda mine=mine: self.binary(mine + 1))  # type: ignore[misc]
             try:
-                left = _apply(sign, left, right)
+                left = _apply(sign, left, right, self.machine.least)
             except (ValueError, ArithmeticError):
                 if not self.idle:
                     raise
@@ -153,7 +153,7 @@ class _Sum:
         if word in ("-", "+", "~", "!"):
             number, bits, signed = self.unary()
             if word == "!":
-                return int(not number), 32, True
+                return int(not number), self.machine.least, True
             return _fit({"-": -number, "+": number, "~": ~number}[word], bits, signed)
         if word[:1] == "(":
             return self.converted(word[1:-1])
@@ -229,7 +229,7 @@ def _common(left: Number, right: Number) -> Number:
     return 0, bits, all(signed for _, wide, signed in (left, right) if wide == bits)
 
 
-def _apply(sign: str, left: Number, right: Number) -> Number:
+def _apply(sign: str, left: Number, right: Number, least: int) -> Number:
     _, bits, signed = _common(left, right)
     if sign in ("<<", ">>"):
         _, bits, signed = left
@@ -243,10 +243,10 @@ def _apply(sign: str, left: Number, right: Number) -> Number:
             number = (number ^ 1 << bits - 1) - (1 << bits - 1)
         return _fit(number, bits, signed)
     if sign in ("&&", "||"):
-        return int(_OPERATORS[sign](left[0], right[0])), 32, True
+        return int(_OPERATORS[sign](left[0], right[0])), least, True
     first, second = _fit(left[0], bits, signed)[0], _fit(right[0], bits, signed)[0]
     if sign in ("/", "%"):
         number = abs(first) // abs(second) * (-1 if (first < 0) != (second < 0) else 1)
         return _fit(number if sign == "/" else first - number * second, bits, signed)
     number = int(_OPERATORS[sign](first, second))
-    return (number, 32, True) if _RANK[sign] in (6, 7) else _fit(number, bits, signed)
+    return (number, least, True) if _RANK[sign] in (6, 7) else _fit(number, bits, signed)

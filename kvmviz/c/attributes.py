@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kvmviz.c.constants import Constants
 from kvmviz.c.flat import Attribute
 from kvmviz.c.syntax import Syntax
-from kvmviz.ctype import ALIGNMENTS, Struct
+from kvmviz.ctype import ALIGNMENTS
 
 _PACK = re.compile(
     r"\((?:(?P<only>\d+)|(?P<how>push|pop)(?:,(?P<name>[A-Za-z_]\w*))?(?:,(?P<number>\d+))?)?\)"
@@ -112,8 +112,3 @@ class Wishes:
         if match["how"]:
             stack.append((match["name"], now))
         return int(number) if number else now if match["how"] else 0
-
-
-def with_wish(struct: Struct, wish: Wish) -> Struct:
-    """The struct with attributes added."""
-    return struct.changed(packed=struct.packed or wish.packed, align=max(struct.align, wish.align))

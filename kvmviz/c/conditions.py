@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from kvmviz._base import KvmvizError
 from kvmviz.c import arithmetic, library
@@ -63,13 +64,18 @@ class Conditions:
 
     def _answered(self, words: list[str], at: int) -> list[str]:
         """The words, with numbers for what ``defined`` and its like ask."""
+        if len(words) > 4 * arithmetic.MAX_WORDS:
+            raise ValueError
         made: list[str] = []
         number = 0
         while number < len(words):
             word, number = words[number], number + 1
             if word in _ASKS:
                 bracket = words[number : number + 1] == ["("]
-                end = words.index(")", number) if bracket and ")" in words[number:] else number
+                end = number
+                if bracket:
+                    with suppress(ValueError):
+                        end = words.index(")", number)
                 inner = words[number + bracket : end if bracket else number + 1]
                 if word == "defined":
                     name = inner[0] if len(inner) == 1 and (end > number or not bracket) else ""

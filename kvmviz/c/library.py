@@ -40,6 +40,9 @@ _LINUX_LIMITS = """
 #define XATTR_LIST_MAX 65536
 #define RTSIG_MAX 32
 """
+_NOT_GLIBCS = ("ARG_MAX", "LINK_MAX", "NR_OPEN")
+"""Of Linux's limits those that glibc's <limits.h> takes back."""
+_UNDEF = "#undef {}\n"
 _POSIX_TYPES = """
 #if defined __i386__ || defined __arm__ || defined __m68k__
 typedef unsigned short __kernel_mode_t;
@@ -99,7 +102,7 @@ GIVEN: Mapping[str, str] = {
     "linux/types.h": _POSIX_TYPES,
     "stdint.h": _STDINT,
     "inttypes.h": _STDINT,
-    "limits.h": "\n".join(_limits()) + _LINUX_LIMITS,
+    "limits.h": "\n".join(_limits()) + _LINUX_LIMITS + "".join(map(_UNDEF.format, _NOT_GLIBCS)),
     "linux/limits.h": _LINUX_LIMITS,
 }
 """Texts of headers by name."""

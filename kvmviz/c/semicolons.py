@@ -12,7 +12,7 @@ MAX_APART = 50_000
 ATTRIBUTE = ("__attribute__", "__attribute")
 
 _TYPES = ("struct", "union", "enum")
-_BEGINS = frozenset((*_TYPES, "typedef", "signed", "unsigned", "char", "short", "int", "long"))
+_BEGINS = frozenset((*_TYPES, "signed", "unsigned", "char", "short", "int", "long"))
 """Words that begin a declaration, and cannot go on with one behind a type."""
 
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
-from kvmviz.codec import integer
+from kvmviz.codec import assigned, integer
 from kvmviz.ctype import Struct, Type
 from kvmviz.esr import Esr
 from kvmviz.image import Image
 from kvmviz.layout import Layout
-from kvmviz.slot import Slot
+from kvmviz.scalar import Scalar
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -120,6 +120,14 @@ def check_debug(esr: int, far: int | None) -> Esr:
     return syndrome
 
 
+def check_integers(who: str, debug: Layout) -> None:
+    """Raises :class:`KvmvizError` if what is to hold ESR and FAR is no integer."""
+    for name in (*ESR_BIT, "far"):
+        kind = debug.named[name].type if name in debug.named else None
+        if kind and not (isinstance(kind, Scalar) and kind.kind in ("integer", "bool")):
+            raise KvmvizError(f"{who}: {debug.struct}, {name} is no integer")
+
+
 @dataclass(frozen=True, repr=False)
 class Kernel(Twin):
     """One kernel, as far as it matters to the page: all that tells it from another.
@@ -177,10 +185,7 @@ class Kernel(Twin):
                 f"kernel {self.name}: {self.debug} takes {debug.size} bytes, aligned to "
                 f"{debug.align}; the exit union of struct kvm_run holds {UNION}, aligned to 8"
             )
-        for slot in debug.slots:
-            held = slot.path in (*ESR_BIT, "far") and slot.type
-            if held and (slot.shape or held.kind not in ("integer", "bool")):
-                raise KvmvizError(f"kernel {self.name}: {self.debug}, {slot.path} is no integer")
+        check_integers(f"kernel {self.name}", debug)
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:
@@ -190,7 +195,7 @@ class Kernel(Twin):
         if syndrome.ec == WATCHPOINT_LOW and far is not None:
             held["far"] = far
         slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
-        return {name: _cut(value, slots[name]) for name, value in held.items() if name in slots}
+        return {name: assigned(value, slots[name]) for name, value in held.items() if name in slots}
 
     def debug_exit(
         self, abi: str | Abi, esr: int, far: int | None = None, fill: int | Buffer = 0
@@ -203,14 +208,6 @@ class Kernel(Twin):
         bits.
         """
         return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
-
-
-def _cut(value: int, slot: Slot) -> int:
-    """A value as C assigns it to a member: its low bits, or whether it is not 0 to a bool."""
-    if slot.type is None or slot.type.kind == "bool":
-        return int(value != 0)
-    low = value & (1 << slot.width) - 1
-    return low - (1 << slot.width) if slot.type.signed and low >> slot.width - 1 else low
 
 
 def _by_name(*rows: Kernel) -> Mapping[str, Kernel]:

@@ -14,11 +14,13 @@ from kvmviz._base import Twin
 from kvmviz.compat import judge
 from kvmviz.esr import Esr
 from kvmviz.image import Image
-from kvmviz.kvm import EXIT_REASONS, FLAG_VALUE, WATCHPOINT_LOW
+from kvmviz.kvm import EXIT_REASONS, FLAG_VALUE, WATCHPOINT_LOW, check_integers
 from kvmviz.kvm.exits import DebugExit
 from kvmviz.kvm.vcpu import Step, Vcpu
 from kvmviz.kvm.vmm import READERS, Reading, Vmm
 from kvmviz.kvm.vmm import find as find_vmm
+from kvmviz.layout import Layout
+from kvmviz.place import up
 from kvmviz.slot import Source
 
 
@@ -109,8 +111,9 @@ class Conclusion(Twin):
             return None
         if not (self.vmm.trusts_far or Esr(self.value).ec == WATCHPOINT_LOW):
             return None
-        data = bytes(self.step.page.data[at] for at in self._far)
-        return int.from_bytes(data, self.step.page.layout.abi.byte_order)
+        data = self.step.page.data[self._union : self._union + self._debug.size]
+        found: int = self._debug.unpack(data)["far"]
+        return found & (1 << 64) - 1  # also where a program's far is signed
 
     @cached_property
     def fooled(self) -> tuple[Fooled, ...]:
@@ -127,7 +130,7 @@ class Conclusion(Twin):
         return not self.fooled
 
     def _fooled(self) -> Iterator[Fooled]:
-        if not self.looks or self.takes is self.happened is False:
+        if not self.looks or not (self.takes or self.happened):
             return
         layout = self.step.page.layout
         if self.reading is None:  # missed: of a program's checks the flag alone can fail here
@@ -152,7 +155,7 @@ class Conclusion(Twin):
 
     def _far_fooled(self) -> Iterator[Fooled]:
         assert self.reading is not None
-        wanted = self.vmm.debug.layout(self.step.page.layout.abi).holders
+        wanted = self._debug.holders
         found = self.reading.image.sources
         for at in self._far:
             offset = at - self._union
@@ -164,12 +167,17 @@ class Conclusion(Twin):
     @property
     def _far(self) -> range:
         """The page's bytes that the program knows as far."""
-        layout = self.vmm.debug.layout(self.step.page.layout.abi)
-        if "far" not in layout.named:
+        if "far" not in self._debug.named:
             return range(0)
-        field = layout.named["far"]
-        start = self._union + field.offset
-        return range(start, start + field.extent // 8)
+        field, start = self._debug.named["far"], self._union
+        return range(start + field.offset, start + up(field.stop, 8) // 8)
+
+    @cached_property
+    def _debug(self) -> Layout:
+        """The struct that the program was built with."""
+        layout = self.vmm.debug.layout(self.step.page.layout.abi)
+        check_integers(f"VMM {self.vmm.name}", layout)
+        return layout
 
     @property
     def _union(self) -> int:

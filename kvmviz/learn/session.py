@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from kvmviz._base import KvmvizError, Twin, twin
+from kvmviz._base import KvmvizError, Twin, counted, twin
 from kvmviz.learn.exercises import EXERCISES, Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.text import table
@@ -90,8 +90,8 @@ class Session(Twin):
     def score(self) -> str:
         """How many are solved, in words."""
         taken = sum(self.hints.values())
-        hints = f"{taken} hint{'' if taken == 1 else 's'}"
-        return f"{len(self.solved)} of {len(self.exercises)} solved, {hints} taken"
+        solved = f"{len(self.solved)} of {len(self.exercises)} solved"
+        return f"{solved}, {counted(taken, 'hint')} taken"
 
     def state(self, name: str) -> str:
         """How an exercise stands: open, solved or revealed."""

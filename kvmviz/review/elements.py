@@ -11,7 +11,7 @@ from dataclasses import replace
 from kvmviz._base import counted
 from kvmviz.ctype import Array, Member, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.path import Place
+from kvmviz.path import Place, is_in
 from kvmviz.review.finding import NEW_READER, OLD_READER, Finding, found, type_words
 from kvmviz.review.one_sided import judged
 from kvmviz.review.pair import Pair
@@ -123,11 +123,6 @@ def like_places(one: Place, other: Place) -> bool:
     """Flexible arrays that start at the same place, with elements of the same size."""
     both = is_flexible(one.type) and is_flexible(other.type)
     return both and _key(one) == _key(other)
-
-
-def is_in(path: str, name: str) -> bool:
-    """A leaf's path is that of a member, or lies in it."""
-    return f"{path}.".startswith(f"{name}.")
 
 
 def named(name: str, rows: Iterable[Finding]) -> Iterator[Finding]:

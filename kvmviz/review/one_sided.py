@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.path import member_of
+from kvmviz.path import is_in, member_of
 from kvmviz.review.change import Change, stop
 from kvmviz.review.finding import (
     NEW_READER,
@@ -66,7 +66,7 @@ def _added(pair: Pair, change: Change) -> Finding:
 def _is_shared(pair: Pair, union: Home, name: str, start: int, end: int) -> bool:
     """Other members of a union, which it had before, lie where a new one does."""
     rows = (member_of(union.path_of(slot.path)) for slot in _index(union.layout).over(start, end))
-    return any(f"{path}.".startswith(f"{name}.") < (path in pair.paths[0]) for path in rows)
+    return any(path in pair.paths[0] and not is_in(path, name) for path in rows)
 
 
 @lru_cache(maxsize=64)

@@ -29,8 +29,12 @@ class Side:
     @cached_property
     def judged(self) -> tuple[Mapping[Slot, Status], ...]:
         """What this version's reader gets at each byte, by the slot that it takes it for."""
-        found: list[dict[Slot, Status]] = [{} for _ in range(self.layout.size)]
-        for witness in self.verdict.witnesses if self.verdict else ():
+        if self.verdict is None:
+            return ({},) * self.layout.size
+        found: list[dict[Slot, Status]] = [
+            {source.slot: "intact" for source in held} for held in self.layout.holders
+        ]
+        for witness in self.verdict.wrong:
             found[witness.offset][witness.wanted.slot] = witness.status
         return tuple(found)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from kvmviz._base import KvmvizError, Twin, twin
+from kvmviz.codec import assigned
 from kvmviz.compat import STATUSES, Status, Verdict, compare
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
@@ -58,12 +59,10 @@ class Versions(Twin):
         if not mine:
             return None
         for name, number in mine.items():
-            slot = next(s for s in layout.slots if s.member == name and not s.is_padding)
-            if slot.path != name or slot.shape or (slot.type and slot.type.kind == "float"):
+            slot = next((s for s in layout.slots if s.path == name and s.type), None)
+            if slot is None or slot.shape or (slot.type and slot.type.kind == "float"):
                 raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
-            cut = number & (1 << slot.width) - 1
-            negative = slot.type and slot.type.signed and cut >> slot.width - 1
-            mine[name] = cut - (1 << slot.width if negative else 0)
+            mine[name] = assigned(number, slot)
         return layout.pack(mine, FILL)
 
     @property
@@ -232,7 +231,8 @@ def _lost(verdict: Verdict) -> list[str]:
     """Members of both sides that the reader does not get, a nested struct as one if it all goes."""
     both = _paths(verdict.reader).keys() & _paths(verdict.writer).keys()
     worst: dict[str, dict[str, Status]] = {}
-    rows = [(member_of(w.wanted.slot.path), w.status) for w in verdict.witnesses]
+    rows: list[tuple[str, Status]] = [(path, "intact") for path in _paths(verdict.reader)]
+    rows += [(member_of(w.wanted.slot.path), w.status) for w in verdict.wrong]
     for path, status in (*rows, *verdict.flexible.items()):
         if path in both:
             inside = worst.setdefault(path.partition(".")[0], {})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kvmviz.compat import Verdict
-from kvmviz.path import flexible
-from kvmviz.review.elements import alone, flexible_findings, is_in, like_places, named
+from kvmviz.path import flexible, is_in
+from kvmviz.review.elements import alone, flexible_findings, like_places, named
 from kvmviz.review.finding import SEVERITIES, Finding, found, kept, places, type_words
 from kvmviz.review.home import told_hole
 from kvmviz.review.index import Index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import unhexlify
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -25,9 +25,9 @@ OWN = "own"
 """Name of a sequence of one's own."""
 
 
-def own(events: tuple[Event, ...]) -> Scenario:
+def own(events: Iterable[Event]) -> Scenario:
     """Events as a scenario; :class:`KvmvizError` for what is no event."""
-    return Scenario(OWN, "A sequence of one's own", "", events)
+    return Scenario(OWN, "A sequence of one's own", "", events)  # type: ignore[arg-type]
 
 
 class Kind(NamedTuple):

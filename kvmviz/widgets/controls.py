@@ -42,18 +42,20 @@ STYLE = """<style>
 """What is chosen carries a mark, for the eye and in the button's accessible name."""
 
 _WIRED = """<style onload="
-const box = this.closest('.kvmviz');
+const box = this.closest('.kvmviz'), done = 'kvmvizWired' in box.dataset;
+box.dataset.kvmvizWired = '';
 for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('aria-live', 'polite');
 const name = group => {
   group.setAttribute('role', 'group');
-  group.setAttribute('aria-label', group.querySelector('.widget-label').textContent);
+  const label = group.querySelector('.widget-label');
+  group.setAttribute('aria-label', label.textContent || group.title || 'byte order');
   for (const one of group.querySelectorAll('button'))
     one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
 };
 const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
-box.addEventListener('focusin',
+if (!done) box.addEventListener('focusin',
   event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'));
-new MutationObserver(all).observe(
+if (!done) new MutationObserver(all).observe(
   box, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
 all();
 "></style>"""

@@ -238,6 +238,12 @@ class Timeline(Settable):
         """Draw first: what cannot be drawn raises before anything has changed."""
         shown, words, _, height = frame(state)
         self._state = state
+        # What could be drawn can be come back to.
+        for kernel in filter(None, (state.kernel, state.beside)):
+            if kernel.name not in (*KERNELS, *POLICIES):
+                self._kernels[kernel.name] = kernel
+        if state.reader.name not in READERS:
+            self._readers[state.reader.name] = state.reader
         self._view.value, self._words.value = shown, words
         # The controls below stay where they are, however little there is to see.
         self._tallest = max(self._tallest, height)
@@ -290,8 +296,9 @@ class Timeline(Settable):
 
     @events.setter
     def events(self, events: Iterable[Event]) -> None:
-        self._own = own(tuple(events))
-        self.scenario = self._own
+        made = own(events)
+        self.scenario = made
+        self._own = made
 
     def add(self, event: Event) -> None:
         """Let one more event happen after the last step, and go there."""
@@ -324,10 +331,7 @@ class Timeline(Settable):
         self._set(kernel=self._kernel(kernel))
 
     def _kernel(self, kernel: str | Kernel) -> Kernel:
-        found = find_kernel(self._kernels.get(str(kernel), kernel))
-        if found.name not in (*KERNELS, *POLICIES):
-            self._kernels[found.name] = found
-        return found
+        return find_kernel(self._kernels.get(str(kernel), kernel))
 
     @property
     def beside(self) -> str | None:
@@ -357,8 +361,6 @@ class Timeline(Settable):
     @reader.setter
     def reader(self, vmm: str | Vmm) -> None:
         found = find_vmm(vmm, {**READERS, **self._readers})
-        if found.name not in READERS:
-            self._readers[found.name] = found
         self._set(reader=found)
 
     @property
