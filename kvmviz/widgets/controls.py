@@ -102,14 +102,23 @@ def alert(words: str) -> str:
     return f"<b role='alert'>{html.escape(words)}</b>" if words else ""
 
 
-def bundle(box: Any, picture: Picture | None, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The live widget, and for viewers without a kernel the picture and its words; alt text too."""
-    shown: dict[str, Any] = dict(box._repr_mimebundle_())
-    about: dict[str, Any] = {}
-    if picture is not None:
-        data, about = picture._repr_mimebundle_()
-        shown["image/png"] = base64.b64encode(data["image/png"]).decode()
-    return shown | {"text/plain": words}, about
+class Live:
+    """A widget in a notebook: ``box`` is live; viewers without a kernel see picture and words."""
+
+    box: Any
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture that it shows now, if it has one."""
+        return None
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        shown: dict[str, Any] = dict(self.box._repr_mimebundle_())
+        about: dict[str, Any] = {}
+        if self.picture is not None:
+            data, about = self.picture._repr_mimebundle_()
+            shown["image/png"] = base64.b64encode(data["image/png"]).decode()
+        return shown | {"text/plain": repr(self)}, about
 
 
 def number(name: str, value: int | str, bits: int) -> int:

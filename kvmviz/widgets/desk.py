@@ -12,7 +12,7 @@ from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.learn.session import Session
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, bundle, finish, img
+from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, Live, finish, img
 
 _LOOK = """<style>
 .kvmviz-desk .widget-textarea { flex-direction: column; align-items: stretch; width: 100%;
@@ -30,7 +30,7 @@ _LOOK = """<style>
 </style>"""
 
 
-class Desk:
+class Desk(Live):
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
     ``answer``, ``check()``, ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the
@@ -197,12 +197,8 @@ class Desk:
             lines.append(picture.text)
         return "\n".join(filter(None, lines))
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The live widget, and for viewers without a kernel its words."""
-        return bundle(self.box, self.picture, repr(self))
 
-
-class Scores:
+class Scores(Live):
     """The exercises of a session and how each stands, live."""
 
     def __init__(self, session: Session) -> None:
@@ -217,7 +213,3 @@ class Scores:
 
     def __repr__(self) -> str:
         return repr(self.session)
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The live widget, and for viewers without a kernel its words."""
-        return bundle(self.box, None, repr(self))

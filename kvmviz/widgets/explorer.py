@@ -25,9 +25,9 @@ from kvmviz.widgets.controls import (
     LABEL,
     ONE_AT_A_TIME,
     ROW,
+    Live,
     Settable,
     alert,
-    bundle,
     finish,
     img,
     number,
@@ -85,7 +85,7 @@ def frame(state: State) -> tuple[str, str]:
     return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
 
 
-class Explorer(Settable):
+class Explorer(Settable, Live):
     """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR.
 
     Everything can be set from code as from the controls: ``byte_order``, ``abi``, ``layout``
@@ -336,10 +336,6 @@ class Explorer(Settable):
 
     def __repr__(self) -> str:
         return self.text
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The live widget, and for viewers without a kernel the picture and its words."""
-        return bundle(self.box, self.picture, repr(self))
 
 
 def _label(name: str) -> str:

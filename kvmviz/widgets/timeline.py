@@ -33,9 +33,9 @@ from kvmviz.widgets.controls import (
     LABEL,
     ONE_AT_A_TIME,
     ROW,
+    Live,
     Settable,
     alert,
-    bundle,
     finish,
     img,
     spoken,
@@ -81,7 +81,7 @@ def frame(state: State) -> tuple[str, str, str, int]:
     return img(picture), words, picture.text, picture.height
 
 
-class Timeline(Settable):
+class Timeline(Settable, Live):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
     Everything can be set from code as from the controls: ``scenario`` (a name of
@@ -399,10 +399,6 @@ class Timeline(Settable):
 
     def __repr__(self) -> str:
         return self.text
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The live widget, and for viewers without a kernel the picture and its words."""
-        return bundle(self.box, self.picture, repr(self))
 
 
 def _titles(held: Scenario | None = None) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from kvmviz.abi import ABIS
 from kvmviz.c.pasted import place, quoted
 from kvmviz.draw.canvas import Picture
 from kvmviz.widgets.bench import State, shown
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, Settable, bundle, finish, img
+from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, Live, Settable, finish, img
 
 SETTINGS = ("text", "changed", "abis", "struct", "values")
 """What can be set on a workbench."""
@@ -50,7 +50,7 @@ def _view(state: State) -> str:
     return img(shown(state)[0])
 
 
-class Workbench(Settable):
+class Workbench(Settable, Live):
     """A struct on two ABIs side by side, and what a change to it does to those who read it.
 
     Everything can be set from code as from the fields: ``text`` and ``changed`` (C; ``changed``
@@ -314,10 +314,6 @@ class Workbench(Settable):
 
     def __repr__(self) -> str:
         return self.words
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The live widget, and for viewers without a kernel the picture and its words."""
-        return bundle(self.box, self.picture, repr(self))
 
 
 def _two(names: Any) -> tuple[str, ...]:
