@@ -82,7 +82,7 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
             # memoryview knows neither members that overlap nor dates.
             if buffer.dtype.hasobject or not buffer.flags.c_contiguous:
                 raise TypeError
-            return np.asarray(buffer).reshape(-1).view(np.uint8)
+            return np.asarray(buffer).ravel().view(np.uint8)
         if isinstance(buffer, np.generic):
             raise TypeError
         view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)

@@ -53,10 +53,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if isinstance(kind, Scalar) and not kind.align and align is not kind.on(abi).size:",
     ): "no ABI aligns a scalar to more than its size",
     (
-        'number = int(value) if scalar.kind == "bool" and value in (0, 1) else '
-        "integer(value, where)",
-        'number = int(value) if scalar.kind <= "bool" and value in (0, 1) else '
-        "integer(value, where)",
+        'truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)',
+        'truth = scalar.kind <= "bool" and isinstance(value, bool | np.bool_)',
     ): "no kind of scalar sorts before bool",
 }
 """(line, changed line): why no caller can tell the two apart. These are run, but not counted."""

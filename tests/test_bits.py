@@ -185,3 +185,9 @@ def test_an_array_of_another_shape_is_judged_element_by_element() -> None:
     )
     found = [witness.status for witness in compare(writer, reader).witnesses]
     assert found == ["intact"] * 2 + ["moved"] * 4  # d[0][0] and d[0][1] stay, d[1][0] was third
+
+
+def test_the_rule_says_where_aligned_moves_a_bit_field() -> None:
+    members = [Member("a", SCALARS["u8"]), Member("b", SCALARS["u32"], 6, 4)]
+    told = repr(Struct("s", members).layout("x86_64").rules)
+    assert "b: 6 bits. At bit 0 of byte 4: aligned(4) moves it to a multiple of 32 bits." in told
