@@ -53,6 +53,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if isinstance(kind, Scalar) and not kind.align and align is not kind.on(abi).size:",
     ): "no ABI aligns a scalar to more than its size",
     (
+        '| {ec + 1: f"{kind}, from the same exception level" for ec, kind in _BY_LEVEL.items()}',
+        '| {ec | 1: f"{kind}, from the same exception level" for ec, kind in _BY_LEVEL.items()}',
+    ): "every class that is there is even",
+    (
         'truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)',
         'truth = scalar.kind <= "bool" and isinstance(value, bool | np.bool_)',
     ): "no kind of scalar sorts before bool",

@@ -162,6 +162,8 @@ def test_rules(writer: Any, reader: Any, fields: dict[str, str]) -> None:
 
 NUMBERS: list[Any] = [
     # writer, reader, fields on LE, on BE where they differ
+    ({"a": "u8[2][4]"}, {"a": "u8[8]"}, {"a": "moved"}, None),
+    ({"a": "u8[8]"}, {"a": "u8[2][4]"}, {"a": "moved"}, None),
     ({"a": "double"}, {"a": "float"}, {"a": "moved"}, None),
     ({"a": "float", "b": "u32"}, {"a": "double"}, {"a": "foreign"}, None),
     ({"a": "u64"}, {"a": "double"}, {"a": "moved"}, None),
