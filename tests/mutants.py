@@ -57,6 +57,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         '| {ec | 1: f"{kind}, from the same exception level" for ec, kind in _BY_LEVEL.items()}',
     ): "every class that is there is even",
     (
+        "bits = (24, 0) if self.is_debug else (55, 32)",
+        "bits = (24, 0) if self.is_debug else (55, 33)",
+    ): "the last sub-field of an ISS2 ends at its last bit: there is no gap below it",
+    (
         'truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)',
         'truth = scalar.kind <= "bool" and isinstance(value, bool | np.bool_)',
     ): "no kind of scalar sorts before bool",

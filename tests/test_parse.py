@@ -1446,3 +1446,11 @@ def test_any_change_of_a_text_that_is_read(
 def test_every_text_cut_short() -> None:
     for end in range(0, len(VALID), 101):
         only_a_clear_error_comes_out(VALID[:end])
+
+
+@pytest.mark.parametrize(
+    "text", ["struct s {\n u8 sizeof(long) [2];\n};", "struct s {\n u8 int;\n};"]
+)
+def test_a_member_is_not_named_by_a_keyword(text: str) -> None:
+    with pytest.raises(KvmvizError, match=r"^line 2, column \d+: '\w+' is a keyword"):
+        parse(text)

@@ -220,8 +220,9 @@ class Reader(Names):
     def name(self, node: Node) -> str:
         """A name that is given: no keyword, and not ``struct { ... } __packed;``."""
         name = self.syntax.text(node)
-        if name in KEYWORDS:
-            self.syntax.fail(node, f"{name!r} is a keyword and can be no name")
+        if name in KEYWORDS or not name.isidentifier():
+            said = self.syntax.snippet(node)
+            self.syntax.fail(node, f"{said!r} is a keyword and can be no name")
         if _ATTRIBUTE.fullmatch(name):
             self.syntax.refuse(node, "what looks like an attribute macro")
         return name
