@@ -485,6 +485,11 @@ def test_timeline_tells_its_story_at_the_start(scrubbed: Page) -> None:
     expect(button(scrubbed, "✓ big-endian")).to_be_visible()
 
 
+def test_the_timelines_rows_of_buttons_have_names(scrubbed: Page) -> None:
+    group = scrubbed.get_by_role("group", name="byte order of kernel and VMM")
+    expect(group).to_have_count(1)
+
+
 def test_timeline_is_scrubbed_by_arrow_keys(scrubbed: Page) -> None:
     tab_to_slider(scrubbed)
     for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5)):

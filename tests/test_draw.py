@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -52,6 +53,9 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "esr, brk": lambda: draw.esr(Esr(0xF2001234)),
     "esr, data abort": lambda: draw.esr(Esr(0x5_2092_000045)),
     "esr, zero": lambda: draw.esr(Esr(0)),
+    "matrix, i386 and m68k": lambda: draw.matrix(
+        vmm.matrix(ESR, 0x40000800, 0xAA, ("i386", "m68k"))
+    ),
     "commit table": lambda: draw.commit_table(
         *(
             dump(kernel, "big", "watch", 0, True).overlay()
@@ -171,6 +175,22 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+REFUSED: list[Any] = [
+    (lambda: draw.story([]), "16 bytes"),
+    (lambda: draw.story([vmm.read("old", "old", abi, ESR, 1) for abi in ("i386", "m68k")]), "far"),
+    (lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))), "3"),
+    (lambda: draw.byte_map(), "at least one"),
+    (lambda: draw.commit_table(*[dump("old", "little", "watch", 0, True).overlay()] * 3), "big"),
+    (lambda: draw.commit_table(*[dump("old", "big", "brk", 1).overlay()] * 3), "debug"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), REFUSED)
+def test_what_would_be_drawn_wrong_is_refused(make: Callable[[], Picture], words: str) -> None:
+    with pytest.raises(KvmvizError, match=words):
+        make()
 
 
 @pytest.mark.parametrize("fill", _FILLS)

@@ -105,7 +105,7 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     canvas.text(x, y + 46, fitting(names, PAGE - 8, 11.4), 11.4)
     flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
     mark = "✗ " if cell.stale_flag else ""
-    canvas.text(x, y + 64, mark + flag, 12.5, colour=WRONG if cell.stale_flag else INK)
+    canvas.text(x, y + 64, mark + flag, 12, colour=WRONG if cell.stale_flag else INK)
 
 
 def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:

@@ -37,7 +37,7 @@ def gist(reading: Reading) -> str:
 def cause(reading: Reading) -> str:
     """What a program took for ESR, in a few words."""
     if reading.lost_far:
-        return "far is elsewhere" if reading.right else "ESR and far wrong"
+        return "far is elsewhere" if reading.right else "ESR, far wrong"
     if reading.right:
         return f"ESR[{reading.bits - 1}:0]"
     wrong = [run for run in reading.runs if not run.right]

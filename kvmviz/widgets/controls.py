@@ -48,7 +48,7 @@ for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('ar
 const name = group => {
   group.setAttribute('role', 'group');
   const label = group.querySelector('.widget-label');
-  group.setAttribute('aria-label', label.textContent || group.title || 'byte order');
+  group.setAttribute('aria-label', label.textContent || label.title);
   for (const one of group.querySelectorAll('button'))
     one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
 };
