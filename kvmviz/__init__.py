@@ -4,20 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kvmviz import captures as captures
     from kvmviz import draw as draw
     from kvmviz import kvm as kvm
     from kvmviz import review as review
     from kvmviz._base import KvmvizError
     from kvmviz.abi import ABIS, Abi
     from kvmviz.c.reading import parse
-    from kvmviz.compat import Verdict, compare
     from kvmviz.ctype import Array, Member, Struct
     from kvmviz.esr import Esr
     from kvmviz.image import Image
+    from kvmviz.kvm import captures as captures
     from kvmviz.kvm.exits import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled
-    from kvmviz.kvm.vcpu import Vcpu
+    from kvmviz.kvm.page import Vcpu
     from kvmviz.layout import Layout
+    from kvmviz.verdict import Verdict, compare
     from kvmviz.widgets.explorer import Explorer
 
 __version__ = "0.1.0"
@@ -59,19 +59,19 @@ _HOME = {
     "Struct": "ctype",
     "SystemEvent": "kvm.exits",
     "Unhandled": "kvm.exits",
-    "Vcpu": "kvm.vcpu",
-    "Verdict": "compat",
-    "compare": "compat",
+    "Vcpu": "kvm.page",
+    "Verdict": "verdict",
+    "compare": "verdict",
     "parse": "c.reading",
 }
-_MODULES = ("captures", "draw", "kvm", "review")
+_MODULES = {"captures": "kvm.captures", "draw": "draw", "kvm": "kvm", "review": "review"}
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for, when it is asked for: nobody waits for what is not used."""
     if name not in _HOME and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+    module = import_module(f"{__name__}.{(_HOME | _MODULES)[name]}")
     found = globals()[name] = getattr(module, name) if name in _HOME else module
     return found
 

@@ -23,7 +23,7 @@ def span(first: int, last: int) -> str:
 @cache
 def _load_words() -> None:
     """The modules that know the words, all of them: one alone would not know a subclass's."""
-    for words in ("text.told", "text.steps", "review.report"):
+    for words in ("text", "kvm.words", "review.report"):
         import_module(f"kvmviz.{words}")
 
 

@@ -6,15 +6,134 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+
+import numpy as np
 
 from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, Twin
-from kvmviz.abi import Abi
-from kvmviz.scalar import WIDTHS, Scalar, scalar
+from kvmviz.abi import ABIS, Abi, ByteOrder
 
 if TYPE_CHECKING:
     from kvmviz.layout import Layout
+
+
+WIDTHS = (8, 16, 32, 64)
+"""Widths, in bits, that a scalar member can be turned to."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A scalar type: its name as C spells it, its width in bits, its signedness.
+
+    ``bits`` 0 is the width of the ABI's ``long`` and pointers, ``signed`` None what the ABI says
+    of plain ``char``. ``order`` is the byte order that the type fixes (``__be32``), if it does.
+    ``align`` is the alignment in bytes that a typedef gives it, else 0.
+    """
+
+    name: str
+    bits: int
+    signed: bool | None = False
+    kind: Literal["integer", "float", "bool", "pointer"] = "integer"
+    order: ByteOrder | None = None
+    align: int = 0
+
+    def __post_init__(self) -> None:
+        legal = {"float": (32, 64), "bool": (8,), "pointer": (0, 32, 64)}
+        widths = legal.get(self.kind, (0, *WIDTHS, 128))
+        if self.bits not in widths:
+            raise KvmvizError(
+                f"type {self.name}: {self.bits!r} bits; legal are {', '.join(map(str, widths))}"
+            )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def on(self, abi: Abi) -> Scalar:
+        """The type as the ABI has it, its width and sign settled."""
+        if self.bits and self.signed is not None:
+            return self
+        signed = abi.char_signed if self.signed is None else self.signed
+        return replace(self, bits=self.bits or abi.word_bits, signed=signed)
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.bits // 8
+
+    @property
+    def leaf(self) -> Scalar:
+        """Itself: a scalar is its own innermost element."""
+        return self
+
+    def dtype(self, order: ByteOrder) -> np.dtype[Any]:
+        """The numpy type of this scalar in memory of one byte order, whatever the host's is.
+
+        numpy has no integer of 128 bits: those are 16 raw bytes.
+        """
+        if self.bits == 128:
+            return np.dtype("V16")
+        kind = "f" if self.kind == "float" else "i" if self.signed else "u"
+        return np.dtype(f"{'<' if order == 'little' else '>'}{kind}{self.size}")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest integer that fit."""
+        return self.limits_of(1 if self.kind == "bool" else self.bits)
+
+    def limits_of(self, bits: int) -> tuple[int, int]:
+        """The same for a bit-field of this type that is ``bits`` wide."""
+        if self.signed:
+            return -(1 << bits - 1), (1 << bits - 1) - 1
+        return 0, (1 << bits) - 1
+
+
+def _scalars() -> Mapping[str, Scalar]:
+    table: dict[str, Scalar] = {}
+    for bits in (*WIDTHS, 128):
+        for sign, signed in (("u", False), ("s", True)):
+            table |= {n: Scalar(n, bits, signed) for n in (f"{sign}{bits}", f"__{sign}{bits}")}
+    for bits in WIDTHS:
+        table[f"int{bits}_t"] = Scalar(f"int{bits}_t", bits, signed=True)
+        table[f"uint{bits}_t"] = Scalar(f"uint{bits}_t", bits)
+    for bits in WIDTHS[1:]:
+        table[f"__le{bits}"] = Scalar(f"__le{bits}", bits, order="little")
+        table[f"__be{bits}"] = Scalar(f"__be{bits}", bits, order="big")
+    # Widths on which every ABI of kvmviz.abi agrees, but that of long.
+    bases = (("char", 8), ("short", 16), ("int", 32), ("long", 0), ("long long", 64))
+    for base, bits in (*bases, ("__int128", 128)):
+        table[f"unsigned {base}"] = Scalar(f"unsigned {base}", bits)
+        table[f"signed {base}"] = Scalar(f"signed {base}", bits, signed=True)
+        table[base] = Scalar(base, bits, signed=None if base == "char" else True)
+    table |= {n: Scalar(n, 128, n[2] == "i") for n in ("__int128_t", "__uint128_t")}
+    table |= {n: Scalar(n, 8, kind="bool") for n in ("_Bool", "bool")}
+    table |= {
+        "float": Scalar("float", 32, kind="float"),
+        "double": Scalar("double", 64, kind="float"),
+    }
+    for name, signed in (("size_t", False), ("ssize_t", True), ("uintptr_t", False)):
+        table[name] = Scalar(name, 0, signed)
+    return table
+
+
+SCALARS: Mapping[str, Scalar] = _scalars()
+"""The scalar types, by name."""
+
+POINTER = Scalar("void *", 0, kind="pointer")
+"""Any pointer to data."""
+
+
+def scalar(name: str, where: str = "type") -> Scalar:
+    """The scalar type of that C name; :class:`KvmvizError` if there is none."""
+    try:
+        return SCALARS[name]
+    except (KeyError, TypeError):
+        raise KvmvizError(
+            f"{where}: unknown type {name!r}; known are __u8..__u64, __s8..__s64, "
+            "uint8_t..uint64_t, int8_t..int64_t, __le16..__be64, [un]signed char, short, int, "
+            "long, long long, __uint128_t, float, double, bool"
+        ) from None
+
 
 ALIGNMENTS = tuple(1 << n for n in range(16))
 """Alignments, in bytes, that an attribute may ask for."""
@@ -292,3 +411,68 @@ def _check_align(align: int, where: str, legal: Sequence[int] = ALIGNMENTS) -> N
 
 
 Type: TypeAlias = Scalar | Array | Struct
+
+
+class Conditional(Struct):
+    """A struct that is not the same on every ABI, or is not there on some.
+
+    ``variants`` are the structs that it can be, each with the names of its ABIs. Members and
+    attributes are known with the ABI only: see :meth:`on`. ``errors`` says, by the name of an
+    ABI, why the text cannot be read there.
+    """
+
+    variants: tuple[tuple[tuple[str, ...], Struct], ...]
+    errors: Mapping[str, str]
+
+    def __init__(
+        self,
+        tag: str,
+        variants: Iterable[tuple[Iterable[str], Struct]],
+        errors: Mapping[str, str] | None = None,
+    ) -> None:
+        rows = tuple((tuple(names), struct) for names, struct in variants)
+        if not rows:
+            raise KvmvizError(f"struct {tag} has no variants; it needs at least one")
+        given = {"tag": tag, "union": rows[0][1].union, "variants": rows, "errors": errors or {}}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def on(self, abi: str | Abi) -> Struct:
+        """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""
+        asked = abis.find(abi)
+        found = {name: struct for names, struct in self.variants for name in names}
+        for name in (asked.name, *ABIS):
+            known = ABIS.get(name)
+            # An ABI with another name may differ in nothing that a text can ask for.
+            if known and replace(asked, name=name, source=known.source) == known:
+                if name in found:
+                    return found[name]
+                if name in self.errors:
+                    raise KvmvizError(f"{self.errors[name]} (on {name})")
+        there = ", ".join(found)
+        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {there}")
+
+    def names(self) -> Iterator[str]:
+        """Names that C code can use on this struct, on some ABI at least."""
+        yield from dict.fromkeys(name for _, struct in self.variants for name in struct.names())
+
+    def widen(self, member: str, bits: int) -> Struct:
+        """A copy in which one direct scalar member is ``bits`` wide in every variant."""
+        rows = [(names, struct.widen(member, bits)) for names, struct in self.variants]
+        return Conditional(self.tag, rows, self.errors)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("members", "packed", "align", "pack"):
+            self._differs(name)
+        raise AttributeError(name)
+
+    def _differs(self, name: str) -> NoReturn:
+        raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Conditional):
+            return NotImplemented
+        return (self.tag, self.variants) == (other.tag, other.variants)
+
+    def __hash__(self) -> int:
+        return hash((self.tag, self.variants))

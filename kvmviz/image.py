@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kvmviz._base import KvmvizError, Twin
-from kvmviz.slot import Source
+import numpy as np
+import numpy.typing as npt
+
+from kvmviz._base import KvmvizError, Twin, counted
+from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.rules import Field, extent
+from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from kvmviz.layout import Layout
 
 
@@ -41,3 +51,260 @@ class Image(Twin):
     def unwritten(self) -> tuple[int, ...]:
         """Offsets of the bytes that nobody wrote."""
         return tuple(at for at, source in enumerate(self.sources) if source is None)
+
+
+Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, Any]
+
+
+def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image) -> Image:
+    """See :meth:`kvmviz.layout.Layout.pack`."""
+    memory = _memory(layout, fill)
+    sources: list[Source | None] = [None] * layout.size
+    for slot, offsets in _Writer(layout, memory).write(layout, values):
+        for offset in offsets:
+            if source := slot.source(offset):
+                sources[offset] = source.merged(sources[offset])
+    return Image(layout, bytes(memory), tuple(sources))
+
+
+def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:
+    """See :meth:`kvmviz.layout.Layout.unpack`."""
+    raw = as_bytes(buffer, str(layout.struct))
+    last = len(raw) - layout.size
+    if not 0 <= integer(offset, f"{layout.struct}, offset") <= last:
+        legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
+        raise KvmvizError(
+            f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
+            f"from offset {offset} on; {legal}"
+        )
+    return _read(layout, raw, offset)
+
+
+def integer(value: object, where: str) -> int:
+    """An int out of Python's or numpy's; a truth value is none."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise KvmvizError(f"{where}: {value!r} is not an integer") from None
+
+
+def assigned(value: int, slot: Slot) -> int:
+    """A value as C assigns it to an integer member: cut to its bits; to a bool, whether not 0."""
+    if slot.type is not None and slot.type.kind == "bool":
+        return int(value != 0)
+    low = value & (1 << slot.width) - 1
+    signed = slot.type is not None and slot.type.signed
+    return low - (1 << slot.width) if signed and low >> slot.width - 1 else low
+
+
+def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
+    """The bytes of anything that has the buffer protocol, in memory order; not a copy.
+
+    Not of one number out of numpy, whose bytes would be the host's, nor of Python objects.
+    """
+    try:
+        if isinstance(buffer, np.ndarray):
+            # memoryview knows neither members that overlap nor dates.
+            if buffer.dtype.hasobject or not buffer.flags.c_contiguous:
+                raise TypeError
+            return np.asarray(buffer).ravel().view(np.uint8)
+        if isinstance(buffer, np.generic):
+            raise TypeError
+        view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)
+        return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
+    except (TypeError, ValueError, BufferError):
+        raise KvmvizError(
+            f"{where}: {type(buffer).__name__} is no contiguous buffer of bytes; legal are bytes, "
+            "bytearray, memoryview, mmap and numpy arrays without objects"
+        ) from None
+
+
+def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
+    if isinstance(fill, int | np.integer):
+        fill = integer(fill, f"{layout.struct}, fill")
+        if not 0 <= fill <= 0xFF:
+            raise KvmvizError(
+                f"{layout.struct}: fill {_told(fill)} is no byte; legal are 0 .. 0xff"
+            )
+        return bytearray([fill]) * layout.size
+    held = as_bytes(fill, f"{layout.struct}, fill")
+    if len(held) != layout.size:
+        raise KvmvizError(
+            f"{layout.struct}: fill has {len(held)} bytes; "
+            f"legal is one byte's value or a buffer of {layout.size} bytes"
+        )
+    return bytearray(held)
+
+
+Written = tuple[Slot, range]
+"""A slot and the offsets of its bytes that were written."""
+
+
+class _Writer:
+    """Assigns values through numpy views of one memory; yields all that it wrote."""
+
+    def __init__(self, top: Layout, memory: bytearray) -> None:
+        self.top = top
+        self.memory = memory
+        self.leaves = {slot.path: slot for slot in top.slots if not slot.is_padding}
+
+    def write(
+        self, layout: Layout, values: Mapping[str, Value], prefix: str = ""
+    ) -> Iterator[Written]:
+        if not isinstance(values, Mapping):
+            where = f"{self.top.struct}, {prefix.rstrip('.') or 'values'}"
+            raise KvmvizError(f"{where}: {values!r} is no mapping of members to values")
+        for name, value in values.items():
+            if name not in layout.named:
+                legal = ", ".join(layout.named)
+                raise KvmvizError(
+                    f"{layout.struct} has no member {name!r}; its members are {legal}"
+                )
+            yield from self.assign(layout.named[name].type, value, prefix + name)
+
+    def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
+        if isinstance(kind, Struct):
+            yield from self.write(kind.layout(self.top.abi), value, f"{path}.")
+            return
+        items = list(self.elements(kind, value, path))
+        if isinstance(kind.leaf, Struct):
+            for place, item in items:
+                yield from self.assign(kind.leaf, item, path + "".join(f"[{i}]" for i in place))
+            return
+        slot, scalar = self.leaves[path], kind.leaf.on(self.top.abi)
+        for place, item in items:
+            flat = int(np.ravel_multi_index(place, slot.shape)) if place else 0
+            value = self.checked(slot, scalar, flat, item)
+            start = slot.offset + flat * scalar.size
+            offsets = range(start, start + (slot.size if slot.is_bit_field else scalar.size))
+            if slot.is_bit_field or scalar.bits == 128:
+                self.put(slot, offsets, int(value))
+            else:
+                np.ndarray((), scalar.dtype(slot.order), self.memory, start)[...] = value
+            yield slot, offsets
+
+    def put(self, slot: Slot, offsets: range, value: int) -> None:
+        """Write what numpy has no type for, bit by bit of each byte."""
+        for offset in offsets:
+            if source := slot.source(offset):
+                kept = self.memory[offset] & ~source.mask
+                self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
+
+    def elements(
+        self, kind: Type, value: Any, path: str, place: tuple[int, ...] = ()
+    ) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Every element of an array with its index; a lone value counts as one element."""
+        if not isinstance(kind, Array):
+            yield place, value
+            return
+        where = f"{self.top.struct}, {path}" + "".join(f"[{i}]" for i in place)
+        for index, item in _items(value, kind.count, where):
+            yield from self.elements(kind.element, item, path, (*place, index))
+
+    def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int | float:
+        """The value as a number that fits: numpy itself would cut a numpy integer short."""
+        at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
+        where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
+        if scalar.kind == "float":
+            return _floating(value, scalar, where)
+        truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)
+        number = int(value) if truth else integer(value, where)
+        bits = slot.width if slot.is_bit_field else scalar.bits
+        low, high = scalar.limits if scalar.kind == "bool" else scalar.limits_of(bits)
+        if not low <= number <= high:
+            room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
+            raise KvmvizError(
+                f"{where}: {_told(number)} does not fit {room}; legal are {low:#x} .. {high:#x}"
+            )
+        return number
+
+
+def _floating(value: Any, scalar: Scalar, where: str) -> float:
+    """The value as a number of the type's range; ``inf`` only where it is given as such."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise KvmvizError(f"{where}: {value!r} is not a number")
+    most = float(np.finfo(scalar.dtype("little")).max)
+    try:
+        with np.errstate(over="raise"):
+            number = float(value)
+            scalar.dtype("little").type(number)
+    except (OverflowError, FloatingPointError):
+        number = math.inf
+    if math.isinf(number) and not (isinstance(value, float | np.floating) and np.isinf(value)):
+        legal = f"-{most!r} .. {most!r}, inf, nan"
+        raise KvmvizError(f"{where}: {_told(value)} does not fit {scalar.name}; legal are {legal}")
+    return number
+
+
+def _told(number: int | np.integer[Any] | float | np.floating[Any]) -> str:
+    """A number for a message, at no great length."""
+    if isinstance(number, float | np.floating):
+        return f"{number:.6g}"
+    width = int(number).bit_length()
+    return f"{number:#x}" if width <= 256 else f"an integer of {width} bits"
+
+
+def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
+    """Index and value of the elements to write: all of a list, some of a mapping."""
+    if isinstance(value, Mapping):
+        for index in value:
+            legal = isinstance(index, int | np.integer) and not isinstance(index, bool)
+            if not legal or index not in range(count):
+                raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
+        return value.items()
+    try:
+        if isinstance(value, str) or not hasattr(value, "__getitem__"):
+            raise TypeError
+        size = len(value)
+    except TypeError:
+        raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {count}") from None
+    if size != count:
+        raise KvmvizError(
+            f"{where}: {size} elements; legal is exactly {count}, "
+            "or a mapping of index to value for some of them"
+        )
+    return enumerate(value)
+
+
+def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, Any]:
+    return {
+        name: _value(layout, field, field.type, raw, base + field.offset)
+        for name, field in layout.named.items()
+    }
+
+
+def _value(layout: Layout, field: Field, kind: Type, raw: npt.NDArray[np.uint8], at: int) -> Any:
+    if isinstance(kind.leaf, Scalar) and not _is_odd(kind.leaf, field):
+        shape = kind.shape if isinstance(kind, Array) else ()
+        scalar = kind.leaf.on(layout.abi)
+        order = scalar.order or layout.abi.byte_order
+        return np.ndarray(shape, scalar.dtype(order), raw, at).tolist()
+    if isinstance(kind, Struct):
+        return _read(kind.layout(layout.abi), raw, at)
+    if isinstance(kind, Array):
+        step, _ = extent(kind.element, layout.abi)
+        rows = (at + step * number for number in range(kind.count))
+        return [_value(layout, field, kind.element, raw, row) for row in rows]
+    return _odd(layout, field, kind.on(layout.abi), raw, at)
+
+
+def _is_odd(scalar: Scalar, field: Field) -> bool:
+    """It has no numpy type: a bit-field, or 128 bits."""
+    return field.bits is not None or scalar.bits == 128
+
+
+def _odd(layout: Layout, field: Field, scalar: Scalar, raw: npt.NDArray[np.uint8], at: int) -> int:
+    width = scalar.bits if field.bits is None else field.bits
+    start = field.start % 8 if field.bits is not None else 0
+    order = (
+        layout.abi.byte_order if field.bits is not None else scalar.order or layout.abi.byte_order
+    )
+    slot = Slot("", "", start, width, scalar, order)
+    value = 0
+    for offset in range(slot.size):
+        source = slot.source(offset)
+        assert source is not None
+        value |= (int(raw[at + offset]) & source.mask) >> source.bottom << source.low
+    return value - (1 << width) if scalar.signed and value >> width - 1 else value

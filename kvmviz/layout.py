@@ -1,6 +1,6 @@
 """Layout = Struct x Abi: offsets, size, alignment, holes, and the numpy dtype that packs them.
 
-Where each member goes, and why, is in :mod:`kvmviz.place`.
+Where each member goes, and why, is in :mod:`kvmviz.rules`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kvmviz import abi as abis
-from kvmviz import codec, place
+from kvmviz import image as images
+from kvmviz import rules
 from kvmviz._base import KvmvizError, Twin, counted
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Struct, Type
-from kvmviz.place import Field, up
-from kvmviz.scalar import Scalar
+from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Layout(Twin):
     def __init__(self, struct: Struct, abi: str | Abi) -> None:
         self.struct = struct
         self.abi = abis.find(abi)
-        self.fields = tuple(place.fields(struct, self.abi))
+        self.fields = tuple(rules.fields(struct, self.abi))
         self.align = max(1, struct.align, *(field.align for field in self.fields))
         self.end = up(max((field.stop for field in self.fields), default=0), 8) // 8
         self.size = up(self.end, self.align)
@@ -222,7 +222,7 @@ class Layout(Twin):
         mark = "<" if order == "little" else ">"
         return np.dtype(f"{mark}u{size}") if size in (1, 2, 4, 8) else ("u1", (size,))
 
-    def pack(self, values: Mapping[str, codec.Value], fill: int | Buffer | Image = 0) -> Image:
+    def pack(self, values: Mapping[str, images.Value], fill: int | Buffer | Image = 0) -> Image:
         """Write members into memory: an image of ``size`` bytes that knows who wrote each.
 
         ``values`` maps members to an int, a list (arrays; a mapping of index to value for some of
@@ -230,14 +230,14 @@ class Layout(Twin):
         what the memory held before: a byte's value, or a buffer of ``size`` bytes. A value out of
         range, an unknown member and a list of another length raise :class:`KvmvizError`.
         """
-        return codec.pack(self, values, fill)
+        return images.pack(self, values, fill)
 
     def unpack(self, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:
         """The members' values in a buffer, from byte ``offset`` on; padding is not looked at.
 
         Raises :class:`KvmvizError` for what is no buffer, or a buffer too short.
         """
-        return codec.unpack(self, buffer, offset)
+        return images.unpack(self, buffer, offset)
 
 
 def _place(slot: Slot) -> int:

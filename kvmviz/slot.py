@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from kvmviz.abi import ByteOrder
-from kvmviz.scalar import Scalar
+from kvmviz.ctype import Scalar
 
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -18,7 +18,7 @@ _INDEX = re.compile(r"\[\d+\]")
 class Write(NamedTuple):
     """Who put a byte there in a page with a history: ``by`` whom, in which ``step``, ``what`` for.
 
-    ``step`` counts from 0, as :attr:`kvmviz.kvm.vcpu.Vcpu.history` does; ``what`` is the part of
+    ``step`` counts from 0, as :attr:`kvmviz.kvm.page.Vcpu.history` does; ``what`` is the part of
     the step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, or ``write``.
     """
 

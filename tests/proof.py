@@ -17,8 +17,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.scalar import POINTER, SCALARS
+from kvmviz.ctype import POINTER, SCALARS, Array, Member, Struct, Type
 from tests import compilers, strategies, uapi
 
 INTEGERS = ("u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64")

@@ -15,8 +15,7 @@ from typing import Any, Literal, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.scalar import SCALARS, Scalar
+from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
 from tests.compilers import ABI_NAMES
 
 T = TypeVar("T")

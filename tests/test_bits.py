@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kvmviz import Array, KvmvizError, Member, Struct, compare
-from kvmviz.scalar import SCALARS
+from kvmviz.ctype import SCALARS
 from tests import compilers, strategies
 
 U8, U32, U64 = (SCALARS[name] for name in ("u8", "u32", "u64"))

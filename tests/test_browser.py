@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kvmviz import MmioExit, draw
-from kvmviz.kvm import KERNELS
+from kvmviz.kvm.kernel import KERNELS
 from kvmviz.learn.exercises import EXERCISES, WATCH
 from kvmviz.widgets import timeline as scrub
 from kvmviz.widgets.bench import OLD

@@ -14,7 +14,7 @@ import pytest
 
 import kvmviz
 from kvmviz import KvmvizError, captures
-from kvmviz.captures import Dump
+from kvmviz.kvm.captures import Dump
 
 DATA = Path(kvmviz.__file__).parent / "data" / "kvm_run.jsonl"
 SHA256 = "cc17e4285e6a43564d4a7f9ce1e6e450c48566c044310d00cb0b7281d4c17a5a"

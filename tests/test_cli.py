@@ -23,7 +23,7 @@ import kvmviz
 from kvmviz import ABIS, KvmvizError
 from kvmviz.__main__ import main
 from kvmviz.cli import hexdump, inputs
-from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
 from tests.strategies import c_text, steady
 
 OLD_H = """#include <linux/types.h>

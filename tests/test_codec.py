@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import Array, KvmvizError, Struct
-from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, compare, parse
-from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
-from kvmviz.scalar import scalar
+from kvmviz.ctype import scalar
+from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, Leaf, steady

@@ -14,7 +14,8 @@ from PIL import Image as Pil
 from kvmviz import KvmvizError, Struct, captures, draw
 from kvmviz.draw.canvas import Picture
 from kvmviz.esr import Esr
-from kvmviz.kvm import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH, vmm
+from kvmviz.kvm import program as vmm
+from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
 from kvmviz.style import _FILLS, INK, NOBODY, QUIET, RIGHT, WRONG, styles
 
 BYTES = Struct("bytes", {f"member_{n}": "__u8" for n in range(20)})

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvmviz import ABIS, KvmvizError, parse
-from kvmviz.compat import compare
 from kvmviz.learn.exercises import (
     BUFFER,
     BUFFER_BAD,
@@ -30,6 +29,7 @@ from kvmviz.learn.exercises import (
 from kvmviz.learn.grading import keeps, safe
 from kvmviz.learn.session import Session
 from kvmviz.review import review
+from kvmviz.verdict import compare
 from kvmviz.widgets.desk import Desk, Scores
 from tests import compilers
 from tests.strategies import c_text, changed, steady

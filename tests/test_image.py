@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from kvmviz import Image, KvmvizError, Struct
-from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from kvmviz import ABIS, Image, KvmvizError, Member, Struct, kvm
-from kvmviz.kvm import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
-from kvmviz.scalar import SCALARS
+from kvmviz import ABIS, Image, KvmvizError, Member, Struct
+from kvmviz.ctype import SCALARS
+from kvmviz.kvm import kernel as kvm
+from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER
 from tests.test_captures import DEBUG, HIGH, RAW, Raw

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Struct
 from kvmviz import abi as abis
-from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.ctype import SCALARS, Scalar
+from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from kvmviz.layout import MAX_SLOTS
-from kvmviz.scalar import SCALARS, Scalar
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
 from tests.strategies import FIXED, ORDER, steady

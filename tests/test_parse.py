@@ -26,9 +26,8 @@ from kvmviz.c.names import MAX_BYTES
 from kvmviz.c.reading import parse
 from kvmviz.c.semicolons import MAX_APART
 from kvmviz.c.source import LINE_END, MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
-from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.kvm import MMIO, OLD, WITH_HIGH
-from kvmviz.scalar import SCALARS, Scalar
+from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
+from kvmviz.kvm.kernel import MMIO, OLD, WITH_HIGH
 from tests import compilers, proof, strategies
 from tests.strategies import steady
 

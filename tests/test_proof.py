@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvmviz import KvmvizError, Member, Struct
-from kvmviz.scalar import SCALARS
+from kvmviz.ctype import SCALARS
 from tests import proof, strategies, uapi
 
 

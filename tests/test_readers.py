@@ -19,13 +19,14 @@ from kvmviz import (
     Vcpu,
     parse,
 )
-from kvmviz.kvm import KERNELS, POLICIES, handshake, scenario
+from kvmviz.kvm import program as handshake
+from kvmviz.kvm import scenario
 from kvmviz.kvm.exits import Event, UserWrite
-from kvmviz.kvm.readers import Conclusion, conclude, conclusions
+from kvmviz.kvm.kernel import KERNELS, POLICIES
+from kvmviz.kvm.page import play
+from kvmviz.kvm.program import READERS, VMMS, Conclusion, Vmm, conclude, conclusions
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
-from kvmviz.kvm.vcpu import play
-from kvmviz.kvm.vmm import READERS, VMMS, Vmm
-from kvmviz.text.steps import sentence
+from kvmviz.kvm.words import sentence
 from tests.strategies import steady
 from tests.test_vcpu import BE, BRK, CLEAR, LE, SET, WATCH, events
 

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Member, Struct, compare, parse
 from kvmviz.abi import Abi
-from kvmviz.ctype import Type
-from kvmviz.kvm import OLD, WIDENED, WITH_HIGH
+from kvmviz.ctype import Type, scalar
+from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
 from kvmviz.review import Review, review, review_all
 from kvmviz.review.report import MOST, WIDTH, ground
-from kvmviz.scalar import scalar
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, c_init, c_text, steady

@@ -18,10 +18,10 @@ from kvmviz import (
     Unhandled,
     captures,
 )
-from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
 from kvmviz.kvm.exits import UserWrite
+from kvmviz.kvm.kernel import KERNELS, POLICIES, WITH_HIGH, Kernel
+from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.vmm import READERS, Vmm
 from kvmviz.widgets.compose import KINDS, event_from
 from kvmviz.widgets.timeline import NONE, Timeline
 

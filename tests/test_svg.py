@@ -13,7 +13,7 @@ from matplotlib.patches import Circle
 from kvmviz import draw
 from kvmviz.draw.canvas import DPI, Canvas, Picture
 from kvmviz.draw.svg import Font, _letters, svg
-from kvmviz.kvm.vmm import matrix
+from kvmviz.kvm.program import matrix
 from kvmviz.widgets.explorer import State
 
 SVG = "{http://www.w3.org/2000/svg}"

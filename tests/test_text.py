@@ -14,8 +14,9 @@ from hypothesis import given
 
 from kvmviz import Array, Esr, Struct, Vcpu, captures, compare, text
 from kvmviz._base import Twin, twin
-from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH, vmm
-from kvmviz.text import told
+from kvmviz.kvm import program as vmm
+from kvmviz.kvm import words as told
+from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.strategies import steady
 
@@ -389,8 +390,8 @@ def test_bytes_in_words(first: int, last: int, said: str) -> None:
 
 EVERYTHING = """
 from kvmviz import Esr, Struct, captures, compare
-from kvmviz.kvm import vmm
-from kvmviz.kvm import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm import program as vmm
+from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 for abi in ("aarch64", "aarch64_be", "i386", "m68k"):
     for struct in (OLD, WIDENED, WITH_HIGH, MMIO):
         layout = struct.layout(abi)

@@ -17,12 +17,10 @@ from kvmviz.draw.handshake import handshake as draw_handshake
 from kvmviz.draw.lane import LOW, TALL
 from kvmviz.draw.svg import svg
 from kvmviz.draw.timeline import find, timeline
-from kvmviz.kvm import KERNELS, POLICIES
 from kvmviz.kvm.exits import UserWrite
-from kvmviz.kvm.handshake import handshake
-from kvmviz.kvm.readers import conclude
+from kvmviz.kvm.kernel import KERNELS, POLICIES
+from kvmviz.kvm.program import READERS, conclude, handshake
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.vmm import READERS
 from tests import test_draw
 from tests.test_draw import words_of
 

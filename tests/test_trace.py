@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import DebugExit, KvmvizError, MmioExit, Unhandled, captures
-from kvmviz.kvm import KERNELS, POLICIES, trace
+from kvmviz.kvm import trace
+from kvmviz.kvm.kernel import KERNELS, POLICIES
+from kvmviz.kvm.page import play
 from kvmviz.kvm.trace import ANOMALIES, CHUNK, Trace, scan
-from kvmviz.kvm.vcpu import play
 from tests.strategies import steady
 from tests.test_captures import RAW
 from tests.test_vcpu import BE, BRK, LE, WATCH, events

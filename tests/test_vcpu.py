@@ -26,12 +26,11 @@ from kvmviz import (
     Unhandled,
     Vcpu,
     captures,
-    kvm,
 )
-from kvmviz.kvm import KERNELS, POLICIES, WITH_HIGH, Kernel
 from kvmviz.kvm.exits import Event, Exit, UserWrite
+from kvmviz.kvm.kernel import KERNELS, POLICIES, WIDENED, WITH_HIGH, Kernel, find
+from kvmviz.kvm.page import member, play
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.kvm.vcpu import member, play
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady
 
@@ -55,7 +54,7 @@ PLACES = [
 @pytest.mark.parametrize("abi", [LE, BE])
 @pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
 def test_the_page_is_laid_out_as_on_arm64(kernel: str, abi: str) -> None:
-    layout = kvm.find(kernel).page(abi)
+    layout = find(kernel).page(abi)
     assert (layout.size, layout.align) == (2352, 8)
     for name, offset, size in PLACES:
         assert (layout.offsets[name], layout.named[name].extent // 8) == (offset, size), name
@@ -493,7 +492,7 @@ def test_a_run_that_cannot_be_leaves_an_access_pending() -> None:
 
 def test_a_kernel_of_ones_own() -> None:
     """A fifth kernel: the widened struct, with the flag and the clearing of the merged one."""
-    fifth = replace(KERNELS["merged"], name="fifth", debug=kvm.WIDENED)
+    fifth = replace(KERNELS["merged"], name="fifth", debug=WIDENED)
     page = bytes(play(fifth, BE, [DebugExit(0x12_F2001234), MmioExit(0, 1)]).page)
     assert page[14:16] == b"\0\0"
     assert (

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from kvmviz import KvmvizError, Struct
-from kvmviz.kvm import KERNELS, OLD, WIDENED, WITH_HIGH, vmm
-from kvmviz.kvm.vmm import VMMS
+from kvmviz.kvm import program as vmm
+from kvmviz.kvm.kernel import KERNELS, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.program import VMMS
 from tests.test_captures import DEBUG
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.

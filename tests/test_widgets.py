@@ -9,7 +9,7 @@ import pytest
 
 from kvmviz import ABIS, Explorer, KvmvizError
 from kvmviz.abi import siblings
-from kvmviz.kvm.vmm import VMMS
+from kvmviz.kvm.program import VMMS
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from kvmviz import ABIS, KvmvizError, draw, parse
 from kvmviz.abi import Abi
 from kvmviz.c.pasted import MOST, laid_out, place, pointed, quoted, structs
-from kvmviz.compat import STATUSES, compare
 from kvmviz.ctype import Struct
 from kvmviz.draw.arms import Arms, rows_of
 from kvmviz.draw.beside import CELLS, MOST_ROWS
@@ -20,6 +19,7 @@ from kvmviz.draw.svg import svg
 from kvmviz.learn.exercises import CONTROL, CONTROL_64, EVENT, EVENT_NDATA, MEM
 from kvmviz.review import review
 from kvmviz.review.versions import Versions, headline
+from kvmviz.verdict import STATUSES, compare
 from kvmviz.widgets.workbench import Workbench
 from tests import strategies
 from tests.strategies import changed, steady

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kvmviz.scalar import Scalar
+from kvmviz.ctype import Scalar
 
 Number = tuple[int, int, bool]
 """A value, its width, whether it is signed."""

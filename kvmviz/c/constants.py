@@ -11,8 +11,7 @@ from kvmviz.c import arithmetic, sizes, target
 from kvmviz.c.arithmetic import Machine
 from kvmviz.c.source import shortened
 from kvmviz.c.syntax import Syntax
-from kvmviz.ctype import Type
-from kvmviz.scalar import Scalar
+from kvmviz.ctype import Scalar, Type
 
 if TYPE_CHECKING:
     from tree_sitter import Node

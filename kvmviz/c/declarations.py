@@ -20,8 +20,7 @@ from kvmviz.c.expand import MAX_DEPTH
 from kvmviz.c.flat import NAMELESS
 from kvmviz.c.names import FLOATS, MAX_BYTES, Declared, Kind, Names, stands_for
 from kvmviz.c.syntax import Syntax, is_open, parts
-from kvmviz.ctype import Array, Struct, Type
-from kvmviz.scalar import POINTER, Scalar
+from kvmviz.ctype import POINTER, Array, Scalar, Struct, Type
 
 if TYPE_CHECKING:
     from tree_sitter import Node

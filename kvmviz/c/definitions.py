@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from kvmviz.c.names import MAX_BYTES, Declared, Kind
 from kvmviz.c.syntax import is_open, parts
-from kvmviz.ctype import Member, Struct, Type
-from kvmviz.scalar import SCALARS, Scalar
+from kvmviz.ctype import SCALARS, Member, Scalar, Struct, Type
 
 if TYPE_CHECKING:
     from tree_sitter import Node

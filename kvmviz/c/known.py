@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from kvmviz.ctype import Array, Member, Struct
-from kvmviz.scalar import POINTER, SCALARS, Scalar
+from kvmviz.ctype import POINTER, SCALARS, Array, Member, Scalar, Struct
 
 SETTLED: Mapping[str, str] = {
     "asm/bitsperlong.h": "",

@@ -9,8 +9,7 @@ from kvmviz.c import known
 from kvmviz.c.attributes import NOTHING, Wish
 from kvmviz.c.directives import KEYWORDS
 from kvmviz.c.files import Files
-from kvmviz.ctype import Type
-from kvmviz.scalar import POINTER, SCALARS, Scalar
+from kvmviz.ctype import POINTER, SCALARS, Scalar, Type
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -11,8 +11,7 @@ from kvmviz.c.declarations import Reader
 from kvmviz.c.directives import Preprocessor
 from kvmviz.c.files import Files
 from kvmviz.c.source import MAX_DIRECTIVES, MAX_TOKENS, MAX_WORK
-from kvmviz.ctype import Struct
-from kvmviz.variants import Conditional
+from kvmviz.ctype import Conditional, Struct
 
 
 def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Struct]:

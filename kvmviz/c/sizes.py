@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from kvmviz import place
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Struct, Type
-from kvmviz.scalar import POINTER, SCALARS
+from kvmviz.ctype import POINTER, SCALARS, Array, Struct, Type
+from kvmviz.rules import extent
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _STRING = re.compile(r'"((?:\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~])*)"')
@@ -121,7 +120,7 @@ def member(kind: Type, path: Sequence[str | int], abi: Abi) -> tuple[Type, int] 
             if not isinstance(kind, Array):
                 return None
             kind = kind.element
-            offset += step * place.extent(kind, abi)[0]
+            offset += step * extent(kind, abi)[0]
         else:
             field = kind.layout(abi).named.get(step) if isinstance(kind, Struct) else None
             if field is None or field.bits is not None:

@@ -14,9 +14,8 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import widths
 from kvmviz.c.sizes import member
-from kvmviz.ctype import Type
-from kvmviz.place import extent
-from kvmviz.scalar import Scalar
+from kvmviz.ctype import Scalar, Type
+from kvmviz.rules import extent
 
 _FAMILIES: Mapping[str, str] = {
     "arm64": "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",

@@ -16,7 +16,7 @@ from kvmviz.cli.decode import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import Reviews, review, review_all
-from kvmviz.text.bytemap import ByteMap
+from kvmviz.text import ByteMap
 
 FINE, BREAKS, UNUSABLE = 0, 1, 2
 """Exit statuses."""

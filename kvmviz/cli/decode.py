@@ -12,8 +12,7 @@ from kvmviz._base import Twin, twin
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 from kvmviz.style import styles
-from kvmviz.text import table, where
-from kvmviz.text.bytemap import bits_of_bytes
+from kvmviz.text import bits_of_bytes, table, where
 
 ROW = 16
 """Bytes in a row of text, where a member has more."""

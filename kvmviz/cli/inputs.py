@@ -11,13 +11,12 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import kvmviz
-from kvmviz import kvm
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c.pasted import place
 from kvmviz.cli import hexdump
-from kvmviz.ctype import Struct
-from kvmviz.variants import Conditional
+from kvmviz.ctype import Conditional, Struct
+from kvmviz.kvm import kernel as kvm
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ KNOWN: Mapping[str, Struct] = MappingProxyType(
         "mmio": kvm.MMIO,
     }
 )
-"""The structs of :mod:`kvmviz.kvm`, by the name that ``--struct`` takes without a header."""
+"""The structs of :mod:`kvmviz.kvm.kernel`, by the name that ``--struct`` takes without a header."""
 
 _HEADERS = re.compile(r"it may be in (?P<names><[^>]+>(?:, <[^>]+>)*)(?P<more>[^;:]*)[;:] give .*")
 """Which headers may define a name; what follows is advice to a caller from Python."""

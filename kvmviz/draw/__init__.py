@@ -9,18 +9,18 @@ from itertools import groupby
 
 from kvmviz import text
 from kvmviz._base import KvmvizError, counted, twin
-from kvmviz.captures import Compared, Overlay
 from kvmviz.draw import beside
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.strip import ROW, Strip, width_of
 from kvmviz.esr import GAPS, HALVES, Esr
 from kvmviz.image import Image
-from kvmviz.kvm.vmm import Matrix, Reading
+from kvmviz.kvm import words as told
+from kvmviz.kvm.captures import Compared, Overlay
+from kvmviz.kvm.program import Matrix, Reading
 from kvmviz.layout import Rules
 from kvmviz.review.versions import Versions, headline, verdict_of
 from kvmviz.slot import merged
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
-from kvmviz.text import told
 
 EDGE = 24
 

@@ -8,12 +8,11 @@ from functools import cached_property
 from itertools import groupby
 
 from kvmviz.abi import Abi
-from kvmviz.compat import Status
 from kvmviz.ctype import Struct
-from kvmviz.path import member_of
 from kvmviz.review.side import Side
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.text import slot_at
+from kvmviz.verdict import Status, member_of
 
 
 def rows_of(kind: Struct, abi: Abi) -> dict[str, int]:

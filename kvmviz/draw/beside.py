@@ -10,8 +10,8 @@ from kvmviz.draw.arms import Arm, Arms
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.lane import wide
 from kvmviz.draw.strip import Strip, bits_of
-from kvmviz.place import up
 from kvmviz.review.versions import Versions, names_of, words_of
+from kvmviz.rules import up
 from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
 from kvmviz.text import slot_at, spans, where

@@ -7,12 +7,12 @@ from itertools import groupby
 
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.lane import called, fitting, style, wide, wrapped
-from kvmviz.kvm import WITH_HIGH
 from kvmviz.kvm.exits import DebugExit
-from kvmviz.kvm.handshake import Cell, Handshake
+from kvmviz.kvm.kernel import WITH_HIGH
+from kvmviz.kvm.program import Cell, Handshake
+from kvmviz.kvm.words import held, hexa
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 from kvmviz.text import where
-from kvmviz.text.told import held, hexa
 
 EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
 """Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""

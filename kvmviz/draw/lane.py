@@ -15,11 +15,11 @@ from itertools import groupby
 from kvmviz.draw.canvas import SANS, Canvas
 from kvmviz.draw.scene import SHOWN
 from kvmviz.draw.svg import Font, natural_width
-from kvmviz.kvm.readers import Conclusion, Fooled
-from kvmviz.kvm.vcpu import State, Step
+from kvmviz.kvm.page import State, Step
+from kvmviz.kvm.program import Conclusion, Fooled
+from kvmviz.kvm.words import reason_name
 from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, USERSPACE, WRONG, Style, styles
-from kvmviz.text.steps import reason_name
 
 WIDTH, EDGE = 1074, 20
 LINE = 32

@@ -11,16 +11,14 @@ from functools import cached_property, lru_cache
 
 from kvmviz._base import KvmvizError, Twin, counted, twin
 from kvmviz.abi import Abi
-from kvmviz.kvm import Kernel
-from kvmviz.kvm import find as find_kernel
-from kvmviz.kvm.readers import Conclusion, conclude
+from kvmviz.kvm.kernel import Kernel
+from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.page import Step, Vcpu
+from kvmviz.kvm.program import READERS, Conclusion, Vmm, conclude
+from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import Scenario, SideBySide
-from kvmviz.kvm.vcpu import Step, Vcpu
-from kvmviz.kvm.vmm import READERS, Vmm
-from kvmviz.kvm.vmm import find as find_vmm
+from kvmviz.kvm.words import byte_lines, completion, hexa, sentence, status, title, written_words
 from kvmviz.text import spans, where
-from kvmviz.text.steps import byte_lines, completion, sentence, status, title, written_words
-from kvmviz.text.told import hexa
 
 SHOWN = 64
 """How many bytes of the page a timeline shows, from offset 0 on."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvmviz.abi import Abi
-from kvmviz.captures import scenarios as real
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.lane import (
     EDGE,
@@ -22,13 +21,13 @@ from kvmviz.draw.lane import (
     wrapped,
 )  # fmt: skip
 from kvmviz.draw.scene import SHOWN, Scene, beyond, difference, headline, scene
-from kvmviz.kvm import Kernel
 from kvmviz.kvm import scenario as scenarios
-from kvmviz.kvm.readers import Conclusion
+from kvmviz.kvm.captures import scenarios as real
+from kvmviz.kvm.kernel import Kernel
+from kvmviz.kvm.program import Conclusion, Vmm
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.kvm.vmm import Vmm
+from kvmviz.kvm.words import completion, title
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
-from kvmviz.text.steps import completion, title
 
 NOW = "#eef2fa"
 """The ground of the last row: where time stands."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
-from kvmviz.codec import as_bytes, integer
-from kvmviz.kvm import SIZE, Kernel, check_debug
+from kvmviz.image import as_bytes, integer
+from kvmviz.kvm.kernel import SIZE, Kernel, check_debug
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -58,7 +58,7 @@ class UserWrite:
 class Exit:
     """One way in which KVM_RUN ends, if immediate_exit does not end it before.
 
-    ``reason`` is the exit reason's name in :data:`kvmviz.kvm.EXIT_REASONS`; ``returned`` what the
+    ``reason`` is its name in :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the
     ioctl returns: 0, or an error number negated.
     """
 

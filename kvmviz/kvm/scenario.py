@@ -11,7 +11,6 @@ from types import MappingProxyType
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
-from kvmviz.kvm import Kernel
 from kvmviz.kvm.exits import (
     DebugExit,
     Event,
@@ -22,7 +21,8 @@ from kvmviz.kvm.exits import (
     Unhandled,
     UserWrite,
 )
-from kvmviz.kvm.vcpu import Vcpu, play
+from kvmviz.kvm.kernel import Kernel
+from kvmviz.kvm.page import Vcpu, play
 
 
 @dataclass(frozen=True, repr=False)

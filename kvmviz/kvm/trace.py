@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
-from kvmviz.codec import as_bytes, integer
-from kvmviz.kvm import EXIT_REASONS, FLAG_VALUE, KERNELS, SIZE, WATCHPOINT_LOW
+from kvmviz.image import as_bytes, integer
+from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, KERNELS, SIZE, WATCHPOINT_LOW
 from kvmviz.layout import Layout
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from kvmviz._base import KvmvizError
 from kvmviz.c.pasted import laid_out, structs
-from kvmviz.compat import compare
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.learn.grading import Grade, Judge, other_kind, struct_of, written
@@ -14,6 +13,7 @@ from kvmviz.learn.reading import abi_names, meant, offsets, parts
 from kvmviz.review import review
 from kvmviz.review.versions import Versions
 from kvmviz.text import found_there, slot_at, span, spans
+from kvmviz.verdict import compare
 
 
 def holes(given: str, abi: str) -> Judge:

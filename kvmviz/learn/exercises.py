@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 from kvmviz.abi import ABIS
 from kvmviz.c.pasted import structs
-from kvmviz.compat import compare
 from kvmviz.layout import Layout
 from kvmviz.learn.answers import bits_alike, breaking, form, holes, shared
 from kvmviz.learn.grading import Judge, safe, with_one, with_room
+from kvmviz.verdict import compare
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.compat import STATUSES
 from kvmviz.layout import Layout
+from kvmviz.verdict import STATUSES
 
 _NUMBER = r"(?<![\w.])[-+]?(?:0[xX][0-9a-fA-F]+|\d{1,40})(?!\.?\d)"
 _STATUS = rf"\b(?:{'|'.join(STATUSES)})\b"

@@ -12,12 +12,12 @@ from functools import cached_property
 from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import ABIS, Abi
-from kvmviz.compat import Verdict
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review.finding import SEVERITIES, Finding
 from kvmviz.review.pair import Pair
 from kvmviz.review.whole import between
+from kvmviz.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from kvmviz.compat import Witness, numbers_alike
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.path import member_of
 from kvmviz.slot import Slot
+from kvmviz.verdict import Witness, member_of, numbers_alike
 
 Members = Mapping[str, tuple[Slot, ...]]
 """Leaves by path, those of an array's elements under one path."""

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from kvmviz._base import counted
-from kvmviz.ctype import Array, Member, Struct, Type
+from kvmviz.ctype import Array, Member, Struct, Type, scalar
 from kvmviz.layout import Layout
-from kvmviz.path import Place, is_in
 from kvmviz.review.finding import NEW_READER, OLD_READER, Finding, found, type_words
 from kvmviz.review.one_sided import judged
 from kvmviz.review.pair import Pair
-from kvmviz.scalar import scalar
 from kvmviz.text import elements_there
+from kvmviz.verdict import Place, is_in
 
 
 def flexible_findings(pair: Pair) -> Iterator[Finding]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kvmviz._base import counted
-from kvmviz.compat import Witness, numbers_alike
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.review.change import Change, stop
 from kvmviz.review.pair import Pair
 from kvmviz.review.room import rooms
 from kvmviz.slot import Slot
 from kvmviz.text import bits, few_spans, lies, some
+from kvmviz.verdict import Witness, numbers_alike
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.path import place
-from kvmviz.place import Field
+from kvmviz.rules import Field
 from kvmviz.slot import Slot
+from kvmviz.verdict import place
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.path import is_in, member_of
 from kvmviz.review.change import Change, stop
 from kvmviz.review.finding import (
     NEW_READER,
@@ -24,6 +23,7 @@ from kvmviz.review.index import Index
 from kvmviz.review.pair import Pair
 from kvmviz.slot import Slot
 from kvmviz.text import some
+from kvmviz.verdict import is_in, member_of
 
 
 def judged(pair: Pair, change: Change) -> Finding:

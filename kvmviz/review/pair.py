@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from kvmviz.compat import Verdict, Witness
 from kvmviz.layout import Layout
-from kvmviz.path import Place, flexible, place
 from kvmviz.review.change import Change, Members, members, stop
 from kvmviz.slot import Slot
+from kvmviz.verdict import Place, Verdict, Witness, flexible, place
 
 
 @dataclass(frozen=True)

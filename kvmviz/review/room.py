@@ -7,11 +7,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from kvmviz.place import up
 from kvmviz.review.change import Change
 from kvmviz.review.home import Home, counterpart, homes, own_holes, told_hole
 from kvmviz.review.index import Index
 from kvmviz.review.pair import Pair
+from kvmviz.rules import up
 from kvmviz.slot import Slot
 from kvmviz.text import span
 

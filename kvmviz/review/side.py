@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from kvmviz.compat import STATUSES, Status, Verdict
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
 from kvmviz.text import slot_at
+from kvmviz.verdict import STATUSES, Status, Verdict
 
 
 @dataclass(frozen=True)

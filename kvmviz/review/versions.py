@@ -8,18 +8,15 @@ from functools import cached_property
 from itertools import groupby
 
 from kvmviz._base import KvmvizError, Twin, twin
-from kvmviz.codec import assigned
-from kvmviz.compat import STATUSES, Status, Verdict, compare
-from kvmviz.ctype import Struct
-from kvmviz.image import Image
+from kvmviz.ctype import Conditional, Struct
+from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
-from kvmviz.path import flexible, member_of
 from kvmviz.review import Review, review
 from kvmviz.review.report import ground
 from kvmviz.review.side import Side, told_piece, told_status
 from kvmviz.style import styles
 from kvmviz.text import span, table, where
-from kvmviz.variants import Conditional
+from kvmviz.verdict import STATUSES, Status, Verdict, compare, flexible, member_of
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kvmviz.compat import Verdict
-from kvmviz.path import flexible, is_in
 from kvmviz.review.elements import alone, flexible_findings, like_places, named
 from kvmviz.review.finding import SEVERITIES, Finding, found, kept, places, type_words
 from kvmviz.review.home import told_hole
@@ -13,6 +11,7 @@ from kvmviz.review.index import Index
 from kvmviz.review.one_sided import judged
 from kvmviz.review.pair import Pair
 from kvmviz.text import elements_there, few_spans
+from kvmviz.verdict import Verdict, flexible, is_in
 
 
 def between(pair: Pair) -> tuple[Finding, ...]:

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kvmviz._base import KvmvizError
-from kvmviz.kvm import KERNELS, MMIO, WATCHPOINT_LOW
 from kvmviz.kvm.exits import (
     DebugExit,
     Event,
@@ -18,6 +17,7 @@ from kvmviz.kvm.exits import (
     Unhandled,
     UserWrite,
 )
+from kvmviz.kvm.kernel import KERNELS, MMIO, WATCHPOINT_LOW
 from kvmviz.kvm.scenario import Scenario
 from kvmviz.widgets.controls import number
 

@@ -16,11 +16,11 @@ from kvmviz import abi as abis
 from kvmviz import draw, text
 from kvmviz._base import KvmvizError
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
-from kvmviz.codec import integer
+from kvmviz.ctype import WIDTHS
 from kvmviz.draw.canvas import Picture
-from kvmviz.kvm import KERNELS, Kernel
-from kvmviz.kvm.vmm import VMMS, Reading, find, read
-from kvmviz.scalar import WIDTHS
+from kvmviz.image import integer
+from kvmviz.kvm.kernel import KERNELS, Kernel
+from kvmviz.kvm.program import VMMS, Reading, find, read
 from kvmviz.widgets.controls import (
     LABEL,
     ONE_AT_A_TIME,
@@ -90,9 +90,9 @@ class Explorer(Settable, Live):
 
     Everything can be set from code as from the controls: ``byte_order``, ``abi``, ``layout``
     (``old``, ``widened``, ``hsr_high``), ``widths`` (bits by member), ``reader`` (a name of
-    :data:`kvmviz.kvm.vmm.VMMS`), ``esr``, ``far``, ``fill`` (integers, or hex as text). What is not
-    legal raises :class:`KvmvizError` and changes nothing; from the controls, the message stands
-    beside them.
+    :data:`~kvmviz.kvm.program.VMMS`), ``esr``, ``far``, ``fill`` (integers, or hex as text). What
+    is not legal raises :class:`KvmvizError` and changes nothing; from the controls, the message
+    stands beside them.
     """
 
     def __init__(self, **start: Any) -> None:
@@ -285,7 +285,7 @@ class Explorer(Settable, Live):
 
     @property
     def reader(self) -> str:
-        """The VMM that reads: a name of :data:`kvmviz.kvm.vmm.VMMS`."""
+        """The VMM that reads: a name of :data:`~kvmviz.kvm.program.VMMS`."""
         return self._state.reader
 
     @reader.setter

@@ -15,19 +15,18 @@ import ipywidgets as ipw
 
 from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
-from kvmviz.captures import ABI_OF, scenarios
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
 from kvmviz.draw.scene import Scene, check_step, scene
-from kvmviz.kvm import KERNELS, POLICIES, Kernel
-from kvmviz.kvm import find as find_kernel
+from kvmviz.kvm.captures import ABI_OF, scenarios
 from kvmviz.kvm.exits import Event
-from kvmviz.kvm.readers import Conclusion, conclude
+from kvmviz.kvm.kernel import KERNELS, POLICIES, Kernel
+from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.page import Step, Vcpu
+from kvmviz.kvm.program import READERS, Conclusion, Vmm, conclude
+from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.vcpu import Step, Vcpu
-from kvmviz.kvm.vmm import READERS, Vmm
-from kvmviz.kvm.vmm import find as find_vmm
-from kvmviz.text.steps import sentence
+from kvmviz.kvm.words import sentence
 from kvmviz.widgets.compose import KINDS, OWN, event_from, own
 from kvmviz.widgets.controls import (
     LABEL,
@@ -85,10 +84,10 @@ class Timeline(Settable, Live):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
     Everything can be set from code as from the controls: ``scenario`` (a name of
-    :data:`kvmviz.kvm.scenario.SCENARIOS` or :func:`kvmviz.captures.scenarios`, or a Scenario),
+    :data:`kvmviz.kvm.scenario.SCENARIOS` or :func:`kvmviz.kvm.captures.scenarios`, or a Scenario),
     ``events`` (a sequence of one's own), ``step``, ``kernel`` and ``beside`` (a name, or a
-    :class:`kvmviz.kvm.Kernel` of one's own; ``beside`` may be None), ``byte_order``, ``reader`` (a
-    name of :data:`kvmviz.kvm.vmm.READERS`, or a Vmm), ``full`` (all of the first 64 bytes as
+    :class:`~.kernel.Kernel` of one's own; ``beside`` may be None), ``byte_order``, ``reader`` (a
+    name of :data:`kvmviz.kvm.program.READERS`, or a Vmm), ``full`` (all of the first 64 bytes as
     cells). :meth:`add`, :meth:`remove_last` and :meth:`clear` make a sequence of one's own out of
     the one shown. What is not legal raises :class:`KvmvizError` and changes nothing; from the
     controls, the message stands beside them.
@@ -355,7 +354,7 @@ class Timeline(Settable, Live):
 
     @property
     def reader(self) -> str:
-        """The VMM that reads: a name of :data:`kvmviz.kvm.vmm.READERS`."""
+        """The VMM that reads: a name of :data:`kvmviz.kvm.program.READERS`."""
         return self._state.reader.name
 
     @reader.setter

@@ -21,7 +21,7 @@ from IPython.display import display
 
 import kvmviz
 from kvmviz.style import styles
-from kvmviz.kvm.vmm import read
+from kvmviz.kvm.program import read
 
 explorer = kvmviz.Explorer()
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from kvmviz import DebugExit, MmioExit, SystemEvent
 from kvmviz.kvm.exits import Exit
+from kvmviz.kvm.page import play
 from kvmviz.kvm.trace import CHUNK, scan
-from kvmviz.kvm.vcpu import play
 from tests.bench.report import interleaved, show
 
 HEAD = 64

@@ -13,7 +13,7 @@ import construct
 import numpy as np
 from dissect.cstruct import cstruct
 
-from kvmviz.kvm import WITH_HIGH
+from kvmviz.kvm.kernel import WITH_HIGH
 from tests.bench.report import show
 
 COUNT = 1_000_000

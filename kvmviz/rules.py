@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Member, Struct, Type
-from kvmviz.scalar import WIDTHS, Scalar
+from kvmviz.ctype import WIDTHS, Array, Member, Scalar, Struct, Type
 
 
 @dataclass(frozen=True)

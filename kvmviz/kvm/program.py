@@ -6,7 +6,7 @@ never by the value: a byte that nobody wrote is wrong also on the day when it ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,13 +14,28 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from kvmviz._base import KvmvizError, Twin, span
 from kvmviz.abi import Abi
-from kvmviz.compat import Verdict, compare
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
-from kvmviz.kvm import ESR_BIT, KERNELS, OLD, WATCHPOINT_LOW, WIDENED, WITH_HIGH, Kernel
-from kvmviz.kvm import find as find_kernel
+from kvmviz.kvm.exits import DebugExit, Event, MmioExit
+from kvmviz.kvm.kernel import (
+    ESR_BIT,
+    EXIT_REASONS,
+    FLAG_VALUE,
+    KERNELS,
+    OLD,
+    WATCHPOINT_LOW,
+    WIDENED,
+    WITH_HIGH,
+    Kernel,
+    check_integers,
+)
+from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.page import Step, Vcpu, play
+from kvmviz.layout import Layout
+from kvmviz.rules import up
 from kvmviz.slot import Slot, Source
+from kvmviz.verdict import Verdict, compare, judge
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -109,7 +124,7 @@ READERS: Mapping[str, Vmm] = MappingProxyType(
     }
 )  # fmt: skip
 """The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
-as it should, and four that leave out a check. See :mod:`kvmviz.kvm.readers`."""
+as it should, and four that leave out a check. See :mod:`kvmviz.kvm.program`."""
 
 
 Bits = tuple[int, int]
@@ -334,3 +349,286 @@ def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
         return among[vmm]
     except (KeyError, TypeError):
         raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(among)}") from None
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """A byte of the page that a program took for what it is not.
+
+    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``this run's
+    exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is who wrote the
+    byte last and what it holds, None where nobody has since the page was zeroed. ``stale``: the
+    step that the program looks at did not write it. A byte that is not stale holds other bits than
+    those that it was taken for.
+    """
+
+    offset: int
+    taken_for: str
+    source: Source | None
+    stale: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Conclusion(Twin):
+    """What one program makes of the page at one step.
+
+    ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
+    ``happened``: this step did end with a debug exit. ``takes``: the program takes it for one,
+    and reads ``value`` for ESR_EL2 (``bits`` of it, 32 or 64) and ``far``, each None if not read.
+    ``fooled`` are the bytes that misled it, in order of offset; ``right`` that there are none.
+    """
+
+    step: Step
+    vmm: Vmm
+
+    @property
+    def looks(self) -> bool:
+        """The step is a KVM_RUN."""
+        return self.step.is_run
+
+    @property
+    def happened(self) -> bool:
+        """The step ended with a debug exit."""
+        return isinstance(self.step.exit, DebugExit)
+
+    @property
+    def flag(self) -> bool:
+        """What the program finds in bit 0 of run->flags."""
+        return bool(self.step.flags & FLAG_VALUE)
+
+    @property
+    def takes(self) -> bool:
+        """All that the program looks at says that this is a debug exit."""
+        found = {
+            "return": self.step.returned == 0,
+            "reason": self.step.reason == EXIT_REASONS["DEBUG"],
+            "flag": self.flag,
+        }
+        return self.looks and all(found[check] for check in self.vmm.checks)
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """The debug struct as the program reads it; None if it takes this for no debug exit."""
+        if not self.takes:
+            return None
+        kernel, page = self.step.kernel, self.step.page
+        layout = kernel.debug.layout(page.layout.abi)
+        data = page.data[self._union : self._union + layout.size]
+        image = Image(layout, data, (None,) * layout.size)
+        esr = 0
+        if isinstance(self.step.exit, DebugExit):
+            esr = self.step.exit.esr
+            image = kernel.debug_exit(layout.abi, esr, self.step.exit.far, data)
+        return Reading(kernel, self.vmm, image, esr, self.flag)
+
+    @property
+    def value(self) -> int | None:
+        """What it reads for ESR_EL2."""
+        return self.reading.value if self.reading else None
+
+    @property
+    def bits(self) -> int | None:
+        """How many bits of ESR_EL2 it claims to know."""
+        return self.reading.bits if self.reading else None
+
+    @property
+    def far(self) -> int | None:
+        """What it takes for the address of a watchpoint."""
+        if self.value is None or not self._far:
+            return None
+        if not (self.vmm.trusts_far or Esr(self.value).ec == WATCHPOINT_LOW):
+            return None
+        data = self.step.page.data[self._union : self._union + self._debug.size]
+        found: int = self._debug.unpack(data)["far"]
+        return found & (1 << 64) - 1  # also where a program's far is signed
+
+    @cached_property
+    def fooled(self) -> tuple[Fooled, ...]:
+        """The bytes that misled it, in order of offset; of some the value may fit by chance."""
+        return tuple(sorted(set(self._fooled()), key=lambda row: (row.offset, row.taken_for)))
+
+    @property
+    def right(self) -> bool:
+        """It sees a debug exit where there is one alone, and reads bytes that are what it thinks.
+
+        A program that takes bits 31:0 alone, or knows without the flag that it has no others, is
+        right.
+        """
+        return not self.fooled
+
+    def _fooled(self) -> Iterator[Fooled]:
+        if not self.looks or not (self.takes or self.happened):
+            return
+        layout = self.step.page.layout
+        if self.reading is None:  # missed: of a program's checks the flag alone can fail here
+            yield self._byte(self._flag_at, "the sign of a debug exit")
+            return
+        if not self.happened and "reason" in self.vmm.checks:
+            start = layout.offsets["exit_reason"]
+            for at in range(start, start + 4):
+                yield self._byte(at, "this run's exit_reason")
+        for row in self.reading.taken:
+            if not row.right or not self.happened:
+                half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
+                yield self._byte(self._union + row.first, half)
+        own = self.step.state(self._flag_at) == "fresh"
+        if "flag" in self.vmm.checks:
+            if not (self.happened and own):
+                yield self._byte(self._flag_at, "the sign of a debug exit")
+        elif self.flag and self.vmm.needs_flag and not own:
+            yield self._byte(self._flag_at, "this exit's flag")
+        if self.far is not None:
+            yield from self._far_fooled()
+
+    def _far_fooled(self) -> Iterator[Fooled]:
+        assert self.reading is not None
+        wanted = self._debug.holders
+        found = self.reading.image.sources
+        for at in self._far:
+            offset = at - self._union
+            source = found[offset] if offset < len(found) else None
+            written = (source,) if source else ()
+            if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
+                yield self._byte(at, "far")
+
+    @property
+    def _far(self) -> range:
+        """The page's bytes that the program knows as far."""
+        if "far" not in self._debug.named:
+            return range(0)
+        field, start = self._debug.named["far"], self._union
+        return range(start + field.offset, start + up(field.stop, 8) // 8)
+
+    @cached_property
+    def _debug(self) -> Layout:
+        """The struct that the program was built with."""
+        layout = self.vmm.debug.layout(self.step.page.layout.abi)
+        check_integers(f"VMM {self.vmm.name}", layout)
+        return layout
+
+    @property
+    def _union(self) -> int:
+        return self.step.page.layout.offsets["debug"]
+
+    @property
+    def _flag_at(self) -> int:
+        """The byte of flags that holds the flag: the least significant."""
+        start = self.step.page.layout.offsets["flags"]
+        return start if self.step.page.layout.abi.byte_order == "little" else start + 1
+
+    def _byte(self, at: int, taken_for: str) -> Fooled:
+        stale = self.step.state(at) != "fresh"
+        return Fooled(at, taken_for, self.step.page.sources[at], stale)
+
+
+def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
+    """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
+    return Conclusion(step, find(vmm, READERS))
+
+
+def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:
+    """What a program makes of every step of a history, in order."""
+    return tuple(conclude(step, vmm) for step in vcpu.history)
+
+
+Before = Literal["fresh", "after MMIO"]
+BEFORE: tuple[Before, ...] = ("fresh", "after MMIO")
+"""What the page held before the debug exit: zeros, or the address of an MMIO exit."""
+
+ADDRESS = 0x80_0000_1000
+"""Where that MMIO exit was: an address both halves of which are not zero."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kernel with one program: a debug exit, then an MMIO exit, on the same page.
+
+    ``debug`` is what the program concludes at the debug exit, ``later`` at the MMIO exit after it.
+    """
+
+    before: Before
+    vcpu: Vcpu
+    debug: Conclusion
+    later: Conclusion
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that wrote the page."""
+        return self.vcpu.kernel
+
+    @property
+    def vmm(self) -> Vmm:
+        """The program that reads it."""
+        return self.debug.vmm
+
+    @property
+    def hole(self) -> int:
+        """What lies where hsr_high is, or would be, at the debug exit: four bytes as a u32."""
+        page, start = self.debug.step.page, self._hole_at
+        return int.from_bytes(page.data[start : start + 4], page.layout.abi.byte_order)
+
+    @property
+    def hole_source(self) -> Source | None:
+        """Who wrote the first of these bytes; None where nobody has."""
+        return self.debug.step.page.sources[self._hole_at]
+
+    @property
+    def _hole_at(self) -> int:
+        layout = self.debug.step.page.layout
+        return layout.offsets["debug"] + WITH_HIGH.layout(layout.abi).offsets["hsr_high"]
+
+    @property
+    def knows(self) -> int:
+        """How many bits of ESR_EL2 the program gets, and rightly takes for valid: 0, 32 or 64."""
+        return self.debug.bits or 0 if self.debug.right else 0
+
+    @property
+    def stale_flag(self) -> bool:
+        """The flag is still set at the exit after, which is no debug exit."""
+        return self.later.flag
+
+    @property
+    def right(self) -> bool:
+        """The program is right at both exits."""
+        return self.debug.right and self.later.right
+
+
+@dataclass(frozen=True, repr=False)
+class Handshake(Twin):
+    """Every kernel with every program, on a fresh page and after MMIO, on each ABI."""
+
+    cells: tuple[Cell, ...]
+
+
+def handshake(
+    esr: int = 0x00A5C3E1_F2001234,
+    kernels: Sequence[str | Kernel] = ("old", "v2", "merged"),
+    vmms: Sequence[str | Vmm] = ("old", "flag", "blind"),
+    abis: Sequence[str | Abi] = ARM64,
+) -> Handshake:
+    """The matrix: by default three kernels, three programs, both byte orders of arm64.
+
+    The programs are old userspace, new userspace that keeps to the handshake, and new userspace
+    that does not.
+    The default ``esr`` is a BRK whose bits 63:32 are made up, since they are zero today. Raises
+    :class:`KvmvizError` for unknown names, and for nothing to show.
+    """
+    if not (kernels and vmms and abis):
+        raise KvmvizError("a handshake needs a kernel, a program and an ABI at least")
+    return Handshake(
+        tuple(
+            _cell(before, kernel, vmm, abi, esr)
+            for abi in abis
+            for before in BEFORE
+            for kernel in kernels
+            for vmm in vmms
+        )
+    )
+
+
+def _cell(before: Before, kernel: str | Kernel, vmm: str | Vmm, abi: str | Abi, esr: int) -> Cell:
+    mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
+    events: list[Event] = [DebugExit(esr), mmio]
+    vcpu = play(kernel, abi, events if before == "fresh" else [mmio, *events])
+    debug, later = vcpu.history[-2:]
+    return Cell(before, vcpu, conclude(debug, vmm), conclude(later, vmm))

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Literal
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
-from kvmviz.codec import integer
-from kvmviz.image import Image
-from kvmviz.kvm import ENTRY, EXIT_REASONS, MMIO, Kernel
-from kvmviz.kvm import find as find_kernel
+from kvmviz.image import Image, integer
 from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, MMIO, Kernel
+from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
 
 State = Literal["fresh", "stale", "untouched"]
 """Of a byte at a step: written by this step, by an earlier one, never since the page was zeroed."""
@@ -113,8 +113,9 @@ class Vcpu(Twin):
     """A vCPU's kvm_run page, as one kernel and its userspace write it. It starts all zero.
 
     ``kernel`` is ``old``, ``widened``, ``v2`` or ``merged``, another name of
-    :data:`kvmviz.kvm.POLICIES`, or a :class:`kvmviz.kvm.Kernel` of one's own; ``abi`` as in
-    :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes nothing.
+    :data:`~kvmviz.kvm.kernel.POLICIES`, or a :class:`~kvmviz.kvm.kernel.Kernel` of one's own;
+    ``abi`` as in :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes
+    nothing.
 
     ``page`` is a :class:`Page`, an :class:`kvmviz.Image` of struct kvm_run (2352 bytes) whose every
     byte knows its last writer. Bytes that userspace wrote into the exit union are bits of its

@@ -5,22 +5,78 @@ It is reached from the source of every byte, never from sample values.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, Twin
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.path import Place, flexible, member_of, place
 from kvmviz.slot import Slot, Source
 
 if TYPE_CHECKING:
     from kvmviz.review.finding import Finding
+
+
+@lru_cache(maxsize=4096)
+def member_of(path: str) -> str:
+    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
+    return re.sub(r"\[\d+\]", "", path)
+
+
+def is_in(path: str, name: str) -> bool:
+    """A leaf's path is that of a member, or lies in it."""
+    return f"{path}.".startswith(f"{name}.")
+
+
+class Place(NamedTuple):
+    """Where a member starts, in bytes, and its type on an ABI."""
+
+    offset: int
+    type: Type
+    abi: Abi
+
+    @property
+    def element(self) -> Layout | None:
+        """One element of an array, as a struct with no other member; None for what is no array."""
+        if not isinstance(self.type, Array):
+            return None
+        return Struct("", [("element", self.type.element)]).layout(self.abi)
+
+
+def place(layout: Layout, path: str) -> Place | None:
+    """The member of that path; in an array of structs, that of the first element."""
+    name, _, rest = path.partition(".")
+    field = layout.named.get(name)
+    if field is None:
+        return None
+    if not rest:
+        return Place(field.offset, field.type, layout.abi)
+    leaf = field.type.leaf
+    found = place(leaf.layout(layout.abi), rest) if isinstance(leaf, Struct) else None
+    return found and found._replace(offset=found.offset + field.offset)
+
+
+def flexible(layout: Layout) -> dict[str, Place]:
+    """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
+    found: dict[str, Place] = {}
+    for name, field in layout.named.items():
+        kind = field.type
+        if isinstance(kind, Array) and 0 in kind.shape:
+            found[name] = Place(field.offset, kind, layout.abi)
+        elif isinstance(kind.leaf, Struct):  # in an array, that of the first element stands for all
+            inner = flexible(kind.leaf.layout(layout.abi))
+            found |= {
+                f"{name}.{path}": there._replace(offset=there.offset + field.offset)
+                for path, there in inner.items()
+            }
+    return found
+
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
 STATUSES: tuple[Status, ...] = ("unwritten", "foreign", "moved", "intact")

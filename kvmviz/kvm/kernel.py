@@ -1,0 +1,246 @@
+"""The kernel's side: struct kvm_run on arm64, and the kernels that write it.
+
+old, v2 and merged are states of the patch (v1 had no flag and is left out); widened is the change
+that its message argues against. Kernels differ in data alone: the struct of a debug exit, how the
+flag is set, and where flags are cleared. Sources: Linux, ``include/uapi/linux/kvm.h``,
+``arch/arm64/include/uapi/asm/kvm.h``, ``kvm_handle_guest_debug()`` in
+``arch/arm64/kvm/handle_exit.c`` and ``kvm_arch_vcpu_ioctl_run()`` in ``arch/arm64/kvm/arm.c``;
+patch v2 5/5 of the series "arm64: Treat ESR_ELx as a 64-bit register" and its review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from kvmviz._base import KvmvizError, Twin
+from kvmviz.abi import Abi
+from kvmviz.ctype import Scalar, Struct, Type
+from kvmviz.esr import Esr
+from kvmviz.image import Image, assigned, integer
+from kvmviz.layout import Layout
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+OLD = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "far": "__u64"})
+WIDENED = OLD.widen("hsr", 64)
+WITH_HIGH = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "hsr_high": "__u32", "far": "__u64"})
+MMIO = Struct("mmio", {"phys_addr": "__u64", "data": "__u8[8]", "len": "__u32", "is_write": "__u8"})
+SYSTEM_EVENT = Struct("system_event", {"type": "__u32", "ndata": "__u32", "data": "__u64[16]"})
+HYPERCALL = Struct(
+    "hypercall",
+    {"nr": "__u64", "args": "__u64[6]", "ret": "__u64", "longmode": "__u32", "pad": "__u32"},
+)
+ARM_NISV = Struct("arm_nisv", {"esr_iss": "__u64", "fault_ipa": "__u64"})
+
+EXIT_REASONS: Mapping[str, int] = MappingProxyType(
+    {
+        "UNKNOWN": 0, "IO": 2, "HYPERCALL": 3, "DEBUG": 4, "MMIO": 6, "FAIL_ENTRY": 9, "INTR": 10,
+        "INTERNAL_ERROR": 17, "SYSTEM_EVENT": 24, "ARM_NISV": 28, "DIRTY_RING_FULL": 31,
+        "MEMORY_FAULT": 39,
+    }
+)  # fmt: skip
+"""Exit reasons by name, without ``KVM_EXIT_``."""
+
+UNION = 256
+"""Bytes of the union that holds the exit's own data, whatever its members are."""
+
+
+@cache
+def kvm_run(debug: Struct) -> Struct:
+    """Struct kvm_run of a kernel whose debug exit hands over ``debug``.
+
+    Of the exit union it has those members that matter here; ``padding`` gives the union its size,
+    as in the header.
+    """
+    exits: dict[str, Type | str] = {
+        "debug": Struct("", {"arch": debug}),
+        "mmio": MMIO,
+        "hypercall": HYPERCALL,
+        "system_event": SYSTEM_EVENT,
+        "arm_nisv": ARM_NISV,
+        "padding": f"char[{UNION}]",
+    }
+    head = {
+        "request_interrupt_window": "__u8",
+        "immediate_exit": "__u8",
+        "padding1": "__u8[6]",
+        "exit_reason": "__u32",
+        "ready_for_interrupt_injection": "__u8",
+        "if_flag": "__u8",
+        "flags": "__u16",
+        "cr8": "__u64",
+        "apic_base": "__u64",
+    }
+    return Struct(
+        "kvm_run",
+        [
+            *head.items(),
+            (None, Struct("", exits, union=True)),
+            ("kvm_valid_regs", "__u64"),
+            ("kvm_dirty_regs", "__u64"),
+            ("s", Struct("", {"padding": "char[2048]"}, union=True)),
+        ],
+    )
+
+
+SIZE = kvm_run(OLD).layout("aarch64").size
+"""Bytes of struct kvm_run: the same for every kernel and ABI, since all of it is padded."""
+
+ESR_BIT: Mapping[str, int] = MappingProxyType({"hsr": 0, "hsr_high": 32})
+"""The bit of ESR_EL2 that bit 0 of a member holds."""
+
+FLAG = "KVM_DEBUG_ARCH_HSR_HIGH_VALID"
+FLAG_VALUE = 1 << 0
+"""The bit of run->flags that says, on arm64 and on a debug exit, that hsr_high is valid."""
+
+WATCHPOINT_LOW = 0x34
+"""The one exception class for which the kernel writes far (ESR_ELx_EC_WATCHPT_LOW)."""
+
+ENTRY = "entry"
+"""In :attr:`Kernel.clears`: where KVM_RUN has not yet entered the guest."""
+
+
+def check_debug(esr: int, far: int | None) -> Esr:
+    """The ESR of a debug exit, checked.
+
+    Raises :class:`KvmvizError` for a watchpoint without ``far``, and for what is not of 64 bits.
+    """
+    syndrome = Esr(esr)
+    if far is not None and not 0 <= integer(far, "far") < 1 << 64:
+        raise KvmvizError(f"far: {far:#x} does not fit 64 bits; legal are 0 .. {(1 << 64) - 1:#x}")
+    if far is None and syndrome.ec == WATCHPOINT_LOW:
+        raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
+    return syndrome
+
+
+def check_integers(who: str, debug: Layout) -> None:
+    """Raises :class:`KvmvizError` if what is to hold ESR and FAR is no integer."""
+    for name in (*ESR_BIT, "far"):
+        kind = debug.named[name].type if name in debug.named else None
+        if kind and not (isinstance(kind, Scalar) and kind.kind in ("integer", "bool")):
+            raise KvmvizError(f"{who}: {debug.struct}, {name} is no integer")
+
+
+@dataclass(frozen=True, repr=False)
+class Kernel(Twin):
+    """One kernel, as far as it matters to the page: all that tells it from another.
+
+    ``debug`` is the struct that it writes on a debug exit. ``flag`` is how that exit then sets
+    :data:`FLAG`: not at all (``""``), ``run->flags |= FLAG`` (``"|="``) or ``run->flags = FLAG``
+    (``"="``). ``clears`` says where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits,
+    by the name of their reason in :data:`EXIT_REASONS`.
+
+    Raises :class:`KvmvizError` for another ``flag`` and for unknown places in ``clears``.
+    """
+
+    name: str
+    when: str
+    debug: Struct
+    flag: Literal["", "|=", "="] = ""
+    clears: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.flag not in ("", "|=", "="):
+            raise KvmvizError(f"kernel {self.name}: flag {self.flag!r}; legal are '', '|=' and '='")
+        places = (ENTRY, *EXIT_REASONS)
+        if not isinstance(self.clears, Set) or not self.clears <= set(places):
+            raise KvmvizError(
+                f"kernel {self.name}: clears {self.clears!r}; legal is a set of {', '.join(places)}"
+            )
+        object.__setattr__(self, "clears", frozenset(self.clears))
+        if not isinstance(self.debug, Struct):
+            raise KvmvizError(f"kernel {self.name}: debug {self.debug!r} is no Struct")
+
+    @property
+    def sets_flag(self) -> bool:
+        """Its debug exits say that hsr_high is valid."""
+        return bool(self.flag)
+
+    def flags_at(self, place: str, flags: int) -> int | None:
+        """What it leaves in run->flags, which hold ``flags``; None where it does not write them.
+
+        ``place`` is :data:`ENTRY`, or the reason's name of the exit that it hands over.
+        """
+        held = 0 if place in self.clears else flags
+        if place == "DEBUG" and self.flag:
+            return FLAG_VALUE | held if self.flag == "|=" else FLAG_VALUE
+        return 0 if place in self.clears else None
+
+    def page(self, abi: str | Abi) -> Layout:
+        """Struct kvm_run as this kernel has it.
+
+        Raises :class:`KvmvizError` if its debug struct does not fit the exit union, or if what it
+        is to hold of ESR and FAR is no integer.
+        """
+        debug = self.debug.layout(abi)
+        if debug.size > UNION or debug.align > 8:
+            raise KvmvizError(
+                f"kernel {self.name}: {self.debug} takes {debug.size} bytes, aligned to "
+                f"{debug.align}; the exit union of struct kvm_run holds {UNION}, aligned to 8"
+            )
+        check_integers(f"kernel {self.name}", debug)
+        return kvm_run(self.debug).layout(abi)
+
+    def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:
+        """What a debug exit writes into the members of :attr:`debug`; see :meth:`debug_exit`."""
+        syndrome = check_debug(esr, far)
+        held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
+        if syndrome.ec == WATCHPOINT_LOW and far is not None:
+            held["far"] = far
+        slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
+        return {name: assigned(value, slots[name]) for name, value in held.items() if name in slots}
+
+    def debug_exit(
+        self, abi: str | Abi, esr: int, far: int | None = None, fill: int | Buffer = 0
+    ) -> Image:
+        """The struct as this kernel leaves it; ``fill`` is what the memory held before.
+
+        Each member takes the bits of ``esr`` from its :data:`ESR_BIT` on, and ``far`` is written
+        for watchpoints only; both are cut to the member's width, as a C assignment does. Raises
+        :class:`KvmvizError` for a watchpoint without ``far``, and for values that are not of 64
+        bits.
+        """
+        return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
+
+
+def _by_name(*rows: Kernel) -> Mapping[str, Kernel]:
+    return MappingProxyType({row.name: row for row in rows})
+
+
+KERNELS = _by_name(
+    Kernel("old", "up to v5.18", OLD),
+    Kernel("widened", "never merged", WIDENED),
+    Kernel("v2", "patch v2", WITH_HIGH, "|="),
+    Kernel("merged", "since v5.19", WITH_HIGH, "=", frozenset({ENTRY})),
+)
+"""The four kernels, by name."""
+
+_ALL = frozenset(EXIT_REASONS)
+POLICIES = _by_name(
+    Kernel("v2_other_exits", "v2, each other exit path clears", WITH_HIGH, "|=", _ALL - {"DEBUG"}),
+    Kernel(
+        "v2_not_unknown", "v2, cleared on exits but UNKNOWN", WITH_HIGH, "|=", _ALL - {"UNKNOWN"}
+    ),
+    Kernel("v2_entry", "v2, KVM_RUN clears on entry", WITH_HIGH, "|=", frozenset({ENTRY})),
+)
+"""Patch v2 with each of the three ways to clear its flag that the review weighed, by name."""
+
+
+def find(kernel: str | Kernel) -> Kernel:
+    """The kernel itself, or the one of that name in :data:`KERNELS` or :data:`POLICIES`.
+
+    Raises :class:`KvmvizError` if there is none.
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    known = {**KERNELS, **POLICIES}
+    try:
+        return known[kernel]
+    except (KeyError, TypeError):
+        raise KvmvizError(f"unknown kernel {kernel!r}; known are {', '.join(known)}") from None
