@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from kvmviz import _base
 from kvmviz._base import KvmvizError
 
 ByteOrder = Literal["little", "big"]
@@ -119,12 +120,7 @@ def find(abi: str | Abi) -> Abi:
 
     Raises :class:`KvmvizError` for a name that is not there.
     """
-    if isinstance(abi, Abi):
-        return abi
-    try:
-        return ABIS[abi]
-    except (KeyError, TypeError):
-        raise KvmvizError(f"unknown ABI {abi!r}; known are {', '.join(ABIS)}") from None
+    return _base.find(ABIS, abi, "ABI")
 
 
 def siblings(abi: str | Abi) -> dict[ByteOrder, Abi]:

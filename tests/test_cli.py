@@ -518,7 +518,7 @@ def test_only_figures_load_matplotlib(tmp_path: Path) -> None:
         (["layout", "empty.h"], "empty.h:1:1: .*"),
         (["layout", "/dev/zero"], "/dev/zero: more than 16 MiB"),
         (["layout", "a\0b"], "a\0b: embedded null byte"),
-        (["layout", "old.h", "--abi", "vax"], "unknown ABI 'vax'; known are .*"),
+        (["layout", "old.h", "--abi", "vax"], "unknown ABI 'vax'; legal are .*"),
         (["layout", "old.h", "--struct", "x"], "old.h: no struct 'x'; there are .*"),
         (
             ["layout", "old.h", "--struct", "union kvm_debug_exit_arch"],

@@ -86,7 +86,7 @@ def test_widths_of_hsr_high_move_far(explorer: Explorer) -> None:
 
 BAD: list[tuple[str, object, str]] = [
     ("byte_order", "middle", "legal are little and big"),
-    ("abi", "vax", "unknown ABI 'vax'; known are aarch64"),
+    ("abi", "vax", "unknown ABI 'vax'; legal are aarch64"),
     ("layout", "narrow", "legal are old, widened, hsr_high"),
     ("reader", "emacs", "known are old, u64, flag, blind"),
     ("widths", {"hsr": 12}, "legal are 8, 16, 32, 64 bits"),
