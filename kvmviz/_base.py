@@ -81,20 +81,22 @@ def span(first: int, last: int) -> str:
 @cache
 def _load_words() -> None:
     """The modules that know the words, all of them: one alone would not know a subclass's."""
-    for words in ("text", "kvm.words", "review.report"):
+    for words in ("kvm.words", "review.report"):
         import_module(f"kvmviz.{words}")
 
 
 @singledispatch
 def twin(shown: object) -> str:
-    """The text twin of a result: the modules that know the words register them here."""
-    raise TypeError(f"{type(shown).__name__} has no text twin")
+    """The text twin of a result: its ``repr``, or what a module registers here."""
+    if type(shown).__repr__ is Twin.__repr__:
+        raise TypeError(f"{type(shown).__name__} has no text twin")
+    return repr(shown)
 
 
 class Twin:
     """Something a reader sees: its ``repr`` is its text twin, all that its picture says.
 
-    The words are in :mod:`kvmviz.text`, and loaded when the first of them is asked for.
+    The words are loaded when the first of them is asked for.
     """
 
     def __repr__(self) -> str:

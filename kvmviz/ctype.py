@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 import numpy as np
 
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi, ByteOrder
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _declared(spec: Type | str, where: str) -> tuple[Type, int]:
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Struct(Twin):
+class Struct:
     """A C struct or union: a tag and members, in order, with no offsets yet.
 
     ``members`` are :class:`Member` objects, ``(name, type)`` pairs, or a mapping; a type is an
@@ -400,6 +400,9 @@ class Struct(Twin):
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
 
+    def __repr__(self) -> str:
+        return _defined(self)
+
 
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier()
@@ -476,3 +479,79 @@ class Conditional(Struct):
 
     def __hash__(self) -> int:
         return hash((self.tag, self.variants))
+
+    def __repr__(self) -> str:
+        rows = [(", ".join(names), _defined(one)) for names, one in self.variants]
+        there = {name for names, _ in self.variants for name in names}
+        absent = ", ".join(name for name in ABIS if name not in there)
+        rows += [(absent, "not defined")] if absent else []
+        told = "\n".join(f"on {abis}:\n{said}" for abis, said in rows)
+        return f"{self} differs by ABI:\n{told}"
+
+
+def name_of(kind: Type, name: str = "") -> str:
+    """A declaration as C writes it: ``__u8 data[8]``."""
+    return f"{kind.leaf} {name}{_counts(kind)}".strip()
+
+
+def _counts(kind: Type) -> str:
+    return "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
+
+
+def _defined(struct: Struct) -> str:
+    """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
+    lines = [*dict.fromkeys(_typedefs(struct)), *_declare(struct)]
+    lines[-1] += ";"
+    if struct.pack:
+        lines = [f"#pragma pack(push, {struct.pack})", *lines, "#pragma pack(pop)"]
+    return "\n".join(lines)
+
+
+def _typedefs(struct: Struct) -> Iterator[str]:
+    """Types whose alignment is their own: an attribute of a member can only raise it."""
+    if isinstance(struct, Conditional):
+        return
+    for member in struct.members:
+        leaf = member.type.leaf
+        if isinstance(leaf, Scalar) and leaf.align:
+            yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, leaf.align)};"
+        elif isinstance(leaf, Struct) and _is_inside(leaf, member.name):
+            yield from _typedefs(leaf)
+
+
+def _is_inside(kind: Struct, name: str | None) -> bool:
+    """Whether a member's struct is defined where the member is declared."""
+    return not (name and kind.tag)
+
+
+def _alias(kind: Scalar) -> Scalar:
+    """The type under a name that C can give it."""
+    words = kind.name.replace("*", "p").split()
+    return replace(kind, name="_".join((*words, str(kind.align)))) if kind.align else kind
+
+
+def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterator[str]:
+    pad = "    " * depth
+    if isinstance(struct, Conditional):
+        yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
+        return
+    head = f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
+    # C has no place for the pragma here; only a struct made in Python can have another one.
+    yield head if pack in (None, struct.pack) else f"{head} /* #pragma pack({struct.pack or ''}) */"
+    for member in struct.members:
+        leaf = member.type.leaf
+        asked = _attributes(member.packed, member.align)
+        name = f" {member.name or ''}{_counts(member.type)}".rstrip()
+        bits = "" if member.bits is None else f" : {member.bits}"
+        if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
+            *body, last = _declare(leaf, depth + 1, struct.pack)
+            yield from body
+        else:
+            last = f"{pad}    {_alias(leaf) if isinstance(leaf, Scalar) else leaf}"
+        yield f"{last}{name}{bits}{asked};"
+    yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
+
+
+def _attributes(packed: bool, align: int) -> str:
+    words = [*(["packed"] if packed else []), *([f"aligned({align})"] if align else [])]
+    return f" __attribute__(({', '.join(words)}))" if words else ""

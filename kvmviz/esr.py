@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError
+from kvmviz.text import table
 
 # fmt: off
 _CLASSES = {
@@ -146,7 +147,7 @@ class _Bits:
 
 
 @dataclass(frozen=True, repr=False)
-class Esr(Twin):
+class Esr:
     """A value of ESR_EL2, 0 to 2**64 - 1, all of which decode; by halves and by fields."""
 
     value: int
@@ -209,3 +210,11 @@ class Esr(Twin):
             return "Bits 55:32 hold ISS2; the kernel's header names fields of it for data aborts."
         said = "which today's architecture, as the kernel knows it, does not define"
         return f"{DEBUG_HIGH} Here they are {self.high:#010x}, {said}." if self.high else DEBUG_HIGH
+
+    def __repr__(self) -> str:
+        rows = [
+            (f.place_in_esr, "  " * depth + f.name, f"{f.value:#x}", f.place, f.meaning)
+            for depth, f in self.rows
+        ]
+        head = f"ESR_EL2 {self.value:#018x}: {self.name}"
+        return f"{head}\n{table(rows)}\n  {HALVES}\n  {self.high_note}"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kvmviz._base import KvmvizError, Twin, counted
+from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import Array, Scalar, Struct, Type
 from kvmviz.rules import Field, extent
 from kvmviz.slot import Slot, Source
+from kvmviz.style import Style, styles
+from kvmviz.text import bits, runs, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Image(Twin):
+class Image:
     """The memory of one struct.
 
     ``data`` are its bytes in order of offset, ``sources`` one entry a byte: the slot and the bit
@@ -51,6 +53,76 @@ class Image(Twin):
     def unwritten(self) -> tuple[int, ...]:
         """Offsets of the bytes that nobody wrote."""
         return tuple(at for at, source in enumerate(self.sources) if source is None)
+
+    def __repr__(self) -> str:
+        head = f"{self.layout.struct} on {where(self.layout)}, {len(self)} bytes"
+        return f"{head}\n{byte_rows(self.data, self.sources, self.layout)}"
+
+
+def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> str:
+    """Bytes in aligned hex, a row for each member, hole or 8 bytes: offset, bytes, bits, who."""
+    letters = styles(layout.named)
+    rows = []
+    for first, last in pieces(sources, layout):
+        source = sources[first]
+        held = data[first : last + 1].hex(" ")
+        if source is not None and source.is_part:
+            rows.append((f"+{first}", held, *_shares(source, letters)))
+            continue
+        if source is None:
+            rows.append((f"+{first}", held, "-", f"not written {unwritten(layout, first)}"))
+            continue
+        letter = letters[source.slot.member].letter
+        if source.slot.shape and source.slot.type and source.slot.type.bits == 8:
+            rows.append((f"+{first}", held, letter, _elements(source, last - first)))
+            continue
+        taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+        rows.append((f"+{first}", held, letter, f"{source.path}  bits {taken}"))
+    return table(rows, right=(0,))
+
+
+def _shares(source: Source, letters: Mapping[str, Style]) -> tuple[str, str]:
+    """Letters and bits of all that holds bits of one byte, the most significant first."""
+    shares = source.shares
+    told = [f"{s.path}  {bits(s.high, s.low)} in {bits(s.top, s.bottom)}" for s in shares]
+    free = 0xFF & ~sum(s.mask for s in shares)
+    rest = [f"bits not written: mask {free:#04x}"] if free else []
+    return "".join(letters[s.slot.member].letter for s in shares), " · ".join(told + rest)
+
+
+def _elements(source: Source, more: int) -> str:
+    """The elements of an array of bytes, from one on: ``data[0..7]``."""
+    path, _, start = source.path.rstrip("]").rpartition("[")
+    return f"{path}[{start}..{int(start) + more}]" if more else source.path
+
+
+def pieces(
+    sources: Sequence[Source | None], layout: Layout, width: int = 8
+) -> Iterator[tuple[int, int]]:
+    """First and last offset of neighbours that one write put there, at most ``width`` a piece.
+
+    Neighbours that nobody wrote are told apart by the slot that lies there; a byte that slots
+    share is a piece by itself.
+    """
+
+    def holder(at: int) -> tuple[bool, object]:
+        source = sources[at]
+        if source is None:
+            return False, layout.slot_at(at)
+        return True, at if source.is_part else source.slot
+
+    return runs(range(len(sources)), holder, width)
+
+
+def unwritten(layout: Layout, offset: int) -> str:
+    """What a byte that nobody wrote is: a hole, or members left as they were."""
+    slot = layout.slot_at(offset)
+    fields = [
+        s.path for s in layout.slots if s.is_bit_field and s.offset <= offset < s.offset + s.size
+    ]
+    if len(fields) > 1:
+        return f"({', '.join(fields)}, left as they were)"
+    return f"({slot.path})" if slot.is_padding else f"({slot.path}, left as it was)"
 
 
 Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, Any]

@@ -6,7 +6,7 @@ Where each member goes, and why, is in :mod:`kvmviz.rules`.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, pairwise, product
@@ -18,11 +18,13 @@ import numpy.typing as npt
 from kvmviz import abi as abis
 from kvmviz import image as images
 from kvmviz import rules
-from kvmviz._base import KvmvizError, Twin, counted
+from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Scalar, Struct, Type
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, Source
+from kvmviz.style import styles
+from kvmviz.text import bits, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -34,14 +36,20 @@ MAX_SLOTS = 1 << 18
 
 
 @dataclass(frozen=True, repr=False)
-class Rules(Twin):
+class Rules:
     """How a layout comes about, one step of the rule a line."""
 
     layout: Layout
     steps: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        layout = self.layout
+        steps = (f"  {number}. {step}" for number, step in enumerate(self.steps, 1))
+        head = f"{layout.struct} on {where(layout)}, rule by rule"
+        return "\n".join((head, *steps, f"  Source: {layout.abi.source}"))
 
-class Layout(Twin):
+
+class Layout:
     """A struct under an ABI. ``size`` and ``align`` are in bytes.
 
     ``fields`` are the direct members in their place, ``slots`` the leaves, padding included.
@@ -143,6 +151,19 @@ class Layout(Twin):
                 start = field.start + 8 * inner.size * number + slot.start
                 yield replace(slot, path=where, member=field.name or "", start=start)
 
+    def slot_at(self, offset: int) -> Slot:
+        """The first slot that covers a byte."""
+        return self.slots[int(self._first[offset])]
+
+    @cached_property
+    def _first(self) -> npt.NDArray[np.int32]:
+        """The number of that slot, byte by byte."""
+        found = np.zeros(self.size, np.int32)
+        for number in reversed(range(len(self.slots))):
+            slot = self.slots[number]
+            found[slot.offset : slot.offset + slot.size] = number
+        return found
+
     @property
     def holes(self) -> tuple[Slot, ...]:
         """The padding among :attr:`slots`: inner holes and tail padding."""
@@ -239,6 +260,87 @@ class Layout(Twin):
         """
         return images.unpack(self, buffer, offset)
 
+    def __repr__(self) -> str:
+        holes = [slot for slot in self.holes if slot.start < 8 * self.end]
+        lost = sum(slot.extent for slot in holes if slot.extent % 8 == 0) // 8
+        unused = sum(slot.extent for slot in holes if slot.extent % 8)
+        whole = sum(slot.extent % 8 == 0 for slot in holes)
+        tail = self.size - self.end
+        letters = styles(self.named)
+        rows: list[Sequence[object]] = [("offset", "size", "", "member")]
+        for slot in self.slots:
+            if slot.type is None:
+                size = counted(slot.extent, "bit") if slot.extent % 8 else slot.size
+                rows.append((slot.offset, size, "", f"-- {slot.path}: no member --"))
+            elif slot.is_bit_field:
+                kind = f"{slot.path}  {slot.type.name} : {slot.width}, {_bits_of_bytes(slot)}"
+                rows.append(
+                    (slot.offset, counted(slot.width, "bit"), letters[slot.member].letter, kind)
+                )
+            else:
+                kind = slot.type.name + "".join(f"[{n}]" for n in slot.shape)
+                rows.append(
+                    (slot.offset, slot.size, letters[slot.member].letter, f"{slot.path}  {kind}")
+                )
+        return "\n".join(
+            (
+                f"{self.struct} on {where(self)}: size {self.size}, align {self.align}",
+                table(rows, right=(0, 1)),
+                f"  holes: {whole}, {counted(lost, 'byte')} in all; "
+                f"tail padding: {counted(tail, 'byte')}"
+                + (f"; unused bits beside bit-fields: {unused}" if unused else ""),
+            )
+        )
+
 
 def _place(slot: Slot) -> int:
     return slot.start
+
+
+def _bits_of_bytes(slot: Slot) -> str:
+    """Where a bit-field lies: ``bits 7:5 of +4, bits 1:0 of +5``, 7 the most significant."""
+    sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
+    return ", ".join(f"{bits(s.top, s.bottom)} of +{at}" for at, s in sources if s)
+
+
+WIDEST = 8
+"""Bytes whose bits are listed one by one."""
+
+
+@dataclass(frozen=True, repr=False)
+class ByteMap:
+    """Where every member lies, which bits of it each byte holds, and what is padding."""
+
+    layout: Layout
+
+    def __repr__(self) -> str:
+        layout = self.layout
+        letters = styles(layout.named)
+        rows: list[Sequence[object]] = [
+            ("offset", "size", "", "type", "member", "bits of its bytes")
+        ]
+        for slot in layout.slots:
+            part = (slot.is_bit_field and slot.extent) or (slot.type is None and slot.extent % 8)
+            size = f"{slot.extent} bits" if part else slot.size
+            if slot.type is None:
+                rows.append((slot.offset, size, "-", "", slot.path, "no member"))
+                continue
+            name = slot.path + "".join(f"[{n or ''}]" for n in slot.shape)
+            letter = letters[slot.member].letter
+            rows.append((slot.offset, size, letter, slot.type.name, name, _bits(slot)))
+        lost = sum(slot.size for slot in layout.holes if slot.extent % 8 == 0)
+        head = f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}"
+        return f"{head}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"
+
+
+def _bits(slot: Slot) -> str:
+    """The same for a slot: of an array those of each element, of a bit-field with its place."""
+    assert slot.type is not None
+    if not slot.extent:
+        return "flexible: elements lie behind what sizeof counts"
+    if slot.is_bit_field:
+        sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
+        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in sources if s)
+    told = slot.bits_of_bytes(slot.offset, min(slot.type.size, WIDEST))
+    more = " ..." if slot.type.size > WIDEST else ""
+    return f"{'each: ' if slot.shape else ''}{told}{more}"

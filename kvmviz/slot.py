@@ -150,6 +150,11 @@ class Slot:
             told = f"[{index}]{told}"
         return self.path + told
 
+    def bits_of_bytes(self, first: int, size: int) -> str:
+        """The bits of a value that each byte holds, first byte first: ``31:24 23:16 15:8 7:0``."""
+        sources = (self.source(at) for at in range(first, first + size))
+        return " ".join(source.bits for source in sources if source)
+
     def source(self, offset: int) -> Source | None:
         """What the byte at this offset of the struct holds of it; None in padding.
 

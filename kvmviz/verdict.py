@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Struct, Type
+from kvmviz.ctype import Array, Struct, Type, name_of
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
-
-if TYPE_CHECKING:
-    from kvmviz.review.finding import Finding
+from kvmviz.text import few_spans, runs, some, table, where
 
 
 @lru_cache(maxsize=4096)
@@ -180,7 +178,7 @@ def _leaves(kind: Type, abi: Abi) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict(Twin):
+class Verdict:
     """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
 
     writer: Layout
@@ -204,6 +202,14 @@ class Verdict(Twin):
     def wrong(self) -> tuple[Witness, ...]:
         """Those of them that are not intact."""
         return tuple(row for row in self._judged(self._unlike()) if row.status != "intact")
+
+    @cached_property
+    def wrong_in(self) -> dict[str, list[Witness]]:
+        """The same by the reader's direct member, of those that have some."""
+        found: dict[str, list[Witness]] = {}
+        for witness in self.wrong:
+            found.setdefault(witness.wanted.slot.member, []).append(witness)
+        return found
 
     def _unlike(self) -> list[tuple[Slot, range]]:
         """The reader's slots with those of their bytes that no slot of the writer holds likewise.
@@ -261,13 +267,6 @@ class Verdict(Twin):
         wanted = flexible(self.reader)
         return {path: _judge_place(here, place(self.writer, path)) for path, here in wanted.items()}
 
-    @cached_property
-    def findings(self) -> tuple[Finding, ...]:
-        """What is not intact for this reader: what differs, its effect, what makes it safe."""
-        from kvmviz.review.whole import one_way
-
-        return one_way(self)
-
     @property
     def breaks(self) -> bool:
         """Some member of this reader is not intact."""
@@ -277,6 +276,19 @@ class Verdict(Twin):
     def size_differs(self) -> bool:
         """A check of sizeof would see the change."""
         return self.writer.size != self.reader.size
+
+    def __repr__(self) -> str:
+        writer, reader = self.writer, self.reader
+        if (str(writer.struct), writer.abi) == (str(reader.struct), reader.abi):
+            head = f"{writer.struct}, written and read on {where(writer)}"
+        else:
+            head = f"{writer.struct} written on {where(writer)}"
+            head = f"{head}, {reader.struct} read on {where(reader)}"
+        rows = [(name, status, found_there(self, name)) for name, status in self.fields.items()]
+        sizes = f"sizeof {writer.size} written, {reader.size} read"
+        unseen = "" if self.size_differs or not self.breaks else ": a size check sees nothing"
+        result = "BREAKS" if self.breaks else "every member is intact"
+        return f"{head}: {result}\n{table(rows)}\n  {sizes}{unseen}"
 
 
 def _alike(slot: Slot) -> object:
@@ -309,3 +321,60 @@ def compare(writer: Layout, reader: Layout) -> Verdict:
             kind = type(layout).__name__
             raise KvmvizError(f"compare takes two layouts, not a {kind}; see Struct.layout(abi)")
     return Verdict(writer, reader)
+
+
+def found_there(verdict: Verdict, member: str) -> str:
+    """Which bytes make a member's status, and what lies there instead."""
+    told = [f"{place} {_hold(place)} {found}" if found else f"{place}: never written"
+            for place, found in lies(verdict.wrong_in.get(member, ()))]  # fmt: skip
+    told += [elements_there(verdict, path) for path, status in verdict.flexible.items()
+             if status != "intact" and path.split(".")[0] == member]  # fmt: skip
+    return "; ".join(told)
+
+
+def elements_there(verdict: Verdict, path: str) -> str:
+    """Why the elements of a flexible array of the reader are not those that the writer has."""
+    wanted, written = flexible(verdict.reader)[path], place(verdict.writer, path)
+    if written is None:
+        return f"no {path} is written"
+    mine, other = wanted.element, written.element
+    if mine is None or other is None:
+        return f"{path} is written as {name_of(written.type)}, not as an array"
+    if wanted.offset != written.offset:
+        return f"the elements are written from offset {written.offset} on, not {wanted.offset}"
+    if mine.size != other.size:
+        return f"the elements are written with {counted(other.size, 'byte')} each, not {mine.size}"
+    return f"of each element, {found_there(Verdict(other, mine), 'element')}"
+
+
+def _hold(place: str) -> str:
+    return "hold" if place.startswith("bytes") or "," in place else "holds"
+
+
+def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
+    """Bytes that are not intact, and what they hold; nothing for those that nobody writes."""
+    for status in STATUSES[:-1]:
+        rows = [w for w in witnesses if w.status == status]
+        swapped = [w for w in rows if _is_swapped(w)]
+        if swapped:
+            whose = some(list(dict.fromkeys(w.wanted.member for w in swapped)))
+            yield few_spans(w.offset for w in swapped), f"the bytes of {whose} in opposite order"
+        if others := [w for w in rows if not _is_swapped(w)]:
+            held = some(list(_held([w.found for w in others if w.found])))
+            yield few_spans(w.offset for w in others), held
+
+
+def _is_swapped(witness: Witness) -> bool:
+    """The reader takes the very bytes of its value, the last of them first."""
+    wanted, found = witness.wanted, witness.found
+    if found is None or found.slot.is_bit_field or wanted.slot.is_bit_field:
+        return False
+    same = (found.path, found.slot.width) == (wanted.path, wanted.slot.width)
+    return same and found.slot.order != wanted.slot.order
+
+
+def _held(sources: Sequence[Source]) -> Iterator[str]:
+    """The bits that some bytes hold, those of one scalar joined: ``hsr[63:32]``."""
+    for first, last in runs(range(len(sources)), lambda at: sources[at].path):
+        run = sources[first : last + 1]
+        yield f"{run[0].path}[{max(s.high for s in run)}:{min(s.low for s in run)}]"

@@ -21,8 +21,6 @@ MODULES = {
 BACK = {
     # A struct makes its layout: the name Struct.layout(abi) is promised.
     ("kvmviz.ctype", "kvmviz.layout"),
-    # A verdict says what the change is and what makes it safe.
-    ("kvmviz.verdict", "kvmviz.review.whole"),
 }
 """Imports inside a function that lead back up; they run when all modules are there."""
 

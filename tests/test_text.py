@@ -366,15 +366,9 @@ def test_a_storys_title(kernels: Any, abis: Any, words: Any) -> None:
 
 def test_every_twin_has_its_text() -> None:
     kinds = [kind for kind in Twin.__subclasses__() if kind.__repr__ is Twin.__repr__]
-    assert {kind.__name__ for kind in kinds} >= {
-        "Struct", "Layout", "Rules", "Image", "Verdict", "Esr", "Reading", "Matrix", "Dump",
-        "Overlay", "Step", "Vcpu", "Rerun",
-    }  # fmt: skip
     assert repr(Vcpu("old", LE)), "the first one asked for loads all words"
     nobody = twin.dispatch(object)
     assert [kind for kind in kinds if twin.dispatch(kind) is nobody] == []
-    with pytest.raises(TypeError, match="int has no text twin"):
-        twin(5)
 
 
 def test_a_table_aligns_its_columns() -> None:

@@ -14,9 +14,8 @@ from kvmviz.abi import ABIS
 from kvmviz.cli import inputs, records
 from kvmviz.cli.decode import Decoded
 from kvmviz.ctype import Struct
-from kvmviz.layout import Layout
+from kvmviz.layout import ByteMap, Layout
 from kvmviz.review import Reviews, review, review_all
-from kvmviz.text import ByteMap
 
 FINE, BREAKS, UNUSABLE = 0, 1, 2
 """Exit statuses."""

@@ -12,7 +12,7 @@ from kvmviz._base import Twin, twin
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 from kvmviz.style import styles
-from kvmviz.text import bits_of_bytes, table, where
+from kvmviz.text import table, where
 
 ROW = 16
 """Bytes in a row of text, where a member has more."""
@@ -72,7 +72,7 @@ class Decoded(Twin):
             at = slot.offset + number * step
             path = slot.path_of(number if slot.shape else None)
             value = None if slot.type is None else self._value(path)
-            yield Cell(path, at, raw[at : at + step], bits_of_bytes(slot, at, step), value, slot)
+            yield Cell(path, at, raw[at : at + step], slot.bits_of_bytes(at, step), value, slot)
 
     def _value(self, path: str) -> int | float:
         """The value of a scalar: ``a.b[1]`` is ``values["a"]["b"][1]``."""

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from kvmviz import text
 from kvmviz._base import KvmvizError, counted, twin
+from kvmviz.ctype import name_of
 from kvmviz.draw import beside
 from kvmviz.draw.canvas import Canvas, Picture
 from kvmviz.draw.strip import ROW, Strip, width_of
@@ -148,7 +149,7 @@ def story(readings: Sequence[Reading]) -> Picture:
             canvas.text(EDGE, y + 66, shown.kernel.name, 20, bold=True)
             canvas.text(EDGE, y + 86, shown.kernel.when, 14, colour=QUIET)
             for line, member in enumerate(shown.kernel.debug.members[:-1]):
-                kind = text.name_of(member.type, member.name or "").replace("__", "")
+                kind = name_of(member.type, member.name or "").replace("__", "")
                 canvas.text(EDGE, y + 112 + 18 * line, kind, 14, mono=True)
         _panel(canvas, shown, x, y)
     lines = textwrap.wrap(note, 128)

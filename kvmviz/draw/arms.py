@@ -11,7 +11,6 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.review.side import Side
 from kvmviz.slot import Slot, Source, merged
-from kvmviz.text import slot_at
 from kvmviz.verdict import Status, member_of
 
 
@@ -76,7 +75,7 @@ class Arm:
     def _held(self, at: int) -> object:
         source = self.source(at)
         if source is None:
-            return slot_at(self.side.layout, at)
+            return self.side.layout.slot_at(at)
         shares = source.shares
         part = at if source.is_part else None
         return tuple(s.slot for s in shares), part, tuple(self.judged(at).values())

@@ -14,7 +14,7 @@ from kvmviz.review.versions import Versions, names_of, words_of
 from kvmviz.rules import up
 from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
-from kvmviz.text import slot_at, spans, where
+from kvmviz.text import spans, where
 
 CELLS = 8
 """Bytes in a row of a panel."""
@@ -213,7 +213,7 @@ class _Column:
         """What to call a piece, the fullest name first, the last of them always fits."""
         source = arm.source(begin)
         if source is None:
-            outer, _, inner = slot_at(arm.side.layout, begin).path.rpartition(": ")
+            outer, _, inner = arm.side.layout.slot_at(begin).path.rpartition(": ")
             kind = inner.partition(" after")[0]
             inside = f"{kind} in {outer}" if outer else kind
             return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvmviz import text
 from kvmviz.draw.canvas import Canvas
+from kvmviz.image import pieces
 from kvmviz.layout import Layout
 from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, Style, styles
@@ -71,7 +71,7 @@ class Strip:
             size = max(11, min(LABEL, (self.cell - 8) / (0.6 * len(bits))))
             canvas.text(middle, under + 17, bits, size, mono=True, ha="center")
             canvas.text(middle, under + 35, f"+{at}", LABEL, mono=True, ha="center", colour=QUIET)
-        for begin, end in text.pieces(self.sources, self.layout, ROW):
+        for begin, end in pieces(self.sources, self.layout, ROW):
             if begin < stop and end >= first:
                 left = x + (max(begin, first) - first) * self.cell + 3
                 right = x + (min(end + 1, stop) - first) * self.cell - 3
@@ -89,7 +89,7 @@ class Strip:
     def block(self, canvas: Canvas, x: float, y: float, at: int, width: float) -> None:
         """The whole piece that starts at byte ``at`` as one cell, where its bytes tell nothing."""
         source, middle = self.sources[at], x + width / 2
-        end = next(end for begin, end in text.pieces(self.sources, self.layout) if begin == at)
+        end = next(end for begin, end in pieces(self.sources, self.layout) if begin == at)
         hatch = None if source else "////"
         canvas.box(x + 1, y, width - 2, self.height, self.fill(source), edge=QUIET, hatch=hatch)
         words = f"{end + 1 - at} bytes" if source else "not written"
@@ -133,7 +133,7 @@ class Strip:
         if source:
             letter = self._style(source).letter
             return f"{letter} {source.slot.path}", letter
-        slot = text.slot_at(self.layout, at)
+        slot = self.layout.slot_at(at)
         if slot.is_padding:
             kind = slot.path.split(" after")[0]
             return f"{kind}: {self._nobody}", kind, "hole", ""
@@ -153,7 +153,7 @@ class Strip:
         """Lines with the names of members too narrow for their name."""
         short = [
             f"{self.letter(share)} {share.slot.path}"
-            for begin, end in text.pieces(self.sources, self.layout, ROW)
+            for begin, end in pieces(self.sources, self.layout, ROW)
             if (source := self.sources[begin])
             and (
                 source.beside
@@ -164,7 +164,7 @@ class Strip:
         silent = any(
             self.sources[begin] is None
             and not (self._fits(begin, end) and self._names(begin)[0].endswith(_SAID))
-            for begin, end in text.pieces(self.sources, self.layout, ROW)
+            for begin, end in pieces(self.sources, self.layout, ROW)
         )
         words = [*dict.fromkeys(short), *([f"hatched: {self._nobody}"] if silent else [])]
         return textwrap.wrap("  ·  ".join(words), 84)

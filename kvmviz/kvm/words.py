@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from kvmviz._base import KvmvizError, twin
+from kvmviz.ctype import name_of
 from kvmviz.esr import Esr
+from kvmviz.image import byte_rows, pieces, unwritten
 from kvmviz.kvm.captures import PAGE, Compared, Dump, Overlay, Rerun
 from kvmviz.kvm.exits import (
     EINTR,
@@ -24,7 +26,7 @@ from kvmviz.kvm.program import HANDLED, Cell, Conclusion, Fooled, Handshake, Mat
 from kvmviz.kvm.scenario import Scenario, SideBySide
 from kvmviz.kvm.trace import ANOMALIES, Trace
 from kvmviz.slot import Source
-from kvmviz.text import byte_rows, name_of, pieces, span, spans, table, unwritten, where
+from kvmviz.text import span, spans, table, where
 
 V2_NOTE = (
     "v2 and merged differ only later: v2 leaves the flag set, so every exit after a debug exit "

@@ -12,8 +12,8 @@ from kvmviz.learn.grading import Grade, Judge, other_kind, struct_of, written
 from kvmviz.learn.reading import abi_names, meant, offsets, parts
 from kvmviz.review import review
 from kvmviz.review.versions import Versions
-from kvmviz.text import found_there, slot_at, span, spans
-from kvmviz.verdict import compare
+from kvmviz.text import span, spans
+from kvmviz.verdict import compare, found_there
 
 
 def holes(given: str, abi: str) -> Judge:
@@ -27,7 +27,7 @@ def holes(given: str, abi: str) -> Judge:
         except KvmvizError as error:
             return Grade(False, f"{error}.")
         if taken := sorted(named - free):
-            slot = slot_at(layout, taken[0])
+            slot = layout.slot_at(taken[0])
             place = span(slot.offset, slot.offset + slot.size - 1)
             return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
         if left := len(free - named):

@@ -14,8 +14,7 @@ from kvmviz.layout import Layout
 from kvmviz.review.finding import NEW_READER, OLD_READER, Finding, found, type_words
 from kvmviz.review.one_sided import judged
 from kvmviz.review.pair import Pair
-from kvmviz.text import elements_there
-from kvmviz.verdict import Place, is_in
+from kvmviz.verdict import Place, elements_there, is_in
 
 
 def flexible_findings(pair: Pair) -> Iterator[Finding]:

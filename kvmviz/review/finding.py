@@ -18,8 +18,8 @@ from kvmviz.review.change import Change, stop
 from kvmviz.review.pair import Pair
 from kvmviz.review.room import rooms
 from kvmviz.slot import Slot
-from kvmviz.text import bits, few_spans, lies, some
-from kvmviz.verdict import Witness, numbers_alike
+from kvmviz.text import bits, few_spans, some
+from kvmviz.verdict import Witness, lies, numbers_alike
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")

@@ -10,7 +10,6 @@ from operator import or_
 from kvmviz.image import Image
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
-from kvmviz.text import slot_at
 from kvmviz.verdict import STATUSES, Status, Verdict
 
 
@@ -52,7 +51,7 @@ class Side:
         if at >= self.layout.size:
             return ((), None, ())
         sources = self.layout.holders[at]
-        slots = tuple(source.slot for source in sources) or (slot_at(self.layout, at),)
+        slots = tuple(source.slot for source in sources) or (self.layout.slot_at(at),)
         part = at if any(source.is_part for source in sources) else None
         return (slots, part, tuple(self.judged[at].values()))
 
@@ -78,7 +77,7 @@ def told_piece(side: Side, first: int, last: int, letters: Mapping[str, str]) ->
     if first >= layout.size:
         return "(past the end)"
     if not layout.holders[first]:
-        return f"({slot_at(layout, first).path.split(' after')[0]})"
+        return f"({layout.slot_at(first).path.split(' after')[0]})"
     ends = {source.slot: source for source in layout.holders[last]}
     shown = sorted(layout.holders[first], key=lambda s: -s.bottom)
     words = [told_source(s, ends.get(s.slot), letters) for s in shown[:6]]

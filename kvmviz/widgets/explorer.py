@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets as ipw
 
 from kvmviz import abi as abis
-from kvmviz import draw, text
+from kvmviz import draw
 from kvmviz._base import KvmvizError
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
-from kvmviz.ctype import WIDTHS
+from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
 from kvmviz.image import integer
 from kvmviz.kvm.kernel import KERNELS, Kernel
@@ -79,7 +79,7 @@ def frame(state: State) -> tuple[str, str]:
     """What an explorer shows in a state: HTML for its view, and the text twin."""
     picture = draw.reading(state.reading)
     kinds = ", ".join(
-        text.name_of(member.type, member.name or "") for member in state.kernel.debug.members
+        name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
     words = f"kernel writes {kinds}\n{picture.text}\n{state.reading.verdict!r}"
     return f"{img(picture)}<pre>{html.escape(words)}</pre>", words
