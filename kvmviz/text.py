@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -40,6 +41,19 @@ def runs(
         step = width or len(found)
         for first in range(0, len(found), step):
             yield found[first], found[min(first + step, len(found)) - 1]
+
+
+_COMMAND = re.compile(r"::|##\[")
+
+
+def plain(words: str) -> str:
+    r"""Words with nothing in them that a terminal or a CI log obeys: ``\x1b`` for an escape.
+
+    What is not printable becomes the escape that Python writes for it, the end of a line too; of
+    a workflow command, ``::error::`` or ``##[error]``, the second character becomes one.
+    """
+    told = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return _COMMAND.sub(lambda m: f"{m[0][0]}\\x{ord(m[0][1]):02x}{m[0][2:]}", told)
 
 
 def spans(offsets: Iterable[int]) -> str:
