@@ -111,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
     _old_new(made)
     _abi(made, "all of them")
     _json(made)
+    made.add_argument(
+        "--markdown", action="store_true", help="the report for a page that is Markdown, fenced"
+    )
     made.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
 
     made = command(some, "decode", commands.decode,

@@ -81,7 +81,7 @@ def span(first: int, last: int) -> str:
 @cache
 def _load_words() -> None:
     """The modules that know the words, all of them: one alone would not know a subclass's."""
-    for words in ("kvm.words", "review.report"):
+    for words in ("kvm.words",):
         import_module(f"kvmviz.{words}")
 
 

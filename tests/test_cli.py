@@ -113,7 +113,7 @@ def test_compare_says_what_only_one_file_has(run: Run) -> None:
     )  # fmt: skip
     assert run("compare", "more.h", "old.h", "--strict")[0] == 1
     assert run("compare", "more.h", "old.h", "--struct", "struct fresh")[:2] == (
-        0, "only in the old header: fresh\n",
+        1, "BREAKS: gone, only in the old header: fresh\n",
     )  # fmt: skip
     status, _, err = run("compare", "more.h", "old.h", "--struct", "nix")
     assert (status, err) == (

@@ -88,7 +88,9 @@ def compare(args: Namespace) -> int:
     """``kvmviz compare``."""
     found = _reviews(args, tuple(ABIS))
     if args.json:
-        show_json(records.reviews(found))
+        show_json(found.record)
+    elif args.markdown:
+        print(found.markdown)
     else:
         show(repr(found))
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE

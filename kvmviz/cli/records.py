@@ -7,7 +7,6 @@ from typing import Any
 
 from kvmviz.cli.decode import Decoded
 from kvmviz.layout import Layout
-from kvmviz.review import Review, Reviews, Row
 from kvmviz.slot import Slot
 
 Record = dict[str, Any]
@@ -48,50 +47,6 @@ def _member(slot: Slot) -> Record:
 def _hole(slot: Slot) -> Record:
     found: Record = {"what": slot.path, "offset": slot.offset, "size": slot.size}
     return found if slot.extent % 8 == 0 else found | {"bits": slot.extent}
-
-
-def review(shown: Review) -> Record:
-    """One struct before and after; ``forward`` is an old reader of a new writer."""
-    return {
-        "struct": str(shown.new),
-        "breaks": shown.breaks,
-        "warnings": len(shown.warnings),
-        "abis": [_row(row) for row in shown.rows],
-        "findings": [
-            {
-                "kind": row.kind,
-                "member": row.member or None,
-                "severity": row.severity,
-                "change": row.change,
-                "effect": row.effect,
-                "remedy": row.remedy,
-                "abis": list(row.abis),
-            }
-            for row in shown.findings
-        ],
-    }
-
-
-def _row(row: Row) -> Record:
-    sides = {"old": row.pair.old, "new": row.pair.new}
-    return {
-        "abi": row.abi.name,
-        "byte_order": row.abi.byte_order,
-        **{name: {"size": side.size, "align": side.align} for name, side in sides.items()},
-        "forward": dict(row.forward.fields),
-        "backward": dict(row.backward.fields),
-    }
-
-
-def reviews(shown: Reviews) -> Record:
-    """Two headers."""
-    return {
-        "breaks": shown.breaks,
-        "warns": shown.warns,
-        "structs": [review(row) for row in shown.reviews],
-        "added": list(shown.added),
-        "removed": list(shown.removed),
-    }
 
 
 def decoded(shown: Decoded) -> Record:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
-from kvmviz.review.side import Side
+from kvmviz.review.versions import Side
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.verdict import Status, member_of
 

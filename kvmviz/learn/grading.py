@@ -14,7 +14,8 @@ from kvmviz.abi import ABIS, siblings
 from kvmviz.c.pasted import laid_out, pointed, structs
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.review import Review, Row, review
+from kvmviz.review import Review, review
+from kvmviz.review.change import Pair
 from kvmviz.review.finding import Finding, found
 from kvmviz.review.report import ground
 from kvmviz.review.versions import PROGRAMS, Versions
@@ -120,11 +121,11 @@ def _broken(judged: Review) -> str:
     return f"On {abi}, {words}." + (f" {rest[0].upper()}{rest[1:]}." if rest else "")
 
 
-def _finds(reader: str, finding: Finding, row: Row) -> str:
+def _finds(reader: str, finding: Finding, row: Pair) -> str:
     """What a program finds where it looks for a member, if that is something else."""
     wrong = [
         witness
-        for change in row.pair.changes
+        for change in row.changes
         if change.name == finding.member
         for witness in (change.lost if reader == PROGRAMS[0] else change.gained)
     ]

@@ -1,4 +1,4 @@
-"""What changed between two layouts of one struct on one ABI, member by member.
+"""What differs between two layouts of one struct on one ABI, member by member.
 
 A member is what C code can name: a scalar or an array of them, also inside a nested struct, where
 it goes by its path (``arch.hsr``). A nested struct that only moved, came or went is one change.
@@ -6,17 +6,23 @@ it goes by its path (``arch.hsr``). A nested struct that only moved, came or wen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from math import prod
 
+from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
+from kvmviz.rules import Field, up
 from kvmviz.slot import Slot
-from kvmviz.verdict import Witness, member_of, numbers_alike
+from kvmviz.text import span
+from kvmviz.verdict import Place, Verdict, Witness, flexible, member_of, numbers_alike, place
 
 Members = Mapping[str, tuple[Slot, ...]]
-"""Leaves by path, those of an array's elements under one path."""
+"""Leaves by path, those of an array's elements under one path; padding is never among them."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Change:
         (before, *_), (after, *_) = self.old, self.new
         shapes = [kind.shape if isinstance(kind, Array) else () for kind in self.kinds]
         return (
-            not numbers_alike(before, after)
+            not self.is_alike
             or (before.order != after.order and not self.is_bit_field and before.width > 8)
             or len(shapes[0]) != len(shapes[1])
             or shapes[0][1:] != shapes[1][1:]
@@ -92,9 +98,25 @@ class Change:
         )
 
     @property
+    def is_alike(self) -> bool:
+        """Bits of the one are bits of the same significance of the other."""
+        return numbers_alike(self.old[0], self.new[0])
+
+    @property
     def is_bit_field(self) -> bool:
         """It is one before or after."""
         return any(slot.is_bit_field for slot in (*self.old, *self.new))
+
+
+def _count(kind: Type | None, slots: tuple[Slot, ...]) -> int:
+    if kind is not None and isinstance(kind.leaf, Struct):
+        return prod(kind.shape) if isinstance(kind, Array) else 1
+    return prod(slots[0].shape) * len(slots)
+
+
+def stop(slots: Sequence[Slot]) -> int:
+    """The first bit of memory behind all of them."""
+    return max(slot.start + slot.extent for slot in slots)
 
 
 def members(layout: Layout) -> Mapping[str, Members]:
@@ -109,12 +131,359 @@ def members(layout: Layout) -> Mapping[str, Members]:
     }
 
 
-def stop(slots: Sequence[Slot]) -> int:
-    """The first bit of memory behind all of them."""
-    return max(slot.start + slot.extent for slot in slots)
+class Index:
+    """Slots by place, to find those that share bits of memory with a range."""
+
+    def __init__(self, slots: Iterable[Slot]) -> None:
+        held = (slot for slot in slots if slot.extent)
+        self._slots = sorted(held, key=lambda slot: slot.start)
+        self._starts = [slot.start for slot in self._slots]
+        self._reach = list(accumulate((s.start + s.extent for s in self._slots), max))
+
+    def over(self, start: int, end: int) -> list[Slot]:
+        """Those with bits from ``start`` on and before ``end``, counted in memory, in order."""
+        last = bisect_left(self._starts, end)
+        first = bisect_right(self._reach, start, 0, last)
+        return [slot for slot in self._slots[first:last] if slot.start + slot.extent > start]
 
 
-def _count(kind: Type | None, slots: tuple[Slot, ...]) -> int:
-    if kind is not None and isinstance(kind.leaf, Struct):
-        return prod(kind.shape) if isinstance(kind, Array) else 1
-    return prod(slots[0].shape) * len(slots)
+# --- the structs that a member stands in -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Home:
+    """A struct or union around a member: its layout, its first byte in the whole, its path.
+
+    An anonymous one has the path of what it stands in; of an array it is the first element.
+    ``depth`` counts from the whole struct, which has 0.
+    """
+
+    layout: Layout
+    base: int
+    path: str
+    depth: int
+
+    @property
+    def is_union(self) -> bool:
+        """Its members lie over each other."""
+        return self.layout.struct.union
+
+    def path_of(self, name: str) -> str:
+        """The path, from the whole struct, of what it calls ``name``."""
+        return f"{self.path}.{name}" if self.path else name
+
+
+def homes(layout: Layout, path: str) -> tuple[Home, ...]:
+    """The structs around the member of that path, the whole one first."""
+    found = [Home(layout, 0, "", 0)]
+    while True:
+        home = found[-1]
+        name, _, rest = path[len(home.path) :].removeprefix(".").partition(".")
+        field = _holders(home.layout).get(name)
+        leaf = field.type.leaf if field else None
+        if field is None or not isinstance(leaf, Struct) or not (rest or field.name is None):
+            return tuple(found)
+        inner = home.path if field.name is None else home.path_of(name)
+        there = leaf.layout(layout.abi), home.base + field.offset
+        found.append(Home(*there, inner, home.depth + 1))
+
+
+@lru_cache(maxsize=256)
+def _holders(layout: Layout) -> Mapping[str, Field]:
+    """The field that a name is found in: its own, or that of an anonymous struct around it."""
+    found: dict[str, Field] = {}
+    for field in layout.fields:
+        if field.name is not None:
+            found[field.name] = field
+        elif isinstance(field.type, Struct):
+            found |= dict.fromkeys(field.type.layout(layout.abi).named, field)
+    return found
+
+
+@lru_cache(maxsize=256)
+def counterpart(home: Home, other: Layout) -> Home | None:
+    """The same struct in another layout of the whole; None where it is not there.
+
+    An anonymous one is known by a member of the same path, as deep inside.
+    """
+    if not home.depth:
+        return homes(other, "")[0]
+    for name in home.layout.named:
+        if place(other, home.path_of(name)) is not None:
+            found = homes(other, home.path_of(name))[-1]
+            same = found.depth == home.depth and found.is_union == home.is_union
+            return found if same else None
+    return None
+
+
+@lru_cache(maxsize=64)
+def index_of(layout: Layout) -> Index:
+    """The members of a layout by place."""
+    return Index(slot for slot in layout.slots if slot.type)
+
+
+# --- both sides ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A layout before and after a change, on one ABI."""
+
+    old: Layout
+    new: Layout
+
+    @property
+    def abi(self) -> Abi:
+        """The ABI of both."""
+        return self.old.abi
+
+    @cached_property
+    def forward(self) -> Verdict:
+        """New writer, old reader: a program that is not built again."""
+        return Verdict(self.new, self.old)
+
+    @cached_property
+    def backward(self) -> Verdict:
+        """Old writer, new reader: a program that is ahead of its kernel."""
+        return Verdict(self.old, self.new)
+
+    @cached_property
+    def key(self) -> object:
+        """Equal where the change is the same in every byte, on whatever ABI."""
+        sides = (
+            (s.size, s.align, s.slots, (*s.named,), tuple(_elements(flexible(s))))
+            for s in (self.old, self.new)
+        )
+        return self.abi.byte_order, *sides
+
+    @property
+    def is_same(self) -> bool:
+        """Every leaf has the same name, type and place, and so has the whole."""
+        if self.old == self.new:
+            return True
+        before, after = (
+            (side.size, side.align, side.slots, flexible(side)) for side in (self.old, self.new)
+        )
+        return before == after
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """Every member that differs, in the order of the new struct; then those that are gone."""
+        return tuple(self._changes())
+
+    def _changes(self) -> Iterator[Change]:
+        old, new = members(self.old), members(self.new)
+        for name in dict.fromkeys((*self.new.named, *self.old.named)):
+            before, after = old.get(name, {}), new.get(name, {})
+            if not (before and after) or _as_one(before, after):
+                if name not in self.flexible:
+                    yield from self._one(name, before, after)
+                continue
+            length = list(self._one(name, before, after))
+            resized = (
+                bool(length)
+                and not length[0].is_another
+                and length[0].is_struct
+                and len(set(length[0].count)) > 1
+            )
+            if resized:
+                # What happened inside an element is told apart from how many there are.
+                yield from length
+            for path, sides in _by_member(before, after):
+                same = all(sides) and _inside(sides[0]) == _inside(sides[1])
+                if path not in self.flexible and not (resized and same):
+                    yield from self._one(path, *sides)
+
+    def _one(self, name: str, before: Members, after: Members) -> Iterator[Change]:
+        old, new = (tuple(s for slots in m.values() for s in slots) for m in (before, after))
+        if old == new:
+            return
+        lost = tuple(w for path in before for w in self.wrong[0].get(path, ()))
+        gained = tuple(w for path in after for w in self.wrong[1].get(path, ()))
+        found = (place(side, name) for side in (self.old, self.new))
+        old_kind, new_kind = (there.type if there else None for there in found)
+        yield Change(name, old, new, lost, gained, (old_kind, new_kind))
+
+    @cached_property
+    def flexible(self) -> Mapping[str, tuple[Place | None, Place | None]]:
+        """The members that are flexible arrays on one side at least, and what each side has."""
+        names = dict.fromkeys((*flexible(self.new), *flexible(self.old)))
+        return {name: (place(self.old, name), place(self.new, name)) for name in names}
+
+    @cached_property
+    def paths(self) -> tuple[Members, Members]:
+        """Both sides' leaves by path."""
+        old, new = (
+            {path: slots for paths in members(side).values() for path, slots in paths.items()}
+            for side in (self.old, self.new)
+        )
+        return old, new
+
+    @cached_property
+    def same(self) -> Mapping[object, str]:
+        """The members that stay as they are, by :func:`bits_of` each of their leaves."""
+        old, new = self.paths
+        kept = ((path, slots) for path, slots in old.items() if new.get(path) == slots)
+        found: dict[object, str] = {}
+        for path, slots in kept:
+            for slot in slots:
+                found.setdefault(bits_of(slot), path)
+        return found
+
+    @cached_property
+    def wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
+        """What is not intact by path: for an old reader, for a new reader."""
+        return _by_path(self.forward), _by_path(self.backward)
+
+    def pushed(self, change: Change) -> tuple[str, Slot, Slot] | None:
+        """The member right behind one that is new or grew, if that moved it: before and after."""
+        starts, names, shifts = self._order
+        at = bisect_left(starts, stop(change.new))
+        if at == len(starts) or names[at] not in self.paths[0]:
+            return None
+        if change.old:
+            shift = change.start[1] - change.start[0]
+        else:
+            before = bisect_left(starts, change.new[0].start) - 1
+            shift = shifts[before] if before >= 0 else 0
+        if shifts[at] <= shift:
+            return None
+        return names[at], self.paths[0][names[at]][0], self.paths[1][names[at]][0]
+
+    @cached_property
+    def _order(self) -> tuple[Sequence[int], Sequence[str], Sequence[int]]:
+        """Where the new layout's members start, their paths, and by how much each moved.
+
+        What is new has the shift of what it lies behind.
+        """
+        old, new = self.paths
+        # In a union, what was there before is what can have moved.
+        names = sorted(new, key=lambda path: (new[path][0].start, path not in old))
+        shifts: list[int] = []
+        for path in names:
+            last = shifts[-1] if shifts else 0
+            shifts.append(new[path][0].start - old[path][0].start if path in old else last)
+        return [new[path][0].start for path in names], names, shifts
+
+    @cached_property
+    def flexible_moved(self) -> Sequence[tuple[str, int, int]]:
+        """The flexible arrays that start elsewhere, with their offsets before and after."""
+        return [
+            (name, old.offset, new.offset)
+            for name, (old, new) in self.flexible.items()
+            if old and new and old.offset != new.offset
+        ]
+
+    @cached_property
+    def passed(self) -> Mapping[str, tuple[str, bool]]:
+        """For a member that moved past another that did, that other; True if it is now behind."""
+        moved = sorted((change.start, change.name) for change in self.changes if change.moves)
+        found: dict[str, tuple[str, bool]] = {}
+        for rows, sign in ((moved, 1), (moved[::-1], -1)):
+            farthest: tuple[int, str] | None = None
+            waiting: list[tuple[int, str]] = []
+            begin = None
+            for (before, after), name in rows:
+                if before != begin:
+                    # Those that begin at one place have not passed each other.
+                    farthest = max(filter(None, (farthest, *waiting)), default=None)
+                    waiting, begin = [], before
+                if farthest and farthest[0] > sign * after:
+                    found[name] = farthest[1], sign < 0
+                waiting.append((sign * after, name))
+        return found
+
+    @cached_property
+    def spare(self) -> Mapping[str, str]:
+        """A hole for the further bits of each member that is wider now, in words.
+
+        For the struct's own members, outside unions. No hole is given twice, nor what the same
+        change fills of one.
+        """
+        fresh = Index(slot for change in self.changes if not change.old for slot in change.new)
+        holes = [slot for slot in self.old.holes if not slot.member and slot.extent % 8 == 0]
+        free = {part[1]: part for slot in holes for part in _free(slot, fresh)}
+        behind = {slot.start: first for first, (slot, *_) in reversed(free.items())}
+        fitting: dict[int, dict[int, _Free]] = {}
+        found: dict[str, str] = {}
+        for change in self.changes:
+            if not change.widens or not self.is_own(change.name):
+                continue
+            # In the smallest integer that takes them.
+            need = 1 << ((change.width[1] - change.width[0]) // 8 - 1).bit_length()
+            if need not in fitting:
+                align = self.abi.align(need)
+                fitting[need] = {n: p for n, p in free.items() if up(n, align) + need <= p[2]}
+            if left := fitting[need]:
+                slot, first, last = left.get(behind.get(stop(change.old), -1)) or next(
+                    iter(left.values())
+                )
+                found[change.name] = f"{slot.path} ({span(first, last - 1)})"
+                for rows in (free, *fitting.values()):
+                    rows.pop(first, None)
+        return found
+
+    def is_own(self, path: str) -> bool:
+        """A member of the old struct itself, outside unions."""
+        return path in self.old.named and not any(h.is_union for h in homes(self.old, path))
+
+
+_Free = tuple[Slot, int, int]
+
+
+def _free(slot: Slot, fresh: Index) -> Iterator[_Free]:
+    """What no new member takes of a hole: its first byte, and the first behind it."""
+    begin, end = slot.offset, slot.offset + slot.size
+    for other in fresh.over(8 * begin, 8 * end):
+        if begin < other.offset:
+            yield slot, begin, other.offset
+        begin = max(begin, other.offset + other.size)
+    if begin < end:
+        yield slot, begin, end
+
+
+def bits_of(slot: Slot) -> object:
+    """Equal for slots that hold the same bits of the same kind of number."""
+    is_float = slot.type is not None and slot.type.kind == "float"
+    return slot.start, slot.extent, slot.shape, slot.order, is_float
+
+
+def _elements(found: Mapping[str, Place]) -> Iterator[object]:
+    for path, there in found.items():
+        element = there.element
+        yield path, there.offset, element and (element.size, element.slots)
+
+
+def _by_member(before: Members, after: Members) -> Iterator[tuple[str, tuple[Members, Members]]]:
+    """Both sides' leaves by what the sides can be compared as.
+
+    What is a scalar on one side and a struct on the other is one member.
+    """
+    found: dict[str, tuple[dict[str, tuple[Slot, ...]], dict[str, tuple[Slot, ...]]]] = {}
+    for path in dict.fromkeys((*after, *before)):
+        above = accumulate(path.split("."), lambda outer, name: f"{outer}.{name}")
+        name = next(outer for outer in above if outer in before or outer in after)
+        for side, leaves in zip(found.setdefault(name, ({}, {})), (before, after), strict=True):
+            if path in leaves:
+                side[path] = leaves[path]
+    yield from found.items()
+
+
+def _by_path(verdict: Verdict) -> Mapping[str, list[Witness]]:
+    found: dict[str, list[Witness]] = {}
+    for witness in verdict.wrong:
+        found.setdefault(witness.wanted.member, []).append(witness)
+    return found
+
+
+def _as_one(before: Members, after: Members) -> bool:
+    """A nested struct, or an array of them, that is the same inside: place or count differ."""
+    return len(before) > 1 and _inside(before) == _inside(after)
+
+
+def _inside(side: Members) -> set[tuple[object, ...]]:
+    first = min(slots[0].start for slots in side.values())
+    return {
+        (path, s.start - first, s.extent, s.type, s.order, s.shape)
+        for path, (s, *_) in side.items()
+    }

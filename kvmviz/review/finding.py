@@ -1,25 +1,34 @@
 """Findings: what a change to a struct is, what its effect is, and what would make it safe.
 
-Whether a change breaks is decided by the sources of bytes; these are the words for it. The
-remedies follow the kernel's own documents: ``driver-api/ioctl``, ``process/botching-up-ioctls``
-and ``process/adding-syscalls``. Here are members that both sides have; those that only one side
-has are in :mod:`kvmviz.review.one_sided`, flexible arrays in :mod:`kvmviz.review.elements`.
+Whether a change breaks is decided by the sources of bytes; these are the words for it. A rule is
+an entry of :data:`RULES` and the function that finds it. The remedies follow the kernel's own
+documents: ``driver-api/ioctl``, ``process/botching-up-ioctls`` and ``process/adding-syscalls``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
-from kvmviz._base import counted
-from kvmviz.ctype import Array, Struct, Type
-from kvmviz.review.change import Change, stop
-from kvmviz.review.pair import Pair
-from kvmviz.review.room import rooms
+from kvmviz._base import KvmvizError, counted
+from kvmviz.ctype import Array, Member, Struct, Type, scalar
+from kvmviz.layout import Layout
+from kvmviz.review.change import (
+    Change,
+    Home,
+    Index,
+    Pair,
+    bits_of,
+    counterpart,
+    homes,
+    index_of,
+    stop,
+)  # fmt: skip
 from kvmviz.slot import Slot
-from kvmviz.text import bits, few_spans, some
-from kvmviz.verdict import Witness, lies, numbers_alike
+from kvmviz.text import bits, few_spans, plain, some
+from kvmviz.verdict import Place, Witness, elements_there, flexible, is_in, lies, member_of
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
@@ -27,12 +36,112 @@ SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
 
 OLD_READER, NEW_READER = "an old reader of a new writer", "a new reader of an old writer"
 
+MOST_WORDS = 400
+"""Characters of an error that a finding quotes."""
+
+RESERVED = "written as 0 by every old writer and ignored by every old reader"
+"""What makes a reserved member one that may be put to use."""
+
+
+class Rule(NamedTuple):
+    """What a kind of finding is called, what makes it safe, and where that is written.
+
+    The remedy is that of most of its findings: ``{name}`` is the member, ``{where}`` its bytes. It
+    is empty where nothing has to be done, or where each finding has a remedy of its own.
+    """
+
+    title: str
+    remedy: str
+    source: str
+
+
+_BYTES = "the bytes themselves: kvmviz.verdict"
+_IOCTL, _BOTCHING = "driver-api/ioctl", "process/botching-up-ioctls"
+_SYSCALLS = "process/adding-syscalls"
+_C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
+
+RULES: Mapping[str, Rule] = MappingProxyType({
+    "absent": Rule("not there on every ABI", "keep the struct there as it was", _IOCTL),
+    "alias": Rule("another name for others", "", "include/uapi/linux/stddef.h, __struct_group"),
+    "added-in-hole": Rule(
+        "added in a hole",
+        "needs a validity flag: {never}; the flag must read 0 from an old writer, and a new one "
+        "must clear it when the member is not valid",
+        _BOTCHING,
+    ),
+    "added-in-union": Rule(
+        "added to a union",
+        "needs a discriminator that says which member of the union is valid, with a value that "
+        "an old writer never gives",
+        _BYTES,
+    ),
+    "align": Rule(
+        "alignment changes",
+        "keep the alignment as it was: no member and no attribute that asks for another",
+        _IOCTL,
+    ),
+    "appended": Rule(
+        "added at the end",
+        "hand over the size (in the ioctl number, in a member or as an argument), and let both "
+        "sides take only what both have",
+        _SYSCALLS,
+    ),
+    "array-length": Rule("another number of elements", "", _BYTES),
+    "bit-field": Rule("bit-field of another width", "", _BYTES),
+    "flexible": Rule("a flexible array on one side", "", _C_FLEXIBLE),
+    "inserted": Rule(
+        "added in front of others", "put {name} into a hole, or behind the last member", _IOCTL
+    ),
+    "moved": Rule(
+        "moves",
+        "keep {name} where it was: a new member goes into a hole or behind the last one",
+        _IOCTL,
+    ),
+    "narrowed": Rule("narrowed", "", _BYTES),
+    "new-hole": Rule(
+        "new padding",
+        "make it a reserved member that is written as 0 and checked to be 0",
+        _BOTCHING,
+    ),
+    "removed": Rule(
+        "removed",
+        "keep {name}, or write the bytes that old readers expect into a reserved member there",
+        _BYTES,
+    ),
+    "reordered": Rule("in another order", "keep the order of members", _BYTES),
+    "replaced": Rule(
+        "takes the place of another",
+        "safe if only the name is new; or if old writers are known to write 0 to {there} and old "
+        "readers to ignore it",
+        _BOTCHING,
+    ),
+    "retyped": Rule("another type", "keep the type of {name}", _BYTES),
+    "size": Rule(
+        "sizeof changes",
+        "keep sizeof as it was (use holes or reserved members), or give the new struct a name and "
+        "an ioctl number of its own and go on serving the old one",
+        _IOCTL,
+    ),
+    "size-unseen": Rule("a size check sees nothing", "", _BYTES),
+    "taken": Rule(
+        "takes bits of another",
+        f"safe if that was reserved: {RESERVED}; else put {{name}} into a hole, or behind the "
+        "last member",
+        _BOTCHING,
+    ),
+    "widened": Rule(
+        "widened",
+        "add a new member for bits {more} instead of widening {name}",
+        "Linux commit 18f3976fdb5d, which did so; driver-api/ioctl",
+    ),
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that a reviewer should know, in words.
 
-    ``kind`` is a fixed word for programs, ``member`` the member's path, empty for the struct as
+    ``kind`` is a name out of :data:`RULES`, ``member`` the member's path, empty for the struct as
     a whole. ``change`` is what was done, ``effect`` what comes of it, ``remedy`` what would make
     it safe (empty where nothing has to be done). ``abis`` are the ABIs on which it holds.
     """
@@ -46,25 +155,111 @@ class Finding:
     abis: tuple[str, ...] = ()
 
 
-def kept(pair: Pair, change: Change) -> Finding:
-    """What became of a member that both sides have."""
+def _ruled(
+    kind: str, name: str, severity: Severity, change: str, effect: str, **parts: str
+) -> Finding:
+    """A finding with the remedy of its rule."""
+    remedy = RULES[kind].remedy.format(name=name, **parts)
+    return Finding(kind, name, severity, change, effect, remedy)
+
+
+def between(pair: Pair) -> tuple[Finding, ...]:
+    """All findings of a change on one ABI, the worst first."""
+    if pair.is_same:
+        return ()
+    rows = [judged(pair, change) for change in pair.changes]
+    rows += [*_flexible(pair), *_holes(pair)]
+    rows += _sizes(pair, any(row.severity == "breaks" for row in rows))
+    return tuple(sorted(rows, key=lambda row: SEVERITIES.index(row.severity)))
+
+
+def absent(before: KvmvizError | None, after: KvmvizError | None) -> Finding | None:
+    """Of an ABI on which a side has no such struct, for these reasons."""
+    one, two = (_quoted(e) if e else "" for e in (before, after))
+    if one and two:
+        return Finding("absent", "", "note", "not there before or after", two)
+    if one:
+        return Finding("absent", "", "note", "new: not there before", one)
+    return _ruled("absent", "", "breaks", "gone: not there after", two) if two else None
+
+
+def _quoted(error: KvmvizError) -> str:
+    """What a header says in an error, as plain characters and not too much of it."""
+    words = plain(" ".join(str(error).split()))
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} ..."
+
+
+def judged(pair: Pair, change: Change) -> Finding:
+    """What there is to say of one member."""
+    if not change.old:
+        return _added(pair, change)
+    return _kept(pair, change) if change.new else _removed(change)
+
+
+# --- the struct as a whole -------------------------------------------------------------------
+
+
+def _holes(pair: Pair) -> Iterator[Finding]:
+    """Padding that was not there before: the documents ask for explicit members instead."""
+    before = Index(pair.old.holes)
+    # Behind the start of a flexible array lie its elements.
+    loose = min((there.offset for there in flexible(pair.new).values()), default=pair.new.size)
+    for slot in pair.new.holes:
+        known = slot.offset >= loose or before.over(slot.start, slot.start + slot.extent)
+        if slot.extent % 8 == 0 and not known:
+            words = f"new {told_hole(slot.path)}, {places([slot])}"
+            effect = "no member holds it, so it keeps what was there before"
+            yield _ruled("new-hole", "", "note", words, effect)
+
+
+def told_hole(path: str, home: str = "") -> str:
+    """What a slot of padding is called, in a struct of that path: ``hole after n[0].a``."""
+    *outer, words = path.split(": ")
+    home = ".".join(filter(None, (home, *outer)))
+    what, after, name = words.partition(" after ")
+    if after:
+        return f"{what} after {home}.{name}" if home else words
+    return f"{words} of {home}" if home else words
+
+
+def _sizes(pair: Pair, breaks: bool) -> Iterator[Finding]:
+    old, new = pair.old, pair.new
+    if old.size != new.size:
+        yield _ruled(
+            "size", "", "breaks", f"sizeof {old.size} before, {new.size} after",
+            "an ioctl number that encodes sizeof changes with it; elements of an array lie "
+            "elsewhere, and so do members behind it where another struct holds it",
+        )  # fmt: skip
+    elif breaks:
+        words = f"a size check sees nothing: sizeof {new.size} before and after"
+        yield Finding("size-unseen", "", "note", words)
+    if old.align != new.align:
+        words = f"alignment {old.align} before, {new.align} after"
+        effect = "where another struct holds it, it may lie at another offset"
+        yield _ruled("align", "", "breaks", words, effect)
+
+
+# --- members that both sides have ------------------------------------------------------------
+
+
+def _kept(pair: Pair, change: Change) -> Finding:
     name, wrong = change.name, bool(change.lost or change.gained)
-    told = list(_told(pair, change))
+    told = list(_ways(pair, change))
     if not told and not wrong:
         return _retyped(change)
     if not told:
         words = "its elements lie elsewhere, as each has another size"
         told = [("moved", words, f"keep the elements of {name} as they are")]
-    words = "; ".join(row[1] for row in told) + (pushes(pair, change) if change.grows else "")
+    words = "; ".join(row[1] for row in told) + (_pushes(pair, change) if change.grows else "")
     remedy = "; ".join(dict.fromkeys(row[2] for row in told))
-    return Finding(told[0][0], name, "breaks" if wrong else "note", words, effect(change), remedy)
+    return Finding(told[0][0], name, "breaks" if wrong else "note", words, _effect(change), remedy)
 
 
-def _told(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
+def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
     """Kind, words and remedy of each way in which it changed, what decides most first."""
-    (before, after), (first, last) = change.width, change.count
+    name, (before, after), (first, last) = change.name, change.width, change.count
     if change.is_another and (change.lost or change.gained):
-        yield "retyped", types(change), f"keep the type of {change.name}"
+        yield "retyped", _types(change), RULES["retyped"].remedy.format(name=name)
     elif not change.is_another:
         if before != after and not change.is_struct:
             word = "widened" if after > before else "narrowed"
@@ -75,7 +270,28 @@ def _told(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
             words = f"{word} from {first} to {counted(last, 'element')}"
             yield "array-length", words, _of_length(change)
     if change.moves:
-        yield _moved(pair, change)
+        places = [_place(slots[0]) for slots in (change.old, change.new)]
+        kind, words = "moved", f"moves from {places[0]} to {places[1]}"
+        if name in pair.passed:
+            other, behind = pair.passed[name]
+            kind, words = "reordered", f"{words}, {'behind' if behind else 'in front of'} {other}"
+        yield kind, words, RULES[kind].remedy.format(name=name)
+
+
+def _of_width(pair: Pair, change: Change) -> str:
+    """What to do instead of changing a width."""
+    name, (before, after) = change.name, change.width
+    if after < before:
+        return f"keep {name} at {before} bits: a narrower value fits it as it is"
+    if change.is_bit_field or change.count != (1, 1):
+        each = "" if change.count == (1, 1) else "the elements of "
+        return f"keep {each}{name} at {before} bits; put the further bits into a new member"
+    advice = RULES["widened"].remedy.format(name=name, more=f"{after - 1}:{before}")
+    if name in pair.spare:
+        return f"{advice}: the {pair.spare[name]} takes it, with a flag that says when it is valid"
+    if pair.is_own(name):
+        return f"{advice}; no hole takes it, so it goes behind the last member"
+    return f"{advice}, in a hole of its own struct, with a flag that says when it is valid"
 
 
 def _of_length(change: Change) -> str:
@@ -87,21 +303,241 @@ def _of_length(change: Change) -> str:
     return f"{keep}, unless the others were reserved: {RESERVED}"
 
 
-RESERVED = "written as 0 by every old writer and ignored by every old reader"
-"""What makes a reserved member one that may be put to use."""
+def _retyped(change: Change) -> Finding:
+    """Same bits in the same place: what is left is how they are taken."""
+    name, one, two = change.name, change.old[0].type, change.new[0].type
+    assert one is not None
+    assert two is not None
+    if one.kind != two.kind and "bool" in (one.kind, two.kind):
+        words = "the same bits are taken for another kind of value"
+        remedy = f"keep the type of {name}, and give the new kind a member of its own"
+        return Finding("retyped", name, "warning", _types(change), words, remedy)
+    words = "the same bits in the same bytes"
+    if one.signed != two.signed:
+        words += f"; a value with bit {change.width[0] - 1} set changes its sign"
+    return Finding("retyped", name, "note", _types(change), words)
 
 
-def effect(change: Change) -> str:
-    """What each side gets of the other, where that is not what it takes it for."""
-    sides = ((OLD_READER, change.lost), (NEW_READER, change.gained))
-    told = [f"{who} finds {found(wrong)}" for who, wrong in sides if wrong]
-    if change.is_another and not change.is_struct and not _alike(change):
-        told.insert(0, "each side takes the bits for another value")
-    return "; ".join(told)
+# --- members that one side has ---------------------------------------------------------------
 
 
-def _alike(change: Change) -> bool:
-    return numbers_alike(change.old[0], change.new[0])
+def _removed(change: Change) -> Finding:
+    words = f"removed, {places(change.old)}"
+    return _ruled("removed", change.name, "warning", words, _effect(change))
+
+
+def _added(pair: Pair, change: Change) -> Finding:
+    """A new member by the struct that declares it, then by those around that."""
+    name, around = change.name, homes(pair.new, change.name)
+    # A member of an array's elements is judged in the first of them.
+    slots = change.new if name in pair.new.named else change.new[:1]
+    if again := _grouped(pair, change, around):
+        words = f"another name for {some(again)}, {places(change.new)}"
+        return Finding("alias", name, "note", words, "the same values in the same bytes")
+    for home in reversed(around):
+        before, inmost = counterpart(home, pair.old), home is around[-1]
+        start, end = slots[0].start - 8 * home.base, stop(slots) - 8 * home.base
+        if home.is_union and inmost and _is_shared(pair, home, name, start, end):
+            return _in_union(pair, change)
+        if before is None:
+            continue
+        size = 8 * before.layout.size
+        if home.is_union and not inmost:
+            if end <= size:
+                words = f"at the end of {_title(around[-1])}"
+                return _in_padding(pair, change, around, "appended", words)
+            continue
+        if there := index_of(before.layout).over(start, end):
+            return _over(pair, change, [before.path_of(slot.path) for slot in there])
+        if end <= size:
+            hole = next(
+                s for s in before.layout.holes if s.start < end and start < s.start + s.extent
+            )
+            words = f"in the {told_hole(hole.path, before.path)}"
+            return _in_padding(pair, change, around, "added-in-hole", words)
+    return _behind(pair, change)
+
+
+def _is_shared(pair: Pair, union: Home, name: str, start: int, end: int) -> bool:
+    """Other members of a union, which it had before, lie where a new one does."""
+    rows = (member_of(union.path_of(s.path)) for s in index_of(union.layout).over(start, end))
+    return any(path in pair.paths[0] and not is_in(path, name) for path in rows)
+
+
+def _title(home: Home) -> str:
+    return home.path or "that member"
+
+
+def _grouped(pair: Pair, change: Change, around: Sequence[Home]) -> list[str]:
+    """The members that a new struct in a new union names once more, as ``__struct_group`` does."""
+    fresh = [n for n, h in enumerate(around) if h.is_union and counterpart(h, pair.old) is None]
+    kind = change.kinds[1]
+    if not fresh or (fresh[-1] == len(around) - 1 and not isinstance(kind and kind.leaf, Struct)):
+        return []
+    again = [pair.same.get(bits_of(slot)) for slot in change.new]
+    return [] if None in again else [path for path in dict.fromkeys(again) if path]
+
+
+def _in_union(pair: Pair, change: Change) -> Finding:
+    more = _pushes(pair, change)
+    words = f"added to a union, {places(change.new)}{more}"
+    severity: Severity = "breaks" if more else "warning"
+    return _ruled("added-in-union", change.name, severity, words, _effect(change))
+
+
+def _in_padding(
+    pair: Pair, change: Change, around: Sequence[Home], kind: str, words: str
+) -> Finding:
+    """A new member where the old struct has padding, or a union is longer than the old struct."""
+    where, more = places(change.new), _pushes(pair, change)
+    before = f"what was there before in {where}"
+    never = f"an old writer never writes {where}"
+    if any(home.is_union and counterpart(home, pair.old) for home in around[:-1]):
+        before += ", bytes of another member of the union too"
+        never += f" when it fills {_title(around[-1])}"
+    effect = f"{NEW_READER} finds {before}; nothing changes for {OLD_READER}"
+    remedy = RULES["added-in-hole"].remedy.format(never=never)
+    return Finding(kind, change.name, "warning", f"added {words}, {where}{more}", effect, remedy)
+
+
+def _behind(pair: Pair, change: Change) -> Finding:
+    """A new member past the end of the old struct."""
+    name, where, more = change.name, places(change.new), _pushes(pair, change)
+    if more:
+        words = f"added in front of others, {where}{more}"
+        return _ruled("inserted", name, "breaks", words, _effect(change))
+    inside = ", from the old tail padding on" if change.new[0].start < 8 * pair.old.size else ""
+    return _ruled(
+        "appended", name, "warning", f"added at the end, {where}{inside}",
+        f"an old writer never writes {where}; a new writer that is not told the size writes "
+        "past the end of an old reader's memory",
+    )  # fmt: skip
+
+
+def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
+    """A new member where the old layout has others: it pushed, shrank or replaced them."""
+    name, where, more = change.name, places(change.new), _pushes(pair, change)
+    there, effect = some(paths), _effect(change)
+    kept = [path for path in map(member_of, paths) if path in pair.paths[1]]
+    if kept and more:
+        words = f"there is no hole at {where}:{more.removeprefix(';')}"
+        return _ruled("inserted", name, "breaks", words, effect)
+    if kept:
+        wrong = any(path in side for path in kept for side in pair.wrong)
+        words = f"takes {where} from {there}"
+        return _ruled("taken", name, "breaks" if wrong else "warning", words, effect)
+    words = f"takes the place of {there}, {where}"
+    return _ruled("replaced", name, "warning", words, effect, there=there)
+
+
+# --- flexible array members ------------------------------------------------------------------
+# No byte that sizeof counts is theirs, so that no byte shows what becomes of them.
+
+
+def _flexible(pair: Pair) -> Iterator[Finding]:
+    """Where their elements start, and what each of them is."""
+    alone: tuple[dict[object, str], dict[object, str]] = ({}, {})
+    for name, (before, after) in pair.flexible.items():
+        if (before is None) != (after is None):
+            there = before or after
+            assert there is not None
+            alone[before is None].setdefault(_key(there), name)
+    for name, (before, after) in pair.flexible.items():
+        if before is None and after is not None:
+            yield _flexible_added(name, after, alone[0].get(_key(after)))
+        elif after is None and before is not None:
+            yield _flexible_removed(name, alone[1].get(_key(before)))
+        elif before and after and before != after:
+            yield from _flexible_kept(pair, name, before, after)
+
+
+def _key(there: Place) -> tuple[int, int | None]:
+    return there.offset, there.element.size if there.element else None
+
+
+def _flexible_added(name: str, there: Place, other: str | None) -> Finding:
+    if other:
+        return Finding(
+            "replaced", name, "warning",
+            f"takes the place of the flexible array {other}, at offset {there.offset}",
+            f"an old writer writes these elements as {other}", "safe if only the name is new",
+        )  # fmt: skip
+    words, effect = (
+        f"flexible array added at offset {there.offset}",
+        "an old writer writes no elements",
+    )
+    remedy = "needs a count of elements that reads 0 from an old writer"
+    return Finding("appended", name, "warning", words, effect, remedy)
+
+
+def _flexible_removed(name: str, other: str | None) -> Finding:
+    effect = f"a new writer writes {f'these elements as {other}' if other else 'no elements'}"
+    remedy = f"keep {name}" if other else f"keep {name}, with a count of 0"
+    return Finding("removed", name, "warning", "flexible array removed", effect, remedy)
+
+
+def _flexible_kept(pair: Pair, name: str, before: Place, after: Place) -> Iterator[Finding]:
+    one, two = type_words(before.type), type_words(after.type)
+    moves = f"moves from offset {before.offset} to offset {after.offset}"
+    elsewhere = "each side takes other bytes for the elements"
+    sizes = [_key(there)[1] for there in (before, after)]
+    if not (_is_flexible(before.type) and _is_flexible(after.type)):
+        yield _fixed(pair, name, before, after)
+    elif before.offset != after.offset:
+        words = f"flexible array {moves}"
+        words += f"; type {one} becomes {two}" if sizes[0] != sizes[1] else ""
+        remedy = f"keep {name} where it was, and its elements as they are"
+        yield Finding("moved", name, "breaks", words, elsewhere, remedy)
+    elif sizes[0] != sizes[1]:
+        each = [f"{counted(size or 0, 'byte')} each" for size in sizes]
+        words = f"flexible array of {one}, {each[0]}, becomes one of {two}, {each[1]}"
+        remedy = f"keep the elements of {name} as they are"
+        yield Finding("retyped", name, "breaks", words, elsewhere, remedy)
+    else:
+        # What is said of the first element holds for all.
+        inner = Pair(_alone(name, before), _alone(name, after))
+        outer = name[: -len(name.rpartition(".")[2])]
+        for row in (judged(inner, change) for change in inner.changes):
+            words = f"in every element, {row.change}"
+            yield replace(row, member=f"{outer}{row.member}", change=words)
+
+
+def _is_flexible(kind: Type) -> bool:
+    """An array whose elements sizeof does not count."""
+    return isinstance(kind, Array) and 0 in kind.shape
+
+
+def _fixed(pair: Pair, name: str, before: Place, after: Place) -> Finding:
+    """A flexible array on one side; on the other an array of fixed length, or no array."""
+    told = []
+    for who, verdict, wrong in (
+        (OLD_READER, pair.forward, pair.wrong[0]), (NEW_READER, pair.backward, pair.wrong[1]),
+    ):  # fmt: skip
+        if verdict.flexible.get(name, "intact") != "intact":
+            told.append(f"for {who}, {elements_there(verdict, name)}")
+        rows = [w for path, held in wrong.items() if is_in(path, name) for w in held]
+        if rows:
+            told.append(f"{who} finds {found(rows)}, as its writer's sizeof counts no element")
+    words = f"type {type_words(before.type)} becomes {type_words(after.type)}"
+    if before.offset != after.offset:
+        words += f"; moves from offset {before.offset} to offset {after.offset}"
+    remedy = f"keep {name} as {type_words(before.type)}"
+    if _is_flexible(after.type):
+        remedy += "; a flexible array of another name can lie in a union with it"
+    return Finding("flexible", name, "breaks" if told else "note", words, "; ".join(told), remedy)
+
+
+def _alone(name: str, there: Place) -> Layout:
+    """The first element as the only member of a struct, at the offset that it has."""
+    assert isinstance(there.type, Array)
+    own = name.rpartition(".")[2]
+    rows = [Member(own, there.type.element)]
+    if there.offset:
+        rows.insert(0, Member(f"{own}_", Array(scalar("__u8"), there.offset)))
+    return Struct("", rows, packed=True).layout(there.abi)
+
+
+# --- words that several rules use ------------------------------------------------------------
 
 
 def found(wrong: Sequence[Witness]) -> str:
@@ -110,47 +546,27 @@ def found(wrong: Sequence[Witness]) -> str:
     return " and ".join(told)
 
 
-def _of_width(pair: Pair, change: Change) -> str:
-    """What to do instead of changing a width."""
-    name, (before, after) = change.name, change.width
-    if after < before:
-        return f"keep {name} at {before} bits: a narrower value fits it as it is"
-    if change.is_bit_field or change.count != (1, 1):
-        each = "" if change.count == (1, 1) else "the elements of "
-        return f"keep {each}{name} at {before} bits; put the further bits into a new member"
-    advice = f"add a new member for bits {after - 1}:{before} instead of widening {name}"
-    room = rooms(pair).get(name)
-    if room is None:
-        return f"{advice}; no hole takes it, so it goes behind the last member"
-    return f"{advice}: the {room} takes it, with a flag that says when it is valid"
+def _effect(change: Change) -> str:
+    """What each side gets of the other, where that is not what it takes it for."""
+    sides = ((OLD_READER, change.lost), (NEW_READER, change.gained))
+    told = [f"{who} finds {found(wrong)}" for who, wrong in sides if wrong]
+    if change.is_another and not change.is_struct and not change.is_alike:
+        told.insert(0, "each side takes the bits for another value")
+    return "; ".join(told)
 
 
-def _moved(pair: Pair, change: Change) -> tuple[str, str, str]:
-    name = change.name
-    places = [place(slots[0]) for slots in (change.old, change.new)]
-    words = f"moves from {places[0]} to {places[1]}"
-    if name in pair.passed:
-        other, behind = pair.passed[name]
-        words += f", {'behind' if behind else 'in front of'} {other}"
-        return "reordered", words, "keep the order of members"
-    keep = f"keep {name} where it was: a new member goes into a hole or behind the last one"
-    return "moved", words, keep
-
-
-def pushes(pair: Pair, change: Change) -> str:
+def _pushes(pair: Pair, change: Change) -> str:
     """What a new or a wider member moves: ``; it moves far from offset 4 to offset 8``."""
-    found = pair.pushed(change)
-    if found is not None:
-        name, before, after = found
-        return f"; it moves {name} from {place(before)} to {place(after)}"
-    end = stop(change.new)
-    for name, (old, new) in pair.flexible.items():
-        if old and new and old.offset != new.offset and 8 * new.offset >= end:
-            return f"; it moves {name} from offset {old.offset} to offset {new.offset}"
+    if pushed := pair.pushed(change):
+        name, before, after = pushed
+        return f"; it moves {name} from {_place(before)} to {_place(after)}"
+    for name, first, last in pair.flexible_moved:
+        if 8 * last >= stop(change.new):
+            return f"; it moves {name} from offset {first} to offset {last}"
     return ""
 
 
-def place(slot: Slot) -> str:
+def _place(slot: Slot) -> str:
     """Where a member begins: a byte offset; of a bit-field, the bits there."""
     source = slot.source(slot.offset) if slot.is_bit_field else None
     if source is None:
@@ -167,7 +583,7 @@ def places(slots: Sequence[Slot]) -> str:
     return some([f"{bits(s.top, s.bottom)} of byte {at}" for at, s in sources if s])
 
 
-def types(change: Change) -> str:
+def _types(change: Change) -> str:
     """The type before and after, in words."""
     (one, *_), (two, *_) = change.old, change.new
     before, after = (type_words(kind) for kind in change.kinds)
@@ -176,10 +592,16 @@ def types(change: Change) -> str:
         return f"the same type, {'its bytes in opposite order' if swapped else 'declared anew'}"
     marks = [f" ({s.order}-endian)" if s.type and s.type.order else "" for s in (one, two)]
     words = f"type {before}{marks[0]} becomes {after}{marks[1]}"
-    if not change.is_struct and not _alike(change):
-        kinds = [kind_words(slot) for slot in (one, two)]
+    if not change.is_struct and not change.is_alike:
+        kinds = [_number_words(slot) for slot in (one, two)]
         words += f"; the bits of {kinds[1]} are not those of {kinds[0]}"
     return words
+
+
+def _number_words(slot: Slot) -> str:
+    """What a number is: ``an integer``, ``a floating point number of 32 bits``."""
+    is_float = slot.type is not None and slot.type.kind == "float"
+    return f"a floating point number of {slot.width} bits" if is_float else "an integer"
 
 
 def type_words(kind: Type | None) -> str:
@@ -192,24 +614,3 @@ def type_words(kind: Type | None) -> str:
         return f"{kind.leaf}{counts}"
     what = "union" if kind.leaf.union else "struct"
     return f"{'an array of structs' if counts else f'a {what}'} of {some(list(kind.leaf.names()))}"
-
-
-def kind_words(slot: Slot) -> str:
-    """What a number is: ``an integer``, ``a floating point number of 32 bits``."""
-    is_float = slot.type is not None and slot.type.kind == "float"
-    return f"a floating point number of {slot.width} bits" if is_float else "an integer"
-
-
-def _retyped(change: Change) -> Finding:
-    """Same bits in the same place: what is left is how they are taken."""
-    name, one, two = change.name, change.old[0].type, change.new[0].type
-    assert one is not None
-    assert two is not None
-    if one.kind != two.kind and "bool" in (one.kind, two.kind):
-        words = "the same bits are taken for another kind of value"
-        remedy = f"keep the type of {name}, and give the new kind a member of its own"
-        return Finding("retyped", name, "warning", types(change), words, remedy)
-    words = "the same bits in the same bytes"
-    if one.signed != two.signed:
-        words += f"; a value with bit {change.width[0] - 1} set changes its sign"
-    return Finding("retyped", name, "note", types(change), words)

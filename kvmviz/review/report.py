@@ -1,15 +1,27 @@
-"""The text twin of a review: a report of at most 76 columns, to be pasted into a mail."""
+"""A review: one struct before and after a change, in both directions, on many ABIs; in words.
+
+The exit status of ``kvmviz compare`` and the grades of the exercises are :attr:`Review.breaks`.
+The words are a report of at most 76 columns, to be pasted into a mail.
+"""
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
 
-from kvmviz._base import counted, twin
-from kvmviz.review import Review, Reviews, Row
-from kvmviz.review.finding import Finding
-from kvmviz.text import table
+from kvmviz import abi as abis_
+from kvmviz._base import KvmvizError, counted, listed
+from kvmviz.abi import ABIS, Abi
+from kvmviz.ctype import Struct
+from kvmviz.layout import Layout
+from kvmviz.review.change import Pair
+from kvmviz.review.finding import RULES, SEVERITIES, Finding, absent, between
+from kvmviz.text import plain, table
 
 WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
@@ -17,114 +29,223 @@ WIDTH = 76
 MOST = 24
 """Members in a table, findings, and names in a list: more tell a reviewer nothing more."""
 
+MOST_ABIS = 256
+
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
 
-KINDS = {
-    "absent": "not there on every ABI",
-    "alias": "another name for others",
-    "added-in-hole": "added in a hole",
-    "added-in-union": "added to a union",
-    "align": "alignment changes",
-    "appended": "added at the end",
-    "array-length": "another number of elements",
-    "bit-field": "bit-field of another width",
-    "flexible": "a flexible array on one side",
-    "inserted": "added in front of others",
-    "moved": "moves",
-    "narrowed": "narrowed",
-    "new-hole": "new padding",
-    "removed": "removed",
-    "reordered": "in another order",
-    "replaced": "takes the place of another",
-    "retyped": "another type",
-    "size": "sizeof changes",
-    "size-unseen": "a size check sees nothing",
-    "taken": "takes bits of another",
-    "widened": "widened",
-}
-"""What a finding is called where its words differ by ABI."""
+
+@dataclass(frozen=True, repr=False)
+class Review:
+    """The struct ``old`` and what it became, ``new``, on ``abis``."""
+
+    old: Struct
+    new: Struct
+    abis: tuple[Abi, ...]
+
+    @cached_property
+    def _layouts(self) -> tuple[tuple[Abi, Layout | KvmvizError, Layout | KvmvizError], ...]:
+        return tuple((abi, _layout(self.old, abi), _layout(self.new, abi)) for abi in self.abis)
+
+    @cached_property
+    def rows(self) -> tuple[Pair, ...]:
+        """Both layouts on each ABI that has the struct before and after."""
+        return tuple(
+            Pair(old, new)
+            for _, old, new in self._layouts
+            if isinstance(old, Layout) and isinstance(new, Layout)
+        )
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What there is to know, the worst first; ABIs that agree are one finding."""
+        where: dict[Finding, list[str]] = {}
+        # The same leaves in the same places give the same findings, on whatever ABI.
+        known: dict[object, tuple[Finding, ...]] = {}
+        for pair in self.rows:
+            if pair.old == pair.new:
+                continue
+            if pair.key not in known:
+                known[pair.key] = between(pair)
+            for finding in known[pair.key]:
+                where.setdefault(finding, []).append(pair.abi.name)
+        for abi, *sides in self._layouts:
+            if missing := absent(*(s if isinstance(s, KvmvizError) else None for s in sides)):
+                where.setdefault(missing, []).append(abi.name)
+        found = [replace(finding, abis=tuple(names)) for finding, names in where.items()]
+        order = {name: at for at, name in enumerate(dict.fromkeys(row.member for row in found))}
+        return tuple(sorted(found, key=lambda f: (SEVERITIES.index(f.severity), order[f.member])))
+
+    @property
+    def breaks(self) -> bool:
+        """On some ABI a member that both have is not intact, or size or alignment changes.
+
+        So it does where the struct is gone from an ABI, whose programs can no longer be built.
+        Not intact: for an old reader of a new writer, or for a new reader of an old writer. What
+        only one side has does not count, members of nested structs included.
+        """
+        return any(finding.severity == "breaks" for finding in self.findings)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is safe only if something else says so, as a new member that needs a flag."""
+        return tuple(row for row in self.findings if row.severity == "warning")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As plain data, for JSON; ``forward`` is an old reader of a new writer."""
+        return {
+            "struct": str(self.new),
+            "breaks": self.breaks,
+            "warnings": len(self.warnings),
+            "abis": [
+                {
+                    "abi": pair.abi.name,
+                    "byte_order": pair.abi.byte_order,
+                    "old": {"size": pair.old.size, "align": pair.old.align},
+                    "new": {"size": pair.new.size, "align": pair.new.align},
+                    "forward": dict(pair.forward.fields),
+                    "backward": dict(pair.backward.fields),
+                }
+                for pair in self.rows
+            ],
+            "findings": [
+                vars(row) | {"member": row.member or None, "abis": list(row.abis)}
+                for row in self.findings
+            ],
+        }
+
+    def __repr__(self) -> str:
+        lines = [headline(self)]
+        groups = _grouped(self) if self.findings else []
+        if groups:
+            lines += ["", *_legend(groups), "", *_tables(groups)]
+        listed = _items(self)
+        for number, rows in enumerate(listed[:MOST], 1):
+            lines += ["", *_item(self, number, rows)]
+        if others := _also_moved(self):
+            lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
+        if len(listed) > MOST:
+            more = counted(len(listed) - MOST, "more finding")
+            lines += ["", *_wrap(f"There is more: {more}; --json has them all", "  ", 3)]
+        return "\n".join(lines)
 
 
-@twin.register
-def _(review: Review) -> str:
-    lines = [headline(review)]
-    groups = grouped(review) if review.findings else []
-    if groups:
-        lines += ["", *_legend(groups), "", *_tables(groups)]
-    listed = items(review)
-    for number, rows in enumerate(listed[:MOST], 1):
-        lines += ["", *_item(review, number, rows)]
-    if others := also_moved(review):
-        lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
-    if len(listed) > MOST:
-        more = counted(len(listed) - MOST, "more finding")
-        lines += ["", *_wrap(f"There is more: {more}; --json has them all", "  ", 3)]
-    return "\n".join(lines)
+@dataclass(frozen=True, repr=False)
+class Reviews:
+    """Two headers: the structs that both define, and the names that only one of them has.
+
+    ``gone`` are those of ``removed`` that were there on some of the ABIs.
+    """
+
+    reviews: tuple[Review, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @property
+    def breaks(self) -> bool:
+        """Some struct that both have breaks, or one is gone: programs can no longer be built."""
+        return bool(self.gone) or any(review.breaks for review in self.reviews)
+
+    @property
+    def warns(self) -> bool:
+        """Some struct has a warning, or only the old header has it."""
+        return bool(self.removed) or any(review.warnings for review in self.reviews)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As plain data: what ``--json`` prints. Keys are added, never renamed or taken away."""
+        return {
+            "breaks": self.breaks,
+            "warns": self.warns,
+            "structs": [review.record for review in self.reviews],
+            "added": list(self.added),
+            "removed": list(self.removed),
+        }
+
+    @property
+    def markdown(self) -> str:
+        """The report for a page that is Markdown: in a fence that nothing in it can end."""
+        words = repr(self)
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
+        return f"{fence}text\n{words}\n{fence}"
+
+    def __repr__(self) -> str:
+        told = [f"{review!r}" for review in self.reviews if review.findings]
+        same = [f"{review.new}" for review in self.reviews if not review.findings]
+        left = [name for name in self.removed if name not in set(self.gone)]
+        rows = (("unchanged", same), ("only in the new header", self.added),
+                ("only in the old header", left),
+                ("BREAKS: gone, only in the old header", self.gone))  # fmt: skip
+        for words, names in rows:
+            if names:
+                told.append("\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2)))
+        return "\n\n".join(told or ["no struct in either header"])
 
 
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"{', '.join(names[:MOST])}{more}"
+def review(old: Struct, new: Struct, abis: Iterable[str | Abi] = tuple(ABIS)) -> Review:
+    """Judge a change to a struct in both directions on every ABI.
+
+    An ABI that has no such struct, before or after, is a finding, not an error. Raises
+    :class:`KvmvizError` for what is not a struct, and for what is no list of known ABIs.
+    """
+    for struct in (old, new):
+        if not isinstance(struct, Struct):
+            raise KvmvizError(f"review takes two structs, not a {type(struct).__name__[:40]}")
+    return Review(old, new, _asked(abis))
 
 
-def items(review: Review) -> list[list[Finding]]:
-    """Findings of one kind about one member, told together; of those that moved, the first."""
-    groups: dict[object, list[Finding]] = {}
-    moved = also_moved(review)
-    for row in review.findings:
-        if row.kind != "moved" or row.member not in moved:
-            groups.setdefault((row.severity, row.kind, row.member), []).append(row)
-    return [_folded(rows) if rows[0].kind == "absent" else rows for rows in groups.values()]
+def review_all(
+    old: Mapping[str, Struct], new: Mapping[str, Struct], abis: Iterable[str | Abi] = tuple(ABIS)
+) -> Reviews:
+    """The same for every struct that two headers have in common."""
+    for side in (old, new):
+        if not isinstance(side, Mapping):
+            kind = type(side).__name__[:40]
+            raise KvmvizError(f"review_all takes two mappings of name to struct, not a {kind}")
+    asked = _asked(abis)
+    removed = tuple(name for name in old if name not in new)
+    return Reviews(
+        tuple(review(old[name], new[name], asked) for name in new if name in old),
+        tuple(name for name in new if name not in old),
+        removed,
+        tuple(name for name in removed if any(_is_on(old[name], abi) for abi in asked)),
+    )
 
 
-def _folded(rows: Sequence[Finding]) -> list[Finding]:
-    """One finding for ABIs whose words differ in nothing but their names; the first's are told."""
-    return [replace(rows[0], abis=tuple(abi for row in rows for abi in row.abis))]
+def _asked(abis: Iterable[str | Abi]) -> tuple[Abi, ...]:
+    known = f"known are {listed(ABIS)}"
+    if isinstance(abis, str | Abi):
+        abis = (abis,)
+    try:
+        names = tuple(islice(abis, MOST_ABIS + 1))
+    except TypeError:
+        kind = type(abis).__name__[:40]
+        raise KvmvizError(f"review takes a list of ABIs, not a {kind}; {known}") from None
+    if not 0 < len(names) <= MOST_ABIS:
+        words = f"more than {MOST_ABIS} ABIs" if names else "at least one ABI"
+        raise KvmvizError(
+            f"review takes {words}; {known}" if names else f"review needs {words}; {known}"
+        )
+    return tuple(dict.fromkeys(map(abis_.find, names)))
 
 
-def also_moved(review: Review) -> list[str]:
-    """The members behind the first that moved: what comes of them is in the table."""
-    return list(dict.fromkeys(row.member for row in review.findings if row.kind == "moved"))[1:]
+def _layout(struct: Struct, abi: Abi) -> Layout | KvmvizError:
+    try:
+        return struct.layout(abi)
+    except KvmvizError as error:
+        return error
 
 
-def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]:
-    first, name = rows[0], f"{rows[0].member}: " if rows[0].member else ""
-    heads = {row.change.partition("; ")[0] for row in rows}
-    head = first.change if len(rows) == 1 else heads.pop() if len(heads) == 1 else ""
-    label = _label(review, first.abis) if len(rows) == 1 else ""
-    words = f"{WORDS[first.severity]}: {name}{head or KINDS[first.kind]}{label}"
-    yield from _wrap(f"{number}. {words}", "  ", 3)
-    same = len({row.effect for row in rows}) == 1
-    for row in rows if len(rows) > 1 else ():
-        told = [row.change.removeprefix(head).removeprefix("; "), "" if same else row.effect]
-        words = "; ".join(filter(None, told))
-        line = f"{_label(review, row.abis)} {words}".strip()
-        yield from _wrap(line, "     ", 2) if words else ()
-    if same and first.effect:
-        yield from _wrap(first.effect, "     ")
-    remedies: dict[str, list[str]] = {}
-    for row in rows:
-        remedies.setdefault(row.remedy, []).extend(row.abis)
-    for remedy, abis in remedies.items():
-        on = _label(review, abis) if len(remedies) > 1 else ""
-        yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
+def _is_on(struct: Struct, abi: Abi) -> bool:
+    try:
+        struct.on(abi)
+    except KvmvizError:
+        return False
+    return True
 
 
-def _label(review: Review, abis: Sequence[str]) -> str:
-    """Where something holds; nothing where it holds on all ABIs."""
-    return f" [{ground(review, abis)}]" if len(abis) < len(review.abis) else ""
-
-
-@twin.register
-def _(reviews: Reviews) -> str:
-    told = [f"{review!r}" for review in reviews.reviews if review.findings]
-    same = [f"{review.new}" for review in reviews.reviews if not review.findings]
-    rows = (("unchanged", same), ("only in the new header", reviews.added),
-            ("only in the old header", reviews.removed))  # fmt: skip
-    for words, names in rows:
-        if names:
-            told.append("\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2)))
-    return "\n\n".join(told or ["no struct in either header"])
+# --- in words --------------------------------------------------------------------------------
 
 
 def headline(review: Review) -> str:
@@ -135,7 +256,7 @@ def headline(review: Review) -> str:
     if broken:
         words = f"{name}: BREAKS {number}"
     elif review.warnings:
-        count = sum(rows[0].severity == "warning" for rows in items(review))
+        count = sum(rows[0].severity == "warning" for rows in _items(review))
         words = f"{name}: nothing breaks; {counted(count, 'warning')}"
     elif review.findings:
         words = f"{name}: nothing breaks"
@@ -163,63 +284,112 @@ def ground(review: Review, names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def grouped(review: Review) -> list[list[Row]]:
-    """Rows whose ABIs agree about every byte and both verdicts."""
-    groups: dict[object, list[Row]] = {}
-    for row in review.rows:
-        groups.setdefault(row.pair.key, []).append(row)
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return f"{', '.join(names[:MOST])}{more}"
+
+
+def _items(review: Review) -> list[list[Finding]]:
+    """Findings of one kind about one member, told together; of those that moved, the first."""
+    groups: dict[object, list[Finding]] = {}
+    moved = set(_also_moved(review))
+    for row in review.findings:
+        if row.kind != "moved" or row.member not in moved:
+            groups.setdefault((row.severity, row.kind, row.member), []).append(row)
+    return [_folded(rows) if rows[0].kind == "absent" else rows for rows in groups.values()]
+
+
+def _folded(rows: Sequence[Finding]) -> list[Finding]:
+    """One finding for ABIs whose words differ in nothing but their names; the first's are told."""
+    return [replace(rows[0], abis=tuple(abi for row in rows for abi in row.abis))]
+
+
+def _also_moved(review: Review) -> list[str]:
+    """The members behind the first that moved: what comes of them is in the table."""
+    return list(dict.fromkeys(row.member for row in review.findings if row.kind == "moved"))[1:]
+
+
+def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]:
+    first, name = rows[0], f"{rows[0].member}: " if rows[0].member else ""
+    heads = {row.change.partition("; ")[0] for row in rows}
+    head = first.change if len(rows) == 1 else heads.pop() if len(heads) == 1 else ""
+    label = _label(review, first.abis) if len(rows) == 1 else ""
+    words = f"{WORDS[first.severity]}: {name}{head or RULES[first.kind].title}{label}"
+    yield from _wrap(f"{number}. {words}", "  ", 3)
+    same = len({row.effect for row in rows}) == 1
+    for row in rows if len(rows) > 1 else ():
+        told = [row.change.removeprefix(head).removeprefix("; "), "" if same else row.effect]
+        words = "; ".join(filter(None, told))
+        line = f"{_label(review, row.abis)} {words}".strip()
+        yield from _wrap(line, "     ", 2) if words else ()
+    if same and first.effect:
+        yield from _wrap(first.effect, "     ")
+    remedies: dict[str, list[str]] = {}
+    for row in rows:
+        remedies.setdefault(row.remedy, []).extend(row.abis)
+    for remedy, abis in remedies.items():
+        on = _label(review, abis) if len(remedies) > 1 else ""
+        yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
+
+
+def _label(review: Review, abis: Sequence[str]) -> str:
+    """Where something holds; nothing where it holds on all ABIs."""
+    return f" [{ground(review, abis)}]" if len(abis) < len(review.abis) else ""
+
+
+def _grouped(review: Review) -> list[list[Pair]]:
+    """Pairs whose ABIs agree about every byte and both verdicts."""
+    groups: dict[object, list[Pair]] = {}
+    for pair in review.rows:
+        groups.setdefault(pair.key, []).append(pair)
     return list(groups.values())
 
 
-def _legend(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
-    for number, rows in enumerate(groups, 1):
-        order = rows[0].abi.byte_order
-        names = ", ".join(row.abi.name for row in rows)
-        yield from _wrap(f"({number}) {order}-endian: {names}", "  ", 4)
+def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
+    for number, pairs in enumerate(groups, 1):
+        names = ", ".join(pair.abi.name for pair in pairs)
+        yield from _wrap(f"({number}) {pairs[0].abi.byte_order}-endian: {names}", "  ", 4)
 
 
-def _tables(groups: Sequence[Sequence[Row]]) -> Iterator[str]:
+def _tables(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
     """The groups side by side, as many as fit, then the others below."""
-    firsts = [rows[0] for rows in groups]
-    sides = [side for row in firsts for side in (row.pair.new, row.pair.old)]
+    firsts = [pairs[0] for pairs in groups]
+    sides = [side for pair in firsts for side in (pair.new, pair.old)]
     names = list(dict.fromkeys(name for side in sides for name in side.named))
-    differing = [name for name in names if any(_differs(row, name) for row in firsts)]
-    shown = differing[:MOST]
+    differing = [name for name in names if any(_differs(pair, name) for pair in firsts)]
     lines: list[tuple[str, str, list[str]]] = [
-        ("sizeof", "", [_both(r.pair.old.size, r.pair.new.size) for r in firsts]),
-        ("align", "", [_both(r.pair.old.align, r.pair.new.align) for r in firsts]),
+        ("sizeof", "", [_both(pair.old.size, pair.new.size) for pair in firsts]),
+        ("align", "", [_both(pair.old.align, pair.new.align) for pair in firsts]),
     ]
-    for name in shown:
+    for name in differing[:MOST]:
         lines += [
-            (name, "old < new", [r.forward.fields.get(name, "-") for r in firsts]),
-            ("", "new < old", [r.backward.fields.get(name, "-") for r in firsts]),
+            (name, "old < new", [pair.forward.fields.get(name, "-") for pair in firsts]),
+            ("", "new < old", [pair.backward.fields.get(name, "-") for pair in firsts]),
         ]
-    begin = 0
-    fixed = 4 + max(len(line[0]) for line in lines) + 9
+    begin, fixed = 0, 4 + max(len(line[0]) for line in lines) + 9
     while begin < len(firsts):
-        stop = begin + 1
-        while stop < len(firsts) and fixed + _wide(lines, begin, stop + 1) <= WIDTH:
-            stop += 1
-        head = ("", "", *(f"({n + 1})" for n in range(begin, stop)))
-        yield from table([head, *((a, b, *cells[begin:stop]) for a, b, cells in lines)]).split("\n")
-        begin = stop
+        end = begin + 1
+        while end < len(firsts) and fixed + _wide(lines, begin, end + 1) <= WIDTH:
+            end += 1
+        head = ("", "", *(f"({n + 1})" for n in range(begin, end)))
+        yield from table([head, *((a, b, *cells[begin:end]) for a, b, cells in lines)]).split("\n")
+        begin = end
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
     told = set(differing)
-    rest = [name for name in names if name not in told]
-    if rest:
+    if rest := [name for name in names if name not in told]:
         yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
-    if shown:
+    if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
 
 
-def _wide(lines: Sequence[tuple[str, str, list[str]]], begin: int, stop: int) -> int:
-    return sum(2 + max(len(line[2][at]) for line in lines) for at in range(begin, stop))
+def _wide(lines: Sequence[tuple[str, str, list[str]]], begin: int, end: int) -> int:
+    return sum(2 + max(len(line[2][at]) for line in lines) for at in range(begin, end))
 
 
-def _differs(row: Row, name: str) -> bool:
+def _differs(pair: Pair, name: str) -> bool:
     """Some side has the member and does not get it, or only one side has it."""
-    return any(v.fields.get(name) != "intact" for v in (row.forward, row.backward))
+    return any(v.fields.get(name) != "intact" for v in (pair.forward, pair.backward))
 
 
 def _both(before: int, after: int) -> str:
@@ -227,7 +397,9 @@ def _both(before: int, after: int) -> str:
 
 
 def _wrap(words: str, pad: str, deeper: int = 0) -> list[str]:
+    """Lines of the report; what a header said is in them as plain characters."""
+    told = plain(" ".join(words.split()))
     return textwrap.wrap(
-        words, WIDTH, initial_indent=pad, subsequent_indent=pad + " " * deeper,
+        told, WIDTH, initial_indent=pad, subsequent_indent=pad + " " * deeper,
         break_on_hyphens=False,
     )  # fmt: skip

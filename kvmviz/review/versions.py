@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
+from functools import cached_property, reduce
+from operator import or_
 
-from kvmviz._base import KvmvizError, Twin, twin
+from kvmviz._base import KvmvizError
+from kvmviz._base import shown as quoted
 from kvmviz.ctype import Conditional, Struct
-from kvmviz.image import Image, assigned
+from kvmviz.image import Image, assigned, integer
 from kvmviz.layout import Layout
-from kvmviz.review import Review, review
-from kvmviz.review.report import ground
-from kvmviz.review.side import Side, told_piece, told_status
+from kvmviz.review.report import Review, ground, review
+from kvmviz.slot import Slot, Source
 from kvmviz.style import styles
-from kvmviz.text import span, table, where
+from kvmviz.text import runs, span, table, where
 from kvmviz.verdict import STATUSES, Status, Verdict, compare, flexible, member_of
 
 FILL = 0xAA
@@ -27,18 +27,141 @@ MOST_LINES = 32
 MOST_NAMES = 3
 """Members that a headline names; of more it says how many."""
 
+PROGRAMS = ("an old program", "a new program on old bytes")
+"""Who breaks, by side, the one that nobody builds again first."""
+
+READERS = (f"{PROGRAMS[0]} on new bytes", PROGRAMS[1])
+"""Who reads, by side: each version's reader is shown the other version's bytes."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version: its ``layout``, what a program built with it gets, and its bytes, if any.
+
+    ``verdict`` is that of this version's reader on the other version's bytes; None alone.
+    """
+
+    title: str
+    layout: Layout
+    verdict: Verdict | None = None
+    image: Image | None = None
+
+    @cached_property
+    def judged(self) -> tuple[Mapping[Slot, Status], ...]:
+        """What this version's reader gets at each byte, by the slot that it takes it for."""
+        if self.verdict is None:
+            return ({},) * self.layout.size
+        found: list[dict[Slot, Status]] = [
+            {source.slot: "intact" for source in held} for held in self.layout.holders
+        ]
+        for witness in self.verdict.wrong:
+            found[witness.offset][witness.wanted.slot] = witness.status
+        return tuple(found)
+
+    def status(self, at: int) -> Status | None:
+        """The worst of what this version's reader gets at a byte; None where it looks at none."""
+        found = self.judged[at].values() if at < self.layout.size else ()
+        return min(found, key=STATUSES.index, default=None)
+
+    def is_stored(self, at: int) -> bool:
+        """A number was stored in this byte, at least in some of its bits."""
+        return self.image is not None and self.image.sources[at] is not None
+
+    def held(self, at: int) -> tuple[object, object, tuple[Status, ...]]:
+        """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
+        if at >= self.layout.size:
+            return ((), None, ())
+        sources = self.layout.holders[at]
+        slots = tuple(source.slot for source in sources) or (self.layout.slot_at(at),)
+        part = at if any(source.is_part for source in sources) else None
+        return (slots, part, tuple(self.judged[at].values()))
+
+    def piece(self, first: int, last: int, letters: Mapping[str, str]) -> str:
+        """What is there from byte ``first`` to byte ``last``: members, a hole, or nothing."""
+        if first >= self.layout.size:
+            return "(past the end)"
+        held = sorted(self.layout.holders[first], key=lambda source: -source.bottom)
+        if not held:
+            return f"({self.layout.slot_at(first).path.split(' after')[0]})"
+        ends = {source.slot: source for source in self.layout.holders[last]}
+        words = [_told(source, ends.get(source.slot), letters) for source in held[:6]]
+        words += [f"{len(held) - 6} more"] * (len(held) > 6)
+        free = 0xFF & ~reduce(or_, (source.mask for source in held))
+        if free and any(source.is_part for source in held):
+            words.append(f"unused bits: mask {free:#04x}")
+        return " | ".join(words)
+
+    def gets(self, at: int) -> str:
+        """What its reader gets at a byte: a word, or one for each member where they differ."""
+        judged = self.judged[at] if at < self.layout.size else {}
+        if len(set(judged.values())) < 2:
+            return self.status(at) or "-"
+        return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
+
+    def hex(self, first: int, last: int) -> str:
+        """The bytes, eight at most; two points for one that nobody wrote."""
+        if self.image is None or first >= self.layout.size:
+            return ""
+        end = min(last + 1, self.layout.size, first + 8)
+        bare = not self.layout.holders[first]
+        told = [
+            f"{bytes(self.image)[at]:02x}" if bare or self.is_stored(at) else ".."
+            for at in range(first, end)
+        ]
+        return " ".join(told) + (" .." if end <= last else "")
+
+
+def _told(source: Source, more: Source | None, letters: Mapping[str, str]) -> str:
+    """What lies from one byte to another in words: ``A hsr[63:32]``, ``data[0..7]``."""
+    if more is None:
+        return ""
+    letter, slot = letters[source.slot.member], source.slot
+    if source.element is not None and more.element is not None:
+        last = slot.path_of(more.element)
+        until = f"..{last[len(slot.path) :]}" if last != source.path else ""
+        return f"{letter} {source.path}{until}"
+    high, low = max(source.high, more.high), min(source.low, more.low)
+    if not slot.is_bit_field and high - low + 1 == slot.width:
+        return f"{letter} {slot.path}"
+    return f"{letter} {slot.path}[{high}:{low}]" if high > low else f"{letter} {slot.path}[{low}]"
+
 
 @dataclass(frozen=True, repr=False)
-class Versions(Twin):
+class Versions:
     """An old and a new layout of one struct, or one layout alone where ``new`` is None.
 
     ``values`` are numbers that both versions store in the members of those names, cut to the
-    member's width as an assignment in C does.
+    member's width as an assignment in C does. Raises :class:`KvmvizError` for what is no layout,
+    for layouts of two ABIs, and for values that are no pairs of a name and an integer.
     """
 
     old: Layout
     new: Layout | None = None
     values: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        for layout in (self.old,) if self.new is None else (self.old, self.new):
+            if not isinstance(layout, Layout):
+                raise KvmvizError(
+                    f"versions of a struct are two layouts, not {quoted(layout)}; see "
+                    "Struct.layout(abi)"
+                )
+            if layout.abi != self.old.abi:
+                raise KvmvizError(
+                    f"versions of a struct are on one ABI, not on {self.old.abi.name} and "
+                    f"{layout.abi.name}"
+                )
+        try:
+            if not isinstance(self.values, Sequence):
+                raise TypeError
+            pairs = [(str(name), value) for name, value in self.values]
+        except (TypeError, ValueError):
+            raise KvmvizError(
+                f"{self.old.struct}: {quoted(self.values)} are no values; "
+                "give (member, number) pairs"
+            ) from None
+        numbers = tuple((n, integer(v, f"{self.old.struct}, member {n}")) for n, v in pairs)
+        object.__setattr__(self, "values", numbers)
 
     @cached_property
     def sides(self) -> tuple[Side, ...]:
@@ -55,8 +178,9 @@ class Versions(Twin):
         mine = {name: number for name, number in self.values if name in layout.named}
         if not mine:
             return None
+        slots = {slot.path: slot for slot in layout.slots if slot.type}
         for name, number in mine.items():
-            slot = next((s for s in layout.slots if s.path == name and s.type), None)
+            slot = slots.get(name)
             if slot is None or slot.shape or (slot.type and slot.type.kind == "float"):
                 raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
             mine[name] = assigned(number, slot)
@@ -72,12 +196,9 @@ class Versions(Twin):
         """Bytes of the longer version."""
         return max(side.layout.size for side in self.sides)
 
-    def pieces(self, first: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+    def pieces(self) -> Iterator[tuple[int, int]]:
         """First and last offset of neighbours about which there is one thing to say."""
-        offsets = range(first, self.size if stop is None else stop)
-        for _, group in groupby(offsets, lambda at: [side.held(at) for side in self.sides]):
-            piece = list(group)
-            yield piece[0], piece[-1]
+        return runs(range(self.size), lambda at: [side.held(at) for side in self.sides])
 
     def telling(self, first: int, stop: int) -> bool:
         """These bytes tell more than that every member is where it was: worth to be shown."""
@@ -96,19 +217,8 @@ class Versions(Twin):
         meant = mine.layout.unpack(bytes(mine.image))
         return {name: (found[name], meant[name]) for name, _ in self.values if name in found}
 
-
-def told_values(shown: Versions, number: int) -> Iterator[str]:
-    """The numbers that a side's reader finds where another was meant."""
-    for name, (found, meant) in shown.values_read(number).items():
-        if found != meant and isinstance(found, int) and isinstance(meant, int):
-            yield f"{name} reads {found:#x}, not {meant:#x}"
-
-
-PROGRAMS = ("an old program", "a new program on old bytes")
-"""Who breaks, by side, the one that nobody builds again first."""
-
-READERS = (f"{PROGRAMS[0]} on new bytes", PROGRAMS[1])
-"""Who reads, by side: each version's reader is shown the other version's bytes."""
+    def __repr__(self) -> str:
+        return words_of(self, self.names)
 
 
 def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
@@ -116,80 +226,66 @@ def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in shown for name in one.names))
 
 
-@twin.register
-def _(shown: Versions) -> str:
-    return words_of(shown, shown.names)
-
-
 def words_of(shown: Versions, names: Sequence[str]) -> str:
     """The text twin, where letters are shared out among more ``names`` than its own."""
     letters = {name: style.letter for name, style in styles(names).items()}
-    sizes = [f"size {side.layout.size}, align {side.layout.align}" for side in shown.sides]
-    head = (
-        where(shown.old)
-        + ": "
-        + "; ".join(
-            f"{side.title} {size}".strip() for side, size in zip(shown.sides, sizes, strict=True)
-        )
-    )
-    titles = [side.title or "member" for side in shown.sides]
-    shows = [side.image is not None for side in shown.sides]
-    rows: list[Sequence[str]] = [
-        (
-            "bytes",
-            *_cells(titles, ["bytes"] * 2, shows),
-            *(["old gets", "new gets"] if shown.new else []),
-        )
+    sides, gets = shown.sides, ("old gets", "new gets") if shown.new else ()
+    sizes = [f"{s.title} size {s.layout.size}, align {s.layout.align}".strip() for s in sides]
+    titles = [
+        cell for s in sides for cell in (s.title or "member", "bytes")[: 1 + (s.image is not None)]
     ]
+    rows: list[Sequence[str]] = [("bytes", *titles, *gets)]
     pieces = list(shown.pieces())
     for first, last in pieces[:MOST_LINES]:
-        place = f"+{first}" if first == last else f"+{first}..+{last}"
-        words = [told_piece(side, first, last, letters) for side in shown.sides]
-        data = [_hex(side, first, last) for side in shown.sides]
-        gets = [told_status(side, first) for side in shown.sides]
-        rows.append((place, *_cells(words, data, shows), *(gets if shown.new else [])))
-    lines = [head, table(rows)]
+        cells = [f"+{first}" if first == last else f"+{first}..+{last}"]
+        for side in sides:
+            cells += [side.piece(first, last, letters)]
+            cells += [side.hex(first, last)] if side.image is not None else []
+        rows.append((*cells, *(side.gets(first) for side in sides if shown.new)))
+    lines = [f"{where(shown.old)}: {'; '.join(sizes)}", table(rows)]
     if left := pieces[MOST_LINES:]:
         lines.append(f"  left out: {len(left)} more lines, {span(left[0][0], left[-1][1])}")
     for number, reader in enumerate(READERS if shown.new else ()):
-        found = "; ".join(told_values(shown, number))
+        found = "; ".join(_told_values(shown, number))
         lines += [f"  {reader}: {found}"] if found else []
     return "\n".join(lines)
 
 
-def _cells(words: Sequence[str], data: Sequence[str], shows: Sequence[bool]) -> list[str]:
-    """Each side's words, and behind them its bytes where it has some."""
-    rows = zip(words, data, shows, strict=False)
-    return [cell for word, held, shown in rows for cell in ((word, held) if shown else (word,))]
+def _told_values(shown: Versions, number: int) -> Iterator[str]:
+    """The numbers that a side's reader finds where another was meant."""
+    for name, (found, meant) in shown.values_read(number).items():
+        if found != meant and isinstance(found, int) and isinstance(meant, int):
+            yield f"{name} reads {found:#x}, not {meant:#x}"
 
 
-def _hex(side: Side, first: int, last: int) -> str:
-    if side.image is None or first >= side.layout.size:
-        return ""
-    stop = min(last + 1, side.layout.size, first + 8)
-    bare = not side.layout.holders[first]
-    told = [
-        f"{bytes(side.image)[at]:02x}" if bare or side.is_stored(at) else ".."
-        for at in range(first, stop)
-    ]
-    return " ".join(told) + (" .." if stop <= last else "")
+# --- the verdict in a line -------------------------------------------------------------------
 
 
 def verdict_of(shown: Sequence[Versions]) -> Review | None:
-    """The review of a change on the ABIs that are shown; None where there is one version only."""
+    """The review of a change on the ABIs that are shown; None where there is one version only.
+
+    Raises :class:`KvmvizError` where there is nothing to show, or some have one version and some
+    two, or an ABI has two different pairs.
+    """
+    if not shown or not all(isinstance(one, Versions) for one in shown):
+        raise KvmvizError("one Versions at least is shown; see kvmviz.review.versions")
     olds, news = [one.old for one in shown], [one.new for one in shown if one.new]
     if not news:
         return None
-    return review(_whole(olds), _whole(news), [layout.abi for layout in olds])
+    if len(news) != len(olds):
+        raise KvmvizError(f"{olds[0].struct}: every ABI has an old and a new version, or none has")
+    return review(_struct_of(olds), _struct_of(news), [layout.abi for layout in olds])
 
 
-def _whole(layouts: Sequence[Layout]) -> Struct:
+def _struct_of(layouts: Sequence[Layout]) -> Struct:
     """The struct of all these layouts, which may be another one on each ABI."""
     structs = [layout.struct for layout in layouts]
     if all(struct == structs[0] for struct in structs):
         return structs[0]
-    rows = (((layout.abi.name,), layout.struct) for layout in layouts)
-    return Conditional(structs[0].tag, rows)
+    rows = {layout.abi.name: layout.struct for layout in layouts}
+    if len(rows) != len(set(layouts)):
+        raise KvmvizError(f"{structs[0]}: another struct on the same ABI; one ABI has one change")
+    return Conditional(structs[0].tag, [((name,), struct) for name, struct in rows.items()])
 
 
 def headline(shown: Sequence[Versions]) -> str:
@@ -244,12 +340,11 @@ def _lost(verdict: Verdict) -> list[str]:
 
 def _unheld(found: Review) -> str:
     """Of a change that breaks nothing: what only one version has, or takes for another kind."""
-    pairs = [row.pair for row in found.rows]
     told = [
         f"{who} bytes never hold {_listed(names)}"
         for who, sides in (
-            ("old", [(pair.new, pair.old) for pair in pairs]),
-            ("new", [(pair.old, pair.new) for pair in pairs]),
+            ("old", [(pair.new, pair.old) for pair in found.rows]),
+            ("new", [(pair.old, pair.new) for pair in found.rows]),
         )
         if (names := list(dict.fromkeys(name for pair in sides for name in _only(*pair))))
     ]
