@@ -27,9 +27,10 @@ test: lint ## lint, tests, and the notebooks against their stored outputs
 	$(PYTHON) -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
 	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
 
-lint: $(VENV)/test.stamp ## ruff and mypy
+lint: $(VENV)/test.stamp ## ruff, the order of imports, and mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(PYTHON) -m mypy
 
 notebooks: $(VENV)/test.stamp ## run the notebooks and store their outputs

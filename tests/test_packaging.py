@@ -116,14 +116,6 @@ def test_conda_environment_is_complete() -> None:
 # The package --------------------------------------------------------------------------------------
 
 
-def test_import_is_light() -> None:
-    heavy = ["matplotlib", "ipywidgets", "tree_sitter", "tree_sitter_c", "IPython"]
-    code = f"import kvmviz, sys; print([name for name in {heavy} if name in sys.modules])"
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
 def test_one_version() -> None:
     assert kvmviz.__version__ == project()["version"]
     assert importlib.metadata.version("kvmviz") == project()["version"]
