@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import kvmviz
-from kvmviz._base import KvmvizError
-from kvmviz.abi import ABIS, Abi
+from kvmviz._base import KvmvizError, find
+from kvmviz.abi import ABIS, Abi, siblings
 from kvmviz.c.pasted import place
-from kvmviz.cli import hexdump
+from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Conditional, Struct
 from kvmviz.kvm import kernel as kvm
 
@@ -63,6 +63,8 @@ def advised(message: str) -> str:
 def data(path: str, limit: int) -> bytes:
     """All bytes of a file, or of standard input for ``-``; never more than ``limit``."""
     try:
+        if path == "-" and sys.stdin is None:
+            raise ValueError("standard input is closed")
         if path == "-":
             found = sys.stdin.buffer.read(limit + 1)
         else:
@@ -172,38 +174,54 @@ def only(found: Mapping[str, T], path: str) -> T:
     return next(iter(found.values()))
 
 
+_ABIS: Mapping[str, tuple[Abi, ...]] = MappingProxyType(
+    {row.family: tuple(siblings(row).values()) for row in ABIS.values()}
+    # "arm" names one ABI and a family of two: the ABI it is.
+    | {name: (row,) for name, row in ABIS.items()}
+    | {"all": tuple(ABIS.values())}
+)
+
+
 def abis(names: Sequence[str] | None, default: Sequence[str]) -> tuple[Abi, ...]:
     """ABIs by name, by family (``arm64`` is both byte orders), or ``all``; in order, once each."""
-    found: dict[Abi, None] = {}
-    for name in names or default:
-        rows = [a for a in ABIS.values() if name in (a.name, a.family, "all")]
-        # "arm" names one ABI and a family of two: the ABI it is.
-        rows = [a for a in rows if a.name == name] or rows
-        if not rows:
-            raise KvmvizError(
-                f"unknown ABI {name!r}; known are {', '.join(ABIS)}; arm64 for both byte orders "
-                "of aarch64, all for all"
-            )
-        found |= dict.fromkeys(rows)
-    return tuple(found)
+    rows = (row for name in names or default for row in find(_ABIS, name, "ABI"))
+    return tuple(dict.fromkeys(rows))
 
 
 def dump(source: str, raw: bool = False) -> bytes:
-    """Bytes of a file (binary, or a hex dump), of ``-``, or of hex digits given as they are.
+    """Bytes of a file (binary, or hex digits), of ``-``, or of hex digits given as they are.
 
     Printable text is taken for hex, unless ``raw`` says that it is the bytes themselves.
     """
     # Path.exists raises for a name that is too long, as hex may be.
     if source != "-" and not os.path.exists(source):  # noqa: PTH110
         try:
-            return hexdump.read(source)
+            return dumps.read(source)
         except KvmvizError as error:
             raise KvmvizError(f"{source[:40]!r}: no such file, and as hex: {error}") from None
-    held = data(source, hexdump.MAX_BYTES)
-    if raw or not hexdump.is_text(held):
+    held = data(source, dumps.MAX_BYTES)
+    if raw or not dumps.is_text(held):
         return held
     try:
-        return hexdump.read(held.decode("ascii"))
+        return dumps.read(held.decode("ascii"))
     except KvmvizError as error:
         found = located(source, error)
         raise KvmvizError(f"{found} (for the file's bytes as they are: --raw)") from None
+
+
+def refuse_output(output: str, read: Sequence[str]) -> None:
+    """Raises :class:`KvmvizError` where the output is one of the files that were read.
+
+    By whatever spelling or link; ``-`` is the file that standard input comes from, if any.
+    """
+    try:
+        there = os.stat(output)  # noqa: PTH116
+    except (OSError, ValueError):
+        return
+    for path in read:
+        try:
+            found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)  # noqa: PTH116
+        except (OSError, ValueError):
+            continue
+        if os.path.samestat(found, there):
+            raise KvmvizError(f"{output} is the input {title(path)}; give another file for -o")

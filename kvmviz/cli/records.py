@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kvmviz.cli.decode import Decoded
+from kvmviz.cli.dump import Decoded
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 

@@ -1,0 +1,178 @@
+"""A dump: bytes out of hex digits, and what each member of a struct has in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from kvmviz._base import KvmvizError
+from kvmviz.layout import Layout
+from kvmviz.slot import Slot
+from kvmviz.style import styles
+from kvmviz.text import table, where
+
+MAX_BYTES = 1 << 24
+"""The longest dump that is read: 16 MiB."""
+
+ROW = 16
+"""Bytes in a row of text, where a member has more."""
+
+_WORD = re.compile(r"[^\s,:]+")
+_DIGITS = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]+)")
+_OFFSET = re.compile(r"\s*(?P<at>[0-9a-fA-F]{6,16})(?P<colon>:?)\s+(?P<next>[0-9a-fA-F]+)")
+"""How xxd, od and hexdump begin a line."""
+
+
+def is_text(data: bytes) -> bool:
+    """It is printable throughout, and may be hex digits."""
+    return bool(data) and not data.translate(None, b"\t\n\r" + bytes(range(0x20, 0x7F)))
+
+
+def read(text: str) -> bytes:
+    """The bytes of plain hex digits, two a byte, in memory order.
+
+    Blanks, commas, colons and ``0x`` may stand between them. Raises :class:`KvmvizError` with the
+    line for what is no hex, or may be an offset.
+    """
+    found = bytearray()
+    for number, line in enumerate(text.splitlines(), 1):
+        start = _OFFSET.match(line)
+        if start and (start["colon"] or len(start["at"]) != len(start["next"])):
+            raise KvmvizError(
+                f"line {number}, column {start.start('at') + 1}: {start['at']!r} may be an offset, "
+                "as xxd, od and hexdump print it; give bytes only (xxd -r makes them of xxd's)"
+            )
+        for word in _WORD.finditer(line):
+            found += _bytes(word[0], f"line {number}, column {word.start() + 1}: {word[0][:20]!r}")
+    if not found:
+        raise KvmvizError("line 1, column 1: no bytes; give hex digits, two for each byte")
+    return bytes(found)
+
+
+def _bytes(word: str, place: str) -> bytes:
+    match = _DIGITS.fullmatch(word)
+    if match is None:
+        raise KvmvizError(f"{place} is not hex")
+    digits = match["digits"]
+    if len(word) > len(digits) > 2:
+        raise KvmvizError(
+            f"{place} is a number, whose bytes have no order; give bytes as memory has them"
+        )
+    if len(digits) % 2:
+        raise KvmvizError(f"{place} has an odd number of digits; a byte has two")
+    return bytes.fromhex(digits)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value, or the bytes of one hole; ``value`` is None there. ``offset`` is in bytes."""
+
+    slot: Slot
+    element: int | None
+    offset: int
+    data: bytes
+    value: int | float | None
+
+    @property
+    def path(self) -> str:
+        """The scalar, as ``a.b[1]``; of a hole where it lies."""
+        return self.slot.path_of(self.element)
+
+    @property
+    def bits(self) -> str:
+        """The bits that each byte holds, first byte first."""
+        return self.slot.bits_of_bytes(self.offset, len(self.data))
+
+    @property
+    def digits(self) -> str:
+        """The value as C would print it: hex of its full width, and in decimal."""
+        if self.value is None:
+            return ""
+        if isinstance(self.value, float):
+            return repr(self.value)
+        raw = self.value & (1 << self.slot.width) - 1
+        shown = f"{raw:#0{-(-self.slot.width // 4) + 2}x}"
+        return f"{shown} = {self.value}" if self.value < 0 or self.value > 9 else shown
+
+
+@dataclass(frozen=True, repr=False)
+class Decoded:
+    """``data[offset:]`` as a struct has it. Raises :class:`KvmvizError` if it is too short."""
+
+    layout: Layout
+    data: bytes
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.values
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The members' values, by name."""
+        return self.layout.unpack(self.data, self.offset)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every scalar, array element and hole, in order of place."""
+        return tuple(cell for slot in self.layout.slots if slot.extent for cell in self._of(slot))
+
+    def _of(self, slot: Slot) -> Iterator[Cell]:
+        values = [None] if slot.type is None else self._values(slot)
+        step = slot.size // len(values)
+        for number, value in enumerate(values):
+            at = slot.offset + number * step
+            data = self.data[self.offset + at : self.offset + at + step]
+            yield Cell(slot, number if slot.shape else None, at, data, value)
+
+    def _values(self, slot: Slot) -> list[Any]:
+        """A slot's values, those of an array in order: ``a.b[1]`` is ``values["a"]["b"][1]``."""
+        found: Any = self.values
+        for part in re.findall(r"\w+", slot.path):
+            found = found[int(part) if part.isdigit() else part]
+        found = [found]
+        for _ in slot.shape:
+            found = [value for row in found for value in row]
+        return list(found)
+
+    @property
+    def rest(self) -> int:
+        """How many bytes lie behind the struct."""
+        return len(self.data) - self.offset - self.layout.size
+
+    def __repr__(self) -> str:
+        letters = styles(self.layout.named)
+        rows: list[Sequence[str]] = [("", "bytes", "", "member", "bits", "value")]
+        for cells in _rows(self.cells):
+            first, last = cells[0], cells[-1]
+            data = b"".join(cell.data for cell in cells)
+            letter = letters[first.slot.member].letter if first.value is not None else "-"
+            if first is last:
+                head = letter, first.path, first.bits, first.digits
+            else:
+                head = letter, f"{first.path}..{last.path[len(first.slot.path) :]}", "", ""
+            for at in range(0, len(data), ROW):
+                more = head if not at else ("", "", "", "")
+                rows.append((f"+{first.offset + at}", data[at : at + ROW].hex(" "), *more))
+        end = f", from byte {self.offset} on" if self.offset else ""
+        layout = self.layout
+        lines = [f"{layout.struct} on {where(layout)}, {layout.size} bytes{end}"]
+        lines.append(table(rows, right=(0,)))
+        if self.rest:
+            lines.append(f"  bytes behind it, not looked at: {self.rest}")
+        return "\n".join(lines)
+
+
+def _rows(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """Cells that share a row: the elements of an array of bytes, up to 16."""
+    row: list[Cell] = []
+    for cell in cells:
+        is_byte = bool(cell.slot.shape) and len(cell.data) == 1
+        if row and not (is_byte and row[0].slot is cell.slot and len(row) < ROW):
+            yield row
+            row = []
+        row.append(cell)
+    if row:
+        yield row
