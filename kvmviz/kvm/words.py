@@ -24,7 +24,6 @@ from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, FLAG_VALUE, Kernel
 from kvmviz.kvm.page import Page, Step, Vcpu
 from kvmviz.kvm.program import HANDLED, Cell, Conclusion, Fooled, Handshake, Matrix, Reading
 from kvmviz.kvm.scenario import Scenario, SideBySide
-from kvmviz.kvm.trace import ANOMALIES, Trace
 from kvmviz.slot import Source
 from kvmviz.text import span, spans, table, where
 
@@ -671,20 +670,3 @@ def later(cell: Cell) -> str:
     else:
         seen = "fooled by it" if cell.later.takes else "misses it"
     return f"{flag}, {seen}"
-
-
-@twin.register
-def _(found: Trace) -> str:
-    order = f"{found.abi.name} ({found.abi.byte_order}-endian)"
-    head = f"{found.pages:,} kvm_run pages on {order}, {found.stride} bytes apart"
-    rows: list[Sequence[object]] = [("exit", "pages", *ANOMALIES)]
-    for row in found.rows:
-        name = "no exit reason" if row.reason is None else reason_name(row.reason)
-        rows.append((name, f"{row.pages:,}", *(f"{count:,}" for count in row.odd.values())))
-    rows.append(("all", f"{found.pages:,}", *(f"{count:,}" for count in found.odd.values())))
-    lines = []
-    for name, words in ANOMALIES.items():
-        pages = ", ".join(f"{at:,}" for at in found.first[name])
-        more = ", ..." if found.odd[name] > len(found.first[name]) else ""
-        lines.append((f"{name}:", words, f"pages {pages}{more}" if pages else "none"))
-    return f"{head}\n{table(rows, right=range(1, len(rows[0])))}\n{table(lines)}"

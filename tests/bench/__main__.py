@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import clicks, headers, processes, trace, unpack
+from tests.bench import clicks, headers, processes, unpack
 
 PARTS = {
     "unpack": unpack.run,
-    "trace": trace.run,
     "import": processes.imports,
     "nbval": processes.notebooks,
     "clicks": clicks.run,
