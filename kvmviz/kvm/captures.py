@@ -12,20 +12,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from reprlib import repr as shown
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError, listed, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.esr import Esr
 from kvmviz.image import Image, integer
 from kvmviz.kvm import program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
-from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, MMIO, Kernel
-from kvmviz.kvm.page import Step, Vcpu
+from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
+from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.kvm.scenario import Scenario
+from kvmviz.text import pieces, spans, table, unwritten
+
+__all__ = [
+    "ABI_OF", "PAGE", "Compared", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings",
+    "replay", "scenarios", "sequences",
+]  # fmt: skip
 
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 """The ABI of the kernels that were dumped, by byte order."""
@@ -33,12 +38,15 @@ ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 PAGE = 288
 """How many bytes of struct kvm_run a dump holds, from offset 0 on: head and exit union."""
 
+STEPS = 1 << 16
+"""More steps than one sequence has."""
+
 _IMMEDIATE_EXIT = 1
 """Byte offset of immediate_exit, as the program that took the dumps wrote it."""
 
 
-@dataclass(frozen=True, repr=False)
-class Dump(Twin):
+@dataclass(frozen=True)
+class Dump:
     """struct kvm_run[0..287] after one exit of a real kernel.
 
     ``data`` are its bytes in memory order; ``held`` what the page held when KVM_RUN was called:
@@ -88,14 +96,13 @@ class Dump(Twin):
         return (self.sequence, self.step) == (other.sequence, other.step + 1)
 
     def overlay(self) -> Overlay:
-        """The exit's own struct as predicted, beside the bytes of the dump."""
-        abi = ABI_OF[self.byte_order]
-        layout = (self.kernel.debug if self.is_debug else MMIO).layout(abi)
-        values = self.exit.values(self.kernel, abi)
-        mine = values["debug"]["arch"] if self.is_debug else values["mmio"]
-        start = self.kernel.page(abi).offsets["debug" if self.is_debug else "mmio"]
-        image = layout.pack(mine, self.held[start : start + layout.size])
-        return Overlay(self, image, self.data[start : start + layout.size])
+        """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
+        vcpu = Vcpu(self.kernel, ABI_OF[self.byte_order])
+        vcpu.user_write(0, self.held)
+        step = vcpu.apply(self.exit)
+        image = step.page.part(self.exit.member, step.number)
+        start = step.page.layout.offsets["padding"]
+        return Overlay(self, image, self.data[start : start + len(image)])
 
     def reading(self, vmm: str | Vmm) -> Reading:
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
@@ -109,9 +116,25 @@ class Dump(Twin):
             self.kernel, program.find(vmm), image, self.event["esr"], flag, is_dumped=True
         )
 
+    def __repr__(self) -> str:
+        rows = [
+            (f"+{at}", self.data[at : at + 16].hex(" "))
+            for at in range(0, len(self.data), 16)
+            if any(self.data[at : at + 16])
+        ]
+        event = ", ".join(f"{key} {_words(value)}" for key, value in self.event.items())
+        head = f"real dump: {self.title}\n  exit: {event}"
+        return f"{head}\n{table(rows, right=(0,))}\n  other bytes: 00"
 
-@dataclass(frozen=True, repr=False)
-class Overlay(Twin):
+
+def _words(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex(" ")
+    return f"{value:#x}" if isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True)
+class Overlay:
     """A prediction over the bytes of a real dump, from the start of the exit union on.
 
     It follows from the exit and from what the page held before it.
@@ -131,6 +154,18 @@ class Overlay(Twin):
         """Offsets in the struct at which prediction and dump differ."""
         return differing(bytes(self.predicted), self.real)
 
+    def __repr__(self) -> str:
+        image = self.predicted
+        rows = [("", "predicted", "real dump", "", "")]
+        for first, last in pieces(image.sources, image.layout):
+            ours, real = bytes(image)[first : last + 1], self.real[first : last + 1]
+            source = image.sources[first]
+            who = source.path if source else f"nobody wrote {unwritten(image.layout, first)}"
+            mark = "=" if ours == real else "≠"
+            rows.append((f"+{first}", ours.hex(" "), real.hex(" "), mark, who))
+        head = f"{self.dump.title}: {len(self.differing)} bytes differ"
+        return f"{head}\n{table(rows, right=(0,))}"
+
 
 class Compared(NamedTuple):
     """Bytes of a dump that were predicted, and the offsets at which the prediction is wrong."""
@@ -138,11 +173,6 @@ class Compared(NamedTuple):
     dump: Dump
     real: bytes
     differing: tuple[int, ...]
-
-
-def differing(one: bytes, other: bytes) -> tuple[int, ...]:
-    """Offsets at which two pieces of memory of one size differ."""
-    return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
 
 
 def parse(text: str) -> Iterator[Dump]:
@@ -169,6 +199,7 @@ _DEBUG_KINDS: Mapping[str, int] = {
 }  # fmt: skip
 """The exception class of each kind of debug exit."""
 _MMIO_KINDS = ("mmio_write", "mmio_read")
+_EVENT_KEYS = ("kind", "esr", "far", "phys_addr", "len", "data")
 
 
 def _dump(row: Any, last: Dump | None) -> Dump:
@@ -177,11 +208,13 @@ def _dump(row: Any, last: Dump | None) -> Dump:
             raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
     if row["byte_order"] not in ABI_OF:
         raise KvmvizError(f"byte order {shown(row['byte_order'])}; legal are little and big")
-    if row["kernel"] not in KERNELS or row["step"] < 0:
-        known = ", ".join(KERNELS)
+    if row["kernel"] not in KERNELS or not 0 <= row["step"] < STEPS:
         raise KvmvizError(
-            f"kernel {shown(row['kernel'])}, step {row['step']}; legal are {known}, steps from 0 on"
+            f"kernel {shown(row['kernel'])}, step {shown(row['step'])}; legal are "
+            f"{', '.join(KERNELS)}, steps 0 .. {STEPS - 1}"
         )
+    if not row["scenario"].isidentifier():
+        raise KvmvizError(f"scenario {shown(row['scenario'])}; legal are names such as brk_poison")
     writes = tuple(_user_write(at, given) for at, given in enumerate(row["user_writes"]))
     dump = Dump(
         KERNELS[row["kernel"]],
@@ -206,8 +239,12 @@ def _get(row: Any, key: str, where: str) -> Any:
     if not isinstance(row, dict):
         raise KvmvizError(f"{where}: {shown(row)} is no object")
     if key not in row:
-        raise KvmvizError(f"{where} has no key {key!r}; it has {', '.join(row) or 'none'}")
+        raise KvmvizError(f"{where} has no key {key!r}; it has {_keys(row)}")
     return row[key]
+
+
+def _keys(row: Mapping[str, Any]) -> str:
+    return listed(shown(key)[1:-1] for key in row) or "none"
 
 
 def _hex(key: str, text: object) -> bytes:
@@ -224,7 +261,8 @@ def _user_write(at: int, given: Any) -> UserWrite:
     start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
     if not 0 <= start <= PAGE - len(data):
         raise KvmvizError(
-            f"{where}: a write to bytes {start}..{start + len(data) - 1}; legal are 0..{PAGE - 1}"
+            f"{where}: a write to bytes {shown(start)}..{shown(start + len(data) - 1)}; legal are "
+            f"0..{PAGE - 1}"
         )
     return UserWrite(start, data)
 
@@ -241,6 +279,8 @@ def _before(names: list[Any]) -> Iterator[Event]:
 
 def _exit(event: Mapping[str, Any]) -> Exit:
     kind = _get(event, "kind", "event")
+    if not isinstance(kind, str):
+        kind = None
     if kind in _DEBUG_KINDS:
         exit = DebugExit(_get(event, "esr", "event"), event.get("far"))
         if Esr(exit.esr).ec != _DEBUG_KINDS[kind]:
@@ -251,23 +291,19 @@ def _exit(event: Mapping[str, Any]) -> Exit:
         data = _get(event, "data", "event") if kind == "mmio_write" else None
         return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
     legal = ", ".join((*_DEBUG_KINDS, *_MMIO_KINDS))
-    raise KvmvizError(f"event: kind {shown(kind)}; legal are {legal}")
+    raise KvmvizError(f"event: kind {shown(event['kind'])}; legal are {legal}")
 
 
 def _plain(key: str, value: Any) -> Any:
     if key == "data":
         return _hex("event, data", value)
-    if key not in ("esr", "far", "phys_addr"):
+    if key in ("kind", "len"):
         return value
+    if key not in ("esr", "far", "phys_addr"):
+        raise KvmvizError(f"event: unknown key {shown(key)}; legal are {', '.join(_EVENT_KEYS)}")
     if not isinstance(value, str) or not _HEX.fullmatch(value):
         raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex")
     return int(value, 16)
-
-
-__all__ = [
-    "ABI_OF", "PAGE", "Compared", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings",
-    "replay", "scenarios", "sequences",
-]  # fmt: skip
 
 
 @cache
@@ -277,8 +313,8 @@ def load() -> tuple[Dump, ...]:
     return tuple(parse(text))
 
 
-@dataclass(frozen=True, repr=False)
-class Rerun(Twin):
+@dataclass(frozen=True)
+class Rerun:
     """One real sequence, and a vCPU from which only its first page and its events were taken.
 
     The dumps share one page, all zero before the first. ``steps`` are those of ``vcpu.history``
@@ -308,8 +344,18 @@ class Rerun(Twin):
         """How many bytes differ in all dumps of the sequence."""
         return sum(map(len, self.differing))
 
+    def __repr__(self) -> str:
+        first = self.dumps[0]
+        mark = ", upper half of ESR synthetic" if first.synthetic else ""
+        head = f"{first.kernel.name} kernel, {first.byte_order}-endian, {first.scenario}{mark}"
+        rows: list[tuple[object, ...]] = [("dump", "what happens", "bytes", "differ", "")]
+        for dump, step, wrong in zip(self.dumps, self.steps, self.differing, strict=True):
+            place = f"at {spans(wrong)}" if wrong else ""
+            rows.append((dump.step, step.event.words, PAGE, len(wrong), place))
+        return f"{head}: {self.count} bytes differ\n{table(rows, right=(0, 2, 3))}"
 
-def replay(dumps: tuple[Dump, ...] | None = None) -> tuple[Rerun, ...]:
+
+def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
     """Every sequence of the dumps (by default all) played again, from a zeroed page on.
 
     Nothing of a dump's bytes goes in: only kernel, byte order, and what happened.
@@ -343,7 +389,11 @@ def scenarios() -> Mapping[str, Scenario]:
 def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
     """Dumps grouped into the sequences that share one page."""
     groups: list[list[Dump]] = []
+    if not isinstance(dumps, Iterable):
+        raise KvmvizError(f"{shown(dumps)} are no dumps")
     for dump in dumps:
+        if not isinstance(dump, Dump):
+            raise KvmvizError(f"{shown(dump)} is no dump")
         if groups and dump.follows(groups[-1][-1]):
             groups[-1].append(dump)
         else:
@@ -370,8 +420,8 @@ def find(
             return dump
     names = ", ".join(sorted({dump.scenario for dump in load()}))
     raise KvmvizError(
-        f"no dump {wanted!r}; kernels are {', '.join(KERNELS)}; byte orders little, big; "
-        f"scenarios {names}; steps count from 0, up to 2"
+        f"no dump ({', '.join(map(shown, wanted))}); kernels are {', '.join(KERNELS)}; byte orders "
+        f"little, big; scenarios {names}; steps count from 0, up to 2"
     )
 
 

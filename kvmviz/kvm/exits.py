@@ -1,6 +1,7 @@
 """What can happen to the kvm_run page: a write by userspace, and the ways in which KVM_RUN ends.
 
-Each exit says what the kernel then writes, as values of struct kvm_run's members. Sources: Linux,
+Each exit says what the kernel then writes, as values of a member of struct kvm_run's exit union,
+and what happens, in words. Sources: Linux,
 ``kvm_handle_guest_debug()``, ``io_mem_abort()`` and ``kvm_prepare_system_event()`` under
 ``arch/arm64/kvm``; measured on Linux 6.1. The dumps
 (``data/README.md``) show debug and MMIO exits.
@@ -12,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, find, shown, span
 from kvmviz.abi import Abi
+from kvmviz.esr import Esr
 from kvmviz.image import as_bytes, integer
-from kvmviz.kvm.kernel import SIZE, Kernel, check_debug
+from kvmviz.kvm.kernel import EXIT_REASONS, SIZE, Kernel, check_debug, unsigned
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
 EINTR, ENOSYS = 4, 38
 """Error numbers of Linux; KVM_RUN returns them negated."""
 
+MAX_ERRNO = 4095
+"""The largest of them (``include/linux/err.h``)."""
+
 LENGTHS = (1, 2, 4, 8)
 """How many bytes one MMIO access moves."""
 
 Values = Mapping[str, Any]
-"""Members of struct kvm_run and what is written into them; see :meth:`kvmviz.Layout.pack`."""
+"""Members of a struct and what is written into them; see :meth:`kvmviz.Layout.pack`."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,11 @@ class UserWrite:
 
     def __post_init__(self) -> None:
         at = integer(self.offset, "user write, offset")
-        data = as_bytes(self.data, f"user write at {at}").tobytes()
+        data = as_bytes(self.data, f"user write at {shown(at)}").tobytes()
         if not 0 <= at <= SIZE - len(data):
             raise KvmvizError(
-                f"user write: {len(data)} bytes at {at}; legal are bytes 0..{SIZE - 1} of struct "
-                "kvm_run"
+                f"user write: {len(data)} bytes at {shown(at)}; legal are bytes 0..{SIZE - 1} of "
+                "struct kvm_run"
             )
         object.__setattr__(self, "offset", at)
         object.__setattr__(self, "data", data)
@@ -54,20 +59,44 @@ class UserWrite:
     def __bytes__(self) -> bytes:
         return bytes(self.data)
 
+    @property
+    def words(self) -> str:
+        """What happens, in a line; of long data the first bytes."""
+        data = bytes(self)
+        if not data:
+            return f"userspace writes nothing at {self.offset}"
+        digits = data.hex(" ")
+        if len(data) > 8:
+            same = len(set(data)) == 1
+            digits = (
+                f"{len(data)} times {data[0]:02x}"
+                if same
+                else f"{data[:8].hex(' ')} ... ({len(data)} bytes)"
+            )
+        return f"userspace writes {span(self.offset, self.offset + len(data) - 1)}: {digits}"
+
 
 class Exit:
     """One way in which KVM_RUN ends, if immediate_exit does not end it before.
 
-    ``reason`` is its name in :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the
-    ioctl returns: 0, or an error number negated.
+    Each kind is a class of its own. ``reason`` is its name in
+    :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the ioctl returns: 0, or an error
+    number negated; ``member`` the path of the struct in the exit union that it fills in (``mmio``,
+    ``debug.arch``), empty if it leaves the union as it was.
     """
 
     reason: ClassVar[str]
     returned: ClassVar[int] = 0
+    member: ClassVar[str] = ""
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
-        """What the kernel writes into the exit union: nothing, unless the exit says otherwise."""
+        """What the kernel writes into that member: nothing, unless the exit says otherwise."""
         return {}
+
+    @property
+    def words(self) -> str:
+        """What happens, in a line: by the reason's name, unless the exit says more."""
+        return f"exit KVM_EXIT_{self.reason}"
 
 
 @dataclass(frozen=True)
@@ -81,6 +110,7 @@ class DebugExit(Exit):
     esr: int
     far: int | None = None
     reason: ClassVar[str] = "DEBUG"
+    member: ClassVar[str] = "debug.arch"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "esr", check_debug(self.esr, self.far).value)
@@ -89,7 +119,15 @@ class DebugExit(Exit):
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """The members of the kernel's debug struct that it fills in."""
-        return {"debug": {"arch": kernel.debug_values(abi, self.esr, self.far)}}
+        return kernel.debug_values(abi, self.esr, self.far)
+
+    @property
+    def words(self) -> str:
+        """The exception class, ESR and what far is given."""
+        esr = Esr(self.esr)
+        far = f", far {self.far:#x}" if self.far is not None else ""
+        made_up = ", bits 63:32 synthetic" if esr.high else ""
+        return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{made_up}{far}"
 
 
 @dataclass(frozen=True)
@@ -104,13 +142,14 @@ class MmioExit(Exit):
     length: int
     data: Buffer | None = None
     reason: ClassVar[str] = "MMIO"
+    member: ClassVar[str] = "mmio"
 
     def __post_init__(self) -> None:
-        at = _number("mmio.phys_addr", self.phys_addr, 64)
+        at = unsigned(self.phys_addr, "mmio.phys_addr", 64)
         length = integer(self.length, "mmio.len")
         if length not in LENGTHS:
             raise KvmvizError(
-                f"mmio.len (of the access at {at:#x}): {length}; legal are 1, 2, 4, 8"
+                f"mmio.len (of the access at {at:#x}): {shown(length)}; legal are 1, 2, 4, 8"
             )
         object.__setattr__(self, "phys_addr", at)
         object.__setattr__(self, "length", length)
@@ -133,7 +172,15 @@ class MmioExit(Exit):
         """Address, length and direction, and of data only the bytes that the guest wrote."""
         data = dict(enumerate(bytes(self.data or b"")))
         access = {"phys_addr": self.phys_addr, "len": self.length, "is_write": int(self.is_write)}
-        return {"mmio": access | {"data": data}}
+        return access | {"data": data}
+
+    @property
+    def words(self) -> str:
+        """What the guest does, and where."""
+        done = f"reads {self.length} bytes"
+        if self.data is not None:
+            done = f"writes {bytes(self.data).hex(' ')}"
+        return f"MMIO exit, guest {done} at {self.phys_addr:#x}"
 
 
 @dataclass(frozen=True)
@@ -147,15 +194,21 @@ class SystemEvent(Exit):
     type: int
     data: int = 0
     reason: ClassVar[str] = "SYSTEM_EVENT"
+    member: ClassVar[str] = "system_event"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "type", _number("system_event.type", self.type, 32))
-        object.__setattr__(self, "data", _number("system_event.data[0]", self.data, 64))
+        object.__setattr__(self, "type", unsigned(self.type, "system_event.type", 32))
+        object.__setattr__(self, "data", unsigned(self.data, "system_event.data[0]", 64))
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """The whole member: the kernel zeroes all of it before it fills in the event."""
         data = [self.data, *[0] * 15]
-        return {"system_event": {"type": self.type, "ndata": 1, "data": data}}
+        return {"type": self.type, "ndata": 1, "data": data}
+
+    @property
+    def words(self) -> str:
+        """Its type and its word of data."""
+        return f"system event, type {self.type}, data {self.data:#x}"
 
 
 @dataclass(frozen=True)
@@ -168,6 +221,11 @@ class Interrupted(Exit):
     reason: ClassVar[str] = "INTR"
     returned: ClassVar[int] = -EINTR
 
+    @property
+    def words(self) -> str:
+        """The same in two words."""
+        return "signal pending"
+
 
 @dataclass(frozen=True)
 class Unhandled(Exit):
@@ -179,15 +237,31 @@ class Unhandled(Exit):
     reason: ClassVar[str] = "UNKNOWN"
     returned: ClassVar[int] = -ENOSYS
 
+    @property
+    def words(self) -> str:
+        """The same in a few words."""
+        return "run fails after entry"
+
 
 Event = UserWrite | Exit
 """One step of a page's history: userspace writes, or calls KVM_RUN."""
 
 
-def _number(member: str, value: object, bits: int) -> int:
-    number = integer(value, member)
-    if not 0 <= number < 1 << bits:
+def check_exit(exit: object) -> Exit:
+    """What KVM_RUN can end with, a kind of one's own included; else :class:`KvmvizError`."""
+    if not isinstance(exit, Exit) or not hasattr(exit, "reason"):
         raise KvmvizError(
-            f"{member}: {number:#x} does not fit {bits} bits; legal are 0 .. {(1 << bits) - 1:#x}"
+            f"{shown(exit)} is no exit; legal are DebugExit, MmioExit, SystemEvent, Interrupted, "
+            "Unhandled, and subclasses of Exit that have a reason"
         )
-    return number
+    who = f"exit {type(exit).__name__[:40]}"
+    reasons = {name: name for name in EXIT_REASONS}
+    find(reasons, exit.reason, f"reason of {who}")
+    for reason, kind in (("DEBUG", DebugExit), ("MMIO", MmioExit)):
+        if exit.reason == reason and not isinstance(exit, kind):
+            raise KvmvizError(f"{who}: KVM_EXIT_{reason} is {kind.__name__}; derive from it")
+    if not -MAX_ERRNO <= integer(exit.returned, f"{who}, returned") <= 0:
+        raise KvmvizError(
+            f"{who}, returned: {shown(exit.returned)}; legal are 0 and error numbers negated"
+        )
+    return exit

@@ -16,12 +16,14 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz import _base
+from kvmviz._base import KvmvizError, shown
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type
 from kvmviz.esr import Esr
 from kvmviz.image import Image, assigned, integer
 from kvmviz.layout import Layout
+from kvmviz.text import name_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -106,15 +108,26 @@ ENTRY = "entry"
 """In :attr:`Kernel.clears`: where KVM_RUN has not yet entered the guest."""
 
 
+def unsigned(value: object, name: str, bits: int) -> int:
+    """A value for an unsigned member of that many bits; :class:`KvmvizError` if it does not fit."""
+    number = integer(value, name)
+    if not 0 <= number < 1 << bits:
+        digits = f"{number:#x}" if number.bit_length() <= 256 else shown(number)
+        raise KvmvizError(
+            f"{name}: {digits} does not fit {bits} bits; legal are 0 .. {(1 << bits) - 1:#x}"
+        )
+    return number
+
+
 def check_debug(esr: int, far: int | None) -> Esr:
     """The ESR of a debug exit, checked.
 
     Raises :class:`KvmvizError` for a watchpoint without ``far``, and for what is not of 64 bits.
     """
-    syndrome = Esr(esr)
-    if far is not None and not 0 <= integer(far, "far") < 1 << 64:
-        raise KvmvizError(f"far: {far:#x} does not fit 64 bits; legal are 0 .. {(1 << 64) - 1:#x}")
-    if far is None and syndrome.ec == WATCHPOINT_LOW:
+    syndrome = Esr(unsigned(esr, "ESR", 64))
+    if far is not None:
+        unsigned(far, "far", 64)
+    elif syndrome.ec == WATCHPOINT_LOW:
         raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
     return syndrome
 
@@ -127,8 +140,8 @@ def check_integers(who: str, debug: Layout) -> None:
             raise KvmvizError(f"{who}: {debug.struct}, {name} is no integer")
 
 
-@dataclass(frozen=True, repr=False)
-class Kernel(Twin):
+@dataclass(frozen=True)
+class Kernel:
     """One kernel, as far as it matters to the page: all that tells it from another.
 
     ``debug`` is the struct that it writes on a debug exit. ``flag`` is how that exit then sets
@@ -136,7 +149,8 @@ class Kernel(Twin):
     (``"="``). ``clears`` says where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits,
     by the name of their reason in :data:`EXIT_REASONS`.
 
-    Raises :class:`KvmvizError` for another ``flag`` and for unknown places in ``clears``.
+    Raises :class:`KvmvizError` for another ``flag``, for unknown places in ``clears``, and for what
+    is no name and no struct.
     """
 
     name: str
@@ -146,16 +160,37 @@ class Kernel(Twin):
     clears: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and isinstance(self.when, str)):
+            raise KvmvizError(f"kernel {shown(self.name)}, {shown(self.when)}: legal are two texts")
+        who = f"kernel {shown(self.name)[1:-1]}"
         if self.flag not in ("", "|=", "="):
-            raise KvmvizError(f"kernel {self.name}: flag {self.flag!r}; legal are '', '|=' and '='")
+            raise KvmvizError(f"{who}: flag {shown(self.flag)}; legal are '', '|=' and '='")
         places = (ENTRY, *EXIT_REASONS)
         if not isinstance(self.clears, Set) or not self.clears <= set(places):
-            raise KvmvizError(
-                f"kernel {self.name}: clears {self.clears!r}; legal is a set of {', '.join(places)}"
-            )
+            legal = ", ".join(places)
+            raise KvmvizError(f"{who}: clears {shown(self.clears)}; legal is a set of {legal}")
         object.__setattr__(self, "clears", frozenset(self.clears))
         if not isinstance(self.debug, Struct):
-            raise KvmvizError(f"kernel {self.name}: debug {self.debug!r} is no Struct")
+            raise KvmvizError(f"{who}: debug {shown(self.debug)} is no Struct")
+
+    def __repr__(self) -> str:
+        members = ", ".join(name_of(m.type, m.name or "") for m in self.debug.members)
+        flag = f"flags {self.flag} {FLAG_VALUE}" if self.flag else "flags untouched"
+        return (
+            f"{self.name} kernel ({self.when}): debug exit writes {members}; {flag}; "
+            f"flags cleared: {self._cleared()}"
+        )
+
+    def _cleared(self) -> str:
+        """Where it clears flags, by what it leaves out if that is shorter."""
+        exits = [name for name in EXIT_REASONS if name in self.clears]
+        kept = [name for name in EXIT_REASONS if name not in self.clears]
+        places = ["on KVM_RUN entry"] if ENTRY in self.clears else []
+        if exits:
+            but = f" but {', '.join(kept)}" if kept else ""
+            some = f"on {', '.join(exits)}"
+            places.append(some if len(exits) < len(kept) else f"on every exit{but}")
+        return " and ".join(places) or "never"
 
     @property
     def sets_flag(self) -> bool:
@@ -237,10 +272,4 @@ def find(kernel: str | Kernel) -> Kernel:
 
     Raises :class:`KvmvizError` if there is none.
     """
-    if isinstance(kernel, Kernel):
-        return kernel
-    known = {**KERNELS, **POLICIES}
-    try:
-        return known[kernel]
-    except (KeyError, TypeError):
-        raise KvmvizError(f"unknown kernel {kernel!r}; known are {', '.join(known)}") from None
+    return _base.find({**KERNELS, **POLICIES}, kernel, "kernel")

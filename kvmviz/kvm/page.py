@@ -7,19 +7,22 @@ which fill in mmio without an exit, and registers in ``s``, which arm64 does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz._base import KvmvizError, find, shown
 from kvmviz.abi import Abi
+from kvmviz.ctype import Struct
 from kvmviz.image import Image, integer
-from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, MMIO, Kernel
+from kvmviz.kvm import words
+from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values, check_exit
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
+from kvmviz.text import spans, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -36,9 +39,40 @@ class Page(Image):
     put them there in which step; it is None where nobody has since the page was zeroed.
     """
 
+    def __repr__(self) -> str:
+        head = f"kvm_run page on {where(self.layout)}, {len(self)} bytes"
+        return f"{head}\n{words.page_lines(self)}\n  {words.rest(self)}"
 
-@dataclass(frozen=True, repr=False)
-class Step(Twin):
+    def part(self, path: str, step: int) -> Image:
+        """The struct at ``path`` (``mmio``, ``debug.arch``), as an image of its own.
+
+        Its bytes are the page's, its sources those that ``step`` wrote as members of that struct;
+        the others are None.
+        """
+        layout, start = _place(self.layout, path)
+        slots = {f"{path}.{slot.path}": slot for slot in layout.slots}
+
+        def own(source: Source) -> Source:
+            beside = tuple(map(own, source.beside))
+            return source._replace(slot=slots[source.slot.path], beside=beside, write=None)
+
+        return Image(
+            layout,
+            self.data[start : start + layout.size],
+            tuple(
+                own(source)
+                if source
+                and source.write
+                and source.write.step == step
+                and source.slot.path in slots
+                else None
+                for source in self.sources[start : start + layout.size]
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
     """One step of a page's history: a write by userspace, or one KVM_RUN.
 
     ``number`` is its place in :attr:`Vcpu.history`, from 0. ``event`` is what was asked for: a
@@ -86,13 +120,26 @@ class Step(Twin):
         old, new = self.before.data, self.page.data
         return tuple(at for at in self.written if old[at] != new[at])
 
+    def __repr__(self) -> str:
+        kernel = f"{self.kernel.name} kernel, {where(self.page.layout)}"
+        completion = words.completion(self)
+        lines = [
+            f"{kernel}, {words.title(self)}",
+            *([f"  {completion}"] if completion else []),
+            f"  {words.written_words(self)}",
+            f"  {words.status(self)}",
+            words.byte_lines(self),
+            f"  {words.rest(self.page, self)}",
+        ]
+        return "\n".join(lines)
+
     def state(self, offset: int) -> State:
         """Whether a byte is fresh, stale or untouched after this step.
 
         Raises :class:`KvmvizError` for an offset that is not in the page.
         """
         if not 0 <= integer(offset, "state, offset") < len(self.page):
-            raise KvmvizError(f"state: byte {offset}; legal are 0..{len(self.page) - 1}")
+            raise KvmvizError(f"state: byte {shown(offset)}; legal are 0..{len(self.page) - 1}")
         source = self.page.sources[offset]
         if source is None or source.write is None:
             return "untouched"
@@ -109,7 +156,7 @@ class Step(Twin):
         return member(self.page, "flags")
 
 
-class Vcpu(Twin):
+class Vcpu:
     """A vCPU's kvm_run page, as one kernel and its userspace write it. It starts all zero.
 
     ``kernel`` is ``old``, ``widened``, ``v2`` or ``merged``, another name of
@@ -128,6 +175,18 @@ class Vcpu(Twin):
         self.page = Page(layout, bytes(layout.size), (None,) * layout.size)
         self._steps: list[Step] = []
         self._pending: MmioExit | None = None
+
+    def __repr__(self) -> str:
+        head = f"kvm_run of a vCPU: {self.kernel.name} kernel, {where(self.page.layout)}"
+        rows: list[tuple[object, ...]] = [
+            ("step", "what happens", "returns", "exit_reason", "flags", "bytes written")
+        ]
+        for step in self.history:
+            what = "immediate exit" if step.immediate else step.event.words
+            returned = "" if step.returned is None else step.returned
+            written = spans(step.written) or "none"
+            rows.append((step.number, what, returned, step.reason, f"{step.flags:#x}", written))
+        return f"{head}, {len(self.history)} steps\n{table(rows, right=(0, 2, 3))}"
 
     @property
     def history(self) -> tuple[Step, ...]:
@@ -151,12 +210,7 @@ class Vcpu(Twin):
 
         That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS.
         """
-        if not isinstance(exit, Exit) or getattr(exit, "reason", None) not in EXIT_REASONS:
-            raise KvmvizError(
-                f"{exit!r} is no exit; legal are DebugExit, MmioExit, SystemEvent, Interrupted and "
-                "Unhandled"
-            )
-        returned = self.apply(exit).returned
+        returned = self.apply(check_exit(exit)).returned
         assert returned is not None
         return returned
 
@@ -165,9 +219,9 @@ class Vcpu(Twin):
         if isinstance(event, UserWrite):
             step = self._user(event)
         elif isinstance(event, Exit):
-            step = self._run(event)
+            step = self._run(check_exit(event))
         else:
-            raise KvmvizError(f"{event!r} is no step; legal are UserWrite and exits")
+            raise KvmvizError(f"{shown(event)} is no step; legal are UserWrite and exits")
         self._steps.append(step)
         self.page = step.page
         return step
@@ -194,7 +248,7 @@ class Vcpu(Twin):
             self._pending = pending
             return Step(number, self.kernel, exit, before, before, -EINTR, True, done, got)
         page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
-        values = dict(exit.values(self.kernel, page.layout.abi))
+        values = _nested(exit, self.kernel, page.layout)
         if exit.reason != "UNKNOWN":  # which no handler sets: entry did
             values["exit_reason"] = EXIT_REASONS[exit.reason]
         page = self._write(page, exit.reason, values)
@@ -212,8 +266,8 @@ class Vcpu(Twin):
             return None, None
         if access.is_write:
             return access, None
-        layout = self.page.layout
-        start = layout.offsets["mmio"] + MMIO.layout(layout.abi).offsets["data"]
+        mmio, start = _place(self.page.layout, access.member)
+        start += mmio.offsets["data"]
         return access, self.page.data[start : start + access.length]
 
     def _write(self, page: Page, place: str, values: Values) -> Page:
@@ -238,6 +292,38 @@ def member(page: Image, name: str) -> int:
     return int.from_bytes(page.data[start : start + size], page.layout.abi.byte_order)
 
 
+def differing(one: bytes, other: bytes) -> tuple[int, ...]:
+    """Offsets at which two pieces of memory of one size differ."""
+    return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+
+
+def _place(layout: Layout, path: str) -> tuple[Layout, int]:
+    """Layout and offset of a struct inside struct kvm_run: of ``mmio``, of ``debug.arch``."""
+    start = 0
+    for name in path.split("."):
+        structs = {name: kind for name, field in layout.named.items()
+                   if isinstance(kind := field.type, Struct)}  # fmt: skip
+        kind = find(structs, name, f"struct in {layout.struct}")
+        start += layout.offsets[name]
+        layout = kind.layout(layout.abi)
+    return layout, start
+
+
+def _nested(exit: Exit, kernel: Kernel, layout: Layout) -> dict[str, Any]:
+    """What an exit writes, as values of struct kvm_run."""
+    values = exit.values(kernel, layout.abi)
+    if not isinstance(values, Mapping):
+        raise KvmvizError(
+            f"exit {type(exit).__name__}, values: {shown(values)} is no mapping of members"
+        )
+    if not values:
+        return {}
+    _place(layout, exit.member)
+    for name in reversed(exit.member.split(".")):
+        values = {name: values}
+    return dict(values)
+
+
 @cache
 def _raw(layout: Layout) -> tuple[Source, ...]:
     """Each byte of the page as userspace writes it: in a union, bits of its ``padding``."""
@@ -247,6 +333,8 @@ def _raw(layout: Layout) -> tuple[Source, ...]:
 def play(kernel: str | Kernel, abi: str | Abi, events: Iterable[Event]) -> Vcpu:
     """A new vCPU on which the events have happened, in order."""
     vcpu = Vcpu(kernel, abi)
+    if not isinstance(events, Iterable):
+        raise KvmvizError(f"{shown(events)} is no list of events; legal are UserWrite and exits")
     for event in events:
         vcpu.apply(event)
     return vcpu

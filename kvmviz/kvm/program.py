@@ -6,17 +6,22 @@ never by the value: a byte that nobody wrote is wrong also on the day when it ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from numbers import Integral
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from kvmviz._base import KvmvizError, Twin, span
+from kvmviz import _base
+from kvmviz import abi as abis_
+from kvmviz._base import KvmvizError, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image
+from kvmviz.kvm import words
 from kvmviz.kvm.exits import DebugExit, Event, MmioExit
 from kvmviz.kvm.kernel import (
     ESR_BIT,
@@ -35,18 +40,14 @@ from kvmviz.kvm.page import Step, Vcpu, play
 from kvmviz.layout import Layout
 from kvmviz.rules import up
 from kvmviz.slot import Slot, Source
+from kvmviz.text import byte_rows, table, where
 from kvmviz.verdict import Verdict, compare, judge
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-HANDLED = (0x30, 0x32, 0x34, 0x3C)
-"""The exception classes that QEMU handles on a debug exit: breakpoint, step, watchpoint, BRK."""
-
 ARM64 = ("aarch64", "aarch64_be")
-
-
 Check = Literal["return", "reason", "flag"]
 """What a program may look at before it takes a return of KVM_RUN for a debug exit: that the ioctl
 returned 0, that exit_reason is KVM_EXIT_DEBUG, that the flag is set."""
@@ -72,11 +73,15 @@ class Vmm:
     trusts_far: bool = False
 
     def __post_init__(self) -> None:
+        for text in (self.name, self.title, self.phrase):
+            if not isinstance(text, str):
+                raise KvmvizError(f"VMM {shown(self.name)}: {shown(text)} is no text")
+        who = f"VMM {shown(self.name)[1:-1]}"
         if not isinstance(self.debug, Struct) or "hsr" not in self.debug.names():
-            raise KvmvizError(f"VMM {self.name}: it needs a struct with a member hsr")
+            raise KvmvizError(f"{who}: it needs a struct with a member hsr")
         checks, legal = self.checks, get_args(Check)
-        if not isinstance(checks, tuple) or not set(checks) <= set(legal):
-            raise KvmvizError(f"VMM {self.name}: checks {checks!r}; legal is a tuple of {legal}")
+        if not isinstance(checks, tuple) or not all(check in legal for check in checks):
+            raise KvmvizError(f"{who}: checks {shown(checks)}; legal is a tuple of {legal}")
 
     def takes(self, flag: bool) -> tuple[str, ...]:
         """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
@@ -84,44 +89,36 @@ class Vmm:
         return names if flag or not self.needs_flag else ("hsr",)
 
 
-VMMS: Mapping[str, Vmm] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Vmm("old", "u32 hsr", "built before the change", OLD),
-            Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
-            Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, needs_flag=True),
-            Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
-        )
-    }
-)  # fmt: skip
+def _by_name(*rows: Vmm) -> Mapping[str, Vmm]:
+    return MappingProxyType({row.name: row for row in rows})
+
+
+VMMS = _by_name(
+    Vmm("old", "u32 hsr", "built before the change", OLD),
+    Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
+    Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, True),
+    Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
+)
 """The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
 
-READERS: Mapping[str, Vmm] = MappingProxyType(
-    {
-        **VMMS,
-        **{
-            row.name: row
-            for row in (
-                Vmm(
-                    "flag_only", "debug exit if flag set", "that looks at the flag alone",
-                    WITH_HIGH, True, ("flag",),
-                ),
-                Vmm(
-                    "no_reason", "exit_reason forgotten", "that forgets to look at exit_reason",
-                    WITH_HIGH, True, ("return",),
-                ),
-                Vmm(
-                    "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
-                    WITH_HIGH, True, ("reason",),
-                ),
-                Vmm(
-                    "no_ec", "far without EC", "that takes far on every debug exit",
-                    WITH_HIGH, True, trusts_far=True,
-                ),
-            )
-        },
-    }
+READERS = _by_name(
+    *VMMS.values(),
+    Vmm(
+        "flag_only", "debug exit if flag set", "that looks at the flag alone",
+        WITH_HIGH, True, ("flag",),
+    ),
+    Vmm(
+        "no_reason", "exit_reason forgotten", "that forgets to look at exit_reason",
+        WITH_HIGH, True, ("return",),
+    ),
+    Vmm(
+        "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
+        WITH_HIGH, True, ("reason",),
+    ),
+    Vmm(
+        "no_ec", "far without EC", "that takes far on every debug exit",
+        WITH_HIGH, True, trusts_far=True,
+    ),
 )  # fmt: skip
 """The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
 as it should, and four that leave out a check. See :mod:`kvmviz.kvm.program`."""
@@ -151,8 +148,8 @@ class Taken:
         return self.found == self.wanted
 
 
-@dataclass(frozen=True, repr=False)
-class Reading(Twin):
+@dataclass(frozen=True)
+class Reading:
     """What one program makes of the struct as one kernel wrote it.
 
     ``flag`` is what it finds in bit 0 of run->flags, ``beyond`` the byte that the memory behind the
@@ -185,16 +182,8 @@ class Reading(Twin):
     @cached_property
     def runs(self) -> tuple[Taken, ...]:
         """The same with neighbours joined where one member's bytes are taken for another's."""
-        joined: list[Taken] = []
-        for row in self.taken:
-            last = joined[-1] if joined else None
-            if last and _slot(last) == _slot(row) and last.wanted[1] // 32 == row.wanted[1] // 32:
-                found = last.found and row.found and _span(last.found, row.found)
-                wanted = _span(last.wanted, row.wanted)
-                joined[-1] = Taken(last.first, row.last, wanted, found, last.source)
-            else:
-                joined.append(row)
-        return tuple(joined)
+        groups = groupby(self.taken, lambda row: (_slot(row), row.wanted[1] // 32))
+        return tuple(_joined(list(rows)) for _, rows in groups)
 
     @property
     def value(self) -> int:
@@ -244,33 +233,33 @@ class Reading(Twin):
     @property
     def effect(self) -> str:
         """What comes of it, in a sentence or two."""
-        if not self.lost_far:
-            return self._of_esr()
-        place = span(self.lost_far[0], self.lost_far[-1])
-        # As a VMM does: it looks at far on a watchpoint.
-        takes = "takes" if Esr(self.value).ec == WATCHPOINT_LOW else "would take"
-        return f"{self._of_esr()} It {takes} {place} for far, which is not what lies there."
+        return words.effect(self)
 
-    def _of_esr(self) -> str:
-        order = self.image.layout.abi.byte_order
-        who = f"A {order}-endian VMM {self.vmm.phrase}"
-        seen, true = Esr(self.value), Esr(self.esr)
-        if self.right:
-            if self.bits == 64:
-                return f"{who} reads all 64 bits of ESR_EL2: {true.name}."
-            more = "; with no flag it knows bits 63:32 to be unknown" if self.vmm.needs_flag else ""
-            return f"{who} reads ESR bits 31:0: {true.name}{more}."
-        takes = " and ".join(_told(run) for run in self.runs if not run.right)
-        if seen.ec == true.ec:
-            ec = "EC is right, bits 63:32 are not ESR's" if self.low_right else "EC fits by chance"
-            return f"{who} takes {takes}; {ec}."
-        if seen.ec in HANDLED:
-            return (
-                f"{who} takes {takes}, and takes this exit ({true.name}) for another: {seen.name}."
+    def __repr__(self) -> str:
+        flag = f", flag {'set' if self.flag else 'not set'}" if self.vmm.needs_flag else ""
+        kernel, layout = self.kernel, self.image.layout
+        lines = [
+            f"{where(layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {self.vmm.title}",
+            *map("  {}".format, words.remarks(self)),
+            byte_rows(bytes(self.image), self.image.sources, layout),
+        ]
+        for run in self.runs:
+            found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
+            wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
+            mark = "right" if run.right else "WRONG"
+            past = f" (past the struct: {self.beyond:#04x})" if run.last >= len(self.image) else ""
+            place = f"{span(run.first, run.last)}{past}"
+            lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
+        if far := self.lost_far:
+            lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
+        return "\n".join(
+            (
+                *lines,
+                f"  {words.headline(self)} ({words.gist(self)}); the kernel held "
+                f"{words.held(self.esr)}",
+                f"  {words.statuses(self)}",
+                f"  {self.effect}",
             )
-        return (
-            f"{who} takes {takes}, and EC {seen.ec:#04x} for an unhandled exit"
-            f"{'; QEMU would re-inject it into the guest' if self.vmm.name == 'old' else ''}."
         )
 
 
@@ -278,8 +267,21 @@ def _slot(row: Taken) -> Slot | None:
     return row.source and row.source.slot
 
 
-def _span(one: Bits, other: Bits) -> Bits:
-    return max(one[0], other[0]), min(one[1], other[1])
+def _joined(rows: list[Taken]) -> Taken:
+    """Neighbours as one run of bytes."""
+    found = [row.found for row in rows if row.found]
+    return Taken(
+        rows[0].first,
+        rows[-1].last,
+        _hull([row.wanted for row in rows]),
+        _hull(found) if len(found) == len(rows) else None,
+        rows[0].source,
+    )
+
+
+def _hull(parts: list[Bits]) -> Bits:
+    """All bits from the lowest to the highest."""
+    return max(high for high, _ in parts), min(low for _, low in parts)
 
 
 def _esr_bits(source: Source | None) -> Bits | None:
@@ -291,20 +293,22 @@ def _esr_bits(source: Source | None) -> Bits | None:
     return (source.high + start, source.low + start) if source.low + start < 64 else None
 
 
-def _told(run: Taken) -> str:
-    wanted = f"for bits {run.wanted[0]}:{run.wanted[1]}"
-    if run.found:
-        return f"ESR bits {run.found[0]}:{run.found[1]} {wanted}"
-    if run.source:
-        return f"bytes of {run.source.slot.path} {wanted}"
-    return f"{span(run.first, run.last)}, which this exit does not write, {wanted}"
-
-
-@dataclass(frozen=True, repr=False)
-class Matrix(Twin):
-    """Every kernel with every program, in both byte orders of one family of ABIs."""
+@dataclass(frozen=True)
+class Matrix:
+    """Some kernels with some programs, on some ABIs: one debug exit each."""
 
     readings: tuple[Reading, ...]
+
+    def __repr__(self) -> str:
+        rows: list[tuple[str, ...]] = [
+            ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
+        ]
+        for reading in self.readings:
+            names = (reading.image.layout.abi.name, reading.kernel.name, reading.vmm.title)
+            seen = (words.headline(reading)[0], words.hexa(reading), words.cause(reading))
+            rows.append((*names, *seen, reading.effect))
+        head = "\n".join(filter(None, (words.matrix_head(self), words.matrix_remark(self))))
+        return f"{head}\n{table(rows)}\n  {words.V2_NOTE}"
 
 
 def read(
@@ -318,37 +322,57 @@ def read(
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
-    beyond = fill if isinstance(fill, int) else 0
+    beyond = int(fill) if isinstance(fill, Integral) else 0
     return Reading(writer, reader, image, esr, writer.sets_flag, beyond)
 
 
 def matrix(
-    esr: int, far: int | None = None, fill: int = 0, abis: Sequence[str | Abi] = ARM64
+    esr: int,
+    far: int | None = None,
+    fill: int = 0,
+    abis: Iterable[str | Abi] = ARM64,
+    kernels: Iterable[str | Kernel] = tuple(KERNELS),
+    vmms: Iterable[str | Vmm] = tuple(VMMS),
 ) -> Matrix:
-    """Four kernels by four programs, under each of ``abis``: by default arm64 in both orders.
+    """Four kernels by four programs, or others, under each of ``abis``: arm64 in both orders.
 
-    Raises :class:`KvmvizError` for no ABI at all, and as :func:`read` does.
+    Raises :class:`KvmvizError` for none at all, for two of one name, and as :func:`read` does.
     """
-    if not abis:
-        raise KvmvizError("a matrix needs at least one ABI")
+    rows = _several(kernels, find_kernel, "kernels"), _several(vmms, find, "VMMs")
     return Matrix(
         tuple(
             read(kernel, vmm, abi, esr, far, fill)
-            for abi in abis
-            for kernel in KERNELS.values()
-            for vmm in VMMS.values()
+            for abi in _several(abis, abis_.find, "ABIs")
+            for kernel in rows[0]
+            for vmm in rows[1]
         )
     )
 
 
 def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
     """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
-    if isinstance(vmm, Vmm):
-        return vmm
-    try:
-        return among[vmm]
-    except (KeyError, TypeError):
-        raise KvmvizError(f"unknown VMM {vmm!r}; known are {', '.join(among)}") from None
+    return _base.find(among, vmm, "VMM")
+
+
+Named = TypeVar("Named", Kernel, Vmm, Abi)
+
+
+def _several(
+    given: Iterable[str | Named], find: Callable[[str | Named], Named], what: str
+) -> tuple[Named, ...]:
+    """Some kernels, programs or ABIs, each found by name; each of them once, and one at least."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise KvmvizError(f"{what}: {shown(given)} is no list of them")
+    rows: dict[str, Named] = {}
+    for row in map(find, given):
+        if row.name in rows:
+            raise KvmvizError(
+                f"{what}: {shown(row.name)} stands there twice; names tell them apart"
+            )
+        rows[row.name] = row
+    if not rows:
+        raise KvmvizError(f"{what}: none given; a table needs one at least")
+    return tuple(rows.values())
 
 
 @dataclass(frozen=True)
@@ -368,8 +392,8 @@ class Fooled:
     stale: bool
 
 
-@dataclass(frozen=True, repr=False)
-class Conclusion(Twin):
+@dataclass(frozen=True)
+class Conclusion:
     """What one program makes of the page at one step.
 
     ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
@@ -411,15 +435,9 @@ class Conclusion(Twin):
         """The debug struct as the program reads it; None if it takes this for no debug exit."""
         if not self.takes:
             return None
-        kernel, page = self.step.kernel, self.step.page
-        layout = kernel.debug.layout(page.layout.abi)
-        data = page.data[self._union : self._union + layout.size]
-        image = Image(layout, data, (None,) * layout.size)
-        esr = 0
-        if isinstance(self.step.exit, DebugExit):
-            esr = self.step.exit.esr
-            image = kernel.debug_exit(layout.abi, esr, self.step.exit.far, data)
-        return Reading(kernel, self.vmm, image, esr, self.flag)
+        image = self.step.page.part(DebugExit.member, self.step.number)
+        esr = self.step.exit.esr if isinstance(self.step.exit, DebugExit) else 0
+        return Reading(self.step.kernel, self.vmm, image, esr, self.flag)
 
     @property
     def value(self) -> int | None:
@@ -446,6 +464,14 @@ class Conclusion(Twin):
     def fooled(self) -> tuple[Fooled, ...]:
         """The bytes that misled it, in order of offset; of some the value may fit by chance."""
         return tuple(sorted(set(self._fooled()), key=lambda row: (row.offset, row.taken_for)))
+
+    def __repr__(self) -> str:
+        step, vmm = self.step, self.vmm
+        mark = "✓" if self.right else "✗"
+        return (
+            f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}, {vmm.title}\n"
+            f"  {mark} {words.sentence(self)}"
+        )
 
     @property
     def right(self) -> bool:
@@ -523,11 +549,15 @@ class Conclusion(Twin):
 
 def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
     """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
+    if not isinstance(step, Step):
+        raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
     return Conclusion(step, find(vmm, READERS))
 
 
 def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:
     """What a program makes of every step of a history, in order."""
+    if not isinstance(vcpu, Vcpu):
+        raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no history")
     return tuple(conclude(step, vmm) for step in vcpu.history)
 
 
@@ -592,36 +622,73 @@ class Cell:
         """The program is right at both exits."""
         return self.debug.right and self.later.right
 
+    def _row(self) -> tuple[object, ...]:
+        """Itself in words: a row of the matrix."""
+        reading, flag = self.debug.reading, "flag still set" if self.stale_flag else "flag not set"
+        of = f" of {self.debug.bits}" if reading and not self.debug.right else ""
+        knows = 32 * reading.low_right if reading and of else self.knows
+        if not self.stale_flag or self.later.right:
+            seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
+        else:
+            seen = "fooled by it" if self.later.takes else "misses it"
+        return (
+            self.vcpu.page.layout.abi.name,
+            self.before,
+            self.kernel.name,
+            f"{self.hole:#010x}",
+            words.who(self.hole_source, self.debug.step.number),
+            int(self.debug.flag),
+            self.vmm.title,
+            "✓" if self.right else "✗",
+            words.hexa(reading) if reading else "not seen",
+            f"{knows}{of} bits",
+            f"{flag}, {seen}",
+        )
 
-@dataclass(frozen=True, repr=False)
-class Handshake(Twin):
+
+@dataclass(frozen=True)
+class Handshake:
     """Every kernel with every program, on a fresh page and after MMIO, on each ABI."""
 
     cells: tuple[Cell, ...]
 
+    def __repr__(self) -> str:
+        head = (
+            "ABI", "page", "kernel", "hole", "from", "flag", "VMM", "", "as ESR", "knows",
+            "at the MMIO exit after",
+        )  # fmt: skip
+        event = self.cells[0].debug.step.event
+        esr = event.esr if isinstance(event, DebugExit) else 0
+        note = (
+            "hole: the four bytes after hsr at the debug exit, as a u32, and who wrote them; "
+            "knows: how many bits of ESR_EL2 it gets right, of those that it takes for valid"
+        )
+        rows = table([head, *(cell._row() for cell in self.cells)])
+        return f"{words.held(esr)}; computed, not dumped\n{rows}\n  {note}"
+
 
 def handshake(
     esr: int = 0x00A5C3E1_F2001234,
-    kernels: Sequence[str | Kernel] = ("old", "v2", "merged"),
-    vmms: Sequence[str | Vmm] = ("old", "flag", "blind"),
-    abis: Sequence[str | Abi] = ARM64,
+    kernels: Iterable[str | Kernel] = ("old", "v2", "merged"),
+    vmms: Iterable[str | Vmm] = ("old", "flag", "blind"),
+    abis: Iterable[str | Abi] = ARM64,
 ) -> Handshake:
     """The matrix: by default three kernels, three programs, both byte orders of arm64.
 
     The programs are old userspace, new userspace that keeps to the handshake, and new userspace
     that does not.
     The default ``esr`` is a BRK whose bits 63:32 are made up, since they are zero today. Raises
-    :class:`KvmvizError` for unknown names, and for nothing to show.
+    :class:`KvmvizError` for unknown names, for two of one name, and for nothing to show.
     """
-    if not (kernels and vmms and abis):
-        raise KvmvizError("a handshake needs a kernel, a program and an ABI at least")
+    writers = _several(kernels, find_kernel, "kernels")
+    readers = _several(vmms, lambda vmm: find(vmm, READERS), "VMMs")
     return Handshake(
         tuple(
             _cell(before, kernel, vmm, abi, esr)
-            for abi in abis
+            for abi in _several(abis, abis_.find, "ABIs")
             for before in BEFORE
-            for kernel in kernels
-            for vmm in vmms
+            for kernel in writers
+            for vmm in readers
         )
     )
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from kvmviz._base import KvmvizError, Twin
+from kvmviz import _base
+from kvmviz._base import KvmvizError, shown
 from kvmviz.abi import Abi
 from kvmviz.kvm.exits import (
     DebugExit,
@@ -22,15 +23,16 @@ from kvmviz.kvm.exits import (
     UserWrite,
 )
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.page import Vcpu, play
+from kvmviz.kvm.page import Vcpu, differing, play
+from kvmviz.text import spans, table, where
 
 
-@dataclass(frozen=True, repr=False)
-class Scenario(Twin):
+@dataclass(frozen=True)
+class Scenario:
     """A sequence of events on one page: ``title`` in a few words, ``note`` what to look at.
 
     ``events`` are writes by userspace and exits, in order. ``synthetic``: bits 63:32 of an ESR in
-    it are made up. Raises :class:`KvmvizError` for what is no event.
+    it are made up. Raises :class:`KvmvizError` for what is no event, and for what is no text.
     """
 
     name: str
@@ -40,14 +42,22 @@ class Scenario(Twin):
     synthetic: bool = False
 
     def __post_init__(self) -> None:
+        for text in (self.name, self.title, self.note):
+            if not isinstance(text, str):
+                raise KvmvizError(f"scenario {shown(self.name)}: {shown(text)} is no text")
+        who = f"scenario {shown(self.name)[1:-1]}"
         if not isinstance(self.events, Iterable):
-            raise KvmvizError(f"scenario {self.name}: {self.events!r} are no events")
+            raise KvmvizError(f"{who}: {shown(self.events)} are no events")
         object.__setattr__(self, "events", tuple(self.events))
         for at, event in enumerate(self.events):
             if not isinstance(event, UserWrite | Exit):
-                raise KvmvizError(
-                    f"scenario {self.name}, step {at}: {event!r} is no UserWrite and no exit"
-                )
+                raise KvmvizError(f"{who}, step {at}: {shown(event)} is no UserWrite and no exit")
+
+    def __repr__(self) -> str:
+        mark = " (bits 63:32 of ESR synthetic)" if self.synthetic else ""
+        steps = [(f"step {at}", event.words) for at, event in enumerate(self.events)]
+        lines = [f"{self.title}{mark}", *([f"  {self.note}"] if self.note else [])]
+        return "\n".join((*lines, *([table(steps)] if steps else [])))
 
     def play(self, kernel: str | Kernel, abi: str | Abi) -> Vcpu:
         """A new vCPU of that kernel on which it all has happened; one step an event."""
@@ -135,17 +145,11 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
 
 def find(scenario: str | Scenario) -> Scenario:
     """The scenario itself, or the one of that name; :class:`KvmvizError` if there is none."""
-    if isinstance(scenario, Scenario):
-        return scenario
-    try:
-        return SCENARIOS[scenario]
-    except (KeyError, TypeError):
-        legal = ", ".join(SCENARIOS)
-        raise KvmvizError(f"unknown scenario {scenario!r}; known are {legal}") from None
+    return _base.find(SCENARIOS, scenario, "scenario")
 
 
-@dataclass(frozen=True, repr=False)
-class SideBySide(Twin):
+@dataclass(frozen=True)
+class SideBySide:
     """The same events on two pages, of two kernels or two ABIs.
 
     Raises :class:`KvmvizError` if the events differ.
@@ -155,6 +159,9 @@ class SideBySide(Twin):
     other: Vcpu
 
     def __post_init__(self) -> None:
+        for vcpu in (self.one, self.other):
+            if not isinstance(vcpu, Vcpu):
+                raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no page")
         here, there = ([step.event for step in vcpu.history] for vcpu in (self.one, self.other))
         if here != there:
             at = next(
@@ -166,13 +173,21 @@ class SideBySide(Twin):
     @property
     def differing(self) -> tuple[tuple[int, ...], ...]:
         """For each step, the offsets at which the two pages differ after it."""
-        return tuple(
-            tuple(at for at, (a, b) in enumerate(zip(*pages, strict=True)) if a != b)
-            for pages in (
-                (one.page.data, other.page.data)
-                for one, other in zip(self.one.history, self.other.history, strict=True)
-            )
-        )
+        pairs = zip(self.one.history, self.other.history, strict=True)
+        return tuple(differing(one.page.data, other.page.data) for one, other in pairs)
+
+    def __repr__(self) -> str:
+        pages = (self.one, self.other)
+        names = [f"{vcpu.kernel.name} on {where(vcpu.page.layout)}" for vcpu in pages]
+        rows: list[tuple[object, ...]] = [("step", "what happens", "differ", "", *names)]
+        for *steps, offsets in zip(
+            self.one.history, self.other.history, self.differing, strict=True
+        ):
+            first, more = offsets[:16], " ..." if len(offsets) > 16 else ""
+            held = [bytes(step.page.data[at] for at in first).hex(" ") + more for step in steps]
+            step = steps[0]
+            rows.append((step.number, step.event.words, len(offsets), spans(offsets), *held))
+        return f"the same events on two pages\n{table(rows, right=(0, 2))}"
 
 
 def side_by_side(
@@ -182,4 +197,7 @@ def side_by_side(
 ) -> SideBySide:
     """One scenario on two pages, each given as kernel and ABI."""
     what = find(scenario)
+    for given in (one, other):
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise KvmvizError(f"{shown(given)} is no page; legal is a pair of kernel and ABI")
     return SideBySide(what.play(*one), what.play(*other))
