@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Mapping
-from functools import cache, singledispatch
-from importlib import import_module
+from functools import singledispatch
 from numbers import Integral, Number
 from typing import TypeVar
 
@@ -78,13 +77,6 @@ def span(first: int, last: int) -> str:
     return f"byte {first}" if first == last else f"bytes {first}..{last}"
 
 
-@cache
-def _load_words() -> None:
-    """The modules that know the words, all of them: one alone would not know a subclass's."""
-    for words in ("kvm.words",):
-        import_module(f"kvmviz.{words}")
-
-
 @singledispatch
 def twin(shown: object) -> str:
     """The text twin of a result: its ``repr``, or what a module registers here."""
@@ -94,11 +86,7 @@ def twin(shown: object) -> str:
 
 
 class Twin:
-    """Something a reader sees: its ``repr`` is its text twin, all that its picture says.
-
-    The words are loaded when the first of them is asked for.
-    """
+    """Something a reader sees: its ``repr`` is its text twin, all that its picture says."""
 
     def __repr__(self) -> str:
-        _load_words()
         return twin(self)

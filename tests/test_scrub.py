@@ -255,12 +255,12 @@ def test_what_is_shown_becomes_a_sequence_of_ones_own(timeline: Timeline) -> Non
 
 
 BAD: list[tuple[str, object, str]] = [
-    ("scenario", "nap", "unknown scenario 'nap'; known are stale_flag"),
+    ("scenario", "nap", "unknown scenario 'nap'; legal are stale_flag"),
     ("events", [7], "scenario own, step 0: 7 is no UserWrite and no exit"),
     ("kernel", "newest", "unknown kernel 'newest'"),
     ("beside", "newest", "unknown kernel 'newest'"),
     ("byte_order", "middle", "legal are little and big"),
-    ("reader", "emacs", "known are old, u64, flag"),
+    ("reader", "emacs", "legal are old, u64, flag"),
     ("step", 6, "legal are 0 .. 5"),
     ("step", -1, "legal are 0 .. 5"),
     ("step", None, "legal are 0 .. 5"),

@@ -278,10 +278,10 @@ def test_text_depends_on_nothing_but_what_is_shown() -> None:
 
 
 BAD: list[tuple[dict[str, object], str]] = [
-    ({"scenario": "nap"}, "unknown scenario 'nap'; known are stale_flag"),
-    ({"kernel": "newest"}, "unknown kernel 'newest'; known are old"),
-    ({"beside": "newest"}, "unknown kernel 'newest'; known are old"),
-    ({"reader": "emacs"}, "known are old, u64, flag"),
+    ({"scenario": "nap"}, "unknown scenario 'nap'; legal are stale_flag"),
+    ({"kernel": "newest"}, "unknown kernel 'newest'; legal are old"),
+    ({"beside": "newest"}, "unknown kernel 'newest'; legal are old"),
+    ({"reader": "emacs"}, "legal are old, u64, flag"),
     ({"abi": "vax"}, "unknown ABI 'vax'"),
     ({"step": 6}, "step 6 of scenario stale_flag: it has 6 steps; legal are 0 .. 5"),
     ({"step": -1}, "step -1 of scenario stale_flag: it has 6 steps; legal are 0 .. 5"),

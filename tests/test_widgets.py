@@ -88,7 +88,7 @@ BAD: list[tuple[str, object, str]] = [
     ("byte_order", "middle", "legal are little and big"),
     ("abi", "vax", "unknown ABI 'vax'; legal are aarch64"),
     ("layout", "narrow", "legal are old, widened, hsr_high"),
-    ("reader", "emacs", "known are old, u64, flag, blind"),
+    ("reader", "emacs", "legal are old, u64, flag, blind"),
     ("widths", {"hsr": 12}, "legal are 8, 16, 32, 64 bits"),
     ("widths", {"hsr_high": 32}, "has no member 'hsr_high'"),
     ("esr", "0xZZ", "not a hexadecimal number; legal are 0x0 .. 0xffffffffffffffff"),

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 from kvmviz._base import KvmvizError, listed, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.esr import Esr
-from kvmviz.image import Image, integer
+from kvmviz.image import Image, integer, pieces, unwritten
 from kvmviz.kvm import program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
 from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.text import pieces, spans, table, unwritten
+from kvmviz.text import spans, table
 
 __all__ = [
     "ABI_OF", "PAGE", "Compared", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings",

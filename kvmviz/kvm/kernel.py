@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Literal
 from kvmviz import _base
 from kvmviz._base import KvmvizError, shown
 from kvmviz.abi import Abi
-from kvmviz.ctype import Scalar, Struct, Type
+from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
 from kvmviz.image import Image, assigned, integer
 from kvmviz.layout import Layout
-from kvmviz.text import name_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -20,7 +20,7 @@ from kvmviz._base import KvmvizError, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
-from kvmviz.image import Image
+from kvmviz.image import Image, byte_rows
 from kvmviz.kvm import words
 from kvmviz.kvm.exits import DebugExit, Event, MmioExit
 from kvmviz.kvm.kernel import (
@@ -40,7 +40,7 @@ from kvmviz.kvm.page import Step, Vcpu, play
 from kvmviz.layout import Layout
 from kvmviz.rules import up
 from kvmviz.slot import Slot, Source
-from kvmviz.text import byte_rows, table, where
+from kvmviz.text import table, where
 from kvmviz.verdict import Verdict, compare, judge
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Words of one class alone stand in its ``__repr__``, those of an exit in its ``wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from kvmviz._base import KvmvizError, span
 from kvmviz.esr import Esr
 from kvmviz.kvm.exits import EINTR, ENOSYS
 from kvmviz.kvm.kernel import EXIT_REASONS, WATCHPOINT_LOW
-from kvmviz.text import spans, table
+from kvmviz.text import runs, spans, table
 
 if TYPE_CHECKING:
     from kvmviz.kvm.captures import Compared, Overlay
@@ -335,8 +335,13 @@ def byte_lines(step: Step, stop: int = 64) -> str:
 
 def page_lines(page: Page, step: Step | None = None, stop: int = 64) -> str:
     """A page's first bytes, seen from a step or, without one, from after the last."""
+
+    def writer(at: int) -> object:
+        source = page.sources[at]
+        return source and (source.slot, source.write)
+
     rows: list[Sequence[object]] = []
-    for first, last in _pieces(page, range(stop)):
+    for first, last in runs(range(stop), writer, 8):
         source = page.sources[first]
         state = [step.state(first)] if step else []
         digits = page.data[first : last + 1].hex(" ")
@@ -346,12 +351,14 @@ def page_lines(page: Page, step: Step | None = None, stop: int = 64) -> str:
 
 def rest(page: Page, step: Step | None = None, start: int = 64) -> str:
     """Who wrote what lies behind the bytes that are shown one by one, in a line."""
-    parts = []
-    offsets = range(start, len(page))
-    for writer, group in groupby(offsets, lambda at: _writer(page.sources[at], step)):
-        run = list(group)
-        parts.append(f"{span(run[0], run[-1])}: {writer}")
-    return "; ".join(parts)
+
+    def writer(at: int) -> str:
+        return _writer(page.sources[at], step)
+
+    return "; ".join(
+        f"{span(first, last)}: {writer(first)}"
+        for first, last in runs(range(start, len(page)), writer)
+    )
 
 
 def _writer(source: Source | None, step: Step | None) -> str:
@@ -363,20 +370,6 @@ def _member(source: Source | None) -> str:
     if source is None:
         return "-"
     return "exit union" if source.slot.path == "padding" else source.member
-
-
-def _pieces(page: Page, offsets: Iterable[int], width: int = 8) -> Iterator[tuple[int, int]]:
-    """First and last offset of neighbours that one write put there, at most ``width``."""
-    sources = page.sources
-
-    def key(at: int) -> object:
-        source = sources[at]
-        return source and (source.slot, source.write)
-
-    for _, group in groupby(offsets, key):
-        run = list(group)
-        for first in range(0, len(run), width):
-            yield run[first], run[min(first + width, len(run)) - 1]
 
 
 # --- a conclusion ----------------------------------------------------------------------------
