@@ -235,8 +235,9 @@ class Struct:
     ``members`` are :class:`Member` objects, ``(name, type)`` pairs, or a mapping; a type is an
     object of this module or a string such as ``"__u32"`` or ``"__u8[6]"``. ``packed`` and
     ``align`` (bytes, 0 without) are its attributes, ``pack`` (bytes, 0 without) is what
-    ``#pragma pack`` said where it was defined. GNU C has structs without members, of size 0;
-    ``empty`` says that this is meant to be one.
+    ``#pragma pack`` said where it was defined. ``typedef_align`` (bytes, 0 without) is the
+    alignment that a typedef gives it: less or more than its own, with no effect on its size. GNU C
+    has structs without members, of size 0; ``empty`` says that this is meant to be one.
 
     Raises :class:`KvmvizError` for an empty struct, a name twice, or an unknown type.
     """
@@ -247,6 +248,7 @@ class Struct:
     packed: bool
     align: int
     pack: int
+    typedef_align: int
 
     def __init__(
         self,
@@ -257,15 +259,18 @@ class Struct:
         packed: bool = False,
         align: int = 0,
         pack: int = 0,
+        typedef_align: int = 0,
         empty: bool = False,
     ) -> None:
         given = {"tag": tag, "union": union, "packed": packed, "align": align, "pack": pack}
+        given["typedef_align"] = typedef_align
         for name, value in given.items():
             object.__setattr__(self, name, value)
         if tag and not _is_name(tag):
             raise KvmvizError(f"struct tag {tag!r} is not a C identifier")
         _check_align(align, f"{self}")
         _check_align(pack, f"{self}, #pragma pack", PACKS)
+        _check_align(typedef_align, f"{self}, typedef")
         rows = members.items() if isinstance(members, Mapping) else members
         if not isinstance(rows, Iterable):
             raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
@@ -345,7 +350,8 @@ class Struct:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.tag, self.members, self.union, self.packed, self.align, self.pack))
+        kept = (self.union, self.packed, self.align, self.pack, self.typedef_align)
+        return hash((self.tag, self.members, *kept))
 
     def __hash__(self) -> int:
         return self._hash
@@ -365,7 +371,8 @@ class Struct:
 
     def changed(self, **given: Any) -> Struct:
         """A copy with some of its attributes, or its members, changed."""
-        kept = {name: getattr(self, name) for name in ("union", "packed", "align", "pack")}
+        names = ("union", "packed", "align", "pack", "typedef_align")
+        kept = {name: getattr(self, name) for name in names}
         members = given.pop("members", self.members)
         return Struct(self.tag, members, **(kept | given), empty=not self.members)
 
@@ -465,7 +472,7 @@ class Conditional(Struct):
         return Conditional(self.tag, rows, self.errors)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("members", "packed", "align", "pack"):
+        if name in ("members", "packed", "align", "pack", "typedef_align"):
             self._differs(name)
         raise AttributeError(name)
 
@@ -500,7 +507,11 @@ def _counts(kind: Type) -> str:
 
 def _defined(struct: Struct) -> str:
     """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
-    lines = [*dict.fromkeys(_typedefs(struct)), *_declare(struct)]
+    lines = [*_declare(struct)]
+    if not isinstance(struct, Conditional) and struct.typedef_align:
+        lines[0] = f"typedef {lines[0].replace(f' {struct.tag}', '', 1)}"
+        lines[-1] += f" {struct.tag}{_attributes(False, struct.typedef_align)}"
+    lines = [*dict.fromkeys(_typedefs(struct)), *lines]
     lines[-1] += ";"
     if struct.pack:
         lines = [f"#pragma pack(push, {struct.pack})", *lines, "#pragma pack(pop)"]
@@ -513,10 +524,10 @@ def _typedefs(struct: Struct) -> Iterator[str]:
         return
     for member in struct.members:
         leaf = member.type.leaf
-        if isinstance(leaf, Scalar) and leaf.align:
-            yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, leaf.align)};"
-        elif isinstance(leaf, Struct) and _is_inside(leaf, member.name):
+        if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
             yield from _typedefs(leaf)
+        elif align := leaf.align if isinstance(leaf, Scalar) else _typedef_align(leaf):
+            yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, align)};"
 
 
 def _is_inside(kind: Struct, name: str | None) -> bool:
@@ -524,10 +535,17 @@ def _is_inside(kind: Struct, name: str | None) -> bool:
     return not (name and kind.tag)
 
 
-def _alias(kind: Scalar) -> Scalar:
-    """The type under a name that C can give it."""
+def _typedef_align(kind: Struct) -> int:
+    return 0 if isinstance(kind, Conditional) else kind.typedef_align
+
+
+def _alias(kind: Scalar | Struct) -> str:
+    """The type under a name that C can give it, where its alignment is a typedef's."""
+    if isinstance(kind, Struct):
+        align = _typedef_align(kind)
+        return f"{kind.tag}_{align}" if align else f"{kind}"
     words = kind.name.replace("*", "p").split()
-    return replace(kind, name="_".join((*words, str(kind.align)))) if kind.align else kind
+    return "_".join((*words, str(kind.align))) if kind.align else kind.name
 
 
 def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterator[str]:
@@ -547,7 +565,7 @@ def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterato
             *body, last = _declare(leaf, depth + 1, struct.pack)
             yield from body
         else:
-            last = f"{pad}    {_alias(leaf) if isinstance(leaf, Scalar) else leaf}"
+            last = f"{pad}    {_alias(leaf)}"
         yield f"{last}{name}{bits}{asked};"
     yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
 

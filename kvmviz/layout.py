@@ -62,6 +62,7 @@ class Layout:
         self.align = max(1, struct.align, *(field.align for field in self.fields))
         self.end = up(max((field.stop for field in self.fields), default=0), 8) // 8
         self.size = up(self.end, self.align)
+        self.align = struct.typedef_align or self.align
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
@@ -200,19 +201,24 @@ class Layout:
     def _round_up(self) -> Iterator[str]:
         """How alignment and size of the whole come about."""
         asked = max((f.align for f in self.fields), default=1)
+        own = max(1, asked, self.struct.align)
         if self.struct.align > asked:
-            yield f"the struct is aligned to {self.align}, as its aligned attribute says."
+            yield f"the struct is aligned to {own}, as its aligned attribute says."
         elif asked <= 1:
             yield "the struct is aligned to 1: no member asks for more."
         else:
             widest = next(f.name or f"an {f.kind}" for f in self.fields if f.align == asked)
-            yield f"the struct is aligned to {self.align}, as its most aligned member, {widest}."
+            yield f"the struct is aligned to {own}, as its most aligned member, {widest}."
         last = f"bytes {self.end}..{self.size - 1} are"
         tail = f"{f'byte {self.end} is' if self.size - self.end == 1 else last} tail padding"
         yield (
-            f"size {self.size}: {self.end} rounded up to a multiple of {self.align}; "
+            f"size {self.size}: {self.end} rounded up to a multiple of {own}; "
             f"{tail if self.size > self.end else 'no tail padding'}."
         )
+        if self.struct.typedef_align:
+            yield (
+                f"under its typedef it is aligned to {self.align}, which does not change its size."
+            )
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:

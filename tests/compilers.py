@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,8 @@ FLAGS = (
     # Where packed changes nothing, gcc says so; that is no reason to refuse.
     "-Wno-attributes",
 )  # fmt: skip
+PLAIN = ("-std=gnu11", "-ffreestanding", "-nostdinc", "-fno-common", "-g0", "-w", "-c")
+"""For texts that a generator wrote: what compilers only warn of is legal."""
 M68K = "m68k-linux-gnu-gcc"
 ZIG_TARGETS: Mapping[str, str] = {
     "aarch64": "aarch64-linux-musl",
@@ -91,9 +94,26 @@ def targets() -> Mapping[str, Compiler]:
     found: dict[str, Compiler] = {}
     if importlib.util.find_spec("ziglang"):
         zig = (sys.executable, "-m", "ziglang", "cc", "-target")
-        found = {abi: (*zig, triple) for abi, triple in ZIG_TARGETS.items()}
+        # All errors in one go: each names a question that is left out of the next compile.
+        found = {abi: (*zig, triple, "-ferror-limit=0") for abi, triple in ZIG_TARGETS.items()}
     if gcc := shutil.which(M68K):
         found["m68k"] = (gcc,)
+    return found
+
+
+@functools.cache
+def seconds() -> Mapping[str, Compiler]:
+    """The machine's own gcc, where it compiles for an ABI too: clang alone is one opinion."""
+    gcc = shutil.which("gcc")
+    rows = {"x86_64": "-m64", "i386": "-m32"} if gcc else {}
+    found: dict[str, Compiler] = {}
+    for abi, width in rows.items():
+        command = (f"{gcc}", width)
+        try:
+            _, symbols = _run(command, f"int oracle_{width[2:]} = sizeof(void *);\n", PLAIN)
+        except CompileError:
+            continue
+        found |= {abi: command} if symbols else {}
     return found
 
 
@@ -170,6 +190,66 @@ def probe(
     return _probe(abi, prelude, questions, tuple(objects), tuple(flags))
 
 
+@dataclass(frozen=True)
+class Question:
+    """A text on lines of its own that defines a type, and members whose offset matters."""
+
+    text: str
+    name: str
+    members: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> list[str]:
+        """What to ask: size, alignment, offsets."""
+        asked = [f"__builtin_offsetof({self.name}, {member})" for member in self.members]
+        return [f"sizeof({self.name})", f"_Alignof({self.name})", *asked]
+
+
+def judged(compiler: Compiler, questions: Sequence[Question]) -> list[Measured | None]:
+    """What a compiler says of each; None of one that it refuses.
+
+    All are compiled as one text, and again without those that the compiler's errors name.
+    """
+    found: list[Measured | None] = [None] * len(questions)
+    left = list(range(len(questions)))
+    while left:
+        lines, owners = PRELUDE.splitlines(), [-1] * PRELUDE.count("\n")
+        for n in left:
+            rows = questions[n].text.splitlines()
+            lines += rows
+            owners += [n] * len(rows)
+        lines.append("const unsigned int oracle_n[] = {")
+        lines += [f"{', '.join(questions[n].numbers)}," for n in left]
+        owners += [-1, *left]
+        try:
+            little, symbols = _run(compiler, "\n".join([*lines, "0};", ""]), PLAIN)
+        except CompileError as error:
+            lines_told = {int(line) for line in _ERROR.findall(f"{error}")}
+            told = {owners[n - 1] for n in lines_told if n <= len(owners)}
+            if told and -1 not in told:
+                left = [n for n in left if n not in told]
+                continue
+            if len(left) == 1:
+                break
+            # One text has spoilt those behind it.
+            half = len(left) // 2
+            for part in (left[:half], left[half:]):
+                answers = judged(compiler, [questions[n] for n in part])
+                for n, answer in zip(part, answers, strict=True):
+                    found[n] = answer
+            break
+        raw, order = symbols["oracle_n"], "little" if little else "big"
+        values = (int.from_bytes(raw[i : i + 4], order) for i in range(0, len(raw), 4))  # type: ignore[arg-type]
+        for n in left:
+            offsets = questions[n].members
+            found[n] = Measured(next(values), next(values), {m: next(values) for m in offsets})
+        break
+    return found
+
+
+_ERROR = re.compile(r"oracle\.c:(\d+):(?:\d+:)? (?:fatal )?error: ")
+
+
 @functools.cache
 def _probe(
     abi: str,
@@ -202,16 +282,23 @@ def _probe(
 
 def _compile(abi: str, text: str, flags: Sequence[str]) -> tuple[bool, dict[str, bytes]]:
     """Compile C text; whether the object is little-endian, and each ``oracle_`` symbol's bytes."""
+    try:
+        return _run(targets()[abi], text, flags)
+    except CompileError as error:
+        raise CompileError(f"{abi}: {error}\n{text}") from None
+
+
+def _run(compiler: Compiler, text: str, flags: Sequence[str]) -> tuple[bool, dict[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "oracle.c"), Path(folder, "oracle.o")
         source.write_text(text, encoding="utf-8")
         cache = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, "LC_ALL": "C"}
-        command = [*targets()[abi], *flags, str(source), "-o", str(target)]
+        command = [*compiler, *flags, str(source), "-o", str(target)]
         done = subprocess.run(
             command, env={**os.environ, **cache}, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise CompileError(f"{abi}: {done.stderr}\n{text}")
+            raise CompileError(done.stderr)
         with target.open("rb") as stream:
             elf = ELFFile(stream)
             return elf.little_endian, dict(_symbols(elf))

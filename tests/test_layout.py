@@ -593,3 +593,46 @@ def test_leaves_have_a_bound() -> None:
     assert layout.size == MAX_SLOTS + 1
     with pytest.raises(KvmvizError, match=f"^struct s has more than {MAX_SLOTS} leaves$"):
         _ = layout.slots
+
+
+# (what a typedef asks, the struct's own words, the member's, #pragma pack)
+TYPEDEF_ALIGNMENTS = [
+    (typedef, outer, member, pack)
+    for typedef in (1, 2, 8, 16)
+    for outer, member in (("", ""), ("packed", ""), ("", "packed"), ("", "aligned(8)"))
+    for pack in (0, 2)
+]
+
+
+@pytest.mark.parametrize("abi", compilers.every_abi())
+def test_alignment_that_a_typedef_gives_a_struct(abi: str) -> None:
+    questions, layouts = [], []
+    for n, (align, outer, member, pack) in enumerate(TYPEDEF_ALIGNMENTS):
+        text = (
+            f"struct q{n} {{ int a; char c; }};\n"
+            f"typedef struct q{n} t{n} __attribute__((aligned({align})));\n"
+            f"#pragma pack({pack or ''})\n"
+            f"struct s{n} {{ char c; t{n} x __attribute__(({member})); char d; }} "
+            f"__attribute__(({outer}));\n#pragma pack()"
+        )
+        questions += [
+            compilers.Question(text, f"struct s{n}", ("x", "d")),
+            compilers.Question("", f"t{n}"),
+        ]
+        inner = Struct("q", {"a": "int", "c": "char"}, typedef_align=align)
+        x = Member("x", inner, align=8 * ("aligned" in member), packed=member == "packed")
+        rows = [Member("c", SCALARS["char"]), x, Member("d", SCALARS["char"])]
+        layouts += [Struct("s", rows, packed=bool(outer), pack=pack).layout(abi), inner.layout(abi)]
+    told = compilers.judged(compilers.targets()[abi], questions)
+    for question, layout, measured in zip(questions, layouts, told, strict=True):
+        offsets = {name: layout.offsets[name] for name in question.members}
+        assert compilers.Measured(layout.size, layout.align, offsets) == measured, question.text
+
+
+def test_text_of_a_struct_that_a_typedef_aligns() -> None:
+    inner = Struct("q", {"a": "int"}, typedef_align=16)
+    assert repr(inner).startswith("typedef struct {\n    int a;\n} q __attribute__((aligned(16)));")
+    assert repr(Struct("s", {"x": inner})) == (
+        "typedef struct q q_16 __attribute__((aligned(16)));\nstruct s {\n    q_16 x;\n};"
+    )
+    assert "under its typedef it is aligned to 16" in repr(inner.layout("i386").rules)
