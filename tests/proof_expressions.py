@@ -60,7 +60,7 @@ class _Maker:
 
     def enum(self) -> None:
         tag, random = f"e{len(self.types)}_{self.number}", self.random
-        rows = []
+        rows: list[str] = []
         own: list[str] = []
         for _ in range(random.choice((1, 2, 2, 3, 3, 4))):
             name = f"N{len(self.names)}_{self.number}"

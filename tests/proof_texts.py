@@ -1,7 +1,7 @@
 """Generated C texts, as kvmviz lays them out and as compilers do.
 
-A walk is a function from a number to a text whose names end in ``_number``. Where the compilers of an ABI refuse a text
-or differ from one another, kvmviz may refuse it and is not held to a number.
+A walk is a function from a number to a text whose names end in ``_number``. Where the compilers of
+an ABI refuse a text or differ from one another, kvmviz may refuse it and is not held to a number.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Count:
     examples: dict[str, tuple[str, Question]] = field(default_factory=dict)
 
 
-def walk(name: str, make: Walk, numbers: Sequence[int]) -> list[str]:
+def walk(name: str, make: Walk, cases: int) -> list[str]:
     """Hold cases against compilers; print the counts in one line, each difference below it."""
     count = Count()
-    for start in range(0, len(numbers), BATCH):
-        compare([make(n) for n in numbers[start : start + BATCH]], count)
+    for start in range(0, cases, BATCH):
+        compare([make(n) for n in range(start, min(start + BATCH, cases))], count)
     abis = sorted(compilers.targets())
     print(
-        f"{len(numbers):,} {name} on {len(abis)} ABIs: {len(count.wrong)} wrong; "
-        f"of {len(numbers) * len(abis):,} answers {count.equal:,} equal, {count.refused:,} refused "
+        f"{cases:,} {name} on {len(abis)} ABIs: {len(count.wrong)} wrong; "
+        f"of {cases * len(abis):,} answers {count.equal:,} equal, {count.refused:,} refused "
         f"by a compiler, {count.differ:,} skipped because compilers differ, "
         f"{count.alone.total():,} refused by kvmviz alone",
         flush=True,
@@ -56,7 +56,9 @@ def walk(name: str, make: Walk, numbers: Sequence[int]) -> list[str]:
     for why, times in count.alone.most_common(SHOWN):
         abi, question = count.examples[why]
         print(f"  refused alone, {times} times: {why}\n    {abi}: {smallest(question, abi)}")
-    said = [f"{abi}: {smallest(question, abi)}" for abi, question in count.wrong[:SHOWN]]
+    first = {question: abi for abi, question in reversed(count.wrong)}
+    shown = list(first.items())[-SHOWN:]
+    said = [*dict.fromkeys(f"{abi}: {smallest(question, abi)}" for question, abi in shown)]
     print(*said, sep="\n", end="\n" if said else "", flush=True)
     return [f"{abi}: {question.text}" for abi, question in count.wrong]
 

@@ -28,7 +28,7 @@ from kvmviz.c.semicolons import MAX_APART
 from kvmviz.c.source import LINE_END, MAX_HEADERS, MAX_TEXT, MAX_TOKENS, MAX_WORD
 from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
 from kvmviz.kvm.kernel import MMIO, OLD, WITH_HIGH
-from tests import compilers, proof, strategies
+from tests import compilers, proof_structs, strategies
 from tests.strategies import steady
 
 PATCH = """\
@@ -440,7 +440,7 @@ def test_a_repr_says_all_that_bears_on_layout(struct: Struct, line: str) -> None
 
 
 def test_any_structs_repr_is_read_back() -> None:
-    for case in strategies.examples(proof.wilds, 300):
+    for case in strategies.examples(proof_structs.wilds, 300):
         given = case.struct
         kept = {name: getattr(given, name) for name in ("union", "packed", "align", "pack")}
         struct = Struct("s", given.members, **kept)

@@ -6,16 +6,16 @@ import pytest
 
 from kvmviz import KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
-from tests import proof, strategies, uapi
+from tests import proof_structs, strategies, uapi
 
 
 def test_layouts_and_bytes_are_the_compilers() -> None:
-    cases = strategies.examples(proof.wilds, 400)
+    cases = strategies.examples(proof_structs.wilds, 400)
     structs = [case.struct for case in cases]
     assert any(m.bits for s in structs for m in s.members), "bit-fields are among them"
     assert any(s.packed for s in structs)
     assert any(s.pack for s in structs)
-    assert not proof.mismatches(cases)
+    assert not proof_structs.mismatches(cases)
 
 
 def test_what_compilers_disagree_about_is_refused() -> None:
@@ -26,7 +26,7 @@ def test_what_compilers_disagree_about_is_refused() -> None:
 
 @pytest.mark.parametrize("abi", ["aarch64", "aarch64_be", "s390x", "m68k"])
 def test_slots_tile_a_struct_bit_by_bit(abi: str) -> None:
-    for case in strategies.examples(proof.wilds, 60):
+    for case in strategies.examples(proof_structs.wilds, 60):
         layout = case.struct.layout(abi)
         if not _has_union(case.struct):
             ends = [slot.start + slot.extent for slot in layout.slots if slot.extent]

@@ -1,0 +1,42 @@
+"""``make proof``: long walks that hold kvmviz against compilers, one after the other.
+
+Each walk prints its counts, and every difference with both answers. ``--only NAME`` runs one of
+them, ``--count`` says how many cases it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from tests import proof_attributes, proof_expressions, proof_headers, proof_structs, proof_texts
+
+WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
+    "structs": (10_000, proof_structs.walk),
+    "expressions": (50_000, partial(proof_texts.walk, "expressions", proof_expressions.case)),
+    "attributes": (50_000, partial(proof_texts.walk, "attributes", proof_attributes.case)),
+    "headers": (0, proof_headers.walk),
+}
+"""By name: how many cases `make proof` takes (0 where all there are), and the walk itself."""
+
+
+def main() -> int:
+    """Run the walks and say what differs; 1 if anything does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=WALKS, action="append", help="a walk; all without it")
+    parser.add_argument("--count", type=int, help="cases of each walk")
+    asked = parser.parse_args()
+    bad = []
+    for name in asked.only or WALKS:
+        count, walk = WALKS[name]
+        begin = time.perf_counter()
+        bad += walk(count if asked.count is None else asked.count)
+        print(f"  {name}: {time.perf_counter() - begin:.0f} s", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
