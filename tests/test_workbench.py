@@ -13,8 +13,7 @@ from kvmviz import ABIS, KvmvizError, draw, parse
 from kvmviz.abi import Abi
 from kvmviz.c.pasted import MOST, laid_out, place, pointed, quoted, structs
 from kvmviz.ctype import Struct
-from kvmviz.draw.arms import Arms, rows_of
-from kvmviz.draw.beside import CELLS, MOST_ROWS
+from kvmviz.draw.beside import CELLS, MOST_ROWS, Arms, rows_of
 from kvmviz.draw.svg import svg
 from kvmviz.learn.exercises import CONTROL, CONTROL_64, EVENT, EVENT_NDATA, MEM
 from kvmviz.review import review

@@ -1,4 +1,7 @@
-"""The picture of versions: ABIs side by side, the old struct above the new, byte under byte."""
+"""Versions of a struct: ABIs side by side, the old one above the new, byte under byte.
+
+Arms of unions, members that share bytes, are drawn in rows of their own, one below the other.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kvmviz.draw.arms import Arm, Arms
-from kvmviz.draw.canvas import Canvas, Picture
-from kvmviz.draw.lane import wide
-from kvmviz.draw.strip import Strip, bits_of
-from kvmviz.review.versions import Versions, names_of, words_of
+from kvmviz._base import KvmvizError
+from kvmviz.abi import Abi
+from kvmviz.ctype import Struct
+from kvmviz.draw.canvas import Canvas, Picture, checked, wide
+from kvmviz.draw.cells import Strip, bits_of
+from kvmviz.review.versions import Side, Versions, headline, names_of, verdict_of, words_of
 from kvmviz.rules import up
-from kvmviz.slot import Source
-from kvmviz.style import INK, NOBODY, QUIET, WRONG, styles
-from kvmviz.text import spans, where
+from kvmviz.slot import Slot, Source, merged
+from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.text import runs, spans, where
+from kvmviz.verdict import Status, member_of
 
 CELLS = 8
 """Bytes in a row of a panel."""
@@ -32,15 +37,119 @@ LOW = HIGH + 28
 MARGIN = 36.0
 """Left of the first panel, where the versions are named."""
 
+MOST = 1 << 16
+"""Bytes of a version: each of them is judged, however few are drawn."""
 
-def picture(shown: Sequence[Versions], title: str, colour: str) -> Picture:
-    """Both versions on each ABI, side by side under a title."""
-    names = names_of(shown)
+
+def rows_of(kind: Struct, abi: Abi) -> dict[str, int]:
+    """The row of each leaf, by its path without indices: a union's members have one each."""
+    return _rows(kind, abi, 0, "")[0]
+
+
+def _rows(kind: Struct, abi: Abi, first: int, path: str) -> tuple[dict[str, int], int]:
+    """The rows from ``first`` on, and the first that is free behind them."""
+    found: dict[str, int] = {}
+    at, stop = first, first + 1
+    for member in kind.on(abi).members:
+        name = f"{path}{member.name}" if member.name else path
+        if isinstance(leaf := member.type.leaf, Struct):
+            inner, end = _rows(leaf, abi, at, f"{name}." if member.name else path)
+            found |= inner
+        elif member.name:
+            found[name], end = at, at + 1
+        else:  # a bit-field without a name only takes room
+            continue
+        stop = max(stop, end)
+        at = end if kind.union else at
+    return found, stop
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one row shows of a version: the leaves that share no byte with one another.
+
+    ``leads``: it is the first row of those bytes, where their holes are drawn.
+    """
+
+    side: Side
+    slots: frozenset[Slot]
+    leads: bool
+
+    def source(self, at: int) -> Source | None:
+        """What the arm holds in a byte; of that what a number was stored to, if any was."""
+        image = self.side.image
+        stored = image.sources[at] if image else None
+        written = [s for s in (stored.shares if stored else ()) if s.slot in self.slots]
+        return merged(written or [s for s in self.side.layout.holders[at] if s.slot in self.slots])
+
+    def is_there(self, at: int) -> bool:
+        """There is something to draw: a member of the arm, or a hole in all of them."""
+        held = self.side.layout.holders[at]
+        return any(s.slot in self.slots for s in held) if held else self.leads
+
+    def judged(self, at: int) -> dict[Slot, Status]:
+        """What this version's reader gets of the arm's members at a byte."""
+        found = self.side.judged[at].items()
+        return {slot: status for slot, status in found if slot in self.slots}
+
+    def pieces(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """First and last offset of neighbours of which the picture says one thing."""
+        offsets = range(first, min(stop, self.side.layout.size))
+        return runs(filter(self.is_there, offsets), self._held)
+
+    def _held(self, at: int) -> object:
+        source = self.source(at)
+        if source is None:
+            return self.side.layout.slot_at(at)
+        shares = source.shares
+        part = at if source.is_part else None
+        return tuple(s.slot for s in shares), part, tuple(self.judged(at).values())
+
+
+@dataclass(frozen=True)
+class Arms:
+    """All rows of a version."""
+
+    side: Side
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return rows_of(self.side.layout.struct, self.side.layout.abi)
+
+    def between(self, first: int, stop: int) -> Sequence[Arm]:
+        """The rows of some bytes: those that hold something there, and at least one."""
+        held = self.side.layout.holders[first:stop]
+        slots = {source.slot for sources in held for source in sources}
+        rows: dict[int, set[Slot]] = {}
+        for slot in slots:
+            rows.setdefault(self._rows[member_of(slot.path)], set()).add(slot)
+        arms = [frozenset(rows[number]) for number in sorted(rows)] or [frozenset()]
+        return [Arm(self.side, slots, not number) for number, slots in enumerate(arms)]
+
+
+def versions(*shown: Versions) -> Picture:
+    """Two versions of a struct, the old above the new, ABIs side by side; or one version alone.
+
+    The title is the verdict of :func:`kvmviz.review.review` on these ABIs. Of a large struct the
+    rows that tell something come first, and what is left out is told. Raises :class:`KvmvizError`
+    for none, and for more than :data:`MOST` bytes.
+    """
+    checked(shown, Versions, "a picture of versions")
+    if not shown:
+        raise KvmvizError("a picture of versions takes at least one")
+    for one in shown:
+        if one.size > MOST:
+            raise KvmvizError(
+                f"{one.old.struct} on {one.old.abi.name}: a picture of versions takes at most "
+                f"{MOST} bytes, not {one.size}"
+            )
+    found, title, names = verdict_of(shown), headline(shown), names_of(shown)
+    colour = INK if found is None else WRONG if found.breaks else RIGHT
     columns = [
         _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP), names)
         for at, one in enumerate(shown)
     ]
-    rows, left = chosen(columns)
+    rows, left = _chosen(columns)
     versions = max(len(one.sides) for one in shown)
     notes = [note for column in columns for note in column.notes(rows)]
     if left:
@@ -48,8 +157,8 @@ def picture(shown: Sequence[Versions], title: str, colour: str) -> Picture:
     if versions > 1:
         notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
     width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
-    heads = wrapped(title, width - 2 * EDGE, 19, 3, bold=True)
-    lines = [line for note in notes for line in wrapped(note, width - 2 * EDGE, 14, 3)]
+    heads = _wrapped(title, width - 2 * EDGE, 19, 3, bold=True)
+    lines = [line for note in notes for line in _wrapped(note, width - 2 * EDGE, 14, 3)]
     high = sum(20.0 + LOW * sum(_arms(columns, row)) for row in rows)
     canvas = Canvas(width, 62 + 24 * len(heads) + high + 22 * len(lines))
     for number, line in enumerate(heads, 1):
@@ -81,7 +190,7 @@ def _arms(columns: Sequence[_Column], first: int) -> list[int]:
     ]
 
 
-def chosen(columns: Sequence[_Column]) -> tuple[list[int], list[int]]:
+def _chosen(columns: Sequence[_Column]) -> tuple[list[int], list[int]]:
     """The first offsets of the rows to draw, and the offsets of all bytes that are left out."""
     shown = [column.held for column in columns]
     size = max(one.size for one in shown)
@@ -106,7 +215,7 @@ def _sizes(shown: Sequence[Versions]) -> list[list[int]]:
     return [[side.layout.size for side in one.sides] for one in shown]
 
 
-def wrapped(words: str, width: float, size: float, most: int, *, bold: bool = False) -> list[str]:
+def _wrapped(words: str, width: float, size: float, most: int, *, bold: bool = False) -> list[str]:
     """Words in lines no wider than so many pixels, at most so many lines."""
     lines = [""]
     for word in words.split(" "):
@@ -130,6 +239,11 @@ class _Column:
     held: Versions
     x: float
     names: tuple[str, ...]
+
+    @cached_property
+    def strip(self) -> Strip:
+        """How cells look."""
+        return Strip(self.held.old, None, (), CELL, HIGH, self.names)
 
     @cached_property
     def arms(self) -> tuple[Arms, ...]:
@@ -166,42 +280,39 @@ class _Column:
 
     def _cell(self, canvas: Canvas, arm: Arm, y: float, at: int) -> None:
         side, source, left = arm.side, arm.source(at), self._left(at)
-        strip = Strip(side.layout, None, (), CELL, HIGH, self.names)
-        strip.ground(canvas, left + 1, y, source)
+        self.strip.ground(canvas, left + 1, y, source)
         middle, words = left + CELL / 2, ""
         if side.image is not None and (source is None or side.is_stored(at)):
             words = f"{bytes(side.image)[at]:02x}"
-        if source is None:
+        if source is None or source.beside:
+            up = 1 if source else 0
             if words:
-                canvas.box(middle - 13, y + 4, 26, 20, NOBODY, edge=NOBODY)
-            canvas.text(middle, y + 20, words, 17, mono=True, ha="center", colour=QUIET)
-            return
-        if source.beside:
+                canvas.clear(middle - 13, y + 4 - up, 26, 20 - up)
+            colour = INK if source else QUIET
+            canvas.text(middle, y + 20 - up, words, 17, mono=True, ha="center", colour=colour)
             # Each share is told by its letter, in its own part of the cell.
-            if words:
-                canvas.box(middle - 13, y + 3, 26, 19, NOBODY, edge=NOBODY)
-            canvas.text(middle, y + 19, words, 17, mono=True, ha="center")
-            for share in source.shares:
-                self._share(canvas, strip.letter(share), share, left, y + (36 if words else 27))
+            for share in source.shares if source else ():
+                self._share(canvas, share, left, y + (36 if words else 27))
             return
         if source.mask != 0xFF:
-            # The words stay readable on the hatching.
-            canvas.box(middle - 14, y + 4, 28, 36, NOBODY, edge=NOBODY)
-        canvas.text(middle, y + 20, words or strip.letter(source), 17, mono=True, ha="center")
+            canvas.clear(middle - 14, y + 4, 28, 36)
+        letter = words or self.strip.letter(source)
+        canvas.text(middle, y + 20, letter, 17, mono=True, ha="center")
         bits = bits_of(source)
         size = 12.4 if len(bits) < 6 else 9.6
         canvas.text(middle, y + 37, bits, size, mono=True, ha="center")
 
-    def _share(self, canvas: Canvas, letter: str, share: Source, left: float, y: float) -> None:
+    def _share(self, canvas: Canvas, share: Source, left: float, y: float) -> None:
         bit = (CELL - 2) / 8
         room = bit * (share.top - share.bottom + 1)
         if room > bit:
             middle = left + 1 + bit * (7 - share.top) + room / 2
+            letter = self.strip.letter(share)
             canvas.text(middle, y, letter, min(15, 1.6 * room), mono=True, ha="center")
 
     def _label(self, canvas: Canvas, arm: Arm, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
-        canvas.line([left, left, right, right], [y + 3, y + 6, y + 6, y + 3], QUIET)
+        canvas.brace(left, right, y + 3, 3, QUIET)
         words, size = self._fitting(arm, begin, end)
         wrong = any(status != "intact" for status in arm.judged(begin).values())
         canvas.text(
@@ -217,13 +328,9 @@ class _Column:
             kind = inner.partition(" after")[0]
             inside = f"{kind} in {outer}" if outer else kind
             return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
-        letters, judged = styles(self.names), arm.judged(begin)
+        judged = arm.judged(begin)
         shares = [
-            (
-                letters[s.slot.member].letter,
-                s.label if s.is_part else s.slot.path,
-                judged.get(s.slot),
-            )
+            (self.strip.letter(s), s.label if s.is_part else s.slot.path, judged.get(s.slot))
             for s in source.shares
         ]
         full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)

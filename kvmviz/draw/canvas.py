@@ -1,97 +1,291 @@
-"""A sheet measured in pixels, and the picture that comes of it, with its text twin."""
+"""A sheet measured in pixels, its fonts, and the picture that comes of it, with its text twin."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from threading import Lock
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 from kvmviz._base import KvmvizError
-from kvmviz.style import INK
+from kvmviz._base import shown as quoted
+from kvmviz.style import INK, NOBODY
 
 DPI = 100
-SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
-"""Both come with matplotlib: a picture looks the same wherever it is drawn."""
+POINT = 72 / DPI
+"""A pixel in points: matplotlib counts sizes of letters and widths of lines in points."""
 
 FEATURES = ("-liga",) if hasattr(Text, "set_fontfeatures") else ()
 """No ligatures: one would make a single sign of the digits ff. Older matplotlib has none."""
 
 FORMATS = ("png", "svg", "pdf")
+MOST_PIXELS, MOST_ACROSS = 1 << 25, (1 << 16) - 1
+"""Of a PNG, in all (four bytes each while it is drawn) and in a row or column."""
+
+Face = Literal["Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "SansMono-Bold"]
+"""A font out of the DejaVu family."""
+
+_T = TypeVar("_T")
+
+
+def checked(shown: Iterable[_T], kind: type | tuple[type, ...], what: str) -> tuple[_T, ...]:
+    """What a picture is to draw; :class:`KvmvizError` if some of it is of another kind."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    legal = " or ".join(each.__name__ for each in kinds)
+    if not isinstance(shown, Iterable):
+        raise KvmvizError(f"{what} draws some of {legal}, not {quoted(shown)}")
+    held = tuple(shown)
+    for one in held:
+        if not isinstance(one, kinds):
+            raise KvmvizError(f"{what} draws {legal}, not {quoted(one)}")
+    return held
+
+
+@contextmanager
+def _as_shipped() -> Iterator[None]:
+    """The settings that matplotlib ships, whatever its user has set: pictures look the same."""
+    settings: dict[Any, Any] = dict(mpl.rcParamsDefault)
+    del settings["backend"]
+    with mpl.rc_context(settings | {"svg.hashsalt": "kvmviz", "svg.fonttype": "path"}):
+        yield
+
+
+def font_file(face: Face) -> str:
+    """Where a font lies: those come with matplotlib, others of the same name are not asked for."""
+    return str(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"DejaVu{face}.ttf")
+
+
+@cache
+def _properties(face: Face) -> FontProperties:
+    return FontProperties(fname=font_file(face))
+
+
+@cache
+def font(face: Face) -> FT2Font:
+    """A font to measure with: its own object, since matplotlib sets sizes on those that it has."""
+    return FT2Font(font_file(face))
+
+
+MEASURING = Lock()
+"""A font measures one line at a time."""
+
+
+@lru_cache(maxsize=4096)
+def natural_width(words: str, face: Face) -> float:
+    """How wide words are at a size of one pixel, in pixels."""
+    with MEASURING:
+        one = font(face)
+        one.set_size(100, 72)
+        one.set_text(words, 0.0, flags=LoadFlags.NO_HINTING)
+        return float(one.get_width_height()[0] / 64 / 100)
+
+
+def wide(words: str, size: float, bold: bool = False) -> float:
+    """How wide words are, in pixels of a canvas."""
+    return natural_width(words, "Sans-Bold" if bold else "Sans") * size
+
+
+def fitting(names: Iterable[str], width: float, size: float) -> str:
+    """The first of some names that fits, none if none does."""
+    return next((name for name in names if wide(name, size) <= width), "")
+
+
+def shrunk(words: str, size: float, room: float, bold: bool = False) -> float:
+    """The size at which words fit a width: the one asked for, as far as they do."""
+    return min(size, size * room / max(1, wide(words, size, bold)))
+
+
+def wrapped(
+    words: str, size: float, width: float, *, bold: bool = False, most: int = 0, indent: str = ""
+) -> list[str]:
+    """Words in lines no wider than a width, nor longer than ``most`` letters; a long word is cut.
+
+    Lines after the first begin with ``indent``.
+    """
+    count = most or max(10, int(width / size * 2.5))
+    lines = textwrap.wrap(words, count, subsequent_indent=indent)
+    while count > 10 and any(wide(line, size, bold) > width for line in lines):
+        count -= 2
+        lines = textwrap.wrap(words, count, subsequent_indent=indent)
+    return lines
+
+
+class Words(NamedTuple):
+    """Words on a sheet: ``size`` is the height of the letters' box in pixels."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    colour: str
+    face: Face
+    ha: Literal["left", "center", "right"]
+    va: Literal["baseline", "center"]
+
+
+class Box(NamedTuple):
+    """A filled rectangle: its upper left corner, its size, and how wide its edge is drawn."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+    edge: str
+    line: float
+    hatch: str | None
+
+
+class Stroke(NamedTuple):
+    """A line through points."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: str
+    width: float
+
+
+Mark = Words | Box | Stroke
+
+
+def _artist(mark: Mark) -> Artist:
+    """A mark as matplotlib's."""
+    if isinstance(mark, Words):
+        text = Text(
+            mark.x, mark.y, mark.text, color=mark.colour, fontproperties=_properties(mark.face),
+            horizontalalignment=mark.ha, verticalalignment=mark.va, parse_math=False,
+        )  # fmt: skip
+        text.set_fontsize(mark.size * POINT)
+        if FEATURES:
+            text.set_fontfeatures(FEATURES)
+        return text
+    if isinstance(mark, Box):
+        patch = Rectangle(
+            (mark.x, mark.y), mark.width, mark.height,
+            facecolor=mark.fill, edgecolor=mark.edge, linewidth=mark.line,
+        )  # fmt: skip
+        if mark.hatch:
+            patch.set(hatch=mark.hatch, hatch_linewidth=HATCH)
+        return patch
+    xs, ys = zip(*mark.points, strict=True)
+    return Line2D(xs, ys, color=mark.colour, linewidth=mark.width, solid_joinstyle="miter")
+
+
+HATCH = 0.8
+"""Width of a line of hatching, in points as all lines."""
+
+ORDER = (Box, Stroke, Words)
+"""What lies higher is drawn later, whenever it was put on the sheet: as matplotlib does."""
 
 
 class Picture:
-    """A finished drawing: a matplotlib ``figure`` and ``text``, the words that say the same.
+    """A finished drawing: ``marks`` on a sheet of ``width`` by ``height`` pixels.
 
-    In a notebook it shows as PNG, with the words as its text and its alt text.
+    ``text`` are the words that say the same. In a notebook it shows as PNG, with the words as its
+    text and its alt text.
     """
 
-    def __init__(self, figure: Figure, text: str) -> None:
-        self.figure = figure
+    def __init__(self, marks: Sequence[Mark], width: float, height: float, text: str) -> None:
+        self.marks = tuple(sorted(marks, key=lambda mark: ORDER.index(type(mark))))
         self.text = text
-        width, height = figure.get_size_inches()
-        self.width, self.height = round(width * DPI), round(height * DPI)
+        self._size = width, height
+        # As many pixels as matplotlib makes of it.
+        self.width, self.height = round(width), round(height)
 
     def __repr__(self) -> str:
         return self.text
 
+    @cached_property
+    def figure(self) -> Figure:
+        """The picture as matplotlib's figure, without axes: a sheet has no ticks to lay out."""
+        width, height = self._size
+        with _as_shipped():
+            figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+            FigureCanvasAgg(figure)
+            flip = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
+            pixels = flip + figure.transFigure
+            for mark in self.marks:
+                artist = _artist(mark)
+                artist.set_transform(pixels)
+                figure.add_artist(artist)
+        return figure
+
+    @property
+    def _most(self) -> float:
+        """The largest scale of a PNG."""
+        most = math.sqrt(MOST_PIXELS / (self.width * self.height))
+        return min(most, MOST_ACROSS / max(self.width, self.height))
+
     def render(self, form: str, scale: float = 2) -> bytes:
         """The picture as a file's bytes: ``png`` (``scale`` times its size), ``svg`` or ``pdf``.
 
-        The same picture gives the same bytes: no date, no random ids. The file carries the
-        picture's words as its description. Raises :class:`KvmvizError` for another format.
+        The same picture gives the same bytes: no date, no random ids, nobody's settings. The file
+        carries the picture's words as its description. Raises :class:`KvmvizError` for another
+        format, and for a scale of a PNG that gives no pixels or more than :data:`MOST_PIXELS`.
         """
         if form not in FORMATS:
-            raise KvmvizError(f"no format {form!r}; legal are {', '.join(FORMATS)}")
+            raise KvmvizError(f"no format {quoted(form)}; legal are {', '.join(FORMATS)}")
+        least = 1 / min(self.width, self.height)
+        number = isinstance(scale, int | float) and not isinstance(scale, bool)
+        if not (number and least <= scale <= self._most):
+            legal = f"legal for this picture are {least:.3f} .. {self._most:.3f}"
+            raise KvmvizError(f"scale {quoted(scale)}: {legal}")
         metadata: Mapping[str, Mapping[str, str | None]] = {
             "png": {"Software": None, "Description": self.text},
             "svg": {"Date": None, "Description": self.text},
             "pdf": {"CreationDate": None, "Subject": self.text},
         }
         out = io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": "kvmviz", "svg.fonttype": "path"}):
-            self.figure.savefig(out, format=form, dpi=DPI * scale, metadata=dict(metadata[form]))
+        figure = self.figure
+        with _as_shipped():
+            figure.savefig(out, format=form, dpi=DPI * scale, metadata=dict(metadata[form]))
         return out.getvalue()
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file; its suffix (.png, .svg, .pdf) says the format."""
+        """Write the picture to a file; its suffix (.png, .svg, .pdf) says the format.
+
+        Raises :class:`KvmvizError` for another suffix, and where no file can be written.
+        """
+        if not isinstance(path, str | Path):
+            raise KvmvizError(f"save: {quoted(path)} is no path; legal are str and Path")
         target = Path(path)
-        target.write_bytes(self.render(target.suffix.lstrip(".").lower()))
+        held = self.render(target.suffix.lstrip(".").lower(), min(2, self._most))
+        try:
+            target.write_bytes(held)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise KvmvizError(f"save: {quoted(str(path))}: {why}") from None
         return target
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         size = {"width": self.width, "height": self.height, "alt": self.text}
-        data = {"image/png": self.render("png"), "text/plain": self.text}
+        data = {"image/png": self.render("png", min(2, self._most)), "text/plain": self.text}
         return data, {"image/png": size}
 
 
 class Canvas:
-    """Draws on a figure of ``width`` by ``height`` pixels; (0, 0) is the upper left corner.
-
-    Artists hang on the figure itself, without axes: a sheet has no ticks to lay out.
-    """
+    """Draws on a sheet of ``width`` by ``height`` pixels; (0, 0) is the upper left corner."""
 
     def __init__(self, width: float, height: float) -> None:
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self.figure)
-        flip = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
-        self.pixels = flip + self.figure.transFigure
         self.width, self.height = width, height
-
-    def _add(self, artist: Artist) -> None:
-        artist.set_transform(self.pixels)
-        self.figure.add_artist(artist)
+        self.marks: list[Mark] = []
 
     def text(
         self,
@@ -108,22 +302,10 @@ class Canvas:
         va: Literal["baseline", "center"] = "baseline",
     ) -> None:
         """Write words at a point; ``size`` is the height of the letters' box in pixels."""
-        made = Text(
-            x,
-            y,
-            words,
-            color=colour,
-            fontsize=size * 72 / DPI,
-            fontfamily=MONO if mono else SANS,
-            fontweight="bold" if bold else "normal",
-            fontstyle="italic" if italic else "normal",
-            horizontalalignment=ha,
-            verticalalignment=va,
-            parse_math=False,
-        )
-        if FEATURES:
-            made.set_fontfeatures(FEATURES)
-        self._add(made)
+        face: Face = "Sans-Oblique" if italic else "Sans-Bold" if bold else "Sans"
+        if mono:
+            face = "SansMono-Bold" if bold else "SansMono"
+        self.marks.append(Words(x, y, words, size, colour, face, ha, va))
 
     def box(
         self,
@@ -138,15 +320,22 @@ class Canvas:
         hatch: str | None = None,
     ) -> None:
         """A filled rectangle whose upper left corner is (x, y)."""
-        patch = Rectangle((x, y), width, height, facecolor=fill, edgecolor=edge, linewidth=line)
-        if hatch:
-            patch.set(hatch=hatch, hatch_linewidth=0.8)
-        self._add(patch)
+        self.marks.append(Box(x, y, width, height, fill, edge, line, hatch))
+
+    def clear(self, x: float, y: float, width: float, height: float) -> None:
+        """A white spot, for words to stay readable on hatching."""
+        self.box(x, y, width, height, NOBODY, edge=NOBODY)
 
     def line(self, xs: list[float], ys: list[float], colour: str = INK, width: float = 1) -> None:
         """A line through points."""
-        self._add(Line2D(xs, ys, color=colour, linewidth=width, solid_joinstyle="miter"))
+        self.marks.append(Stroke(tuple(zip(xs, ys, strict=True)), colour, width))
+
+    def brace(
+        self, left: float, right: float, y: float, deep: float, colour: str, width: float = 1
+    ) -> None:
+        """A bracket that opens toward the cells: upward for ``deep`` > 0, downward below 0."""
+        self.line([left, left, right, right], [y, y + deep, y + deep, y], colour, width)
 
     def picture(self, text: str) -> Picture:
         """The finished picture, with the words that say the same."""
-        return Picture(self.figure, text)
+        return Picture(self.marks, self.width, self.height, text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import groupby
 
-from kvmviz.draw.canvas import Canvas, Picture
-from kvmviz.draw.lane import called, fitting, style, wide, wrapped
+from kvmviz._base import KvmvizError
+from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
+from kvmviz.draw.cells import called, style
 from kvmviz.kvm.exits import DebugExit
 from kvmviz.kvm.kernel import WITH_HIGH
 from kvmviz.kvm.program import Cell, Handshake
@@ -30,6 +31,9 @@ NOTE = (
 
 def handshake(shown: Handshake) -> Picture:
     """Kernels downward, on a fresh page and after MMIO; programs and byte orders to the right."""
+    checked([shown], Handshake, "a picture of the handshake")
+    if not shown.cells:
+        raise KvmvizError("a picture of the handshake takes at least one cell")
     panels = [list(cells) for _, cells in groupby(shown.cells, _abi)]
     vmms = list(dict.fromkeys(cell.vmm.name for cell in shown.cells))
     rows = [list(cells) for _, cells in groupby(panels[0], _row)]
@@ -96,8 +100,7 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     edge = INK if state == "fresh" else QUIET
     canvas.box(x, y, PAGE - 8, 30, fill, edge=edge, line=line, hatch=hatch)
     if hatch:
-        # The number stays readable on the hatching.
-        canvas.box(x + 4, y + 5, PAGE - 16, 20, NOBODY, edge=NOBODY)
+        canvas.clear(x + 4, y + 5, PAGE - 16, 20)
     canvas.text(x + (PAGE - 8) / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
     name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
     plain = called(source) if source else name

@@ -1,37 +1,38 @@
-"""A picture as SVG in a few milliseconds: what the explorer sends at every click.
+"""A picture as SVG in a few milliseconds: what a widget sends at every click.
 
 matplotlib's own writer knows every kind of artist, takes ten times as long and writes three times
-as much. This one knows the three kinds that a :class:`kvmviz.draw.canvas.Canvas` draws. Letters
-are the same outlines in both, so a picture needs no font and looks the same wherever it is shown.
+as much. This one knows the three marks of a :class:`kvmviz.draw.canvas.Canvas`. Letters are the
+same outlines in both, so a picture needs no font and looks the same wherever it is shown.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from functools import cache, lru_cache
+from typing import Any
 
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.ft2font import LoadFlags
 from matplotlib.path import Path
-from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
-from kvmviz.draw.canvas import DPI, FEATURES, Picture
-
-POINT = DPI / 72
-"""A point in pixels: widths of lines and sizes of letters are in points."""
+from kvmviz.draw.canvas import (
+    FEATURES,
+    HATCH,
+    MEASURING,
+    POINT,
+    Box,
+    Face,
+    Picture,
+    Stroke,
+    Words,
+    font,
+    natural_width,
+)
 
 TILE = 100
 """Width of a tile of hatching in pixels, as matplotlib draws it."""
 
 UNIT = 10
 """Outlines come at a size of 100; whole numbers ten times as fine are fine enough."""
-
 
 COMMANDS: dict[int, str] = {
     int(Path.MOVETO): "M",
@@ -41,40 +42,11 @@ COMMANDS: dict[int, str] = {
 }
 
 
-class Font(NamedTuple):
-    """What of a font decides the shape of letters."""
-
-    family: str
-    weight: str | int
-    style: Literal["normal", "italic", "oblique"]
-
-
-class Outline(NamedTuple):
-    """A path: its points, y upward, and for each of them the command that it belongs to."""
-
-    points: tuple[tuple[float, float], ...]
-    codes: tuple[int, ...]
-
-    def told(self, scale: int) -> str:
-        """SVG's words for it, y downward, in whole numbers."""
-        words, last = [], 0
-        for (x, y), code in zip(self.points, self.codes, strict=True):
-            if code == Path.CLOSEPOLY:
-                words.append("Z")
-            else:
-                # A command holds on for the points that follow.
-                words.append(f"{COMMANDS[code] if code != last else ' '}{scale * x:.0f}")
-                words.append(f" {-scale * y:.0f}")
-            last = code
-        return "".join(words)
-
-
 def svg(picture: Picture) -> str:
     """The picture as an SVG document, one user unit to the pixel."""
     sheet = _Sheet()
-    # As matplotlib does: what lies higher is drawn later, else in the order of drawing.
-    for artist in sorted(picture.figure.artists, key=lambda artist: artist.get_zorder()):
-        sheet.draw(artist)
+    for mark in picture.marks:
+        sheet.draw(mark)
     size = f"width='{picture.width}' height='{picture.height}'"
     view = f"viewBox='0 0 {picture.width} {picture.height}'"
     return (
@@ -89,15 +61,17 @@ class _Sheet:
         self.shapes: list[str] = []
         self._ids: dict[object, str] = {}
 
-    def draw(self, artist: Artist) -> None:
-        if isinstance(artist, Text):
-            self._text(artist)
-        elif isinstance(artist, Rectangle):
-            self._box(artist)
-        elif isinstance(artist, Line2D):
-            self._line(artist)
+    def draw(self, mark: Words | Box | Stroke) -> None:
+        if isinstance(mark, Words):
+            self._text(mark)
+        elif isinstance(mark, Box):
+            self._box(mark)
         else:
-            raise TypeError(f"a canvas draws no {type(artist).__name__}")
+            points = " ".join(f"{x:.6g},{y:.6g}" for x, y in mark.points)
+            self.shapes.append(
+                f"<polyline points='{points}' fill='none' stroke='{mark.colour}' "
+                f"stroke-width='{mark.width / POINT:.4g}' stroke-linecap='square'/>"
+            )
 
     def _define(self, key: object, made: str) -> str:
         """The id under which ``made``, which starts a tag, stands in the definitions."""
@@ -107,107 +81,87 @@ class _Sheet:
             self.defs.append(f"{name} id='{self._ids[key]}' {rest}")
         return self._ids[key]
 
-    def _box(self, patch: Rectangle) -> None:
-        (x, y), width, height = patch.get_xy(), patch.get_width(), patch.get_height()
-        fill, edge = to_hex(patch.get_facecolor()), to_hex(patch.get_edgecolor())
-        if hatch := patch.get_hatch():
-            made = _tile(hatch, fill, edge, patch.get_hatch_linewidth() * POINT)
-            fill = f"url(#{self._define((hatch, fill, edge), made)})"
+    def _box(self, box: Box) -> None:
+        fill = box.fill
+        if box.hatch:
+            made = _tile(box.hatch, fill, box.edge)
+            fill = f"url(#{self._define((box.hatch, fill, box.edge), made)})"
         self.shapes.append(
-            f"<rect x='{x:.6g}' y='{y:.6g}' width='{width:.6g}' height='{height:.6g}' "
-            f"fill='{fill}' stroke='{edge}' stroke-width='{patch.get_linewidth() * POINT:.4g}'/>"
+            f"<rect x='{box.x:.6g}' y='{box.y:.6g}' width='{box.width:.6g}' "
+            f"height='{box.height:.6g}' fill='{fill}' stroke='{box.edge}' "
+            f"stroke-width='{box.line / POINT:.4g}'/>"
         )
 
-    def _line(self, line: Line2D) -> None:
-        xs: Any
-        ys: Any
-        xs, ys = line.get_data()
-        points = " ".join(f"{x:.6g},{y:.6g}" for x, y in zip(xs, ys, strict=True))
+    def _text(self, words: Words) -> None:
+        share = {"left": 0.0, "center": 0.5, "right": 1.0}[words.ha]
+        x = words.x - share * natural_width(words.text, words.face) * words.size
+        y = words.y + (_middle(words.face) * words.size if words.va == "center" else 0)
+        letters = (
+            (left, self._define((words.face, glyph), _shape(words.face, glyph)))
+            for left, glyph in _letters(words.text, words.face)
+        )
+        uses = "".join(f"<use href='#{name}' x='{left}'/>" for left, name in letters)
         self.shapes.append(
-            f"<polyline points='{points}' fill='none' stroke='{to_hex(line.get_color())}' "
-            f"stroke-width='{line.get_linewidth() * POINT:.4g}' stroke-linecap='square'/>"
-        )
-
-    def _text(self, text: Text) -> None:
-        words, size = text.get_text(), float(text.get_fontsize())
-        font = Font(text.get_fontfamily()[0], text.get_fontweight(), text.get_fontstyle())
-        x, y = text.get_position()
-        share = {"left": 0.0, "center": 0.5, "right": 1.0}[text.get_horizontalalignment()]
-        x -= share * natural_width(words, font) * size * POINT
-        if text.get_verticalalignment() == "center":
-            y += _middle(font, size)
-        uses = "".join(
-            f"<use href='#{self._define((font, shape), made)}' x='{left}'/>"
-            for left, shape, made in _letters(words, font)
-        )
-        self.shapes.append(
-            f"<g transform='translate({x:.6g} {y:.6g}) scale({size * POINT / 100 / UNIT:.5g})' "
-            f"fill='{to_hex(text.get_color())}'>{uses}</g>"
+            f"<g transform='translate({x:.6g} {y:.6g}) scale({words.size / 100 / UNIT:.5g})' "
+            f"fill='{words.colour}'>{uses}</g>"
         )
 
 
-@lru_cache
-def _tile(hatch: str, fill: str, edge: str, width: float) -> str:
+@lru_cache(maxsize=64)
+def _tile(hatch: str, fill: str, edge: str) -> str:
     path = Path.hatch(hatch, 6)
     assert path is not None
     return (
         f"<pattern patternUnits='userSpaceOnUse' width='{TILE}' height='{TILE}'>"
         f"<rect width='{TILE}' height='{TILE}' fill='{fill}'/>"
-        f"<path d='{_outline(path.vertices, path.codes).told(UNIT * TILE)}' "
+        f"<path d='{_outline(path.vertices, path.codes, UNIT * TILE)}' "
         f"transform='translate(0 {TILE}) scale({1 / UNIT})' fill='none' stroke='{edge}' "
-        f"stroke-width='{UNIT * width:.4g}'/></pattern>"
+        f"stroke-width='{UNIT * HATCH / POINT:.4g}'/></pattern>"
     )
 
 
-@lru_cache(maxsize=4096)
-def _letters(words: str, font: Font) -> tuple[tuple[int, str, str], ...]:
-    """Each letter: how far right it stands, what its shape is called, and its outline.
-
-    Where letters do not follow one by one (a ligature), the words are one shape.
-    """
-    whole = _shape(words, font)
-    found, at = [], 0
-    for letter in words:
-        alone = _shape(letter, font)
-        stop = at + len(alone.codes)
-        if whole.codes[at:stop] != alone.codes:
-            break
-        if alone.codes:
-            left = whole.points[at][0] - alone.points[0][0]
-            found.append((round(UNIT * left), letter, f"<path d='{alone.told(UNIT)}'/>"))
-        at = stop
-    if at != len(whole.codes):
-        return ((0, words, f"<path d='{whole.told(UNIT)}'/>"),)
-    return tuple(found)
+@cache
+def _glyphs(face: Face) -> dict[Any, Any]:
+    """The outlines of the letters of a font that were asked for: no more than the font has."""
+    return {}
 
 
-@lru_cache(maxsize=4096)
-def _shape(words: str, font: Font) -> Outline:
+@lru_cache(maxsize=2048)
+def _letters(words: str, face: Face) -> tuple[tuple[int, Any], ...]:
+    """Each letter that has ink: how far right it stands, and what its shape is called."""
     how: dict[str, Any] = {"features": FEATURES} if FEATURES else {}
-    return _outline(*text_to_path.get_text_path(_properties(font), words, **how))
+    glyphs, one = _glyphs(face), font(face)
+    with MEASURING:
+        one.set_size(text_to_path.FONT_SCALE, text_to_path.DPI)
+        placed, _, _ = text_to_path.get_glyphs_with_font(one, words, glyphs, **how)
+    return tuple((round(UNIT * x), glyph) for glyph, x, _, _ in placed if len(glyphs[glyph][1]))
 
 
-@lru_cache(maxsize=4096)
-def natural_width(words: str, font: Font) -> float:
-    """How wide words are at a size of one point, in points (or of one pixel, in pixels)."""
-    return float(text_to_path.get_text_width_height_descent(words, _properties(font, 1), False)[0])
+@lru_cache(maxsize=1024)
+def _shape(face: Face, glyph: Any) -> str:
+    points, codes = _glyphs(face)[glyph]
+    return f"<path d='{_outline(points, codes, UNIT)}'/>"
 
 
-@lru_cache
-def _middle(font: Font, size: float) -> float:
-    """How far the foot of a letter lies below the middle of its line, in pixels."""
-    figure = Figure(dpi=DPI)
-    FigureCanvasAgg(figure)
-    made = figure.text(0, 0, "0", fontproperties=_properties(font, size), va="center")
-    middle = made.get_window_extent().y0
-    made.set_verticalalignment("baseline")
-    return float(made.get_window_extent().y0 - middle)
+@cache
+def _middle(face: Face) -> float:
+    """How far the foot of a letter of size 1 lies below the middle of its line."""
+    one = font(face)
+    with MEASURING:
+        one.set_size(100, 72)
+        one.set_text("lp", 0.0, flags=LoadFlags.NO_HINTING)
+        return float((one.get_width_height()[1] / 2 - one.get_descent()) / 64 / 100)
 
 
-def _properties(font: Font, size: float = 100) -> FontProperties:
-    return FontProperties(family=font.family, weight=font.weight, style=font.style, size=size)
-
-
-def _outline(vertices: Any, codes: Any) -> Outline:
-    points = tuple((float(x), float(y)) for x, y in vertices)
-    return Outline(points, tuple(int(code) for code in codes))
+def _outline(points: Any, codes: Any, scale: int) -> str:
+    """SVG's words for a path, y downward, in whole numbers."""
+    words, last = [], 0
+    for (x, y), code in zip(points, codes, strict=True):
+        if code == Path.CLOSEPOLY:
+            words.append("Z")
+        else:
+            # A command holds on for the points that follow.
+            words.append(f"{COMMANDS[code] if code != last else ' '}{scale * x:.0f}")
+            words.append(f" {-scale * y:.0f}")
+        last = code
+    return "".join(words)

@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided in :mod:`kvmviz.draw.scene` and drawn in :mod:`kvmviz.draw.timeline`.
+What it shows is decided and drawn in :mod:`kvmviz.draw.timeline`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
-from kvmviz.draw.scene import Scene, check_step, scene
+from kvmviz.draw.timeline import Scene, check_step, scene
 from kvmviz.kvm.captures import ABI_OF, scenarios
 from kvmviz.kvm.exits import Event
 from kvmviz.kvm.kernel import KERNELS, POLICIES, Kernel

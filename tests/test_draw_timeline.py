@@ -12,17 +12,14 @@ from matplotlib.text import Text
 
 import kvmviz
 from kvmviz import DebugExit, KvmvizError, MmioExit, captures
-from kvmviz.draw.canvas import Picture
-from kvmviz.draw.handshake import handshake as draw_handshake
-from kvmviz.draw.lane import LOW, TALL
+from kvmviz.draw import Picture
+from kvmviz.draw.cells import LOW, TALL
 from kvmviz.draw.svg import svg
 from kvmviz.draw.timeline import find, timeline
 from kvmviz.kvm.exits import UserWrite
-from kvmviz.kvm.kernel import KERNELS, POLICIES
-from kvmviz.kvm.program import READERS, conclude, handshake
+from kvmviz.kvm.program import READERS, conclude
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from tests import test_draw
-from tests.test_draw import words_of
+from tests.legible import check_words, words_of
 
 ABIS = ("aarch64", "aarch64_be")
 NAMES = (*SCENARIOS, *captures.scenarios())
@@ -79,17 +76,12 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     ),
     "empty": drawn(EMPTY, "merged", "aarch64"),
     "empty, two kernels": drawn(EMPTY, "merged", "aarch64", beside="old", full=True),
-    "handshake": lambda: draw_handshake(handshake()),
-    "handshake, all": lambda: draw_handshake(
-        handshake(kernels=(*KERNELS, *POLICIES), vmms=tuple(READERS))
-    ),
-    "handshake, one": lambda: draw_handshake(handshake(0xF2001234, ("old",), ("flag",), ABIS[:1])),
 }
 
 
 @pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
 def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
-    test_draw.test_no_words_overlap_or_leave_the_sheet(make)
+    check_words(make())
 
 
 def cells_of(picture: Picture) -> list[str]:
@@ -303,20 +295,6 @@ def test_scenarios_are_found_by_name() -> None:
     assert find("mmio_low") is SCENARIOS["mmio_low"]
     assert find(CROWDED) is CROWDED
     assert not set(SCENARIOS) & set(captures.scenarios())
-
-
-def test_the_handshake_shows_every_cell() -> None:
-    shown = handshake()
-    picture = draw_handshake(shown)
-    words = words_of(picture)
-    assert (picture.width, picture.height) <= (1280, 720)
-    assert picture.text == repr(shown)
-    assert words.count("✓") == sum(cell.right for cell in shown.cells)
-    assert words.count("✗") == sum(not cell.right for cell in shown.cells)
-    assert words.count("00001000") == 2  # the hole, and what the blind VMM takes it for
-    assert words.count("✗ flag 1, then 1") == 4
-    assert words.count("never written") == 2
-    assert words.count("64 bits of ESR") == 16
 
 
 def test_no_dump_is_left_out() -> None:

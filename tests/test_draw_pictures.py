@@ -1,22 +1,17 @@
-"""Pictures: what is written in them, that nothing overlaps, and that files come out the same."""
+"""Pictures: what is written in them, that nothing overlaps, and what is refused."""
 
-import io
 import itertools
 from collections.abc import Callable
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from PIL import Image as Pil
 
-from kvmviz import KvmvizError, Struct, captures, draw
-from kvmviz.draw.canvas import Picture
-from kvmviz.esr import Esr
+from kvmviz import Esr, KvmvizError, Struct, captures, draw
+from kvmviz.draw import Picture
 from kvmviz.kvm import program as vmm
 from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
-from kvmviz.style import _FILLS, INK, NOBODY, QUIET, RIGHT, WRONG, styles
+from tests.legible import check_words, words_of
 
 BYTES = Struct("bytes", {f"member_{n}": "__u8" for n in range(20)})
 LONG = Struct("s", {"a_very_long_name_for_one_byte": "__u8", "b": "__u16", "c": "__u64"})
@@ -71,29 +66,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 
 @pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
 def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
-    figure = make().figure
-    figure.draw_without_rendering()
-    sheet = figure.bbox
-    boxes = [
-        (artist.get_text(), artist.get_window_extent())
-        for artist in figure.findobj(Text)
-        if isinstance(artist, Text) and artist.get_text().strip()
-    ]
-    for words, box in boxes:
-        assert sheet.x0 <= box.x0, words
-        assert box.x1 <= sheet.x1, words
-        assert sheet.y0 <= box.y0, words
-        assert box.y1 <= sheet.y1, words
-    for (words, box), (others, other) in itertools.combinations(boxes, 2):
-        # Descenders of one line may touch the ascenders' room of the next; letters may not.
-        across = min(box.x1, other.x1) - max(box.x0, other.x0)
-        down = min(box.y1, other.y1) - max(box.y0, other.y0)
-        assert across <= 0 or down <= 4, f"{words!r} lies on {others!r}"
-
-
-def words_of(picture: Picture) -> list[str]:
-    found = picture.figure.findobj(Text)
-    return [artist.get_text() for artist in found if isinstance(artist, Text)]
+    check_words(make())
 
 
 def test_a_cell_shows_value_bits_offset_and_member() -> None:
@@ -140,44 +113,6 @@ def test_the_text_twin_says_the_verdict_and_every_byte(make: Callable[[], Pictur
             assert word in picture.text
 
 
-def test_files_are_what_they_say_and_always_the_same(tmp_path: object) -> None:
-    first, second = (draw.rules(OLD.layout("aarch64").rules) for _ in range(2))
-    for form, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
-        assert first.render(form).startswith(start)
-        assert first.render(form) == second.render(form)
-    assert b"dc:date" not in first.render("svg")
-
-
-def test_files_carry_the_words() -> None:
-    picture = draw.esr(Esr(0xF2001234))
-    png = Pil.open(io.BytesIO(picture.render("png", scale=1)))
-    assert png.size == (picture.width, picture.height)
-    assert getattr(png, "text")["Description"] == picture.text  # noqa: B009
-    svg = ElementTree.fromstring(picture.render("svg"))
-    assert picture.text in [node.text for node in svg.iter() if node.text]
-
-
-def test_save_goes_by_the_suffix(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("figures")
-    picture = draw.esr(Esr(0))
-    for form in ("png", "svg", "pdf"):
-        assert picture.save(folder / f"esr.{form}").read_bytes() == picture.render(form)
-    with pytest.raises(KvmvizError, match="legal are png, svg, pdf"):
-        picture.save(folder / "esr.bmp")
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    lit = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * lit[0] + 0.7152 * lit[1] + 0.0722 * lit[2]
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 REFUSED: list[Any] = [
     (lambda: draw.story([]), "16 bytes"),
     (lambda: draw.story([vmm.read("old", "old", abi, ESR, 1) for abi in ("i386", "m68k")]), "far"),
@@ -192,32 +127,3 @@ REFUSED: list[Any] = [
 def test_what_would_be_drawn_wrong_is_refused(make: Callable[[], Picture], words: str) -> None:
     with pytest.raises(KvmvizError, match=words):
         make()
-
-
-@pytest.mark.parametrize("fill", _FILLS)
-def test_words_read_well_on_every_fill(fill: str) -> None:
-    assert contrast(INK, fill) >= 4.5
-
-
-@pytest.mark.parametrize("colour", [INK, QUIET, RIGHT, WRONG])
-@pytest.mark.parametrize("ground", [NOBODY, "#f3f8f3", "#fdf1f2"])
-def test_words_read_well_on_paper(colour: str, ground: str) -> None:
-    assert contrast(colour, ground) >= 4.5
-
-
-def test_members_of_the_patch_differ_in_grey() -> None:
-    fills = [style.colour for style in styles(["hsr", "hsr_high", "far"]).values()]
-    assert all(contrast(a, b) > 1.3 for a, b in itertools.pairwise(fills))
-
-
-def test_one_name_has_one_colour_everywhere() -> None:
-    alone, among = styles(["data"]), styles(["hsr", "len", "data", "far"])
-    assert alone["data"].colour == among["data"].colour
-    assert styles(["far"])["far"] == among["far"]
-    assert len({style.letter for style in among.values()}) == 4
-
-
-def test_members_of_one_struct_have_colours_of_their_own_as_far_as_there_are_any() -> None:
-    names = ["ihl", "version", "flags", "offset", "len", "kind", "count"]
-    assert len({style.colour for style in styles(names).values()}) == len(names)
-    assert len(styles([f"m{n}" for n in range(100)])) == 100
