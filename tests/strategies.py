@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
+from random import Random
 from typing import Any, Literal, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
+from kvmviz import KvmvizError
+from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type, scalar
 from tests.compilers import ABI_NAMES
 
 T = TypeVar("T")
@@ -145,6 +147,99 @@ def changed(draw: st.DrawFn, struct: Struct) -> Struct:
         elif edit == "lengthen" and isinstance(kind, Array):
             members[at] = Member(name, Array(kind.element, draw(st.integers(1, 4))))
     return Struct(struct.tag, members, union=struct.union)
+
+
+ODD = (
+    "__u8", "__u16", "__u32", "__u64", "__s32", "__be32", "__le64", "long", "void *", "float",
+    "double", "_Bool", "char", "int",
+)  # fmt: skip
+
+
+def odd_struct(random: Random, depth: int, names: Iterator[str], *, top: bool = False) -> Struct:
+    """Any struct that the package can hold: bit-fields, attributes, flexible arrays, all of it."""
+    members: list[Member] = []
+    union = random.random() < 0.3
+    for _ in range(random.randint(1, 5)):
+        form = random.choice(("scalar", "scalar", "bits", "unnamed", *("nested",) * 2 * depth))
+        if form == "unnamed":
+            kind = SCALARS[random.choice(("__u8", "__u32"))]
+            members.append(Member(None, kind, bits=random.choice((0, 1, 3, 7))))
+        elif form == "bits":
+            kind = SCALARS[random.choice(("__u8", "__u32", "int", "__u64"))]
+            members.append(Member(next(names), kind, bits=random.randint(1, 8)))
+        elif form == "nested" and random.random() < 0.4:
+            members.append(Member(None, odd_struct(random, depth - 1, names)))
+        else:
+            inside = (f"i{n}" for n in count())
+            made: Type = scalar(random.choice(ODD))
+            made = odd_struct(random, depth - 1, inside) if form == "nested" else made
+            for _ in range(random.choice((0, 0, 0, 1, 2))):
+                made = Array(made, random.randint(1, 3))
+            members.append(Member(next(names), made, align=random.choice((0, 0, 0, 0, 8, 16))))
+    if top and not union and random.random() < 0.3:
+        inside = (f"i{n}" for n in count())
+        members.append(Member(next(names), Array(odd_struct(random, 0, inside), 0)))
+    packed, align = random.random() < 0.15, random.choice((0, 0, 0, 8))
+    return Struct("s" if top else "", members, union=union, packed=packed, align=align)
+
+
+def odd_pair(random: Random) -> tuple[Struct, Struct]:
+    """Such a struct, and another: of the same names, or what an edit makes of it."""
+    while True:
+        try:
+            old = odd_struct(random, random.choice((0, 1, 2)), (f"m{n}" for n in count()), top=True)
+            edit = random.choice((_odd_edit, _odd_edit, _fill_hole, None))
+            if edit is None:
+                names = [f"m{n}" for n in range(200)]
+                names[:8] = random.sample(names[:8], 8)
+                return old, odd_struct(random, random.choice((0, 1, 2)), iter(names), top=True)
+            return old, edit(random, old)
+        except KvmvizError:
+            continue
+
+
+def _odd_edit(random: Random, struct: Struct) -> Struct:
+    members = list(struct.members)
+    for number in range(random.randint(1, 3)):
+        at = random.randrange(len(members))
+        row, new = members[at], f"n{number}_{random.randint(0, 999)}"
+        edit = random.choice(("insert", "drop", "swap", "rename", "retype", "inside", "wrap"))
+        if edit == "insert":
+            inside = (f"{new}_{n}" for n in count())
+            nested = random.random() < 0.5
+            kind: Type = odd_struct(random, 1, inside) if nested else scalar(random.choice(ODD))
+            members.insert(at, Member(None if nested and random.random() < 0.5 else new, kind))
+        elif edit == "drop" and len(members) > 1:
+            del members[at]
+        elif edit == "swap":
+            members[at], members[0] = members[0], members[at]
+        elif edit == "rename" and row.name:
+            members[at] = Member(new, row.type, bits=row.bits)
+        elif edit == "retype" and row.name:
+            members[at] = Member(row.name, scalar(random.choice(ODD)))
+        elif edit == "inside" and isinstance(row.type, Struct):
+            members[at] = Member(row.name, _odd_edit(random, row.type))
+        elif edit == "wrap" and row.name:
+            beside = Member(new, scalar(random.choice(ODD)))
+            wrapped = Struct("", [row, beside], union=random.random() < 0.7)
+            members[at] = Member(None, wrapped)
+    return struct.changed(members=members)
+
+
+def _fill_hole(random: Random, struct: Struct) -> Struct:
+    """A union of just the bytes of a hole, or of the tail padding, put where that is."""
+    holes = [s for s in struct.layout(random.choice(ABI_NAMES)).holes if s.extent % 8 == 0]
+    if not holes:
+        return _odd_edit(random, struct)
+    hole = random.choice(holes)
+    number = {1: "__u8", 2: "__u16", 4: "__u32", 8: "__u64"}.get(hole.size)
+    kind: Type = scalar(number) if number else Array(SCALARS["__u8"], hole.size)
+    union = Struct("", [(None, Struct("", {"f0": kind})), ("f1", kind)], union=True)
+    members = list(struct.members)
+    before = hole.path.rpartition(" after ")[2].partition(".")[0]
+    at = next((n for n, row in enumerate(members, 1) if row.name == before), len(members))
+    members.insert(at, Member(random.choice((None, "filled")), union))
+    return struct.changed(members=members)
 
 
 def examples(strategy: st.SearchStrategy[T], number: int) -> list[T]:

@@ -397,3 +397,39 @@ def test_compare_takes_layouts(wrong: Any) -> None:
     for pair in ((wrong, layout), (layout, wrong)):
         with pytest.raises(KvmvizError, match=r"(?s)two layouts.*layout\(abi\)"):
             compare(*pair)
+
+
+# --- in words ---------------------------------------------------------------------------------
+
+VERDICTS = [
+    # written, read, and what the reader's verdict says of the flexible array d
+    ("__u32 n; __u32 d[];", "__u64 n; __u32 d[];", "moved",
+     "the elements are written from offset 4 on, not 8"),
+    ("__u32 n; __u16 d[];", "__u32 n; __u32 d[];", "moved",
+     "the elements are written with 2 bytes each, not 4"),
+    ("__u32 n; __u32 d;", "__u32 n; __u32 d[];", "moved", "d is written as __u32, not as an array"),
+    ("__u32 n;", "__u32 n; __u32 d[];", "unwritten", "no d is written"),
+    ("__u32 n; float d[];", "__u32 n; __u32 d[];", "moved",
+     "of each element, bytes 0..3 hold element[31:0]"),
+    ("__u32 n; __u32 d[];", "__u32 n; __u32 d[1];", "unwritten", "bytes 4..7: never written"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "read", "status", "words"), VERDICTS)
+def test_a_verdict_says_what_became_of_a_flexible_array(
+    written: str, read: str, status: str, words: str
+) -> None:
+    writer, reader = (parse(f"struct s {{ {text} }};")["s"] for text in (written, read))
+    verdict = compare(writer.layout("s390x"), reader.layout("s390x"))
+    assert verdict.fields["d"] == status
+    assert verdict.breaks
+    (line,) = re.findall(rf"^  d +{status} +(.*)$", repr(verdict), re.MULTILINE)
+    assert line == words
+
+
+def test_a_verdict_across_byte_orders_says_so() -> None:
+    struct = parse("struct s { __u32 a; __u16 b[2]; __u8 c; };")["s"]
+    verdict = compare(struct.layout("aarch64"), struct.layout("aarch64_be"))
+    assert verdict.fields == {"a": "moved", "b": "moved", "c": "intact"}
+    assert "  a  moved   bytes 0..3 hold the bytes of a in opposite order\n" in repr(verdict)
+    assert "  b  moved   bytes 4..7 hold the bytes of b in opposite order\n" in repr(verdict)

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kvmviz import Array, Esr, Struct, captures, compare, text
 from kvmviz._base import Twin, twin
 from kvmviz.kvm import program as vmm
 from kvmviz.kvm import words as told
 from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.text import plain
 from tests import strategies
 from tests.strategies import steady
 
@@ -417,3 +419,37 @@ def test_no_text_depends_on_the_run() -> None:
     assert len(runs[0]) > 50_000
     assert runs[0] == runs[1]
     assert " at 0x7" not in runs[0], "a bare object's repr has its address"
+
+
+# --- what a header says -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("hsr moves from offset 0 to offset 4", "hsr moves from offset 0 to offset 4"),
+        ("é \\x1b", "é \\x1b"),
+        ("a\x1b[31mb\x07", "a\\x1b[31mb\\x07"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("\x9b31m\x7f", "\\x9b31m\\x7f"),
+        ("\u202eabc\u2028\ud800", "\\u202eabc\\u2028\\ud800"),
+        ("::error::x", ":\\x3aerror:\\x3ax"),
+        ("x ::add-mask::y", "x :\\x3aadd-mask:\\x3ay"),
+        ("std::byte, :::", "std:\\x3abyte, :\\x3a:"),
+        ("a##[error]b", "a#\\x23[error]b"),
+        ("\n::error::x", "\\n:\\x3aerror:\\x3ax"),
+    ],
+)
+def test_what_is_not_shown_as_it_is(words: str, told: str) -> None:
+    assert plain(words) == told
+    assert plain(told) == told
+
+
+@steady
+@given(st.text())
+def test_nothing_is_left_that_is_obeyed(words: str) -> None:
+    told = plain(words)
+    assert told.isprintable()
+    assert plain(told) == told
+    assert "::" not in told
+    assert "##[" not in told

@@ -16,8 +16,7 @@ from kvmviz.ctype import Struct
 from kvmviz.draw.beside import CELLS, MOST_ROWS, Arms, rows_of
 from kvmviz.draw.svg import svg
 from kvmviz.learn.exercises import CONTROL, CONTROL_64, EVENT, EVENT_NDATA, MEM
-from kvmviz.review import review
-from kvmviz.review.versions import Versions, headline
+from kvmviz.review.versions import Versions
 from kvmviz.verdict import STATUSES, compare
 from kvmviz.widgets.workbench import Workbench
 from tests import strategies
@@ -297,61 +296,6 @@ def _words(picture: Any) -> str:
     return " ".join(
         artist.get_text() for artist in picture.figure.artists if hasattr(artist, "get_text")
     )
-
-
-HEADLINES = [
-    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", ("aarch64", "aarch64_be"),
-     "✗ an old program breaks: a moved on aarch64_be"),
-    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", ("aarch64", "x86_64"),
-     "✗ a new program on old bytes breaks: a unwritten on aarch64, x86_64"),
-    ("__u32 a; __u64 b;", "__u32 a; __u32 c; __u64 b;", ("aarch64", "aarch64_be"),
-     "✓ nothing breaks, but old bytes never hold c"),
-    ("__u32 a; __u64 b;", "__u32 a; __u32 c; __u64 b;", ("aarch64", "i386"),
-     "✗ an old program breaks: b foreign on i386"),
-    ("__u32 a;", "__u32 a; __u32 b;", ("aarch64", "m68k"), "✗ sizeof 4 before, 8 after"),
-    ("__u32 a;", "__u32 a;", ("aarch64", "m68k"), "✓ nothing breaks"),
-    # Of several, so many are named that the line can be read.
-    ("__u32 a, b, c, d; __u64 e;", "__u64 a, b, c, d; __u64 e;", ("aarch64", "aarch64_be"),
-     "✗ an old program breaks: b foreign, c foreign, 2 more on aarch64; a moved, b foreign, "
-     "3 more on aarch64_be"),
-    # What only one version has breaks nobody, in a nested struct as at the top.
-    ("struct { __u8 x; __u32 y; } n[2]; __u64 all;",
-     "struct { __u8 x; __u16 z; __u32 y; } n[2]; __u64 all;",
-     ("aarch64", "aarch64_be"), "✓ nothing breaks, but old bytes never hold n.z"),
-    ("struct { __u8 x; __u32 y; } n[2]; __u64 all;",
-     "struct { __u8 x; __u16 z; __u32 y; } n[2]; __u64 all; __u8 t;",
-     ("aarch64", "aarch64_be"), "✗ sizeof 24 before, 32 after on both ABIs"),
-    ("struct { __u8 x; __u32 y; } n;", "struct { __u16 z; __u8 x; __u32 y; } n;",
-     ("aarch64", "arm"), "✗ an old program breaks: n.x foreign on aarch64, arm"),
-    ("__u32 a; struct { __u8 x; __u8 y; } n;", "struct { __u8 x; __u8 y; } n; __u32 a;",
-     ("aarch64", "arm"), "✗ an old program breaks: a unwritten, n foreign on aarch64, arm"),
-    ("__u32 a; __u32 b;", "__u32 a; __u32 c;", ("aarch64", "arm"),
-     "✓ nothing breaks, but old bytes never hold c; new bytes never hold b"),
-    ("__u32 a;", "float a;", ("aarch64", "arm"),
-     "✗ an old program breaks: a moved on aarch64, arm"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("old", "new", "abis", "words"), HEADLINES)
-def test_the_headline_says_who_breaks(
-    old: str, new: str, abis: tuple[str, str], words: str
-) -> None:
-    before, after = (parse(f"struct s {{ {text} }};")["s"] for text in (old, new))
-    shown = [Versions(before.layout(abi), after.layout(abi)) for abi in abis]
-    assert headline(shown).startswith(words)
-
-
-@settings(steady, max_examples=60)
-@given(data=st.data(), abi=strategies.abis)
-def test_the_headline_says_what_compare_says(data: st.DataObject, abi: str) -> None:
-    old = data.draw(strategies.structs())
-    new = data.draw(changed(old))
-    words, found = headline([Versions(old.layout(abi), new.layout(abi))]), review(old, new, [abi])
-    assert words.startswith("✗") == found.breaks
-    wrong = {row.member for row in found.findings if row.severity == "breaks"}
-    named = re.findall(r"(\S+) (?:moved|foreign|unwritten)", words.partition("breaks: ")[2])
-    assert all(any(w == n or w.startswith(f"{n}.") or n.startswith(f"{w}.") for w in wrong)
-               for n in named)  # fmt: skip
 
 
 ARMS = [

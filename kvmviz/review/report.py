@@ -183,7 +183,10 @@ class Reviews:
         return "\n\n".join(told or ["no struct in either header"])
 
 
-def review(old: Struct, new: Struct, abis: Iterable[str | Abi] = tuple(ABIS)) -> Review:
+Abis = str | Abi | Iterable[str | Abi]
+
+
+def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS)) -> Review:
     """Judge a change to a struct in both directions on every ABI.
 
     An ABI that has no such struct, before or after, is a finding, not an error. Raises
@@ -196,7 +199,7 @@ def review(old: Struct, new: Struct, abis: Iterable[str | Abi] = tuple(ABIS)) ->
 
 
 def review_all(
-    old: Mapping[str, Struct], new: Mapping[str, Struct], abis: Iterable[str | Abi] = tuple(ABIS)
+    old: Mapping[str, Struct], new: Mapping[str, Struct], abis: Abis = tuple(ABIS)
 ) -> Reviews:
     """The same for every struct that two headers have in common."""
     for side in (old, new):
@@ -213,20 +216,18 @@ def review_all(
     )
 
 
-def _asked(abis: Iterable[str | Abi]) -> tuple[Abi, ...]:
-    known = f"known are {listed(ABIS)}"
+def _asked(abis: Abis) -> tuple[Abi, ...]:
     if isinstance(abis, str | Abi):
         abis = (abis,)
+    told = f"a list of ABIs, not a {type(abis).__name__[:40]}"
     try:
         names = tuple(islice(abis, MOST_ABIS + 1))
     except TypeError:
-        kind = type(abis).__name__[:40]
-        raise KvmvizError(f"review takes a list of ABIs, not a {kind}; {known}") from None
+        names = ()
+    else:
+        told = f"up to {MOST_ABIS} ABIs" if names else "at least one ABI"
     if not 0 < len(names) <= MOST_ABIS:
-        words = f"more than {MOST_ABIS} ABIs" if names else "at least one ABI"
-        raise KvmvizError(
-            f"review takes {words}; {known}" if names else f"review needs {words}; {known}"
-        )
+        raise KvmvizError(f"review takes {told}; known are {listed(ABIS)}")
     return tuple(dict.fromkeys(map(abis_.find, names)))
 
 

@@ -152,15 +152,15 @@ class Versions:
                     f"{layout.abi.name}"
                 )
         try:
-            if not isinstance(self.values, Sequence):
-                raise TypeError
-            pairs = [(str(name), value) for name, value in self.values]
+            named = isinstance(self.values, Sequence) and all(
+                isinstance(name, str) for name, _ in self.values
+            )
         except (TypeError, ValueError):
-            raise KvmvizError(
-                f"{self.old.struct}: {quoted(self.values)} are no values; "
-                "give (member, number) pairs"
-            ) from None
-        numbers = tuple((n, integer(v, f"{self.old.struct}, member {n}")) for n, v in pairs)
+            named = False
+        if not named:
+            told = f"{quoted(self.values)} are no values; give (member, number) pairs"
+            raise KvmvizError(f"{self.old.struct}: {told}")
+        numbers = tuple((n, integer(v, f"{self.old.struct}, member {n}")) for n, v in self.values)
         object.__setattr__(self, "values", numbers)
 
     @cached_property

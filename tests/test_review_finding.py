@@ -1,24 +1,18 @@
-"""A change to a struct, judged in both directions on every ABI; held against compilers' bytes."""
+"""Findings of a change: kind, severity, effect and remedy, one change a row."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kvmviz import ABIS, Array, KvmvizError, Member, Struct, compare, parse
+from kvmviz import ABIS, Array, KvmvizError, Struct, parse
 from kvmviz.abi import Abi
-from kvmviz.ctype import Type, scalar
 from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
-from kvmviz.review import Review, review, review_all
-from kvmviz.review.report import MOST, WIDTH, ground
-from tests import compilers, strategies
+from kvmviz.review import Review, review
+from kvmviz.review.finding import RULES
 from tests.compilers import ABI_NAMES
-from tests.strategies import ORDER, c_init, c_text, steady
-from tests.test_compat import judged, taint
+from tests.strategies import ORDER
 
 NO_HOLE = ("i386", "m68k")
 BIG = tuple(abi for abi in ABI_NAMES if ORDER[abi] == "big")
@@ -71,14 +65,6 @@ def test_hsr_high_is_a_warning_where_there_is_a_hole_and_breaks_where_there_is_n
         assert told.change == (
             "there is no hole at bytes 4..7: it moves far from offset 4 to offset 8"
         )
-
-
-def test_directions() -> None:
-    (row,) = review(OLD, WITH_HIGH, "aarch64_be").rows
-    assert row.abi is ABIS["aarch64_be"]
-    assert row.forward.writer.struct == WITH_HIGH
-    assert row.forward.fields == {"hsr": "intact", "far": "intact"}
-    assert row.backward.fields == {"hsr": "intact", "hsr_high": "unwritten", "far": "intact"}
 
 
 # --- one change a row ------------------------------------------------------------------------
@@ -183,6 +169,16 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
      {("alias", "g"): "note"}),
     ("__u32 a; __u32 b;", "__u32 a; union { __u32 b; __u8 raw[4]; };",
      {("added-in-union", "raw"): "warning"}),
+    # A new union beside a hole or tail padding of the same bits: padding is no member.
+    ("__u32 hsr; __u64 far;", "__u32 hsr; union { struct { __u32 high; }; __u32 raw; }; __u64 far;",
+     {("added-in-hole", "high"): "warning", ("added-in-hole", "raw"): "warning"}),
+    ("__u64 a; __u32 b;", "__u64 a; __u32 b; union { struct { __u32 c; }; __u32 d; };",
+     {("added-in-hole", "c"): "warning", ("added-in-hole", "d"): "warning"}),
+    ("__u64 a; __u8 b;", "__u64 a; __u8 b; union { struct { __u8 c[7]; } n; __u8 d[7]; };",
+     {("added-in-hole", "n"): "warning", ("added-in-hole", "d"): "warning"}),
+    ("__u64 a; struct { __u8 x:3; __u32 y; } n;",
+     "__u64 a; struct { __u8 x:3; union { struct { __u8 z:5; }; __u8 w[3]; }; __u32 y; } n;",
+     {("added-in-hole", "n.z"): "warning", ("added-in-hole", "n.w"): "warning"}),
     # A reserved member, put to use.
     ("__u32 a; __u8 pad[3]; __u8 z;", "__u32 a; __u8 pad[2]; __u8 flags; __u8 z;",
      {("array-length", "pad"): "breaks", ("taken", "flags"): "breaks",
@@ -254,6 +250,9 @@ WORDS = [
     ("__u32 a; __u32 b; __u32 c;",
      "__u32 a; union { struct { __u32 b, c; }; struct { __u32 b, c; } g; };", "g",
      "another name for b, c, bytes 4..11"),
+    # A union that is new has no other member that an old writer could have filled it with.
+    ("__u32 a; __u64 b;", "__u32 a; union { struct { __u32 c; }; __u32 d; }; __u64 b;", "c",
+     "finds what was there before in bytes 4..7; nothing changes"),
     # A hole that the change fills is no remedy; what it leaves of one is.
     ("__u8 a; __u64 b;", "__u16 a; __u8 z; __u64 b;", "a", "the hole after a (byte 1) takes it"),
     ("__u16 a; __u64 b;", "__u32 a; __u32 z; __u64 b;", "a",
@@ -320,40 +319,6 @@ def test_no_two_members_are_sent_into_one_hole() -> None:
     assert sum("no hole takes it" in remedy for remedy in remedies) == 1
 
 
-VERDICTS = [
-    # written, read, and what the reader's verdict says of the flexible array d
-    ("__u32 n; __u32 d[];", "__u64 n; __u32 d[];", "moved",
-     "the elements are written from offset 4 on, not 8"),
-    ("__u32 n; __u16 d[];", "__u32 n; __u32 d[];", "moved",
-     "the elements are written with 2 bytes each, not 4"),
-    ("__u32 n; __u32 d;", "__u32 n; __u32 d[];", "moved", "d is written as __u32, not as an array"),
-    ("__u32 n;", "__u32 n; __u32 d[];", "unwritten", "no d is written"),
-    ("__u32 n; float d[];", "__u32 n; __u32 d[];", "moved",
-     "of each element, bytes 0..3 hold element[31:0]"),
-    ("__u32 n; __u32 d[];", "__u32 n; __u32 d[1];", "unwritten", "bytes 4..7: never written"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("written", "read", "status", "words"), VERDICTS)
-def test_a_verdict_says_what_became_of_a_flexible_array(
-    written: str, read: str, status: str, words: str
-) -> None:
-    writer, reader = (parse(f"struct s {{ {text} }};")["s"] for text in (written, read))
-    verdict = compare(writer.layout("s390x"), reader.layout("s390x"))
-    assert verdict.fields["d"] == status
-    assert verdict.breaks
-    (line,) = re.findall(rf"^  d +{status} +(.*)$", repr(verdict), re.MULTILINE)
-    assert line == words
-
-
-def test_a_verdict_across_byte_orders_says_so() -> None:
-    struct = parse("struct s { __u32 a; __u16 b[2]; __u8 c; };")["s"]
-    verdict = compare(struct.layout("aarch64"), struct.layout("aarch64_be"))
-    assert verdict.fields == {"a": "moved", "b": "moved", "c": "intact"}
-    assert "  a  moved   bytes 0..3 hold the bytes of a in opposite order\n" in repr(verdict)
-    assert "  b  moved   bytes 4..7 hold the bytes of b in opposite order\n" in repr(verdict)
-
-
 # --- where there is nothing to compare -------------------------------------------------------
 
 
@@ -393,83 +358,6 @@ def test_a_struct_that_an_abi_does_not_have(
     assert "struct s does not exist on i386" in repr(review(old, new, ["i386"]))
 
 
-def test_headers() -> None:
-    old = parse("struct a { int x; }; struct b { int x; }; struct c { int x; };")
-    new = parse("struct b { int x; }; struct c { long long x; }; struct d { int x; };")
-    found = review_all(old, new)
-    assert [row.new.tag for row in found.reviews] == ["b", "c"]
-    assert (found.added, found.removed) == (("d",), ("a",))
-    assert found.breaks
-    assert found.warns
-    told = repr(found)
-    assert told.startswith("struct c: BREAKS on all 14 ABIs")
-    assert told.endswith(
-        "\n\nunchanged: struct b\n\nonly in the new header: d"
-        "\n\nBREAKS: gone, only in the old header: a"
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ((OLD, "x"), "two structs, not a str"),
-        ((OLD, OLD, ["vax"]), "unknown ABI 'vax'"),
-        ((OLD, OLD, []), "at least one ABI"),
-    ],
-)
-def test_errors(arguments: Any, words: str) -> None:
-    with pytest.raises(KvmvizError, match=words):
-        review(*arguments)
-
-
-# --- the report ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("new", [WIDENED, WITH_HIGH, OLD])
-def test_the_report_fits_a_mail(new: Struct) -> None:
-    told = repr(review(OLD, new))
-    assert all(len(line) <= WIDTH and line == line.rstrip() for line in told.split("\n"))
-    assert told.isascii()
-
-
-def test_the_report_says_each_verdict_of_each_abi() -> None:
-    found = review(OLD, WIDENED)
-    told = repr(found)
-    assert told.startswith("struct kvm_debug_exit_arch: BREAKS on all 14 ABIs\n")
-    legend = dict(re.findall(r"^  \((\d)\) \S+-endian: (.*)$", told, re.MULTILINE))
-    assert {name for names in legend.values() for name in names.split(", ")} == set(ABIS)
-    rows = re.findall(r"^  (\w*) +(old < new|new < old)  (.*)$", told, re.MULTILINE)
-    member = ""
-    for name, direction, cells in rows:
-        member = name or member
-        for number, cell in enumerate(cells.split(), 1):
-            for abi in legend[str(number)].split(", "):
-                (row,) = (r for r in found.rows if r.abi.name == abi)
-                verdict = row.forward if direction == "old < new" else row.backward
-                assert verdict.fields.get(member, "-") == cell
-    assert len(rows) == 4
-
-
-def test_a_change_of_every_member_stays_short() -> None:
-    old = Struct("s", {f"m{n}": "u32" for n in range(200)})
-    new = Struct("s", {"n": "u32"} | {f"m{n}": "u32" for n in range(200)})
-    found = review(old, new)
-    assert len({row.member for row in found.findings}) == 202
-    lines = repr(found).split("\n")
-    assert len(lines) < 4 * MOST + 60
-    assert any("177 more members" in line for line in lines)
-    assert any(re.search(r"m24,? and 175 more\.$", line) for line in lines)
-
-
-def test_a_report_lists_so_many_findings_and_counts_the_rest() -> None:
-    old = Struct("s", {f"m{n}": "u32" for n in range(200)})
-    new = Struct("s", {f"m{n}": "__be32" for n in range(200)})
-    told = repr(review(old, new, "x86_64"))
-    # 200 members and the size check that sees nothing.
-    assert f"There is more: {201 - MOST} more findings; --json has them all" in told
-    assert len(re.findall(r"^  \d+\. ", told, re.MULTILINE)) == MOST
-
-
 def test_a_long_list_of_bytes_stays_short() -> None:
     old, new = (Struct("s", [("n", Array(Struct("", body), 2000))]) for body in (
         {"a": "u8", "b": "u32"}, {"a": "u8", "z": "u8", "b": "u32"}))  # fmt: skip
@@ -478,190 +366,25 @@ def test_a_long_list_of_bytes_stays_short() -> None:
     assert len(row.effect) < 300
 
 
-def test_the_headline_counts_the_warnings_that_are_listed() -> None:
-    """One new member, in byte 5 or in byte 9: two findings, told as one."""
-    found = change("long a; __u8 b; __u64 c;", "long a; __u8 b; __u8 n; __u64 c;",
-                   ["arm", "aarch64"])  # fmt: skip
-    assert len(found.warnings) == 2
-    assert repr(found).startswith("struct s: nothing breaks; 1 warning\n")
-    assert "  1. warning: n: added in a hole\n" in repr(found)
-    assert "  2. " not in repr(found)
+# --- the rules -------------------------------------------------------------------------------
 
 
-def test_lines_below_a_finding_are_in_one_column() -> None:
-    """Two holes that are new on every ABI have no label."""
-    told = repr(change("__u8 a; __u64 b;", "__u8 a; __u64 b; __u8 c; __u64 d; __u8 e;", "s390x"))
-    assert "note: new padding\n     new hole after c, bytes 17..23\n     new tail padding" in told
+def test_every_kind_has_a_rule_with_title_and_source() -> None:
+    kinds = {row.kind for old, new, _ in CHANGES for row in change(old, new, list(ABIS)).findings}
+    assert kinds | {"absent", "narrowed", "widened"} == set(RULES)
+    assert all(rule.title and rule.source for rule in RULES.values())
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        (list(ABIS), "all 14 ABIs"),
-        ([n for n in ABIS if n in BIG], "big-endian"),
-        ([n for n in ABIS if n in BIG and n != "m68k"], "big-endian except m68k"),
-        (["m68k", "i386"], "i386, m68k"),
-        ([n for n in ABIS if n not in NO_HOLE], "all except i386, m68k"),
-        (["arm"], "arm"),
-    ],
-)
-def test_abis_in_words(names: list[str], words: str) -> None:
-    assert ground(review(OLD, OLD), names) == words
+def test_what_a_header_says_is_quoted_as_plain_characters() -> None:
+    text = "#ifdef __i386__\n#error \x1b[31m::error::no \u202e|`x`\n#endif\nstruct s { int a; };"
+    old, new = parse("struct s { int a; };")["s"], parse(text)["s"]
+    (row,) = review(old, new).findings
+    assert row.severity == "breaks"
+    assert "\\x1b[31m:\\x3aerror:\\x3ano \\u202e|`x`" in row.effect
+    assert row.effect.isprintable()
 
 
-# --- properties ------------------------------------------------------------------------------
-
-
-@st.composite
-def edits(draw: st.DrawFn) -> tuple[Struct, Struct, str]:
-    """A struct, what an edit made of it, and an ABI."""
-    old = draw(strategies.structs(depth=1))
-    new = draw(strategies.changed(old))
-    where = draw(st.sampled_from(("alone", "nested", "array", "union")))
-    if where != "alone":
-        old, new = (
-            Struct(
-                "s",
-                [("p", "u8"), ("n", Array(side, 2) if where == "array" else side), ("q", "u8[40]")],
-                union=where == "union",
-            )
-            for side in (old, new)
-        )
-    return old, new, draw(strategies.abis)
-
-
-@steady
-@given(strategies.structs())
-def test_no_change_has_no_findings(struct: Struct) -> None:
-    again = Struct("s", struct.members, union=struct.union)
-    found = review(struct, again)
-    assert found.findings == ()
-    assert not found.breaks
-    assert [row.abi.name for row in found.rows] == list(ABIS)
-
-
-def expected_breaks(old: Struct, new: Struct, abi: str) -> bool:
-    """The rule by an independent model: where taint arrives, and the model's sizes."""
-    if strategies.extent(old, abi) != strategies.extent(new, abi):
-        return True
-    paths = [{leaf.member for leaf in strategies.leaves(side, abi)} for side in (old, new)]
-    for writer, reader in ((new, old), (old, new)):
-        for (want, i), came in taint(writer, abi, reader, abi).items():
-            if want.member in paths[0] & paths[1] and (want.designator, i) not in {
-                (sent.designator, j) for sent, j in came
-            }:
-                return True
-    return False
-
-
-@steady
-@given(edits())
-def test_breaks_is_what_an_independent_model_says(drawn: tuple[Struct, Struct, str]) -> None:
-    old, new, abi = drawn
-    found = review(old, new, abi)
-    assert found.breaks == expected_breaks(old, new, abi)
-    for verdict, sides in (
-        (found.rows[0].forward, (new, old)), (found.rows[0].backward, (old, new)),
-    ):  # fmt: skip
-        assert verdict.fields == judged(sides[0], abi, sides[1], abi)
-
-
-@steady
-@given(edits())
-def test_there_and_back(drawn: tuple[Struct, Struct, str]) -> None:
-    """Undoing a change breaks as doing it does; each direction is the other's mirror."""
-    old, new, abi = drawn
-    there, back = review(old, new, abi), review(new, old, abi)
-    assert there.breaks == back.breaks
-    assert there.rows[0].forward.fields == back.rows[0].backward.fields
-    assert bool(there.findings) == bool(back.findings)
-
-
-@steady
-@given(edits())
-def test_every_member_that_is_not_intact_has_a_finding(drawn: tuple[Struct, Struct, str]) -> None:
-    old, new, abi = drawn
-    found = review(old, new, abi)
-    named = {re.split(r"[.\[]", row.member)[0] for row in found.findings}
-    for verdict in (found.rows[0].forward, found.rows[0].backward):
-        assert {name for name, status in verdict.fields.items() if status != "intact"} <= named
-    assert all(row.change and (row.remedy or row.severity == "note") for row in found.findings)
-    assert all(len(line) <= WIDTH for line in repr(found).split("\n"))
-
-
-@steady
-@given(edits())
-def test_findings_of_all_abis_are_those_of_each(drawn: tuple[Struct, Struct, str]) -> None:
-    old, new, _ = drawn
-    merged = {(abi, row.kind, row.member, row.change)
-              for row in review(old, new).findings for abi in row.abis}  # fmt: skip
-    single = {(abi, row.kind, row.member, row.change)
-              for abi in ABIS for row in review(old, new, abi).findings}  # fmt: skip
-    assert merged == single
-
-
-# --- compilers -------------------------------------------------------------------------------
-
-FIELDS = ("__u8", "__u16", "__u32", "__u64")
-STEPS = [
-    (old, new)
-    for old in ("__u32 a; __u64 b;", "__u8 a; __u16 b; __u8 c;", "__u64 a; __u8 b; __u32 c;")
-    for new in (
-        old.replace("__u32", "__u64"), old.replace("__u16", "__u32"), old.replace("__u8", "__u16"),
-        old.replace("; ", "; __u8 n; ", 1), f"{old} __u32 n;", f"__u16 n; {old}",
-        old.replace("__u64", "__u32"),
-    )
-    if old != new
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("abi", compilers.every_abi())
-def test_breaks_is_what_programs_built_by_compilers_find(abi: str) -> None:
-    """Bytes that a compiler emits for one version, read with the layout of the other."""
-    sides = [[parse(f"struct s {{ {text} }};")["s"] for text in step] for step in STEPS]
-    values: list[dict[str, int]] = []
-    for old, new in sides:
-        # Every byte of every value differs from 0 and from all others.
-        numbers, count = {}, 0
-        for name in dict.fromkeys((*old.names(), *new.names())):
-            width = max(_bits(side, name) for side in (old, new)) // 8
-            data = bytes(range(count + 1, count + 1 + width))
-            numbers[name], count = int.from_bytes(data, "big"), count + width
-        values.append(numbers)
-    objects = []
-    lines = []
-    for number, (pair, numbers) in enumerate(zip(sides, values, strict=True)):
-        for side, struct in zip("on", pair, strict=True):
-            lines.append(f"{c_text(struct, f's{side}{number}')};")
-            held = {n: numbers[n] & (1 << _bits(struct, n)) - 1 for n in struct.names()}
-            objects.append((f"struct s{side}{number}", c_init(held)))
-    images = compilers.images(abi, "\n".join(lines), objects)
-    names = [(name, ()) for name, _ in objects]
-    sizes = compilers.measure(abi, "\n".join(lines), names)
-    for number, ((old, new), numbers) in enumerate(zip(sides, values, strict=True)):
-        measured = [sizes[f"struct s{side}{number}"] for side in "on"]
-        wrong = (measured[0].size, measured[0].align) != (measured[1].size, measured[1].align)
-        for image, reader in ((images[2 * number + 1], old), (images[2 * number], new)):
-            layout = reader.layout(abi)
-            read = layout.unpack(image + bytes(layout.size))
-            common = [n for n in reader.names() if n in {*old.names()} & {*new.names()}]
-            wrong |= any(read[n] != numbers[n] & (1 << _bits(reader, n)) - 1 for n in common)
-        assert review(old, new, abi).breaks == wrong, STEPS[number]
-
-
-def _bits(struct: Struct, name: str) -> int:
-    kinds: dict[str, Type] = {m.name: m.type for m in struct.members if m.name}
-    kind = kinds.get(name)
-    return kind.bits if kind is not None and hasattr(kind, "bits") else 0
-
-
-def test_the_steps_have_both_outcomes_on_every_abi() -> None:
-    for abi in ABI_NAMES:
-        found = {change(old, new, abi).breaks for old, new in STEPS}
-        assert found == {True, False}
-
-
-def test_types_of_members_are_left_alone() -> None:
-    """A review keeps what it was given."""
-    old = Struct("s", [Member("a", Array(scalar("__u8"), 3))])
-    assert review(old, OLD).old is old
+def test_a_long_error_is_cut() -> None:
+    text = f"#ifdef __i386__\n#error {'word ' * 700}\n#endif\nstruct s {{ int a; }};"
+    (row,) = review(parse("struct s { int a; };")["s"], parse(text)["s"]).findings
+    assert len(row.effect) < 500
