@@ -4,12 +4,13 @@
 # Tried in this order: the default python3 first, since that is the one the user chose.
 PYTHON3 ?= python3 python3.14 python3.13 python3.12 python3.11
 VENV := .venv
+OLDEST := .venv-oldest
 PYTHON := $(VENV)/bin/python
 LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks bench proof fuzz mutants clean distclean
+.PHONY: help lab test lint notebooks bench proof fuzz mutants oldest clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -42,11 +43,16 @@ bench: $(VENV)/bench.stamp ## measure, and print ratios
 proof: $(VENV)/test.stamp ## random structs and Linux's headers against compilers
 	$(PYTHON) -m tests.proof
 
-fuzz: $(VENV)/test.stamp ## 100,000 broken and hostile texts into parse
+fuzz: $(VENV)/test.stamp ## hostile texts, calls and command lines, 205,000 of them
 	$(PYTHON) -m tests.fuzz
 
 mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
 	$(PYTHON) tests/mutants.py
+
+oldest: $(OLDEST)/stamp ## tests and notebooks on the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
+	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
 
 clean: ## remove caches and build leftovers
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -54,7 +60,7 @@ clean: ## remove caches and build leftovers
 	    -type d -exec rm -rf {} +
 
 distclean: clean ## the same, and .venv
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(OLDEST)
 
 # One stamp for each set of extras, so that `make lab` does not wait for the test tools.
 # The tests drive JupyterLab in a browser, so they need what `lab` needs.
@@ -64,6 +70,14 @@ $(VENV)/bench.stamp: EXTRAS := lab,test,bench
 $(VENV)/mutants.stamp: EXTRAS := lab,test,mutants
 $(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/pip
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# uv can ask for the lowest version of what is named; what that brings along is the newest.
+$(OLDEST)/stamp: pyproject.toml | $(VENV)/bin/pip
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) $(OLDEST)
+	$(PYTHON) -m uv pip install --quiet --python $(OLDEST)/bin/python \
+	    --resolution lowest-direct --editable '.[lab,test]'
 	@touch $@
 
 # Candidates are run, not only looked up: a version manager's shim exists for versions that are not

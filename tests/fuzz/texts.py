@@ -1,4 +1,4 @@
-"""Broken and hostile C by the hundred thousand: ``make fuzz``. Nothing but KvmvizError comes out.
+"""Broken and hostile C into ``parse``, laid out, printed and pickled where it is read.
 
 Pieces of Linux's own headers with words moved, lost and swapped; texts from a grammar of
 declarations and directives; words and signs at random. Each input follows from its number.
@@ -6,23 +6,15 @@ declarations and directives; words and signs at random. Each input follows from 
 
 from __future__ import annotations
 
-import argparse
 import functools
 import pickle
 import re
-import sys
-import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 
 from kvmviz import ABIS, KvmvizError, parse
 from kvmviz.c.source import LINE_END
 from tests import uapi
-
-SLOW = 2.0
-"""Seconds of processor time after which an input is reported: most take milliseconds."""
 
 WORDS: list[str] = re.findall(
     r"\S+",
@@ -215,35 +207,3 @@ def run(text: str, number: int) -> str:
                 assert repr(layout)
         assert pickle.loads(pickle.dumps(struct)) == struct
     return "parsed"
-
-
-def failures(numbers: Iterator[int], ends: Counter[str]) -> Iterator[str]:
-    """Every input that did not end as it should."""
-    for number in numbers:
-        text, begin = made(number), time.process_time()
-        try:
-            ends[run(text, number)] += 1
-        except Exception:
-            ends["failed"] += 1
-            yield f"input {number}: {text!r}\n{traceback.format_exc()}"
-        if (took := time.process_time() - begin) > SLOW:
-            yield f"input {number}: {took:.1f} s: {text!r}"
-
-
-def main() -> int:
-    """Run that many inputs, and say what failed; 1 if anything did."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--start", type=int, default=0)
-    asked = parser.parse_args()
-    ends, bad, begin = Counter[str](), 0, time.perf_counter()
-    for said in failures(iter(range(asked.start, asked.start + asked.count)), ends):
-        bad += 1
-        print(said, flush=True)
-    kinds = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
-    print(f"{asked.count} inputs in {time.perf_counter() - begin:.0f} s: {kinds}; {bad} failures")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
