@@ -1,32 +1,51 @@
-"""What every other module stands on: one error class, one look-up by name, words for messages."""
+"""What every other module stands on: the error class, one look-up by name, readers of numbers."""
 
 from __future__ import annotations
 
+import operator
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import singledispatch
 from numbers import Integral, Number
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Row = TypeVar("Row")
+Choice = TypeVar("Choice")
+
+
+MOST_SAID = 4096
+"""Characters of an error's message; what is longer loses its middle."""
 
 
 class KvmvizError(ValueError):
     """Bad input. The message names the struct, member, offset and legal values that matter."""
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > MOST_SAID:
+            message = f"{message[: MOST_SAID - 1005]} ... {message[-1000:]}"
+        super().__init__(message)
 
 
 class _Shown(reprlib.Repr):
     """``repr`` of bounded length and work, with no address in it."""
 
     def repr_int(self, x: int, level: int) -> str:
-        width = int(x).bit_length()
-        return repr(x) if width <= 256 else f"an integer of {width} bits"
+        return repr(x) if x.bit_length() <= 256 else hexed(x)
+
+    def repr_bool(self, x: object, level: int) -> str:  # numpy's has the same name
+        return repr(x)
+
+    def repr_ndarray(self, x: Any, level: int) -> str:
+        plain = x.size <= 8 and x.dtype.kind in "biuf"
+        return " ".join(repr(x).split()) if plain else f"an array of {x.size}"
 
     def repr_bytes(self, x: bytes, level: int) -> str:
         return repr(bytes(x)) if len(x) <= 20 else f"{len(x)} bytes"
 
     def repr_instance(self, x: object, level: int) -> str:
-        if isinstance(x, Integral) and not isinstance(x, bool):
+        if isinstance(x, Integral):
             return self.repr_int(int(x), level)
         plain = x is None or isinstance(x, Number)
         return repr(x) if plain else f"an object of type {type(x).__name__[:40]}"
@@ -65,6 +84,57 @@ def find(table: Mapping[str, Row], name: str | Row, what: str) -> Row:
     elif any(isinstance(name, type(row)) for row in table.values()):
         return name
     raise KvmvizError(f"unknown {what} {shown(name)}; legal are {listed(table) or 'none'}")
+
+
+def chosen(
+    value: object, legal: Iterable[Choice], what: str, told: str = "", unit: str = ""
+) -> Choice:
+    """The legal value that is given; the error says ``<what> <value> <unit>; legal are a, b, c``.
+
+    ``told`` are the legal ones in words. A truth value is no number.
+    """
+    plain = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
+    for one in (legal := tuple(legal)):
+        if type(plain) is type(one) and plain == one:
+            return one
+    words = " ".join(filter(None, (what, shown(value), unit)))
+    raise KvmvizError(f"{words}; legal are {told or listed(map(shown, legal))}")
+
+
+def integer(value: object, where: str) -> int:
+    """An int out of Python's or numpy's; a truth value is none."""
+    if not isinstance(value, bool):
+        with suppress(Exception):  # an object's own __index__ may raise anything
+            return int(operator.index(value))  # type: ignore[arg-type]
+    raise KvmvizError(f"{where}: {shown(value)} is not an integer")
+
+
+def unsigned(value: object, where: str, bits: int) -> int:
+    """The same, of 0 .. ``2**bits - 1``."""
+    number = integer(value, where)
+    if not 0 <= number < 1 << bits:
+        legal = f"legal are 0 .. {(1 << bits) - 1:#x}"
+        raise KvmvizError(f"{where}: {hexed(number)} does not fit {bits} bits; {legal}")
+    return number
+
+
+_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+(_[0-9a-fA-F]+)*")
+
+
+def hexadecimal(value: object, where: str, bits: int) -> int:
+    """The same; text is hex digits, with or without ``0x``."""
+    if isinstance(value, str):
+        if not _HEX.fullmatch(digits := value.strip()):
+            legal = f"legal are 0 .. {(1 << bits) - 1:#x}"
+            raise KvmvizError(f"{where}: {shown(value)} is not a hexadecimal number; {legal}")
+        value = int(digits, 16)
+    return unsigned(value, where, bits)
+
+
+def hexed(number: int) -> str:
+    """A number for a message: in hex, at no great length."""
+    width = number.bit_length()
+    return f"{number:#x}" if width <= 256 else f"an integer of {width} bits"
 
 
 def counted(number: int, unit: str) -> str:

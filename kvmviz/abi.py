@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, chosen, shown
 
 ByteOrder = Literal["little", "big"]
 BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
+MOST_NAME = 120
+"""Characters of an ABI's name, family and source."""
 BitFields = Literal["units", "unnamed", "packed"]
 
-_LEGAL: Mapping[str, Sequence[object]] = {
+_LEGAL: Mapping[str, Sequence[Any]] = {
     "byte_order": BYTE_ORDERS,
     "max_align": (1, 2, 4, 8, 16),
     "word_bits": (32, 64),
@@ -52,11 +54,15 @@ class Abi:
     bit_fields: BitFields = "units"
 
     def __post_init__(self) -> None:
-        for name, legal in _LEGAL.items():
+        title = f"ABI {shown(self.name)}"
+        for name in ("name", "family", "source"):
             value = getattr(self, name)
-            if value not in legal:
-                told = ", ".join(map(repr, legal))
-                raise KvmvizError(f"ABI {self.name!r}: {name} {value!r}; legal are {told}")
+            if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= MOST_NAME):
+                raise KvmvizError(f"{title}: {name} {shown(value)} is no printable text, "
+                                  f"1 .. {MOST_NAME} characters")  # fmt: skip
+        for name, legal in _LEGAL.items():
+            found = chosen(getattr(self, name), legal, f"{title}: {name}")
+            object.__setattr__(self, name, found)
 
     def align(self, size: int) -> int:
         """Alignment, in bytes, of a scalar of ``size`` bytes: its size, up to the ABI's limit."""
@@ -124,6 +130,7 @@ def find(abi: str | Abi) -> Abi:
 
 
 def siblings(abi: str | Abi) -> dict[ByteOrder, Abi]:
-    """The ABIs of one family by byte order; one entry where only one order exists."""
-    family = find(abi).family
-    return {row.byte_order: row for row in ABIS.values() if row.family == family}
+    """The ABI and its family's by byte order; one entry where only one order exists."""
+    asked = find(abi)
+    family = {row.byte_order: row for row in ABIS.values() if row.family == asked.family}
+    return {**family, asked.byte_order: asked}

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError
-from kvmviz.abi import ABIS, Abi, ByteOrder
+from kvmviz._base import KvmvizError, chosen, listed, shown
+from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
 
 if TYPE_CHECKING:
     from kvmviz.layout import Layout
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 WIDTHS = (8, 16, 32, 64)
 """Widths, in bits, that a scalar member can be turned to."""
+
+
+_WIDTHS_OF = {
+    "integer": (0, *WIDTHS, 128), "float": (32, 64), "bool": (8,), "pointer": (0, 32, 64)
+}  # fmt: skip
+ALIGNMENTS = tuple(1 << n for n in range(16))
+"""Alignments, in bytes, that an attribute may ask for."""
+PACKS = ALIGNMENTS[:5]
+"""The same for ``#pragma pack``: gcc and clang know it up to 16."""
+
+MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 18, (1 << 31) - 1, 64
+"""The largest struct: members of one, elements of one array, types that lie in each other."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +53,15 @@ class Scalar:
     align: int = 0
 
     def __post_init__(self) -> None:
-        legal = {"float": (32, 64), "bool": (8,), "pointer": (0, 32, 64)}
-        widths = legal.get(self.kind, (0, *WIDTHS, 128))
-        if self.bits not in widths:
-            raise KvmvizError(
-                f"type {self.name}: {self.bits!r} bits; legal are {', '.join(map(str, widths))}"
-            )
+        if not isinstance(self.name, str):
+            raise KvmvizError(f"a type's name is text, not {shown(self.name)}")
+        legal: dict[str, tuple[Any, ...]] = {
+            "kind": tuple(_WIDTHS_OF), "signed": (False, True, None),
+            "order": (None, *BYTE_ORDERS), "align": (0, *ALIGNMENTS),
+        }  # fmt: skip
+        for name, values in legal.items():
+            chosen(getattr(self, name), values, f"type {self.name}: {name}")
+        chosen(self.bits, _WIDTHS_OF[self.kind], f"type {self.name}: bits")
 
     def __str__(self) -> str:
         return self.name
@@ -60,6 +77,11 @@ class Scalar:
     def size(self) -> int:
         """Size in bytes."""
         return self.bits // 8
+
+    @property
+    def depth(self) -> int:
+        """The types that lie in each other: none."""
+        return 0
 
     @property
     def leaf(self) -> Scalar:
@@ -125,20 +147,13 @@ POINTER = Scalar("void *", 0, kind="pointer")
 
 def scalar(name: str, where: str = "type") -> Scalar:
     """The scalar type of that C name; :class:`KvmvizError` if there is none."""
-    try:
+    if isinstance(name, str) and name in SCALARS:
         return SCALARS[name]
-    except (KeyError, TypeError):
-        raise KvmvizError(
-            f"{where}: unknown type {name!r}; known are __u8..__u64, __s8..__s64, "
-            "uint8_t..uint64_t, int8_t..int64_t, __le16..__be64, [un]signed char, short, int, "
-            "long, long long, __uint128_t, float, double, bool"
-        ) from None
-
-
-ALIGNMENTS = tuple(1 << n for n in range(16))
-"""Alignments, in bytes, that an attribute may ask for."""
-PACKS = ALIGNMENTS[:5]
-"""The same for ``#pragma pack``: gcc and clang know it up to 16."""
+    raise KvmvizError(
+        f"{where}: unknown type {shown(name)}; known are __u8..__u64, __s8..__s64, "
+        "uint8_t..uint64_t, int8_t..int64_t, __le16..__be64, [un]signed char, short, int, "
+        "long, long long, __uint128_t, float, double, bool"
+    )
 
 
 @dataclass(frozen=True)
@@ -153,11 +168,16 @@ class Array:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "element", as_type(self.element, "array"))
-        if not isinstance(self.count, int) or isinstance(self.count, bool) or self.count < 0:
-            raise KvmvizError(f"array of {self.count!r} elements; legal counts are 0 and up")
+        object.__setattr__(self, "count", _count(self.count, "array of", 0))
+        _check_depth(self, "array")
 
     def __str__(self) -> str:
         return f"{self.leaf}{''.join(f'[{n}]' for n in self.shape)}"
+
+    @cached_property
+    def depth(self) -> int:
+        """The types that lie in each other, a scalar not counted."""
+        return 1 + self.element.depth
 
     @property
     def leaf(self) -> Scalar | Struct:
@@ -169,6 +189,19 @@ class Array:
         """The counts, outermost first, as C writes them."""
         inner = self.element.shape if isinstance(self.element, Array) else ()
         return (self.count, *inner)
+
+
+def _count(value: object, what: str, least: int) -> int:
+    count = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else -1
+    if not least <= count <= MAX_COUNT:
+        legal = f"{least} and up" if count < least else f"{least} .. {MAX_COUNT}"
+        raise KvmvizError(f"{what} {shown(value)} elements; legal counts are {legal}")
+    return count
+
+
+def _check_depth(kind: Array | Struct, where: str) -> None:
+    if kind.depth > MAX_DEPTH:
+        raise KvmvizError(f"{where}: more than {MAX_DEPTH} types inside each other")
 
 
 @dataclass(frozen=True)
@@ -197,7 +230,8 @@ class Member:
 
 
 def _title(name: object) -> str:
-    return "anonymous member" if name is None else f"member {name}"
+    told = name if _is_name(name) else shown(name)
+    return "anonymous member" if name is None else f"member {told}"
 
 
 # Of linux/types.h: macros for a type with an attribute, which is the member's.
@@ -211,12 +245,12 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
         return spec
     match = _ARRAY.fullmatch(spec) if isinstance(spec, str) else None
     if match is None:
-        raise KvmvizError(f"{where}: {spec!r} is not a type such as '__u32' or '__u8[6]'")
+        raise KvmvizError(f"{where}: {shown(spec)} is not a type such as '__u32' or '__u8[6]'")
     made: Type = scalar(match["name"], where)
-    for count in reversed(re.findall(r"\d+", match["counts"])):
-        if not int(count):
-            raise KvmvizError(f"{where}: array of 0 elements; legal counts are 1 and up")
-        made = Array(made, int(count))
+    for digits in reversed(re.findall(r"\d+", match["counts"])):
+        # Python reads no number of thousands of digits.
+        count = int(digits) if len(digits) < 20 else 1 << 64
+        made = Array(made, _count(count, f"{where}: array of", 1))
     return made
 
 
@@ -262,25 +296,33 @@ class Struct:
         typedef_align: int = 0,
         empty: bool = False,
     ) -> None:
-        given = {"tag": tag, "union": union, "packed": packed, "align": align, "pack": pack}
-        given["typedef_align"] = typedef_align
+        if not isinstance(tag, str) or (tag and not _is_name(tag)):
+            raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
+        title = f"struct {tag or '(anonymous)'}"
+        given = {
+            "tag": tag,
+            "union": chosen(union, (False, True), f"{title}: union"),
+            "packed": chosen(packed, (False, True), f"{title}: packed"),
+            "align": _alignment(align, title),
+            "pack": _alignment(pack, f"{title}, #pragma pack", PACKS),
+            "typedef_align": _alignment(typedef_align, f"{title}, typedef"),
+        }
         for name, value in given.items():
             object.__setattr__(self, name, value)
-        if tag and not _is_name(tag):
-            raise KvmvizError(f"struct tag {tag!r} is not a C identifier")
-        _check_align(align, f"{self}")
-        _check_align(pack, f"{self}, #pragma pack", PACKS)
-        _check_align(typedef_align, f"{self}, typedef")
         rows = members.items() if isinstance(members, Mapping) else members
         if not isinstance(rows, Iterable):
-            raise KvmvizError(f"{self}: {members!r} are no members; give (name, type) pairs")
-        object.__setattr__(self, "members", tuple(self._member(row) for row in rows))
-        if not self.members and not empty:
+            raise KvmvizError(f"{self}: {shown(members)} are no members; give (name, type) pairs")
+        made = tuple(self._member(row) for row in islice(rows, MAX_MEMBERS + 1))
+        object.__setattr__(self, "members", made)
+        if len(made) > MAX_MEMBERS:
+            raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
+        _check_depth(self, f"{self}")
+        if not made and empty is not True:
             raise KvmvizError(f"{self} has no members; it needs at least one")
         seen: set[str] = set()
         for name in self.names():
             if name in seen:
-                raise KvmvizError(f"{self}: member {name!r} stands twice; names must differ")
+                raise KvmvizError(f"{self}: member {shown(name)} stands twice; names must differ")
             seen.add(name)
 
     def _member(self, row: Member | tuple[str | None, Type | str]) -> Member:
@@ -290,7 +332,7 @@ class Struct:
             try:
                 name, spec = row
             except (TypeError, ValueError):
-                raise KvmvizError(f"{self}: {row!r} is not a (name, type) pair") from None
+                raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
             kind, align = _declared(spec, f"{self}, {_title(name)}")
             made = Member(name, kind, align=align)
         name, kind = made.name, made.type
@@ -302,8 +344,9 @@ class Struct:
                     f"{self}: an anonymous member has no attributes but those of its {kind}"
                 )
         elif name is not None and not _is_name(name):
-            raise KvmvizError(f"{self}: {name!r} is not a C identifier")
-        _check_align(made.align, f"{self}, {made}")
+            raise KvmvizError(f"{self}: {shown(name)} is not a C identifier")
+        _alignment(made.align, f"{self}, {made}")
+        chosen(made.packed, (False, True), f"{self}, {made}: packed")
         if made.bits is not None:
             self._check_bits(made)
         return made
@@ -314,11 +357,13 @@ class Struct:
             raise KvmvizError(f"{self}, {member}: only an integer can be a bit-field")
         # How wide a long is, the ABI says; Layout looks at it again.
         least, most = (1 if member.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
-        if not isinstance(member.bits, int) or not least <= member.bits <= most:
-            raise KvmvizError(
-                f"{self}, {member}: a bit-field of {member.bits!r} bits; "
-                f"legal are {least} .. {most}"
-            )
+        what = f"{self}, {member}: a bit-field of"
+        chosen(member.bits, range(least, most + 1), what, f"{least} .. {most}", "bits")
+
+    @cached_property
+    def depth(self) -> int:
+        """The types that lie in each other, itself counted."""
+        return 1 + max((member.type.depth for member in self.members), default=0)
 
     @property
     def leaf(self) -> Struct:
@@ -385,13 +430,11 @@ class Struct:
         Raises :class:`KvmvizError` for an unknown member, one that is not an integer, or a width
         that is none of 8, 16, 32, 64.
         """
-        if bits not in WIDTHS:
-            legal = ", ".join(map(str, WIDTHS))
-            raise KvmvizError(f"{self}, member {member}: width {bits!r}; legal are {legal} bits")
+        legal = f"{listed(WIDTHS)} bits"
+        bits = chosen(bits, WIDTHS, f"{self}, {_title(member)}: width", legal)
         names = [row.name for row in self.members]
-        if member not in names:
-            legal = ", ".join(name for name in names if name)
-            raise KvmvizError(f"{self} has no member {member!r}; its members are {legal}")
+        if not isinstance(member, str) or member not in names:
+            raise no_member(f"{self}", member, filter(None, names))
         at = names.index(member)
         row = self.members[at]
         if not isinstance(row.type, Scalar) or row.type.kind != "integer" or row.bits is not None:
@@ -411,13 +454,17 @@ class Struct:
         return _defined(self)
 
 
+def no_member(struct: str, name: object, legal: Iterable[str]) -> KvmvizError:
+    """The error about a name that no member of a struct has."""
+    return KvmvizError(f"{struct} has no member {shown(name)}; its members are {listed(legal)}")
+
+
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier()
 
 
-def _check_align(align: int, where: str, legal: Sequence[int] = ALIGNMENTS) -> None:
-    if align and align not in legal:
-        raise KvmvizError(f"{where}: alignment {align!r}; legal are powers of 2 up to {legal[-1]}")
+def _alignment(align: object, where: str, legal: Sequence[int] = ALIGNMENTS) -> int:
+    return chosen(align, (0, *legal), f"{where}: alignment", f"powers of 2 up to {legal[-1]}")
 
 
 Type: TypeAlias = Scalar | Array | Struct
@@ -459,8 +506,17 @@ class Conditional(Struct):
                     return found[name]
                 if name in self.errors:
                     raise KvmvizError(f"{self.errors[name]} (on {name})")
-        there = ", ".join(found)
-        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {there}")
+        if asked.name not in ABIS:
+            raise KvmvizError(
+                f"{self} differs by ABI, and what its text says on {asked.name} is not known: no "
+                f"ABI of kvmviz has its family, {asked.family}, and its properties"
+            )
+        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {listed(found)}")
+
+    @cached_property
+    def depth(self) -> int:
+        """The types that lie in each other, in the deepest of the variants."""
+        return max(struct.depth for _, struct in self.variants)
 
     def names(self) -> Iterator[str]:
         """Names that C code can use on this struct, on some ABI at least."""

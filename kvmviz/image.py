@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kvmviz._base import KvmvizError, counted
-from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz._base import KvmvizError, counted, hexed, integer, shown
+from kvmviz.ctype import Array, Scalar, Struct, Type, no_member
 from kvmviz.rules import Field, extent
-from kvmviz.slot import Slot, Source
+from kvmviz.slot import Slot, Source, element_path
 from kvmviz.style import Style, styles
 from kvmviz.text import bits, runs, table, where
 
@@ -37,10 +37,15 @@ class Image:
     sources: tuple[Source | None, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.data) == len(self.sources) == self.layout.size:
+        layout, data, sources = self.layout, self.data, self.sources
+        if not isinstance(data, bytes) or not isinstance(sources, tuple):
+            raise KvmvizError(f"an image is bytes and a tuple, not {shown(data)}, {shown(sources)}")
+        if not {*map(type, sources)} <= {Source, type(None)}:
+            raise KvmvizError("an image's sources are entries of other images, or None")
+        if getattr(layout, "size", None) != len(data) or len(data) != len(sources):
+            title, size = getattr(layout, "struct", shown(layout)), getattr(layout, "size", "none")
             raise KvmvizError(
-                f"{self.layout.struct}: {len(self.data)} bytes with {len(self.sources)} sources; "
-                f"its size is {self.layout.size}"
+                f"{title}: {len(data)} bytes with {len(sources)} sources; its size is {size}"
             )
 
     def __bytes__(self) -> bytes:
@@ -116,50 +121,53 @@ def pieces(
 
 def unwritten(layout: Layout, offset: int) -> str:
     """What a byte that nobody wrote is: a hole, or members left as they were."""
-    slot = layout.slot_at(offset)
-    fields = [
-        s.path for s in layout.slots if s.is_bit_field and s.offset <= offset < s.offset + s.size
-    ]
+    slot, fields = layout.slot_at(offset), [s.path for s in layout.bit_fields_at(offset)]
     if len(fields) > 1:
         return f"({', '.join(fields)}, left as they were)"
     return f"({slot.path})" if slot.is_padding else f"({slot.path}, left as it was)"
 
 
+MAX_BYTES, MAX_LEAVES = 1 << 21, 1 << 18
+"""The largest struct that values are packed into and unpacked from, one by one."""
 Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, Any]
 
 
 def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image) -> Image:
     """See :meth:`kvmviz.layout.Layout.pack`."""
+    check_size(layout)
     memory = _memory(layout, fill)
     sources: list[Source | None] = [None] * layout.size
     for slot, offsets in _Writer(layout, memory).write(layout, values):
-        for offset in offsets:
-            if source := slot.source(offset):
-                sources[offset] = source.merged(sources[offset])
+        wrote = slot.sources(offsets)
+        if slot.is_bit_field:
+            wrote = (source.merged(sources[at]) for at, source in zip(offsets, wrote, strict=True))
+        sources[offsets.start : offsets.stop] = wrote
     return Image(layout, bytes(memory), tuple(sources))
 
 
 def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:
     """See :meth:`kvmviz.layout.Layout.unpack`."""
+    check_size(layout)
     raw = as_bytes(buffer, str(layout.struct))
     last = len(raw) - layout.size
-    if not 0 <= integer(offset, f"{layout.struct}, offset") <= last:
+    offset = integer(offset, f"{layout.struct}, offset")
+    if not 0 <= offset <= last:
         legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
         raise KvmvizError(
             f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
-            f"from offset {offset} on; {legal}"
+            f"from offset {shown(offset)} on; {legal}"
         )
     return _read(layout, raw, offset)
 
 
-def integer(value: object, where: str) -> int:
-    """An int out of Python's or numpy's; a truth value is none."""
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise KvmvizError(f"{where}: {value!r} is not an integer") from None
+def check_size(layout: Layout) -> None:
+    """Raises :class:`KvmvizError` for what is too large to be looked at value by value."""
+    if layout.size > MAX_BYTES or layout.leaves > MAX_LEAVES:
+        raise KvmvizError(
+            f"{layout.struct} has {layout.size} bytes; values go into structs of up to {MAX_BYTES} "
+            f"bytes with up to {MAX_LEAVES} members, those of every array element counted, and "
+            "out of them; for more there is Layout.dtype"
+        )
 
 
 def assigned(value: int, slot: Slot) -> int:
@@ -186,10 +194,10 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
             raise TypeError
         view = memoryview(bytes(buffer) if isinstance(buffer, Image) else buffer)
         return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
-    except (TypeError, ValueError, BufferError):
+    except Exception:  # what an object's own buffer raises is no better
         raise KvmvizError(
-            f"{where}: {type(buffer).__name__} is no contiguous buffer of bytes; legal are bytes, "
-            "bytearray, memoryview, mmap and numpy arrays without objects"
+            f"{where}: {type(buffer).__name__[:40]} is no contiguous buffer of bytes; legal are "
+            "bytes, bytearray, memoryview, mmap and numpy arrays without objects"
         ) from None
 
 
@@ -198,7 +206,7 @@ def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
         fill = integer(fill, f"{layout.struct}, fill")
         if not 0 <= fill <= 0xFF:
             raise KvmvizError(
-                f"{layout.struct}: fill {_told(fill)} is no byte; legal are 0 .. 0xff"
+                f"{layout.struct}: fill {hexed(fill)} is no byte; legal are 0 .. 0xff"
             )
         return bytearray([fill]) * layout.size
     held = as_bytes(fill, f"{layout.struct}, fill")
@@ -227,68 +235,83 @@ class _Writer:
     ) -> Iterator[Written]:
         if not isinstance(values, Mapping):
             where = f"{self.top.struct}, {prefix.rstrip('.') or 'values'}"
-            raise KvmvizError(f"{where}: {values!r} is no mapping of members to values")
+            raise KvmvizError(f"{where}: {shown(values)} is no mapping of members to values")
         for name, value in values.items():
-            if name not in layout.named:
-                legal = ", ".join(layout.named)
-                raise KvmvizError(
-                    f"{layout.struct} has no member {name!r}; its members are {legal}"
-                )
+            if not isinstance(name, str) or name not in layout.named:
+                raise no_member(f"{layout.struct}", name, layout.named)
             yield from self.assign(layout.named[name].type, value, prefix + name)
 
     def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
-        if isinstance(kind, Struct):
-            yield from self.write(kind.layout(self.top.abi), value, f"{path}.")
-            return
-        items = list(self.elements(kind, value, path))
+        shape = kind.shape if isinstance(kind, Array) else ()
+        items = [*self.elements(shape, value, path)] if shape else [(0, value)]
         if isinstance(kind.leaf, Struct):
-            for place, item in items:
-                yield from self.assign(kind.leaf, item, path + "".join(f"[{i}]" for i in place))
+            inner = kind.leaf.layout(self.top.abi)
+            for number, item in items:
+                yield from self.write(inner, item, f"{element_path(path, shape, number)}.")
             return
         slot, scalar = self.leaves[path], kind.leaf.on(self.top.abi)
-        for place, item in items:
-            flat = int(np.ravel_multi_index(place, slot.shape)) if place else 0
-            value = self.checked(slot, scalar, flat, item)
-            start = slot.offset + flat * scalar.size
-            offsets = range(start, start + (slot.size if slot.is_bit_field else scalar.size))
-            if slot.is_bit_field or scalar.bits == 128:
-                self.put(slot, offsets, int(value))
-            else:
-                np.ndarray((), scalar.dtype(slot.order), self.memory, start)[...] = value
-            yield slot, offsets
+        numbers = self.checked(slot, scalar, items)
+        if slot.is_bit_field or scalar.bits == 128:
+            for index, held in numbers:
+                start = slot.offset + index * scalar.size
+                size = slot.size if slot.is_bit_field else scalar.size
+                yield slot, self.put(slot, range(start, start + size), int(held))
+            return
+        for first, last in runs(range(len(numbers)), lambda at: numbers[at][0] - at):
+            start = slot.offset + numbers[first][0] * scalar.size
+            dtype = scalar.dtype(slot.order)
+            data = np.array([held for _, held in numbers[first : last + 1]], dtype)
+            np.ndarray(data.shape, dtype, self.memory, start)[...] = data
+            yield slot, range(start, start + data.nbytes)
 
-    def put(self, slot: Slot, offsets: range, value: int) -> None:
+    def put(self, slot: Slot, offsets: range, value: int) -> range:
         """Write what numpy has no type for, bit by bit of each byte."""
-        for offset in offsets:
-            if source := slot.source(offset):
-                kept = self.memory[offset] & ~source.mask
-                self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
+        for offset, source in zip(offsets, slot.sources(offsets), strict=True):
+            kept = self.memory[offset] & ~source.mask
+            self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
+        return offsets
 
     def elements(
-        self, kind: Type, value: Any, path: str, place: tuple[int, ...] = ()
-    ) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Every element of an array with its index; a lone value counts as one element."""
-        if not isinstance(kind, Array):
-            yield place, value
-            return
-        where = f"{self.top.struct}, {path}" + "".join(f"[{i}]" for i in place)
-        for index, item in _items(value, kind.count, where):
-            yield from self.elements(kind.element, item, path, (*place, index))
+        self, shape: Sequence[int], value: Any, path: str, number: int = 0
+    ) -> Iterator[tuple[int, Any]]:
+        """Every element of an array, counted flat."""
+        count, *inner = shape
+        for index, item in _items(value, count, f"{self.top.struct}, {path}"):
+            flat = count * number + index
+            if inner:
+                yield from self.elements(inner, item, f"{path}[{index}]", flat)
+            else:
+                yield flat, item
 
-    def checked(self, slot: Slot, scalar: Scalar, index: int, value: Any) -> int | float:
-        """The value as a number that fits: numpy itself would cut a numpy integer short."""
+    def checked(
+        self, slot: Slot, scalar: Scalar, items: Sequence[tuple[int, Any]]
+    ) -> list[tuple[int, int | float]]:
+        """The values as numbers that fit: numpy itself would cut a numpy integer short."""
+        low, high = scalar.limits
+        if slot.is_bit_field and scalar.kind != "bool":
+            low, high = scalar.limits_of(slot.width)
+        if scalar.kind == "float":
+            return [(at, self.number(slot, scalar, at, value, 0, 0)) for at, value in items]
+        return [
+            (at, value) if type(value) is int and low <= value <= high
+            else (at, self.number(slot, scalar, at, value, low, high))
+            for at, value in items
+        ]  # fmt: skip
+
+    def number(
+        self, slot: Slot, scalar: Scalar, index: int, value: Any, low: int, high: int
+    ) -> int | float:
         at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
         where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
         if scalar.kind == "float":
             return _floating(value, scalar, where)
         truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)
         number = int(value) if truth else integer(value, where)
-        bits = slot.width if slot.is_bit_field else scalar.bits
-        low, high = scalar.limits if scalar.kind == "bool" else scalar.limits_of(bits)
         if not low <= number <= high:
+            bits = slot.width if slot.is_bit_field else scalar.bits
             room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
             raise KvmvizError(
-                f"{where}: {_told(number)} does not fit {room}; legal are {low:#x} .. {high:#x}"
+                f"{where}: {hexed(number)} does not fit {room}; legal are {low:#x} .. {high:#x}"
             )
         return number
 
@@ -296,7 +319,7 @@ class _Writer:
 def _floating(value: Any, scalar: Scalar, where: str) -> float:
     """The value as a number of the type's range; ``inf`` only where it is given as such."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise KvmvizError(f"{where}: {value!r} is not a number")
+        raise KvmvizError(f"{where}: {shown(value)} is not a number")
     most = float(np.finfo(scalar.dtype("little")).max)
     try:
         with np.errstate(over="raise"):
@@ -306,16 +329,9 @@ def _floating(value: Any, scalar: Scalar, where: str) -> float:
         number = math.inf
     if math.isinf(number) and not (isinstance(value, float | np.floating) and np.isinf(value)):
         legal = f"-{most!r} .. {most!r}, inf, nan"
-        raise KvmvizError(f"{where}: {_told(value)} does not fit {scalar.name}; legal are {legal}")
+        told = f"{value:.6g}" if isinstance(value, float | np.floating) else hexed(int(value))
+        raise KvmvizError(f"{where}: {told} does not fit {scalar.name}; legal are {legal}")
     return number
-
-
-def _told(number: int | np.integer[Any] | float | np.floating[Any]) -> str:
-    """A number for a message, at no great length."""
-    if isinstance(number, float | np.floating):
-        return f"{number:.6g}"
-    width = int(number).bit_length()
-    return f"{number:#x}" if width <= 256 else f"an integer of {width} bits"
 
 
 def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
@@ -324,20 +340,25 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
         for index in value:
             legal = isinstance(index, int | np.integer) and not isinstance(index, bool)
             if not legal or index not in range(count):
-                raise KvmvizError(f"{where}: no element {index!r}; legal are 0 .. {count - 1}")
+                legal_ones = f"legal are 0 .. {count - 1}"
+                raise KvmvizError(f"{where}: no element {shown(index)}; {legal_ones}")
         return value.items()
     try:
         if isinstance(value, str) or not hasattr(value, "__getitem__"):
             raise TypeError
         size = len(value)
-    except TypeError:
-        raise KvmvizError(f"{where}: {value!r} is no list; legal is a list of {count}") from None
-    if size != count:
+        plain = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        rows = value.tolist() if plain else value
+        items = list(islice(rows, count + 1)) if size == count else []
+    except Exception:  # of the object's own making, or Python's for what has no length
+        told = f"{shown(value)} is no list; legal is a list of {count}"
+        raise KvmvizError(f"{where}: {told}") from None
+    if size != count or len(items) != count:
         raise KvmvizError(
             f"{where}: {size} elements; legal is exactly {count}, "
             "or a mapping of index to value for some of them"
         )
-    return enumerate(value)
+    return enumerate(items)
 
 
 def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, Any]:

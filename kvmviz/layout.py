@@ -9,7 +9,8 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, pairwise, product
+from itertools import islice, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,11 @@ import numpy.typing as npt
 from kvmviz import abi as abis
 from kvmviz import image as images
 from kvmviz import rules
-from kvmviz._base import KvmvizError, counted
+from kvmviz._base import KvmvizError, counted, integer, shown
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Scalar, Struct, Type
 from kvmviz.rules import Field, up
-from kvmviz.slot import Slot, Source
+from kvmviz.slot import Slot, Source, element_path
 from kvmviz.style import styles
 from kvmviz.text import bits, table, where
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from kvmviz.image import Image
 
+MAX_SIZE = (1 << 31) - 1
+"""Bytes of a layout: what the size of an object can be on all ABIs, and in numpy."""
 MAX_SLOTS = 1 << 18
 """Leaves of a layout, each element of an array of structs counted for itself."""
 
@@ -56,12 +59,16 @@ class Layout:
     """
 
     def __init__(self, struct: Struct, abi: str | Abi) -> None:
+        if not isinstance(struct, Struct):
+            raise KvmvizError(f"a layout is that of a struct, not of {shown(struct)}")
         self.struct = struct
         self.abi = abis.find(abi)
         self.fields = tuple(rules.fields(struct, self.abi))
         self.align = max(1, struct.align, *(field.align for field in self.fields))
         self.end = up(max((field.stop for field in self.fields), default=0), 8) // 8
         self.size = up(self.end, self.align)
+        if self.size > MAX_SIZE:
+            raise KvmvizError(f"{struct} on {self.abi.name} has more than {MAX_SIZE} bytes")
         self.align = struct.typedef_align or self.align
 
     def __eq__(self, other: object) -> bool:
@@ -104,24 +111,27 @@ class Layout:
         if len(leaves) > MAX_SLOTS:
             raise KvmvizError(f"{self.struct} has more than {MAX_SLOTS} leaves")
         found = sorted((s for s in leaves if not s.is_padding), key=_place)
-        covered = np.zeros(8 * self.size, dtype=bool)
+        # Between two edges nothing begins or ends, however many bytes lie there.
+        edges = sorted({0, 8 * self.size, *(edge for s in leaves for edge in (s.start, s.stop))})
+        number = {edge: at for at, edge in enumerate(edges)}
+        covered = np.zeros(len(edges) - 1, dtype=bool)
         for slot in found:
-            covered[slot.start : slot.start + slot.extent] = True
+            covered[number[slot.start] : number[slot.stop]] = True
         holes: list[Slot] = []
         for slot in (s for s in leaves if s.is_padding):
             # A nested struct's padding is none where another member of a union lies.
-            bits = slice(slot.start, slot.start + slot.extent)
-            if not covered[bits].any():
-                covered[bits] = True
+            part = slice(number[slot.start], number[slot.stop])
+            if not covered[part].any():
+                covered[part] = True
                 holes.append(slot)
-        holes += self._gaps(covered, found)
+        turns = np.flatnonzero(np.diff(covered, prepend=True, append=True)).tolist()
+        holes += self._gaps([edges[at] for at in turns], found)
         return tuple(sorted(found + holes, key=_place))
 
-    def _gaps(self, covered: npt.NDArray[np.bool_], found: list[Slot]) -> Iterator[Slot]:
+    def _gaps(self, turns: list[int], found: list[Slot]) -> Iterator[Slot]:
         """What no member covers, cut where a byte that holds bit-fields ends."""
-        edges = np.flatnonzero(np.diff(covered, prepend=True, append=True)).tolist()
         order = self.abi.byte_order
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        for start, stop in zip(turns[::2], turns[1::2], strict=True):
             # What begins before a gap ends before it, or there would be none.
             before = bisect(found, start, key=_place)
             after = f"after {found[before - 1].path}" if before else "at the start"
@@ -138,23 +148,34 @@ class Layout:
         leaf, order = kind.leaf, self.abi.byte_order
         shape = kind.shape if isinstance(kind, Array) else ()
         if isinstance(leaf, Scalar):
-            held = leaf.on(self.abi)
-            order = order if field.bits else held.order or order
-            yield Slot(path, field.name or "", field.start, field.extent, held, order, shape)
+            scalar = leaf.on(self.abi)
+            order = order if field.bits else scalar.order or order
+            yield Slot(path, field.name or "", field.start, field.extent, scalar, order, shape)
             return
         inner = leaf.layout(self.abi)
         if not inner.slots:
             return
-        for number, index in enumerate(product(*map(range, shape))):
-            element = path + "".join(f"[{i}]" for i in index)
+        for number in range(prod(shape)):
+            element = element_path(path, shape, number)
             for slot in inner.slots:
                 where = f"{element}: {slot.path}" if slot.is_padding else f"{element}.{slot.path}"
                 start = field.start + 8 * inner.size * number + slot.start
-                yield replace(slot, path=where, member=field.name or "", start=start)
+                size, held, order = slot.extent, slot.type, slot.order
+                yield Slot(where, field.name or "", start, size, held, order, slot.shape)
 
     def slot_at(self, offset: int) -> Slot:
         """The first slot that covers a byte."""
+        if not 0 <= integer(offset, f"{self.struct}, offset") < self.size:
+            legal = f"legal are 0 .. {self.size - 1}"
+            raise KvmvizError(f"{self.struct} has no byte {shown(offset)}; {legal}")
         return self.slots[int(self._first[offset])]
+
+    def bit_fields_at(self, offset: int) -> list[Slot]:
+        """The bit-fields that hold bits of a byte, in order of place."""
+        # None has more than 128 bits, so that those in question begin shortly before the byte.
+        first = bisect(self.slots, 8 * offset - 128, key=_place)
+        last = bisect(self.slots, 8 * offset + 7, key=_place)
+        return [s for s in self.slots[first:last] if s.is_bit_field and s.stop > 8 * offset]
 
     @cached_property
     def _first(self) -> npt.NDArray[np.int32]:
@@ -164,6 +185,18 @@ class Layout:
             slot = self.slots[number]
             found[slot.offset : slot.offset + slot.size] = number
         return found
+
+    @cached_property
+    def leaves(self) -> int:
+        """The slots of its members: each element of an array of structs counted, at least one."""
+        total = 0
+        for field in self.fields:
+            kind, count = field.type, 1
+            if isinstance(kind.leaf, Struct):
+                shape = kind.shape if isinstance(kind, Array) else ()
+                count = kind.leaf.layout(self.abi).leaves * prod(shape)
+            total += max(1, count)
+        return total
 
     @property
     def holes(self) -> tuple[Slot, ...]:
@@ -175,8 +208,9 @@ class Layout:
         """For each byte, every slot that holds it: none in padding, several in a union."""
         rows: list[list[Source]] = [[] for _ in range(self.size)]
         for slot in self.slots:
-            for offset in range(slot.offset, slot.offset + slot.size):
-                if source := slot.source(offset):
+            if slot.type is not None:
+                offsets = range(slot.offset, slot.offset + slot.size)
+                for offset, source in zip(offsets, slot.sources(offsets), strict=True):
                     rows[offset].append(source)
         return tuple(map(tuple, rows))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -92,6 +92,15 @@ class Source(NamedTuple):
         return self.slot.path_of(self.element)
 
 
+def element_path(path: str, shape: Sequence[int], element: int) -> str:
+    """The path of one element of an array, counted flat: ``grid[1][2]``."""
+    told = ""
+    for count in reversed(shape):
+        element, index = divmod(element, count)
+        told = f"[{index}]{told}"
+    return path + told
+
+
 @dataclass(frozen=True)
 class Slot:
     """A leaf of a layout: a scalar, an array of scalars, a bit-field, or padding.
@@ -118,7 +127,7 @@ class Slot:
         """No member holds these bits."""
         return self.type is None
 
-    @property
+    @cached_property
     def is_bit_field(self) -> bool:
         """It does not hold whole bytes, or not all bits of its type."""
         if self.type is None or not self.extent:  # a flexible array has no bits of its own
@@ -133,7 +142,12 @@ class Slot:
     @property
     def size(self) -> int:
         """How many bytes hold bits of it."""
-        return -(-(self.start + self.extent) // 8) - self.offset
+        return -(-self.stop // 8) - self.offset
+
+    @property
+    def stop(self) -> int:
+        """The first bit behind it."""
+        return self.start + self.extent
 
     @cached_property
     def width(self) -> int:
@@ -142,18 +156,7 @@ class Slot:
 
     def path_of(self, element: int | None) -> str:
         """The path of one array element, counted flat; of the slot itself if it is no array."""
-        if not self.shape or element is None:
-            return self.path
-        told = ""
-        for count in reversed(self.shape):
-            element, index = divmod(element, count)
-            told = f"[{index}]{told}"
-        return self.path + told
-
-    def bits_of_bytes(self, first: int, size: int) -> str:
-        """The bits of a value that each byte holds, first byte first: ``31:24 23:16 15:8 7:0``."""
-        sources = (self.source(at) for at in range(first, first + size))
-        return " ".join(source.bits for source in sources if source)
+        return self.path if element is None else element_path(self.path, self.shape, element)
 
     def source(self, offset: int) -> Source | None:
         """What the byte at this offset of the struct holds of it; None in padding.
@@ -171,6 +174,23 @@ class Slot:
         else:
             low, bottom = self.width - begin - count, 8 * offset + 7 - last
         return Source(self, low + count - 1, low, element if self.shape else None, bottom)
+
+    def sources(self, offsets: range) -> Iterator[Source]:
+        """The same for the bytes of a range that hold some of it, in order."""
+        if self.is_bit_field or self.type is None:
+            yield from filter(None, map(self.source, offsets))
+            return
+        size, width = self.width // 8, self.width
+        lows = [*range(0, width, 8)] if self.order == "little" else [*range(width - 8, -8, -8)]
+        is_array, first = bool(self.shape), self.offset
+        for offset in offsets:
+            element, place = divmod(offset - first, size)
+            low = lows[place]
+            yield Source(self, low + 7, low, element if is_array else None)
+
+    def bits_of_bytes(self, first: int, size: int) -> str:
+        """The bits of a value that each byte holds, first byte first: ``31:24 23:16 15:8 7:0``."""
+        return " ".join(source.bits for source in self.sources(range(first, first + size)))
 
 
 def merged(sources: Sequence[Source]) -> Source | None:

@@ -12,13 +12,24 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from tests import proof_attributes, proof_expressions, proof_headers, proof_structs, proof_texts
+from tests import (
+    proof_attributes,
+    proof_clang,
+    proof_expressions,
+    proof_headers,
+    proof_orders,
+    proof_structs,
+    proof_texts,
+)
 
 WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
     "structs": (10_000, proof_structs.walk),
     "expressions": (50_000, partial(proof_texts.walk, "expressions", proof_expressions.case)),
     "attributes": (50_000, partial(proof_texts.walk, "attributes", proof_attributes.case)),
     "headers": (0, proof_headers.walk),
+    "bits": (10_000, proof_clang.walk_texts),
+    "clang": (0, proof_clang.walk_headers),
+    "orders": (0, proof_orders.walk),
 }
 """By name: how many cases `make proof` takes (0 where all there are), and the walk itself."""
 

@@ -1,12 +1,20 @@
 """The proof in small: random structs of every kind, as compilers lay them out."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from kvmviz import KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
-from tests import proof_structs, strategies, uapi
+from tests import (
+    proof_attributes,
+    proof_clang,
+    proof_expressions,
+    proof_structs,
+    strategies,
+    uapi,
+)
 
 
 def test_layouts_and_bytes_are_the_compilers() -> None:
@@ -68,3 +76,22 @@ def test_headers_of_linux_are_laid_out_as_compilers_do(
     assert not told.wrong
     assert not told.broken
     assert told.exact
+
+
+@pytest.mark.parametrize("walk", [proof_expressions, proof_attributes])
+def test_texts_of_a_walk_are_told_by_their_number(walk: ModuleType) -> None:
+    cases = [walk.case(n) for n in range(200)]
+    assert [walk.case(n) for n in range(200)] == cases
+    assert len({case.text for case in cases}) == 200
+
+
+@pytest.mark.parametrize("name", ["linux/ip.h", "linux/perf_event.h", "linux/kvm.h"])
+def test_bits_of_headers_of_linux_are_those_of_libclang(name: str, tmp_path: Path) -> None:
+    machine = uapi.is_installed()
+    if name not in uapi.headers(machine):
+        pytest.skip(f"no {name}: needs linux-libc-dev or ziglang")
+    uapi.trees(tmp_path, list(proof_clang.TRIPLES))
+    equal, broken, wrong = proof_clang.header((name, machine, tmp_path))
+    assert not wrong
+    assert equal >= 50
+    assert broken < len(proof_clang.TRIPLES)

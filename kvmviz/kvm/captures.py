@@ -15,10 +15,10 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kvmviz._base import KvmvizError, listed, shown
+from kvmviz._base import KvmvizError, integer, listed, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.esr import Esr
-from kvmviz.image import Image, integer, pieces, unwritten
+from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel

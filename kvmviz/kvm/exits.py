@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvmviz._base import KvmvizError, find, shown, span
+from kvmviz._base import KvmvizError, find, integer, shown, span, unsigned
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
-from kvmviz.image import as_bytes, integer
-from kvmviz.kvm.kernel import EXIT_REASONS, SIZE, Kernel, check_debug, unsigned
+from kvmviz.image import as_bytes
+from kvmviz.kvm.kernel import EXIT_REASONS, SIZE, Kernel, check_debug
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -17,11 +17,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, shown
+from kvmviz._base import KvmvizError, shown, unsigned
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
-from kvmviz.image import Image, assigned, integer
+from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
 
 if TYPE_CHECKING:
@@ -105,17 +105,6 @@ WATCHPOINT_LOW = 0x34
 
 ENTRY = "entry"
 """In :attr:`Kernel.clears`: where KVM_RUN has not yet entered the guest."""
-
-
-def unsigned(value: object, name: str, bits: int) -> int:
-    """A value for an unsigned member of that many bits; :class:`KvmvizError` if it does not fit."""
-    number = integer(value, name)
-    if not 0 <= number < 1 << bits:
-        digits = f"{number:#x}" if number.bit_length() <= 256 else shown(number)
-        raise KvmvizError(
-            f"{name}: {digits} does not fit {bits} bits; legal are 0 .. {(1 << bits) - 1:#x}"
-        )
-    return number
 
 
 def check_debug(esr: int, far: int | None) -> Esr:

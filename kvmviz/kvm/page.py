@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from kvmviz._base import KvmvizError, find, shown
+from kvmviz._base import KvmvizError, find, integer, shown
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
-from kvmviz.image import Image, integer
+from kvmviz.image import Image
 from kvmviz.kvm import words
 from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values, check_exit
 from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, Kernel

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, integer
 from kvmviz._base import shown as quoted
 from kvmviz.ctype import Conditional, Struct
-from kvmviz.image import Image, assigned, integer
+from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
 from kvmviz.review.report import Review, ground, review
 from kvmviz.slot import Slot, Source

@@ -11,10 +11,9 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, integer
 from kvmviz.draw.canvas import Picture
 from kvmviz.draw.svg import svg
-from kvmviz.image import integer
 
 ONE_AT_A_TIME = threading.RLock()
 """JupyterLab hands a widget's messages to more than one thread; matplotlib draws in one only."""

@@ -14,11 +14,10 @@ import ipywidgets as ipw
 
 from kvmviz import abi as abis
 from kvmviz import draw
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, integer
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
-from kvmviz.image import integer
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.program import VMMS, Reading, find, read
 from kvmviz.widgets.controls import (
