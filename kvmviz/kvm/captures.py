@@ -409,15 +409,10 @@ def find(
     Raises :class:`KvmvizError` that names what there is.
     """
     wanted = (kernel, byte_order, scenario, step, synthetic)
-    for dump in load():
-        if wanted == (
-            dump.kernel.name,
-            dump.byte_order,
-            dump.scenario,
-            dump.step,
-            dump.synthetic,
-        ):
-            return dump
+    if all(isinstance(key, str | int) for key in wanted):
+        for dump in load():
+            if (*dump.sequence[:3], dump.step, dump.synthetic) == wanted:
+                return dump
     names = ", ".join(sorted({dump.scenario for dump in load()}))
     raise KvmvizError(
         f"no dump ({', '.join(map(shown, wanted))}); kernels are {', '.join(KERNELS)}; byte orders "

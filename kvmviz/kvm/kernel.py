@@ -151,7 +151,7 @@ class Kernel:
         if not (isinstance(self.name, str) and isinstance(self.when, str)):
             raise KvmvizError(f"kernel {shown(self.name)}, {shown(self.when)}: legal are two texts")
         who = f"kernel {shown(self.name)[1:-1]}"
-        if self.flag not in ("", "|=", "="):
+        if not isinstance(self.flag, str) or self.flag not in ("", "|=", "="):
             raise KvmvizError(f"{who}: flag {shown(self.flag)}; legal are '', '|=' and '='")
         places = (ENTRY, *EXIT_REASONS)
         if not isinstance(self.clears, Set) or not self.clears <= set(places):
