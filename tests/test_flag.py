@@ -18,8 +18,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from tests import compilers
+from tests.proof_page import HIGH, RAW, Raw
 from tests.strategies import ORDER
-from tests.test_captures import HIGH, RAW, Raw
 
 PAGE = resources.files("kvmviz").joinpath("data/flag.md").read_text("utf-8")
 
@@ -41,7 +41,7 @@ struct kvm_run {
 #define KVM_EXIT_DEBUG 4
 #define KVM_DEBUG_ARCH_HSR_HIGH_VALID (1 << 0)
 """
-ROOM = 288
+HELD = 288
 """Bytes of a dump, and of the struct above."""
 
 
@@ -93,7 +93,7 @@ def test_the_python_reader_is_right_on_every_real_dump() -> None:
 
 
 HEAD = f"""{compilers.PRELUDE}{HEADER}
-_Static_assert(sizeof(struct kvm_run) == {ROOM}, "");
+_Static_assert(sizeof(struct kvm_run) == {HELD}, "");
 {block("c")}
 """
 
@@ -111,7 +111,7 @@ def c_program(pages: Sequence[bytes]) -> str:
         for at in range(len(pages))
     )
     return f"""{HEAD}
-static const union {{ __u8 bytes[{ROOM}]; struct kvm_run run; }} pages[] = {{
+static const union {{ __u8 bytes[{HELD}]; struct kvm_run run; }} pages[] = {{
 {arrays}
 }};
 __u64 oracle_esr[{len(pages)}];

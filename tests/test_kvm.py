@@ -1,228 +1,223 @@
-"""The four kernels: what each writes on a debug exit, from the facts and from real dumps."""
+"""The package against hostile calls, and what is new in it: a kind of exit, a kernel, a program."""
 
 from __future__ import annotations
 
-import struct as pystruct
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
-from kvmviz import ABIS, Image, KvmvizError, Member, Struct
-from kvmviz.ctype import SCALARS
-from kvmviz.kvm import kernel as kvm
-from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
-from tests.compilers import ABI_NAMES
-from tests.strategies import ORDER
-from tests.test_captures import DEBUG, HIGH, RAW, Raw
+from kvmviz import DebugExit, KvmvizError, MmioExit, SystemEvent, Vcpu, captures
+from kvmviz.abi import Abi
+from kvmviz.draw.timeline import timeline
+from kvmviz.kvm import kernel, program, scenario
+from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
+from kvmviz.kvm.kernel import KERNELS, OLD, POLICIES, WIDENED, Kernel
+from kvmviz.kvm.page import play
+from kvmviz.kvm.program import VMMS, Vmm, conclude, conclusions, handshake, matrix, read
+from kvmviz.kvm.scenario import Scenario, SideBySide, side_by_side
+from tests.proof_page import BE, BRK, LE, UART
 
-ESR, FAR = 0x123456789A, 0x1122334455667788
-WATCH = 0x12_D2000062
-BRK = 0xF2001234
+# --- hostile calls ---------------------------------------------------------------------------
 
-
-def hexed(image: Image) -> str:
-    return bytes(image).hex(" ", 4)
-
-
-# --- the facts' bytes ------------------------------------------------------------------------
-
-FACTS = [
-    # kernel, on LE, on BE, of ESR 0x123456789a where the memory held 0xaa; its class writes no far
-    ("old", "9a785634 aaaaaaaa aaaaaaaa aaaaaaaa", "3456789a aaaaaaaa aaaaaaaa aaaaaaaa"),
-    ("widened", "9a785634 12000000 aaaaaaaa aaaaaaaa", "00000012 3456789a aaaaaaaa aaaaaaaa"),
-    ("v2", "9a785634 12000000 aaaaaaaa aaaaaaaa", "3456789a 00000012 aaaaaaaa aaaaaaaa"),
-    ("merged", "9a785634 12000000 aaaaaaaa aaaaaaaa", "3456789a 00000012 aaaaaaaa aaaaaaaa"),
-]
-WATCHED = [
-    # the same for a watchpoint, whose ESR has 0x12 in the upper half, at 0x1122334455667788
-    ("old", "620000d2 aaaaaaaa 88776655 44332211", "d2000062 aaaaaaaa 11223344 55667788"),
-    ("widened", "620000d2 12000000 88776655 44332211", "00000012 d2000062 11223344 55667788"),
-    ("v2", "620000d2 12000000 88776655 44332211", "d2000062 00000012 11223344 55667788"),
-    ("merged", "620000d2 12000000 88776655 44332211", "d2000062 00000012 11223344 55667788"),
-]
-
-
-@pytest.mark.parametrize("abi", ABI_NAMES)
-@pytest.mark.parametrize(
-    ("esr", "kernel", "little", "big"),
-    [(ESR, *row) for row in FACTS] + [(WATCH, *row) for row in WATCHED],
-)
-def test_bytes_of_the_facts(esr: int, kernel: str, little: str, big: str, abi: str) -> None:
-    expected = little if ORDER[abi] == "little" else big
-    if kernel == "old" and abi in ("i386", "m68k"):  # no hole there
-        expected = expected.replace(" aaaaaaaa", "", 1)
-    assert hexed(KERNELS[kernel].debug_exit(abi, esr, FAR, 0xAA)) == expected
-
-
-@pytest.mark.parametrize("ec", [0x00, 0x30, 0x31, 0x32, 0x33, 0x35, 0x38, 0x3C, 0x3F])
-def test_far_is_written_for_watchpoints_alone(ec: int) -> None:
-    for kernel in KERNELS.values():
-        image = kernel.debug_exit("aarch64", ec << 26, FAR, 0xAA)
-        assert image.unwritten[-8:] == tuple(range(8, 16))
-        assert image == kernel.debug_exit("aarch64", ec << 26, None, 0xAA)
-        assert len(kernel.debug_exit("aarch64", 0x34 << 26, FAR).unwritten) == (
-            4 if kernel.name == "old" else 0
-        )
-
-
-@pytest.mark.parametrize("far", [0, 1, 2**64 - 1])
-def test_any_address_of_64_bits_is_one(far: int) -> None:
-    image = KERNELS["old"].debug_exit("aarch64_be", WATCH, far, 0xAA)
-    assert bytes(image)[8:] == far.to_bytes(8, "big")
-
-
-def test_who_wrote_the_halves() -> None:
-    labels = {
-        name: " ".join(
-            source.label if source else "-"
-            for source in kernel.debug_exit("aarch64_be", BRK).sources[3:5]
-        )
-        for name, kernel in KERNELS.items()
-    }
-    assert labels == {
-        "old": "hsr[7:0] -",
-        "widened": "hsr[39:32] hsr[31:24]",
-        "v2": "hsr[7:0] hsr_high[31:24]",
-        "merged": "hsr[7:0] hsr_high[31:24]",
-    }
-
-
-# --- against real kernels --------------------------------------------------------------------
-
-
-def name_of(raw: Raw) -> str:
-    synthetic = "-synthetic" if raw.synthetic else ""
-    return f"{raw.kernel}-{raw.order}-{raw.scenario}-{raw.step}{synthetic}"
-
-
-@pytest.mark.parametrize("raw", DEBUG, ids=name_of)
-def test_a_debug_exit_is_as_the_real_kernel_left_it(raw: Raw) -> None:
-    abi = "aarch64" if raw.order == "little" else "aarch64_be"
-    esr, far = int(raw.event["esr"], 16), int(raw.event.get("far", "0"), 16)
-    image = KERNELS[raw.kernel].debug_exit(abi, esr, far, raw.held[32:48])
-    assert hexed(image) == raw.page[32:48].hex(" ", 4)
-    assert esr >> 32 == (HIGH if raw.synthetic else 0)
-
-
-def test_the_real_kernels_set_the_flag_as_said() -> None:
-    """flags, a u16 at 14: 1 in merged and OR-ed in v2; the others leave it as it was."""
-    for raw in DEBUG:
-        mark = "<H" if raw.order == "little" else ">H"
-        (held,), (flags,) = (pystruct.unpack_from(mark, page, 14) for page in (raw.held, raw.page))
-        expected = {"old": held, "widened": held, "v2": held | 1, "merged": 1}[raw.kernel]
-        assert flags == expected
-        assert KERNELS[raw.kernel].sets_flag == (raw.kernel in ("v2", "merged"))
-
-
-def test_an_mmio_exit_is_as_the_real_kernel_left_it() -> None:
-    exits = [raw for raw in RAW if "esr" not in raw.event]
-    assert len(exits) == 224
-    for raw in exits:
-        layout = MMIO.layout("aarch64" if raw.order == "little" else "aarch64_be")
-        found = layout.unpack(raw.page, 32)
-        assert found["phys_addr"] == int(raw.event["phys_addr"], 16)
-        assert found["len"] == raw.event["len"]
-        assert found["is_write"] == ("data" in raw.event)
-        if "data" in raw.event:
-            assert bytes(found["data"][: raw.event["len"]]).hex() == raw.event["data"]
-
-
-# --- what a hole shows -----------------------------------------------------------------------
-
-LEFT_BEHIND: list[Any] = [
-    # what the union held before, as a struct and values; read as hsr_high on LE, on BE
-    (MMIO, {"phys_addr": 0x09000000}, 0, 0x09000000),
-    (MMIO, {"phys_addr": 0x8000001000}, 0x80, 0x1000),
-    (Struct("system_event", {"type": "u32", "ndata": "u32", "data": "u64[16]"}),
-     {"type": 1, "ndata": 1}, 1, 1),
-    (Struct("arm_nisv", {"esr_iss": "u64", "fault_ipa": "u64"}), {"esr_iss": 0x47}, 0, 0x47),
-    (Struct("hypercall", {"nr": "u64"}), {"nr": 0x84000001}, 0, 0x84000001),
+HUGE = 10**5000
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+ODD: list[Any] = [
+    None, HUGE, -HUGE, 1 << 64, -1, 1.5, float("nan"), "x" * 100_000, "\x1b[0m", "\ud800",
+    b"x" * 100_000, DEEP, [DEEP], {}, {1: 2}, set(), object(), object, Exit, Exit(), np.zeros(3),
+    np.array(["a"]), np.float64(2), True, (), [None], ("old", "old"), BRK,
 ]  # fmt: skip
 
+STEP = play("old", LE, [BRK]).history[0]
+CALLS: dict[str, Callable[[Any], object]] = {
+    "Vcpu, kernel": lambda odd: Vcpu(odd, LE),
+    "Vcpu, ABI": lambda odd: Vcpu("old", odd),
+    "run": lambda odd: Vcpu("old", LE).run(odd),
+    "apply": lambda odd: Vcpu("old", LE).apply(odd),
+    "user_write, offset": lambda odd: Vcpu("old", LE).user_write(odd, b"a"),
+    "user_write, data": lambda odd: Vcpu("old", LE).user_write(0, odd),
+    "state": STEP.state,
+    "DebugExit, esr": DebugExit,
+    "DebugExit, far": lambda odd: DebugExit(0xF2001234, odd),
+    "MmioExit, phys_addr": lambda odd: MmioExit(odd, 4),
+    "MmioExit, length": lambda odd: MmioExit(0, odd),
+    "MmioExit, data": lambda odd: MmioExit(0, 4, odd),
+    "SystemEvent, type": SystemEvent,
+    "SystemEvent, data": lambda odd: SystemEvent(1, odd),
+    "play, kernel": lambda odd: play(odd, LE, []),
+    "play, ABI": lambda odd: play("old", odd, []),
+    "play, events": lambda odd: play("old", LE, odd),
+    "play, event": lambda odd: play("old", LE, [odd]),
+    "captures.parse": lambda odd: list(captures.parse(odd)),
+    "captures.find, kernel": lambda odd: captures.find(odd, "big", "brk"),
+    "captures.find, byte order": lambda odd: captures.find("old", odd, "brk"),
+    "captures.find, scenario": lambda odd: captures.find("old", "big", odd),
+    "captures.find, step": lambda odd: captures.find("old", "big", "brk", odd),
+    "captures.replay": captures.replay,
+    "captures.sequences": captures.sequences,
+    "captures.readings, scenario": captures.readings,
+    "captures.readings, VMM": lambda odd: captures.readings("brk", odd),
+    "Dump.reading": lambda odd: captures.load()[0].reading(odd),
+    "kernel.find": kernel.find,
+    "program.find": program.find,
+    "scenario.find": scenario.find,
+    "conclude, step": lambda odd: conclude(odd, "old"),
+    "conclude, VMM": lambda odd: conclude(STEP, odd),
+    "conclusions, Vcpu": lambda odd: conclusions(odd, "old"),
+    "handshake, ESR": handshake,
+    "handshake, kernels": lambda odd: handshake(kernels=odd),
+    "handshake, VMMs": lambda odd: handshake(vmms=odd),
+    "handshake, ABIs": lambda odd: handshake(abis=odd),
+    "matrix, ESR": matrix,
+    "matrix, far": lambda odd: matrix(0xF2001234, odd),
+    "matrix, fill": lambda odd: matrix(0xF2001234, None, odd),
+    "matrix, ABIs": lambda odd: matrix(0xF2001234, abis=odd),
+    "matrix, kernels": lambda odd: matrix(0xF2001234, kernels=odd),
+    "matrix, VMMs": lambda odd: matrix(0xF2001234, vmms=odd),
+    "read, kernel": lambda odd: read(odd, "old", LE, 0xF2001234),
+    "read, VMM": lambda odd: read("old", odd, LE, 0xF2001234),
+    "read, ABI": lambda odd: read("old", "old", odd, 0xF2001234),
+    "read, ESR": lambda odd: read("old", "old", LE, odd),
+    "read, far": lambda odd: read("old", "old", LE, 0xD2000062, odd),
+    "read, fill": lambda odd: read("old", "old", LE, 0xF2001234, None, odd),
+    "Kernel, name": lambda odd: Kernel(odd, "", OLD),
+    "Kernel, when": lambda odd: Kernel("own", odd, OLD),
+    "Kernel, debug": lambda odd: Kernel("own", "", odd),
+    "Kernel, flag": lambda odd: Kernel("own", "", OLD, odd),
+    "Kernel, clears": lambda odd: Kernel("own", "", OLD, "", odd),
+    "Vmm, name": lambda odd: Vmm(odd, "", "", OLD),
+    "Vmm, title": lambda odd: Vmm("own", odd, "", OLD),
+    "Vmm, debug": lambda odd: Vmm("own", "", "", odd),
+    "Vmm, checks": lambda odd: Vmm("own", "", "", OLD, False, odd),
+    "Scenario, name": lambda odd: Scenario(odd, "", "", ()),
+    "Scenario, events": lambda odd: Scenario("own", "", "", odd),
+    "Scenario, event": lambda odd: Scenario("own", "", "", (odd,)),
+    "side_by_side, scenario": lambda odd: side_by_side(odd, ("old", LE), ("old", LE)),
+    "side_by_side, page": lambda odd: side_by_side("ndata", odd, ("old", LE)),
+    "SideBySide": lambda odd: SideBySide(odd, odd),
+    "debug_exit": lambda odd: KERNELS["old"].debug_exit(LE, odd),
+}
 
-@pytest.mark.parametrize(("struct", "values", "little", "big"), LEFT_BEHIND)
-def test_the_old_kernels_hole_shows_the_exit_before(
-    struct: Struct, values: dict[str, int], little: int, big: int
-) -> None:
-    for abi, expected in (("aarch64", little), ("aarch64_be", big)):
-        before = bytes(struct.layout(abi).pack(values)).ljust(16, b"\0")[:16]
-        left = KERNELS["old"].debug_exit(abi, BRK, fill=before)
-        assert WITH_HIGH.layout(abi).unpack(left)["hsr_high"] == expected
-        now = KERNELS["merged"].debug_exit(abi, BRK, fill=before)
-        assert WITH_HIGH.layout(abi).unpack(now)["hsr_high"] == 0
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_odd_value_is_taken_or_refused_in_one_short_line(name: str) -> None:
+    refused = 0
+    for odd in ODD:
+        try:
+            CALLS[name](odd)
+        except KvmvizError as error:
+            refused += 1
+            message = str(error)
+            assert len(message) < 500
+            assert message.isprintable(), message
+    assert refused > 10
 
 
-# --- kernels of one's own --------------------------------------------------------------------
+# --- what is new -----------------------------------------------------------------------------
 
-OTHERS = [
-    # hsr's and far's widths, bytes of ESR 0x12d2000062 and the facts' far on BE
-    (8, 64, "62aaaaaa aaaaaaaa 11223344 55667788"),
-    (16, 64, "0062aaaa aaaaaaaa 11223344 55667788"),
-    (32, 32, "d2000062 55667788"),
-    (64, 16, "00000012 d2000062 7788aaaa aaaaaaaa"),
+
+@dataclass(frozen=True)
+class ArmNisv(Exit):
+    """KVM_EXIT_ARM_NISV, which the package does not have."""
+
+    esr_iss: int
+    fault_ipa: int
+    reason: ClassVar[str] = "ARM_NISV"
+    member: ClassVar[str] = "arm_nisv"
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        return {"esr_iss": self.esr_iss, "fault_ipa": self.fault_ipa}
+
+
+NISV = ArmNisv(0x47, 0x8000001000)
+OWN = Scenario("own", "An exit of a new kind", "", (NISV, BRK, NISV, UserWrite(36, b"\1")))
+
+
+@pytest.mark.parametrize(("abi", "hole"), [(LE, "00000000"), (BE, "00000047")])
+def test_an_exit_of_a_new_kind(abi: str, hole: str) -> None:
+    """The values in the hole are measured: arm_nisv of an access, then a debug exit."""
+    vcpu = OWN.play("old", abi)
+    assert vcpu.history[1].page.data[36:40].hex() == hole
+    first = vcpu.history[0]
+    assert (first.reason, first.returned, first.exit) == (28, 0, NISV)
+    assert first.written == (*range(8, 12), *range(32, 48))
+    assert first.page.part("arm_nisv", 0).layout.unpack(first.page.data, 32) == {
+        "esr_iss": 0x47, "fault_ipa": 0x8000001000,
+    }  # fmt: skip
+    for shown in (vcpu, first, OWN, timeline(OWN, "old", abi)):
+        assert "exit KVM_EXIT_ARM_NISV" in repr(shown)
+        assert "signal" not in repr(shown)
+    assert [seen.right for seen in conclusions(vcpu, "blind")] == [True, False, True, True]
+    assert "arm_nisv.esr_iss" in repr(conclude(vcpu.history[1], "blind"))
+    merged = OWN.play("v2_other_exits", abi)
+    assert [step.flags for step in merged.history] == [0, 1, 0, 0]
+
+
+def odd_exit(**parts: Any) -> Exit:
+    """An exit of a class of its own, with some attributes."""
+    made: Exit = type("Odd", (Exit,), {"reason": "IO", **parts})()
+    return made
+
+
+ODD_EXITS: list[tuple[Exit, tuple[str, ...]]] = [
+    (odd_exit(reason="ARM_SEA"), ("reason of exit Odd", "'ARM_SEA'", "ARM_NISV")),
+    (odd_exit(reason=4), ("reason of exit Odd", "4", "ARM_NISV")),
+    (odd_exit(reason="DEBUG"), ("Odd", "KVM_EXIT_DEBUG", "DebugExit")),
+    (odd_exit(reason="MMIO"), ("Odd", "KVM_EXIT_MMIO", "MmioExit")),
+    (odd_exit(returned=None), ("Odd", "returned", "None")),
+    (odd_exit(returned=38), ("Odd", "returned", "38", "negated")),
+    (odd_exit(values=lambda *_: None), ("Odd", "values", "None")),
+    (odd_exit(values=lambda *_: {"a": 1}), ("struct kvm_run", "debug, mmio")),
+    (odd_exit(values=lambda *_: {"a": 1}, member="io"), ("'io'", "debug, mmio")),
+    (odd_exit(values=lambda *_: {"a": 1}, member="mmio"), ("mmio", "'a'", "phys_addr")),
+    (odd_exit(values=lambda *_: {"len": 1 << 32}, member="mmio"), ("len", "32 bits")),
 ]
 
 
-@pytest.mark.parametrize(("hsr", "far", "expected"), OTHERS)
-def test_a_value_is_cut_to_its_members_width_as_in_c(hsr: int, far: int, expected: str) -> None:
-    struct = OLD.widen("hsr", hsr).widen("far", far)
-    kernel = replace(KERNELS["old"], debug=struct)
-    assert hexed(kernel.debug_exit("aarch64_be", WATCH, FAR, 0xAA)) == expected
-    assert kvm.find(kernel) is kernel
+@pytest.mark.parametrize(("exit", "words"), ODD_EXITS)
+def test_an_exit_that_cannot_be_is_refused(exit: Exit, words: tuple[str, ...]) -> None:
+    vcpu = play("merged", BE, [UART])
+    for act in (vcpu.run, vcpu.apply):
+        with pytest.raises(KvmvizError) as caught:
+            act(exit)
+        for word in words:
+            assert word in str(caught.value)
+    assert len(vcpu.history) == 1
 
 
-CUT = [
-    # as C assigns 0x12f2001234 from the register: signed, bit-fields, a bool
-    ({"hsr": "s32", "far": "u64"}, {"hsr": -0x0DFFEDCC}),
-    ([Member("hsr", SCALARS["u32"], 20), Member("hsr_high", SCALARS["u32"], 12)],
-     {"hsr": 0x01234, "hsr_high": 0x12}),
-    ({"hsr": "bool"}, {"hsr": 1}),
-    ({"hsr": "long"}, {"hsr": 0x12F2001234}),
-]  # fmt: skip
+def test_an_exit_may_return_any_error() -> None:
+    assert play("old", LE, [BRK]).run(odd_exit(returned=-14)) == -14
+    assert play("old", LE, [odd_exit(reason="UNKNOWN", returned=-ENOSYS)]).history[0].reason == 0
 
 
-@pytest.mark.parametrize(("members", "expected"), CUT)
-def test_a_value_is_cut_to_any_integer_member(members: Any, expected: dict[str, int]) -> None:
-    kernel = replace(KERNELS["old"], debug=Struct("s", members))
-    image = kernel.debug_exit("aarch64_be", 0x12F2001234)
-    read = image.layout.unpack(image)
-    assert {name: read[name] for name in expected} == expected
+FIFTH = replace(KERNELS["merged"], name="fifth", when="never", debug=WIDENED)
+FORGETFUL = replace(POLICIES["v2_entry"], name="forgetful", clears=frozenset({"MMIO"}))
+HOPEFUL = Vmm("hopeful", "own words", "of one's own", WIDENED, checks=("flag",))
 
 
-def test_members_that_are_not_esrs_are_left_alone() -> None:
-    struct = Struct("s", {"other": "u32", "hsr_high": "u32"})
-    kernel = replace(KERNELS["old"], debug=struct)
-    assert hexed(kernel.debug_exit("aarch64_be", ESR, fill=0xAA)) == "aaaaaaaa 00000012"
+@pytest.mark.parametrize("own", [FIFTH, FORGETFUL])
+def test_a_kernel_of_ones_own_in_every_table(own: Kernel) -> None:
+    shown = matrix(0xF2001234, kernels=[*KERNELS, own], vmms=[*VMMS, HOPEFUL])
+    assert len(shown.readings) == 2 * 5 * 5
+    assert sum(own.name in line for line in repr(shown).splitlines()) == 2 * 5
+    table = handshake(kernels=["old", own], vmms=["flag", HOPEFUL])
+    assert len(table.cells) == 2 * 2 * 2 * 2
+    assert {cell.kernel.name for cell in table.cells} == {"old", own.name}
+    assert f"{own.name} kernel" in timeline(OWN, own, BE, HOPEFUL, beside="old").text
+    with pytest.raises(KvmvizError, match="twice"):
+        matrix(0xF2001234, kernels=[*KERNELS, replace(own, name="old")])
 
 
-def test_names() -> None:
-    assert list(KERNELS) == ["old", "widened", "v2", "merged"]
-    assert [kernel.debug for kernel in KERNELS.values()] == [OLD, WIDENED, WITH_HIGH, WITH_HIGH]
-    assert all(kvm.find(name) is kernel for name, kernel in KERNELS.items())
-    assert all(kernel.name == name and kernel.when for name, kernel in KERNELS.items())
+def test_a_policy_of_ones_own_clears_where_it_says() -> None:
+    history = play(FORGETFUL, BE, [BRK, NISV, UART]).history
+    assert [step.flags for step in history] == [1, 1, 0]
 
 
-# --- bad input -------------------------------------------------------------------------------
-
-ERRORS: list[Any] = [
-    (lambda: kvm.find("new"), ("'new'", "old, widened, v2, merged")),
-    (lambda: kvm.find(["old"]), ("'old'", "known")),  # type: ignore[arg-type]
-    (lambda: KERNELS["old"].debug_exit("aarch64", WATCH), ("0x12d2000062", "watchpoint", "far")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", WATCH, -1), ("far", "-0x1", "ffffffffffffffff")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", WATCH, 1 << 64), ("far", "ffffffffffffffff")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", -1), ("ESR", "-0x1", "64 bits")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", 1 << 64), ("ESR", "64 bits")),
-    (lambda: KERNELS["old"].debug_exit("vax", BRK), ("'vax'", *ABIS)),
-    (lambda: KERNELS["old"].debug_exit("aarch64", BRK, fill=256), ("fill", "0x100")),
-    (lambda: KERNELS["old"].debug_exit("aarch64", BRK, fill=bytes(12)), ("fill", "12", "16")),
-]
-
-
-@pytest.mark.parametrize("row", ERRORS)
-def test_bad_input_is_named(row: Any) -> None:
-    act, words = row
-    with pytest.raises(KvmvizError) as caught:
-        act()
-    for word in words:
-        assert word in str(caught.value)
+def test_a_program_of_ones_own_is_judged_by_the_bytes_that_it_takes() -> None:
+    assert read(FIFTH, HOPEFUL, BE, 0x12_F2001234).right
+    assert not read("merged", HOPEFUL, BE, 0x12_F2001234).right
+    assert conclude(play(FIFTH, BE, [BRK]).history[0], HOPEFUL).right

@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import Array, Esr, Struct, captures, compare, text
+from kvmviz import Array, Esr, Struct, compare, text
 from kvmviz._base import Twin, twin
-from kvmviz.kvm import program as vmm
-from kvmviz.kvm import words as told
 from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from kvmviz.text import plain
 from tests import strategies
@@ -199,90 +197,6 @@ def test_a_verdict_names_bytes_that_are_apart_apart() -> None:
     assert "0..7" not in line
 
 
-def test_a_reading_that_is_wrong() -> None:
-    shown = vmm.read("widened", "old", BE, ESR)
-    said = repr(shown)
-    assert "aarch64_be (big-endian)" in said
-    assert "kernel: widened" in said
-    assert "flag" not in said.splitlines()[0]  # this program does not look at it
-    assert line_with(shown, "+0").startswith("+0 00 a5 c3 e1 f2 00 12 34 A hsr bits 63:56")
-    taken = line_with(shown, "taken for")
-    for word in ("bytes 0..3", "ESR[31:0]", "ESR[63:32]", "WRONG"):
-        assert word in taken
-    assert "✗" in said
-    assert "✓" not in said
-    assert "reads 0x00a5c3e1" in said
-    assert "0x00a5c3e1f2001234" in said
-    assert "hsr moved" in said
-    assert shown.effect in said
-
-
-def test_a_reading_that_is_right() -> None:
-    shown = vmm.read("merged", "flag", BE, ESR)
-    said = repr(shown)
-    assert "flag set" in said
-    assert "✓" in said
-    assert "✗" not in said
-    assert "WRONG" not in said
-    assert "reads 0x00a5c3e1f2001234" in said
-    assert "hsr intact, hsr_high intact, far not written by this exit" in said
-
-
-def test_a_reading_of_what_nobody_wrote() -> None:
-    shown = vmm.read("old", "blind", LE, ESR)
-    assert "no ESR bits" in line_with(shown, "bytes 4..7: taken")
-    assert "not written (hole after hsr)" in repr(shown)
-    assert "hsr_high unwritten" in repr(shown)
-
-
-def test_a_matrix() -> None:
-    shown = vmm.matrix(ESR)
-    said = repr(shown)
-    rows = [line for line in squeezed(shown) if line.startswith("aarch64")]
-    assert len(rows) == 32
-    assert sum("✗" in row for row in rows) == 2 + 7
-    assert sum("✓" in row for row in rows) == 23
-    assert said.splitlines()[0].count("0x00a5c3e1f2001234") == 1
-    assert [row.split()[:2] for row in rows[::4]] == [
-        [abi, kernel] for abi in (LE, BE) for kernel in ("old", "widened", "v2", "merged")
-    ]
-    old_reader = [row for row in rows if row.startswith("aarch64_be widened u32")]
-    assert len(old_reader) == 1
-    assert "✗ 0x00a5c3e1 " in old_reader[0]
-    assert "re-inject" in old_reader[0]
-
-
-def test_a_matrix_marks_what_a_reading_marks() -> None:
-    shown = vmm.matrix(0xD2000062, FAR, abis=["i386"])
-    rows = [line for line in squeezed(shown) if line.startswith("i386")]
-    for row, reading in zip(rows, shown.readings, strict=True):
-        assert ("✓" in row) is ("✓" in repr(reading)), row
-
-
-def test_a_dump_and_its_overlay() -> None:
-    dump = captures.find("widened", "big", "brk", synthetic=True)
-    lines = squeezed(dump)
-    assert dump.title in lines[0]
-    assert "synthetic" in lines[0]
-    assert "0xa5c3e1f2001234" in lines[1]
-    assert lines[2] == "+0 00 00 00 00 00 00 00 00 00 00 00 04 00 00 00 00"
-    assert lines[3] == "+32 00 a5 c3 e1 f2 00 12 34 00 00 00 00 00 00 00 00"
-    overlay = squeezed(dump.overlay())
-    assert "0 bytes differ" in overlay[0]
-    assert overlay[2] == "+0 00 a5 c3 e1 f2 00 12 34 00 a5 c3 e1 f2 00 12 34 = hsr"
-    assert overlay[3].startswith("+8 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 = nobody")
-
-
-def test_an_overlay_that_differs() -> None:
-    dump = captures.find("merged", "little", "mmio_then_brk")
-    overlay = dump.overlay()
-    other = captures.Overlay(dump, overlay.predicted, b"\xff" + overlay.real[1:])
-    assert "1 bytes differ" in squeezed(other)[0]
-    assert "≠ phys_addr" in squeezed(other)[2]
-    assert "data 5a 5a 00 00" in squeezed(dump)[1]
-    assert "≠" not in repr(overlay)
-
-
 def test_an_esr_says_each_field_and_the_half_that_has_it() -> None:
     shown = Esr(0xD2000062)
     assert "0x00000000d2000062" in squeezed(shown)[0]
@@ -290,77 +204,6 @@ def test_an_esr_says_each_field_and_the_half_that_has_it() -> None:
     for words in ("EC 0x34 hsr[31:26]", "ISS2 0x0 hsr_high[23:0]", "WnR 0x1 hsr[6] write",
                   "DFSC 0x22 hsr[5:0]"):  # fmt: skip
         assert words in "\n".join(squeezed(shown))
-
-
-FEW_WORDS: list[Any] = [
-    # kernel, program, ABI, fill, words for what was taken, words for what comes of it
-    ("merged", "flag", BE, 0, ("[63:0]",), ("EC 0x3c", "BRK")),
-    ("old", "old", LE, 0, ("[31:0]",), ("EC 0x3c", "BRK")),
-    ("widened", "old", BE, 0, ("other half",), ("EC 0x00", "unhandled exit")),
-    ("merged", "u64", BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
-    ("widened", "blind", BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
-    ("old", "blind", LE, 0, ("unwritten",), ("EC", "right", "63:32")),
-    ("old", "u64", BE, 0xF2, ("unwritten",), ("EC", "chance")),
-    ("old", "u64", BE, 0xAA, ("unwritten",), ("EC 0x2a", "unhandled exit")),
-    ("old", "u64", BE, 0xC0, ("unwritten",), ("EC 0x30", "breakpoint")),
-]
-
-
-@pytest.mark.parametrize(("kernel", "program", "abi", "fill", "taken", "comes"), FEW_WORDS)
-def test_a_reading_in_few_words(
-    kernel: str, program: str, abi: str, fill: int, taken: Any, comes: Any
-) -> None:
-    reading = vmm.read(kernel, program, abi, ESR, fill=fill)
-    for word in taken:
-        assert word in told.cause(reading)
-    for word in comes:
-        assert word in told.gist(reading)
-
-
-def test_the_evidence_counts_every_dump_and_byte() -> None:
-    """22 debug exits of 16 bytes and 28 MMIO exits of 24 for each kernel and byte order."""
-    overlays = [dump.overlay() for dump in captures.load()]
-    lines = [" ".join(line.split()) for line in told.evidence(overlays).splitlines()]
-    for word in ("400", "8192", "0 differ"):
-        assert word in lines[0]
-    assert lines[2:10] == [
-        f"{kernel} {order} 22 28 1024 0 25"
-        for kernel in ("old", "widened", "v2", "merged")
-        for order in ("little", "big")
-    ]
-
-
-def test_the_commits_tables_stand_beside_the_bytes() -> None:
-    some = [captures.find(k, "big", "watch", 0, True) for k in ("old", "widened", "merged")]
-    overlays = [dump.overlay() for dump in some]
-    lines = [" ".join(line.split()) for line in told.commit_table(overlays).splitlines()]
-    rows = [line for line in lines if line.startswith("offset")]
-    low, high, far = "d2 00 00 62", "00 a5 c3 e1", "00 00 00 00 40 00 08 00"
-    assert rows == [
-        f"offset 0 ESR_EL2[31:0] (hsr) {low} ESR_EL2[61:32] (hsr[61:32]) {high} "
-        f"ESR_EL2[31:0] (hsr) {low}",
-        f"offset 4 padding 00 00 00 00 ESR_EL2[31:0] (hsr[31:0]) {low} "
-        f"ESR_EL2[61:32] (hsr_high) {high}",
-        "offset 8" + 3 * f" FAR_EL2[61:0] (far) {far}",
-    ]
-    notes = " ".join(lines[lines.index(rows[-1]) + 1 :])
-    for word in ("[61:32]", "63:32", "upper_32_bits", "watchpoint", "little-endian", "synthetic"):
-        assert word in notes
-
-
-@pytest.mark.parametrize(
-    ("kernels", "abis", "words"),
-    [(("old", "widened", "merged"), (LE, BE), ("big-endian breaks",)),
-     (("old", "merged"), (LE, BE), ("nothing breaks",)),
-     (("old", "widened", "merged"), (LE,), ("nothing breaks",))],
-)  # fmt: skip
-def test_a_storys_title(kernels: Any, abis: Any, words: Any) -> None:
-    readings = [vmm.read(kernel, "old", abi, ESR) for kernel in kernels for abi in abis]
-    title = told.story(readings).splitlines()[0]
-    for word in words:
-        assert word in title
-    for reading in readings:
-        assert repr(reading) in told.story(readings)
 
 
 # --- all of them -----------------------------------------------------------------------------

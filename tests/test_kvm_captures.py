@@ -6,54 +6,17 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import kvmviz
 from kvmviz import KvmvizError, captures
 from kvmviz.kvm.captures import Dump
+from tests.proof_page import DATA, HIGH, RAW, Raw
 
-DATA = Path(kvmviz.__file__).parent / "data" / "kvm_run.jsonl"
 SHA256 = "cc17e4285e6a43564d4a7f9ce1e6e450c48566c044310d00cb0b7281d4c17a5a"
 
 BRK, STEP, WATCH, BREAKPOINT = 0xF2001234, 0xCB000022, 0xD2000062, 0xC2000022
-HIGH = 0x00A5C3E1
-"""What a debugger put into ESR bits 63:32, where a dump says so."""
-
-
-@dataclass(frozen=True)
-class Raw:
-    """One line of the data file, read here and not by kvmviz."""
-
-    kernel: str
-    order: str
-    scenario: str
-    step: int
-    synthetic: bool
-    event: dict[str, Any]
-    held: bytes
-    page: bytes
-
-
-def raw_dumps() -> list[Raw]:
-    """All dumps; ``held`` is the page before, with what userspace wrote into it."""
-    found: list[Raw] = []
-    for line in DATA.read_text("ascii").splitlines():
-        row = json.loads(line)
-        held = bytearray(found[-1].page if row["step"] else 288)
-        for offset, data in row["user_writes"]:
-            held[offset : offset + len(data) // 2] = bytes.fromhex(data)
-        page = bytes.fromhex(row["bytes"])
-        at = (row["kernel"], row["byte_order"], row["scenario"], row["step"])
-        found.append(Raw(*at, row["esr_high_injected"], row["event"], bytes(held), page))
-    return found
-
-
-RAW = raw_dumps()
-DEBUG = [raw for raw in RAW if "esr" in raw.event]
 
 
 def test_the_file_is_as_it_was_taken() -> None:
@@ -184,7 +147,74 @@ def first(kernel: str, order: str) -> Raw:
     return next(r for r in RAW if (r.kernel, r.order, r.synthetic) == (kernel, order, False))
 
 
-# --- bad input -------------------------------------------------------------------------------
+def test_all_real_dumps_are_reproduced() -> None:
+    reruns = captures.replay()
+    assert sum(len(rerun.dumps) for rerun in reruns) == 400
+    assert sum(rerun.count for rerun in reruns) == 0
+    assert all(len(rerun.vcpu.page) == 2352 for rerun in reruns)
+    for rerun in reruns:
+        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
+            assert bytes(step.page)[:288] == dump.data
+            assert step.event == dump.exit
+        assert rerun.differing == ((),) * len(rerun.dumps)
+        assert rerun.vcpu.history[-1] is rerun.steps[-1]
+
+
+def test_a_dump_that_differs_is_counted_where_it_does() -> None:
+    some = captures.sequences(captures.load())[0]
+    page = bytearray(some[1].data)
+    page[36] ^= 1
+    page[287] ^= 1
+    changed = (some[0], dataclasses.replace(some[1], data=bytes(page)), some[2])
+    (rerun,) = captures.replay(changed)
+    assert rerun.differing == ((), (36, 287), ())
+    assert rerun.count == 2
+    assert "2 bytes differ" in repr(rerun)
+    assert "byte 36, byte 287" in repr(rerun)
+
+
+def test_real_scenarios_are_the_same_on_all_kernels() -> None:
+    found = captures.scenarios()
+    assert len(found) == 18
+    for some in captures.sequences(captures.load()):
+        name = some[0].scenario + ("_synthetic" if some[0].synthetic else "")
+        assert found[name].events == tuple(event for dump in some for event in dump.events)
+        assert found[name].synthetic is some[0].synthetic
+
+
+def squeezed(shown: object) -> list[str]:
+    """A text twin's lines with runs of spaces made one: what it says, not how it is aligned."""
+    return [" ".join(line.split()) for line in repr(shown).splitlines()]
+
+
+def line_with(shown: object, word: str) -> str:
+    """The one line of a text twin that has a word in it."""
+    (line,) = [line for line in squeezed(shown) if word in line]
+    return line
+
+
+def test_a_dump_and_its_overlay() -> None:
+    dump = captures.find("widened", "big", "brk", synthetic=True)
+    lines = squeezed(dump)
+    assert dump.title in lines[0]
+    assert "synthetic" in lines[0]
+    assert "0xa5c3e1f2001234" in lines[1]
+    assert lines[2] == "+0 00 00 00 00 00 00 00 00 00 00 00 04 00 00 00 00"
+    assert lines[3] == "+32 00 a5 c3 e1 f2 00 12 34 00 00 00 00 00 00 00 00"
+    overlay = squeezed(dump.overlay())
+    assert "0 bytes differ" in overlay[0]
+    assert overlay[2] == "+0 00 a5 c3 e1 f2 00 12 34 00 a5 c3 e1 f2 00 12 34 = hsr"
+    assert overlay[3].startswith("+8 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 = nobody")
+
+
+def test_an_overlay_that_differs() -> None:
+    dump = captures.find("merged", "little", "mmio_then_brk")
+    overlay = dump.overlay()
+    other = captures.Overlay(dump, overlay.predicted, b"\xff" + overlay.real[1:])
+    assert "1 bytes differ" in squeezed(other)[0]
+    assert "≠ phys_addr" in squeezed(other)[2]
+    assert "data 5a 5a 00 00" in squeezed(dump)[1]
+    assert "≠" not in repr(overlay)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""The page over time: against real dumps, and against an oracle that pokes single bytes."""
+"""The page over time: against an oracle that pokes single bytes, and rule by rule."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,226 +21,24 @@ from kvmviz import (
     Interrupted,
     KvmvizError,
     MmioExit,
-    Struct,
     SystemEvent,
     Unhandled,
     Vcpu,
-    captures,
 )
 from kvmviz.kvm.exits import Event, Exit, UserWrite
-from kvmviz.kvm.kernel import KERNELS, POLICIES, WIDENED, WITH_HIGH, Kernel, find
+from kvmviz.kvm.kernel import KERNELS, POLICIES, WIDENED, WITH_HIGH, Kernel
 from kvmviz.kvm.page import member, play
-from kvmviz.kvm.scenario import Scenario
+from kvmviz.kvm.scenario import SCENARIOS
 from tests.compilers import ABI_NAMES
+from tests.proof_page import BE, BRK, LE, SET, case, differences
 from tests.strategies import ORDER, steady
-
-LE, BE = "aarch64", "aarch64_be"
-BRK, WATCH = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800)
-SET, CLEAR = UserWrite(1, b"\1"), UserWrite(1, b"\0")
-
-# --- where members lie -----------------------------------------------------------------------
-
-PLACES = [
-    # member of kvm_run on arm64, its offset and size in bytes
-    ("request_interrupt_window", 0, 1), ("immediate_exit", 1, 1), ("padding1", 2, 6),
-    ("exit_reason", 8, 4), ("ready_for_interrupt_injection", 12, 1), ("if_flag", 13, 1),
-    ("flags", 14, 2), ("cr8", 16, 8), ("apic_base", 24, 8), ("padding", 32, 256),
-    ("kvm_valid_regs", 288, 8), ("kvm_dirty_regs", 296, 8), ("s", 304, 2048),
-    ("debug", 32, 16), ("mmio", 32, 24), ("system_event", 32, 136), ("hypercall", 32, 72),
-    ("arm_nisv", 32, 16),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("abi", [LE, BE])
-@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
-def test_the_page_is_laid_out_as_on_arm64(kernel: str, abi: str) -> None:
-    layout = find(kernel).page(abi)
-    assert (layout.size, layout.align) == (2352, 8)
-    for name, offset, size in PLACES:
-        assert (layout.offsets[name], layout.named[name].extent // 8) == (offset, size), name
-    leaves = {slot.path: (slot.offset, slot.size) for slot in layout.slots}
-    assert leaves["debug.arch.far"] == (40, 8)
-    assert leaves["debug.arch.hsr"] == (32, 8 if kernel == "widened" else 4)
-    assert leaves.get("debug.arch.hsr_high") == (None if kernel in ("old", "widened") else (36, 4))
-    assert leaves["mmio.data"] == (40, 8)
-    assert (leaves["mmio.len"], leaves["mmio.is_write"]) == ((48, 4), (52, 1))
-
-
-@pytest.mark.parametrize("abi", ABI_NAMES)
-def test_the_page_has_one_size_everywhere(abi: str) -> None:
-    for kernel in KERNELS.values():
-        layout = kernel.page(abi)
-        assert (layout.size, layout.offsets["flags"], layout.offsets["debug"]) == (2352, 14, 32)
-        assert layout.offsets["kvm_valid_regs"] == 288
-
-
-# --- the oracle ------------------------------------------------------------------------------
-
-
-@dataclass
-class Poked:
-    """The page, byte by byte, by the rules as they were measured; nothing of kvmviz is used."""
-
-    kernel: str
-    big: bool
-    page: bytearray = field(default_factory=lambda: bytearray(2352))
-
-    def put(self, at: int, value: int, count: int) -> None:
-        for index in range(count):
-            place = count - 1 - index if self.big else index
-            self.page[at + place] = value >> 8 * index & 0xFF
-
-    def write(self, at: int, data: bytes) -> None:
-        for index, value in enumerate(data):
-            self.page[at + index] = value
-
-    def run(self, event: Exit) -> int:
-        if self.page[1]:
-            return -4
-        self.put(8, 0, 4)
-        if self.kernel in ("merged", "v2_entry"):
-            self.put(14, 0, 2)
-        if isinstance(event, DebugExit):
-            self.debug(event.esr, event.far or 0)
-            return 0
-        if self.kernel == "v2_other_exits":
-            self.put(14, 0, 2)
-        if self.kernel == "v2_not_unknown" and not isinstance(event, Unhandled):
-            self.put(14, 0, 2)
-        if isinstance(event, MmioExit):
-            self.put(8, 6, 4)
-            self.put(32, event.phys_addr, 8)
-            self.put(48, event.length, 4)
-            self.page[52] = 0 if event.data is None else 1
-            self.write(40, bytes(event.data or b""))
-        elif isinstance(event, SystemEvent):
-            self.write(32, bytes(136))
-            self.put(8, 24, 4)
-            self.put(32, event.type, 4)
-            self.put(36, 1, 4)
-            self.put(40, event.data, 8)
-        elif isinstance(event, Interrupted):
-            self.put(8, 10, 4)
-            return -4
-        else:
-            return -38
-        return 0
-
-    def debug(self, esr: int, far: int) -> None:
-        self.put(8, 4, 4)
-        if self.kernel == "widened":
-            self.put(32, esr, 8)
-        else:
-            self.put(32, esr & 0xFFFFFFFF, 4)
-            if self.kernel != "old":
-                self.put(36, esr >> 32, 4)
-        if self.kernel == "merged":
-            self.put(14, 1, 2)
-        elif self.kernel.startswith("v2"):
-            self.page[15 if self.big else 14] |= 1
-        if esr >> 26 & 0x3F == 0x34:
-            self.put(40, far, 8)
-
-
-words = st.integers(0, 2**64 - 1)
-lengths = st.sampled_from([1, 2, 4, 8])
-places = st.one_of(
-    st.integers(0, 2351), st.integers(0, 64), st.sampled_from([1, 8, 14, 32, 36, 40, 287, 2351])
-)
-
-
-@st.composite
-def poison(draw: st.DrawFn) -> UserWrite:
-    at = draw(places)
-    return UserWrite(at, draw(st.binary(max_size=min(40, 2352 - at))))
-
-
-@st.composite
-def mmio(draw: st.DrawFn) -> MmioExit:
-    length = draw(lengths)
-    data = draw(st.none() | st.binary(min_size=length, max_size=length))
-    return MmioExit(draw(words), length, data)
-
-
-def with_class(esr: int, ec: int | None) -> int:
-    return esr if ec is None else esr & ~(0x3F << 26) | ec << 26
-
-
-classes = st.sampled_from([None, 0x30, 0x32, 0x34, 0x34, 0x35, 0x3C])
-exits: st.SearchStrategy[Exit] = st.one_of(
-    st.builds(DebugExit, st.builds(with_class, words, classes), words),
-    mmio(),
-    st.builds(SystemEvent, st.integers(0, 2**32 - 1), words),
-    st.builds(Interrupted),
-    st.builds(Unhandled),
-)
-events: st.SearchStrategy[Event] = st.one_of(
-    exits, exits, poison(), st.sampled_from([SET, CLEAR, CLEAR])
-)
 
 
 @steady
-@given(st.sampled_from([*KERNELS, *POLICIES]), st.booleans(), st.lists(events, max_size=12))
-def test_every_byte_is_as_the_rules_say(kernel: str, big: bool, sequence: list[Event]) -> None:
-    vcpu, oracle = Vcpu(kernel, BE if big else LE), Poked(kernel, big)
-    for event in sequence:
-        before = bytes(oracle.page)
-        if isinstance(event, UserWrite):
-            vcpu.user_write(event.offset, event.data)
-            oracle.write(event.offset, bytes(event))
-        else:
-            assert vcpu.run(event) == oracle.run(event)
-        assert bytes(vcpu.page) == bytes(oracle.page)
-        step = vcpu.history[-1]
-        assert (step.before.data, step.page.data) == (before, bytes(oracle.page))
-        differing = [at for at in range(2352) if before[at] != oracle.page[at]]
-        assert list(step.changed) == differing, "what another value has, the step wrote"
-    # Who wrote a byte last: replaying only up to a step, nothing behind it has touched the byte.
-    for at, source in enumerate(vcpu.page.sources):
-        last = max((s.number for s in vcpu.history if at in s.written), default=None)
-        assert (source and source.write and source.write.step) == last
-        assert source is not None or vcpu.page.data[at] == 0
+@given(st.randoms(use_true_random=False).map(case))
+def test_page_and_programs_are_as_the_oracles_say(drawn: tuple[str, bool, list[Event]]) -> None:
+    assert differences(*drawn) == []
 
-
-# --- exact -----------------------------------------------------------------------------------
-
-
-def test_all_real_dumps_are_reproduced() -> None:
-    reruns = captures.replay()
-    assert sum(len(rerun.dumps) for rerun in reruns) == 400
-    assert sum(rerun.count for rerun in reruns) == 0
-    assert all(len(rerun.vcpu.page) == 2352 for rerun in reruns)
-    for rerun in reruns:
-        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
-            assert bytes(step.page)[:288] == dump.data
-            assert step.event == dump.exit
-        assert rerun.differing == ((),) * len(rerun.dumps)
-        assert rerun.vcpu.history[-1] is rerun.steps[-1]
-
-
-def test_a_dump_that_differs_is_counted_where_it_does() -> None:
-    some = captures.sequences(captures.load())[0]
-    page = bytearray(some[1].data)
-    page[36] ^= 1
-    page[287] ^= 1
-    changed = (some[0], replace(some[1], data=bytes(page)), some[2])
-    (rerun,) = captures.replay(changed)
-    assert rerun.differing == ((), (36, 287), ())
-    assert rerun.count == 2
-    assert "2 bytes differ" in repr(rerun)
-    assert "byte 36, byte 287" in repr(rerun)
-
-
-def test_real_scenarios_are_the_same_on_all_kernels() -> None:
-    found = captures.scenarios()
-    assert len(found) == 18
-    for some in captures.sequences(captures.load()):
-        name = some[0].scenario + ("_synthetic" if some[0].synthetic else "")
-        assert found[name].events == tuple(event for dump in some for event in dump.events)
-        assert found[name].synthetic is some[0].synthetic
-
-
-# --- one rule a case -------------------------------------------------------------------------
 
 RETURNS: list[tuple[Exit, int, int]] = [
     # exit, what the ioctl returns, exit_reason
@@ -344,8 +142,6 @@ def test_the_other_abis_have_their_own_offsets() -> None:
         assert page[32:36] == (0xD2000062).to_bytes(4, ORDER[abi])
 
 
-# --- MMIO that is pending --------------------------------------------------------------------
-
 REPLIES: list[Any] = [
     # length, what happens between exit and next run; what the guest gets
     (4, [UserWrite(40, b"abcdefgh")], b"abcd"),
@@ -393,9 +189,6 @@ def test_an_access_run_into_again_is_completed_once() -> None:
     vcpu = play("old", LE, [access, UserWrite(8, bytes(4)), other, UserWrite(40, b"wxyz"), BRK])
     assert [step.completed for step in vcpu.history if step.completed] == [other]
     assert vcpu.reads == (b"wxyz",)
-
-
-# --- who wrote what --------------------------------------------------------------------------
 
 
 def labels(page: Image, *offsets: int) -> list[str]:
@@ -505,7 +298,37 @@ def test_a_member_is_read_in_the_pages_own_order() -> None:
         assert member(play("merged", abi, [BRK]).page, "exit_reason") == 4
 
 
-# --- bad input -------------------------------------------------------------------------------
+def test_text_of_a_history() -> None:
+    vcpu = SCENARIOS["immediate_exit"].play("merged", BE)
+    lines = repr(vcpu).splitlines()
+    assert len(lines) == 2 + len(vcpu.history)
+    assert "merged kernel, aarch64_be (big-endian)" in lines[0]
+    assert "immediate exit" in lines[4]
+    assert "-4" in lines[4]
+
+
+def test_text_of_a_step() -> None:
+    step = play("old", BE, [MmioExit(0x8000001000, 4), UserWrite(40, b"abcd"), BRK]).history[-1]
+    shown = " ".join(repr(step).split())
+    assert "gets 61 62 63 64" in shown
+    assert "+36 00 00 10 00 stale mmio.phys_addr step 0, KVM_EXIT_MMIO" in shown
+    assert "+32 f2 00 12 34 fresh debug.arch.hsr this step, KVM_EXIT_DEBUG" in shown
+    assert "+40 61 62 63 64 stale exit union step 1, userspace" in shown
+    assert "+0 00 00 00 00 00 00 00 00 untouched" in shown
+    assert "flags 0x0 (never written)" in shown
+
+
+def test_text_of_a_step_that_writes_far_down() -> None:
+    vcpu = play("old", BE, [SystemEvent(1), UserWrite(2000, b"x")])
+    for shown, last in ((vcpu.history[-1], "this step"), (vcpu.page, "step 1")):
+        assert repr(shown).splitlines()[-1].split("; ") == [
+            "  bytes 64..167: step 0, KVM_EXIT_SYSTEM_EVENT",
+            "bytes 168..1999: zero since the page was made",
+            f"byte 2000: {last}, userspace",
+            "bytes 2001..2351: zero since the page was made",
+        ]
+        assert "+36  00 00 00 01" in repr(shown)
+
 
 BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: v.user_write(-1, b"a"), ("-1", "0..2351")),
@@ -522,35 +345,13 @@ BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: v.history[0].state(-1), ("-1", "0..2351")),
     (lambda v: v.history[0].state(2352), ("2352", "0..2351")),
     (lambda v: v.run(Exit()), ("no exit", "DebugExit")),
-    (lambda v: v.run(DebugExit(1 << 64)), ("ESR", "64 bits")),
-    (lambda v: v.run(DebugExit(-1)), ("ESR", "64 bits")),
     (lambda v: v.run(DebugExit(0xD2000062)), ("0xd2000062", "watchpoint", "far")),
     (lambda v: v.run(DebugExit(0xD2000062, 1 << 64)), ("far", "64 bits")),
-    (lambda v: v.run(DebugExit(0xF2000000, -1)), ("far", "64 bits")),
-    (lambda v: v.run(MmioExit(0, 3)), ("mmio.len", "3", "1, 2, 4, 8")),
-    (lambda v: v.run(MmioExit(0, 0)), ("mmio.len", "0", "1, 2, 4, 8")),
-    (lambda v: v.run(MmioExit(0, 16, bytes(16))), ("mmio.len", "16", "1, 2, 4, 8")),
-    (lambda v: v.run(MmioExit(0, 4, b"abc")), ("mmio.data", "40..47", "3 bytes", "exactly 4")),
-    (lambda v: v.run(MmioExit(0, 8, bytes(257))), ("mmio.data", "40..47", "257", "exactly 8")),
-    (lambda v: v.run(MmioExit(1 << 64, 4)), ("mmio.phys_addr", "64 bits")),
-    (lambda v: v.run(MmioExit(-1, 4)), ("mmio.phys_addr", "64 bits")),
-    (lambda v: v.run(SystemEvent(1 << 32)), ("system_event.type", "32 bits")),
-    (lambda v: v.run(SystemEvent(1, 1 << 64)), ("system_event.data[0]", "64 bits")),
     (lambda v: v.run("brk"), ("'brk'", "DebugExit", "Unhandled")),  # type: ignore[arg-type]
     (lambda v: v.run(SET), ("UserWrite", "DebugExit")),  # type: ignore[arg-type]
     (lambda v: v.apply(None), ("None", "UserWrite")),  # type: ignore[arg-type]
     (lambda v: Vcpu("newer", LE), ("'newer'", "old, widened, v2, merged")),
     (lambda v: Vcpu("old", "vax"), ("'vax'", *ABIS)),
-    (lambda v: Kernel("own", "", WITH_HIGH, "+="), ("own", "'+='", "'|='")),  # type: ignore[arg-type]
-    (lambda v: Kernel("own", "", WITH_HIGH, "=", frozenset({"exit"})), ("own", "exit", "MMIO")),
-    (lambda v: Kernel("own", "", WITH_HIGH, "=", "entry"), ("own", "entry")),  # type: ignore[arg-type]
-    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"a": "u8[257]"})), LE), ("own", "257", "256")),
-    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"hsr": "float"})), LE), ("own", "no integer")),
-    (lambda v: Vcpu(Kernel("own", "", Struct("s", {"hsr": "u32"}, align=64)), LE), ("own", "64")),
-    (lambda v: Kernel("own", "", "u32 hsr"), ("own", "Struct")),  # type: ignore[arg-type]
-    (lambda v: Kernel("own", "", WITH_HIGH, "=", ["MMIO"]), ("own", "MMIO")),  # type: ignore[arg-type]
-    (lambda v: Kernel("own", "", WITH_HIGH, "=", None), ("own", "None")),  # type: ignore[arg-type]
-    (lambda v: Scenario("s", "", "", None), ("s", "None")),  # type: ignore[arg-type]
 ]  # fmt: skip
 
 

@@ -1,0 +1,541 @@
+"""Programs: what each reads of one exit, and concludes over time, and whether it is right."""
+
+from __future__ import annotations
+
+import struct as pystruct
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kvmviz import KvmvizError, MmioExit, Struct, Unhandled, parse
+from kvmviz.kvm.exits import Event, UserWrite
+from kvmviz.kvm.kernel import KERNELS, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.page import play
+from kvmviz.kvm.program import (
+    READERS,
+    VMMS,
+    Conclusion,
+    Vmm,
+    conclude,
+    conclusions,
+    find,
+    handshake,
+    matrix,
+    read,
+)
+from kvmviz.kvm.words import sentence
+from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
+
+# A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.
+ESR = 0x00A5C3E1_F2001234
+LOW, HIGH, WHOLE = 0xF2001234, 0x00A5C3E1, ESR
+SWAPPED = 0xF2001234_00A5C3E1
+RIGHT, WRONG, GUEST = "right", "wrong above, EC right", "wrong, EC 0x00, unhandled"
+
+MATRIX = [
+    # kernel, program, on LE: what it reads and what comes of it, on BE
+    ("old", "old", (LOW, RIGHT), (LOW, RIGHT)),
+    ("old", "u64", (LOW, WRONG), (LOW << 32, GUEST)),
+    ("old", "flag", (LOW, RIGHT), (LOW, RIGHT)),
+    ("old", "blind", (LOW, WRONG), (LOW, WRONG)),
+    ("widened", "old", (LOW, RIGHT), (HIGH, GUEST)),
+    ("widened", "u64", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("widened", "flag", (LOW, RIGHT), (HIGH, GUEST)),
+    ("widened", "blind", (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("v2", "old", (LOW, RIGHT), (LOW, RIGHT)),
+    ("v2", "u64", (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("v2", "flag", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("v2", "blind", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("merged", "old", (LOW, RIGHT), (LOW, RIGHT)),
+    ("merged", "u64", (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("merged", "flag", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("merged", "blind", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+]
+ROWS = [
+    (kernel, program, order, value, outcome)
+    for order, at in (("little", 2), ("big", 3))
+    for kernel, program, *sides in MATRIX
+    for value, outcome in [sides[at - 2]]
+]
+ABI = {"little": "aarch64", "big": "aarch64_be"}
+
+
+@pytest.mark.parametrize(("kernel", "program", "order", "value", "outcome"), ROWS)
+def test_what_each_program_makes_of_each_kernel(
+    kernel: str, program: str, order: str, value: int, outcome: str
+) -> None:
+    reading = read(kernel, program, ABI[order], ESR)
+    assert (reading.value, reading.right) == (value, outcome == RIGHT)
+    assert reading.sound is reading.right, "far is where it was, on arm64"
+    effect = reading.effect.lower()
+    assert f"{order}-endian" in effect
+    assert ("ec 0x00" in effect) is (outcome == GUEST)
+    assert ("unhandled" in effect) is (outcome == GUEST)
+    assert ("qemu would re-inject" in effect) is (outcome == GUEST and program == "old")
+    assert ("ec is right" in effect) is (outcome == WRONG)
+    if outcome == RIGHT:
+        assert "brk" in effect
+        assert ("64 bits" in effect) is (value == WHOLE)
+        assert ("bits 31:0" in effect) is (value == LOW)
+    for run in reading.runs:
+        if not run.right:
+            assert f"for bits {run.wanted[0]}:{run.wanted[1]}" in effect
+            assert (f"bytes {run.first}..{run.last}" in effect) is (run.found is None)
+            if run.found:
+                assert f"esr bits {run.found[0]}:{run.found[1]}" in effect
+
+
+def test_the_matrix_has_all_of_them_in_order() -> None:
+    readings = matrix(ESR).readings
+    order = [r.image.layout.abi.byte_order for r in readings]
+    told = [(r.kernel.name, r.vmm.name, at, r.value) for r, at in zip(readings, order, strict=True)]
+    assert told == [row[:4] for row in ROWS]
+    assert len(readings) == 32
+    assert all(r.esr == ESR for r in readings)
+
+
+def test_with_a_zero_upper_half_a_big_endian_vmm_reads_zero() -> None:
+    """What a real kernel with a widened hsr hands to a VMM of today."""
+    reading = read("widened", "old", "aarch64_be", LOW)
+    assert bytes(reading.image)[:8].hex(" ", 4) == "00000000 f2001234"
+    assert (reading.value, reading.right) == (0, False)
+    assert "EC 0x00" in reading.effect
+    assert "re-inject" in reading.effect
+    assert read("widened", "old", "aarch64", LOW).right
+
+
+def test_a_value_that_happens_to_fit_is_not_right() -> None:
+    """Zero lies in the hole, and bits 63:32 are zero: nobody wrote them all the same."""
+    for program in ("u64", "blind"):
+        reading = read("old", program, "aarch64", LOW)
+        assert reading.value == LOW
+        assert not reading.right
+
+
+def test_the_value_is_what_the_fill_makes_of_it() -> None:
+    for fill, above in ((0, 0), (0xAA, 0xAAAAAAAA), (bytes(range(16)), 0x07060504)):
+        reading = read("old", "blind", "aarch64", LOW, fill=fill)
+        assert reading.value == above << 32 | LOW
+        assert read("old", "flag", "aarch64", LOW, fill=fill).value == LOW
+
+
+FORMS: dict[str, tuple[str, Callable[..., int]]] = {
+    # program: how it reads 16 bytes, and what it makes of them given the flag
+    "old": ("I12x", lambda flag, hsr: hsr),
+    "u64": ("Q8x", lambda flag, hsr: hsr),
+    "flag": ("II8x", lambda flag, hsr, high: high << 32 | hsr if flag else hsr),
+    "blind": ("II8x", lambda flag, hsr, high: high << 32 | hsr),
+}
+
+
+@pytest.mark.parametrize("program", FORMS)
+def test_the_value_is_read_out_of_every_real_dump(program: str) -> None:
+    form, combine = FORMS[program]
+    for raw in DEBUG:
+        mark = "<" if raw.order == "little" else ">"
+        flag = raw.kernel in ("v2", "merged")
+        expected = combine(flag, *pystruct.unpack(mark + form, raw.page[32:48]))
+        esr, far = int(raw.event["esr"], 16), int(raw.event.get("far", "0"), 16)
+        fill = raw.held[32:48]
+        reading = read(raw.kernel, program, ABI[raw.order], esr, far, fill)
+        assert reading.value == expected
+        if reading.right:
+            assert expected == esr % (1 << reading.bits)
+
+
+RUNS: list[Any] = [
+    # kernel, program, order, runs: first and last byte, bits wanted, bits found
+    ("old", "old", "big", [(0, 3, (31, 0), (31, 0))]),
+    ("widened", "old", "little", [(0, 3, (31, 0), (31, 0))]),
+    ("widened", "old", "big", [(0, 3, (31, 0), (63, 32))]),
+    ("widened", "blind", "big", [(0, 3, (31, 0), (63, 32)), (4, 7, (63, 32), (31, 0))]),
+    ("merged", "u64", "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), (63, 32))]),
+    ("merged", "u64", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
+    ("old", "u64", "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), None)]),
+    ("old", "blind", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), None)]),
+    ("old", "flag", "little", [(0, 3, (31, 0), (31, 0))]),
+    ("merged", "flag", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
+]
+
+
+@pytest.mark.parametrize(("kernel", "program", "order", "runs"), RUNS)
+def test_runs_of_bytes(kernel: str, program: str, order: str, runs: list[Any]) -> None:
+    reading = read(kernel, program, ABI[order], ESR)
+    assert [(run.first, run.last, run.wanted, run.found) for run in reading.runs] == runs
+    assert [run.right for run in reading.runs] == [run[2] == run[3] for run in runs]
+    assert [row.first for row in reading.taken] == [*range(runs[-1][1] + 1)]
+    assert all(row.first == row.last for row in reading.taken)
+    assert reading.bits == 8 * len(reading.taken)
+
+
+def test_a_byte_that_is_taken() -> None:
+    rows = read("widened", "old", "aarch64_be", ESR).taken
+    assert [(row.wanted, row.found) for row in rows] == [
+        ((31, 24), (63, 56)), ((23, 16), (55, 48)), ((15, 8), (47, 40)), ((7, 0), (39, 32)),
+    ]  # fmt: skip
+    assert [row.source and row.source.label for row in rows] == [
+        "hsr[63:56]", "hsr[55:48]", "hsr[47:40]", "hsr[39:32]",
+    ]  # fmt: skip
+
+
+WATCH_ESR, FAR = 0xD2000062, 0x1122334455667788
+NO_HOLE = [
+    # kernel, program, ABI, value, ESR right, far right
+    ("old", "blind", "i386", 0x55667788_D2000062, False, False),
+    ("old", "blind", "m68k", 0x11223344_D2000062, False, False),
+    ("old", "u64", "i386", 0x55667788_D2000062, False, False),
+    ("old", "u64", "m68k", 0xD2000062_11223344, False, False),
+    ("merged", "old", "i386", WATCH_ESR, True, False),
+    ("merged", "old", "m68k", WATCH_ESR, True, False),
+    ("merged", "blind", "i386", WATCH_ESR, True, True),
+    ("widened", "old", "m68k", 0, False, False),
+    ("old", "old", "i386", WATCH_ESR, True, True),
+]
+
+
+@pytest.mark.parametrize(("kernel", "program", "abi", "value", "esr", "far"), NO_HOLE)
+def test_hsr_high_is_not_free_without_a_hole(
+    kernel: str, program: str, abi: str, value: int, esr: bool, far: bool
+) -> None:
+    reading = read(kernel, program, abi, WATCH_ESR, FAR)
+    assert (reading.value, reading.right) == (value, esr)
+    assert reading.sound is (esr and far)
+    assert (reading.verdict.fields["far"] == "intact") is far
+    assert ("for far" in reading.effect) is not far
+    if not far:
+        start = reading.verdict.reader.offsets["far"]
+        assert f"bytes {start}..{start + 7} for far" in reading.effect
+
+
+def test_bytes_of_far_taken_for_esr() -> None:
+    effect = read("old", "blind", "i386", WATCH_ESR, FAR).effect
+    assert "bytes of far" in effect
+    assert "63:32" in effect
+
+
+def test_the_matrix_of_other_abis() -> None:
+    readings = matrix(WATCH_ESR, FAR, 0xAA, ["i386"]).readings
+    assert len(readings) == 16
+    assert {r.image.layout.abi.name for r in readings} == {"i386"}
+    assert {r.value for r in readings if r.vmm.name == "blind"} == {0x55667788_D2000062, WATCH_ESR}
+
+
+def test_another_debug_exit_is_not_an_unhandled_one() -> None:
+    effect = read("widened", "old", "aarch64_be", 0xC2000022_F2001234).effect.lower()
+    assert "brk" in effect
+    assert "breakpoint" in effect
+    assert "re-inject" not in effect
+
+
+def test_the_class_that_poison_makes() -> None:
+    reading = read("old", "u64", "aarch64_be", LOW, fill=0xAA)
+    assert reading.value == 0xF2001234_AAAAAAAA
+    assert "EC 0x2a for an unhandled exit" in reading.effect
+
+
+def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:
+    """0xf2 in the hole reads as EC 0x3c, a brk: the lower half is no more ESR's for that."""
+    for kernel, esr, fill in (("old", LOW, 0xF2), ("merged", 0xF2001234_F2001234, 0)):
+        reading = read(kernel, "u64", "aarch64_be", esr, fill=fill)
+        assert not reading.right
+        assert "bits 63:32 are not ESR's" not in reading.effect
+
+
+def test_a_program_that_reads_past_the_end() -> None:
+    far_off = Struct("s", {"pad": "u64[2]", "hsr": "u32", "far": "u64"})
+    program = replace(VMMS["old"], debug=far_off)
+    assert find(program) is program
+    reading = read("merged", program, "aarch64", ESR, fill=0xAA)
+    assert (reading.value, reading.right, reading.bits) == (0xAAAAAAAA, False, 32)
+    assert [(run.first, run.last, run.found, run.source) for run in reading.runs] == [
+        (16, 19, None, None)
+    ]
+    assert "16..19" in reading.effect
+
+
+def test_names() -> None:
+    assert list(VMMS) == ["old", "u64", "flag", "blind"]
+    assert [program.debug for program in VMMS.values()] == [OLD, WIDENED, WITH_HIGH, WITH_HIGH]
+    assert all(find(name) is program for name, program in VMMS.items())
+    assert all(program.name == name and program.title for name, program in VMMS.items())
+    taken = {name: (p.takes(flag=True), p.takes(flag=False)) for name, p in VMMS.items()}
+    both = ("hsr", "hsr_high")
+    assert taken == {
+        "old": (("hsr",), ("hsr",)), "u64": (("hsr",), ("hsr",)), "flag": (both, ("hsr",)),
+        "blind": (both, both),
+    }  # fmt: skip
+
+
+def squeezed(shown: object) -> list[str]:
+    """A text twin's lines with runs of spaces made one: what it says, not how it is aligned."""
+    return [" ".join(line.split()) for line in repr(shown).splitlines()]
+
+
+def line_with(shown: object, word: str) -> str:
+    """The one line of a text twin that has a word in it."""
+    (line,) = [line for line in squeezed(shown) if word in line]
+    return line
+
+
+def test_a_reading_that_is_wrong() -> None:
+    shown = read("widened", "old", BE, ESR)
+    said = repr(shown)
+    assert "aarch64_be (big-endian)" in said
+    assert "kernel: widened" in said
+    assert "flag" not in said.splitlines()[0]  # this program does not look at it
+    assert line_with(shown, "+0").startswith("+0 00 a5 c3 e1 f2 00 12 34 A hsr bits 63:56")
+    taken = line_with(shown, "taken for")
+    for word in ("bytes 0..3", "ESR[31:0]", "ESR[63:32]", "WRONG"):
+        assert word in taken
+    assert "✗" in said
+    assert "✓" not in said
+    assert "reads 0x00a5c3e1" in said
+    assert "0x00a5c3e1f2001234" in said
+    assert "hsr moved" in said
+    assert shown.effect in said
+
+
+def test_a_reading_that_is_right() -> None:
+    shown = read("merged", "flag", BE, ESR)
+    said = repr(shown)
+    assert "flag set" in said
+    assert "✓" in said
+    assert "✗" not in said
+    assert "WRONG" not in said
+    assert "reads 0x00a5c3e1f2001234" in said
+    assert "hsr intact, hsr_high intact, far not written by this exit" in said
+
+
+def test_a_reading_of_what_nobody_wrote() -> None:
+    shown = read("old", "blind", LE, ESR)
+    assert "no ESR bits" in line_with(shown, "bytes 4..7: taken")
+    assert "not written (hole after hsr)" in repr(shown)
+    assert "hsr_high unwritten" in repr(shown)
+
+
+def test_a_matrix() -> None:
+    shown = matrix(ESR)
+    said = repr(shown)
+    rows = [line for line in squeezed(shown) if line.startswith("aarch64")]
+    assert len(rows) == 32
+    assert sum("✗" in row for row in rows) == 2 + 7
+    assert sum("✓" in row for row in rows) == 23
+    assert said.splitlines()[0].count("0x00a5c3e1f2001234") == 1
+    assert [row.split()[:2] for row in rows[::4]] == [
+        [abi, kernel] for abi in (LE, BE) for kernel in ("old", "widened", "v2", "merged")
+    ]
+    old_reader = [row for row in rows if row.startswith("aarch64_be widened u32")]
+    assert len(old_reader) == 1
+    assert "✗ 0x00a5c3e1 " in old_reader[0]
+    assert "re-inject" in old_reader[0]
+
+
+def test_a_matrix_marks_what_a_reading_marks() -> None:
+    shown = matrix(0xD2000062, FAR, abis=["i386"])
+    rows = [line for line in squeezed(shown) if line.startswith("i386")]
+    for row, reading in zip(rows, shown.readings, strict=True):
+        assert ("✓" in row) is ("✓" in repr(reading)), row
+
+
+HIGH_MMIO = MmioExit(0x8000001000, 4)
+
+OWN = Vmm(
+    "mine", "own types", "of one's own",
+    parse("struct d { uint32_t hsr; uint32_t hsr_high; int64_t far; };")["d"], True,
+)  # fmt: skip
+
+
+def test_a_stale_flag_fools_though_the_exit_is_a_debug_exit() -> None:
+    for abi, at in ((LE, 14), (BE, 15)):
+        vcpu = play("widened", abi, [UserWrite(at, b"\1"), BRK])
+        (row,) = [row for row in conclude(vcpu.history[-1], "flag_only").fooled if row.offset == at]
+        assert (row.taken_for, row.stale) == ("the sign of a debug exit", True)
+        assert not conclude(vcpu.history[-1], "flag_only").right
+
+
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_what_types_a_program_spells_does_not_matter(abi: str) -> None:
+    seen = conclude(play("merged", abi, [WATCH]).history[-1], OWN)
+    assert seen.right
+    assert seen.far == WATCH.far
+
+
+@pytest.mark.parametrize("change", [{"checks": ("x",)}, {"checks": "reason"}, {"debug": "u32"},
+                                    {"debug": Struct("s", {"a": "u32"})}])  # fmt: skip
+def test_a_program_that_cannot_be_is_refused(change: Any) -> None:
+    with pytest.raises(KvmvizError, match="mine"):
+        replace(OWN, **change)
+
+
+def test_all_programs_are_held_against_a_plain_reading() -> None:
+    assert list(READERS) == list(PLAIN)
+    assert list(READERS)[:4] == list(VMMS)
+
+
+CASES: list[Any] = [
+    # kernel, events, program; of the last step: takes, right, stale bytes on LE and on BE
+    ("old", [BRK], "old", True, True, "", ""),
+    ("old", [BRK], "flag", True, True, "", ""),
+    ("old", [BRK], "blind", True, False, "36-39", "36-39"),
+    ("old", [BRK], "no_ec", True, False, "40-47", "40-47"),
+    ("old", [WATCH], "blind", True, False, "36-39", "36-39"),
+    ("merged", [WATCH], "blind", True, True, "", ""),
+    ("merged", [WATCH, BRK], "blind", True, True, "", ""),
+    ("merged", [WATCH, BRK], "no_ec", True, False, "40-47", "40-47"),
+    ("merged", [WATCH, BRK], "flag", True, True, "", ""),
+    ("old", [BRK], "flag_only", False, False, "14", "15"),
+    ("merged", [BRK], "flag_only", True, True, "", ""),
+    ("v2", [BRK, UART], "flag_only", True, False, "14", "15"),
+    ("merged", [BRK, UART], "flag_only", False, True, "", ""),
+    ("v2", [BRK, UART], "flag", False, True, "", ""),
+    ("v2", [BRK, UART], "no_reason", True, False, "14", "15"),
+    ("merged", [BRK, SET, UART], "no_return", True, False, "8-11 14 32-39", "8-11 15 32-39"),
+    ("merged", [BRK, SET, UART], "flag_only", True, False, "14 32-39", "15 32-39"),
+    ("merged", [BRK, SET, UART], "flag", False, True, "", ""),
+    ("merged", [BRK, SET, UART, CLEAR, UART], "no_return", False, True, "", ""),
+    ("old", [UserWrite(14, b"\1\1"), BRK], "flag", True, False, "14 36-39", "15 36-39"),
+    ("old", [UserWrite(14, b"\1\1"), BRK], "old", True, True, "", ""),
+    ("v2_not_unknown", [BRK, Unhandled()], "flag_only", True, False, "14 32-39",
+     "15 32-39"),
+    ("v2_other_exits", [BRK, Unhandled()], "flag_only", False, True, "", ""),
+    ("v2_entry", [BRK, Unhandled()], "flag_only", False, True, "", ""),
+]  # fmt: skip
+
+
+def numbers(text: str) -> list[int]:
+    ranges = (part.split("-") for part in text.split())
+    return [at for ends in ranges for at in range(int(ends[0]), int(ends[-1]) + 1)]
+
+
+@pytest.mark.parametrize(("kernel", "sequence", "reader", "takes", "right", "little", "big"), CASES)
+def test_what_fooled_a_program(
+    kernel: str, sequence: list[Event], reader: str, takes: bool, right: bool, little: str, big: str
+) -> None:
+    for abi, stale in ((LE, little), (BE, big)):
+        seen = conclude(play(kernel, abi, sequence).history[-1], reader)
+        assert (seen.takes, seen.right) == (takes, right)
+        assert sorted({row.offset for row in seen.fooled if row.stale}) == numbers(stale)
+
+
+def test_a_widened_hsr_fools_by_bits_and_not_by_staleness() -> None:
+    seen = conclude(play("widened", BE, [BRK]).history[-1], "old")
+    assert [(row.offset, row.stale, row.taken_for) for row in seen.fooled] == [
+        (at, False, "ESR[31:0]") for at in range(32, 36)
+    ]
+    assert (seen.value, seen.right) == (0, False)
+    assert conclude(play("widened", LE, [BRK]).history[-1], "old").right
+
+
+def test_a_conclusion_that_fits_by_chance_is_not_right() -> None:
+    seen = conclude(play("old", LE, [BRK]).history[-1], "blind")
+    assert seen.value == BRK.esr
+    assert not seen.right
+
+
+def test_far_is_taken_by_those_who_read_a_watchpoint() -> None:
+    vcpu = play("merged", BE, [WATCH, BRK])
+    assert [seen.far for seen in conclusions(vcpu, "flag")] == [WATCH.far, None]
+    assert [seen.far for seen in conclusions(vcpu, "no_ec")] == [WATCH.far, WATCH.far]
+    odd = Vmm("odd", "its own", "of one's own", VMMS["old"].debug)
+    assert conclude(vcpu.history[0], odd).far == WATCH.far
+
+
+def test_a_program_on_an_abi_without_a_hole() -> None:
+    """hsr_high moved far on i386: a program built with it reads half of far for ESR."""
+    seen = conclude(play("old", "i386", [WATCH]).history[-1], "blind")
+    assert {row.offset for row in seen.fooled} == {*range(36, 48)}
+    assert conclude(play("merged", "i386", [WATCH]).history[-1], "flag").right
+
+
+SENTENCES = [
+    # kernel, events, program, on BE: words of the last step
+    ("old", [HIGH_MMIO, BRK], "blind",
+     ("WRONG", "0x00001000f2001234", "bytes 36..39", "mmio.phys_addr[31:0]", "step 0",
+      "KVM_EXIT_MMIO", "0x00000000f2001234")),
+    ("old", [BRK], "flag", ("debug exit", "0xf2001234", "BRK", "bits 63:32 to be unknown")),
+    ("merged", [WATCH], "flag", ("0x00000000d2000062", "watchpoint", "far 0x40000800")),
+    ("merged", [UART], "old", ("no debug exit", "KVM_EXIT_MMIO")),
+    ("v2", [BRK, UART], "flag_only", ("WRONG", "takes this for a debug exit", "byte 15", "step 0")),
+    ("old", [BRK], "flag_only", ("WRONG", "misses", "byte 15", "nobody wrote")),
+    ("merged", [BRK, SET, UART], "flag", ("-EINTR", "immediate_exit")),
+    ("merged", [SET], "flag", ("no KVM_RUN in this step",)),
+    ("old", [UserWrite(14, b"\xff\xff"), BRK], "flag", ("WRONG", "flags", "userspace", "byte 15")),
+    ("merged", [UART], "flag_only", ("no debug exit", "the flag is not set")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "sequence", "reader", "words"), SENTENCES)
+def test_a_conclusion_in_words(
+    kernel: str, sequence: list[Event], reader: str, words: tuple[str, ...]
+) -> None:
+    seen = conclude(play(kernel, BE, sequence).history[-1], reader)
+    for word in words:
+        assert word in sentence(seen)
+        assert word in repr(seen)
+    assert ("✓" in repr(seen)) is seen.right
+
+
+def test_the_handshake_has_every_cell() -> None:
+    cells = handshake().cells
+    assert len(cells) == 3 * 3 * 2 * 2
+    told = {(c.kernel.name, c.vmm.name, c.before, c.vcpu.page.layout.abi.name): c for c in cells}
+    assert len(told) == len(cells)
+    for (kernel, vmm, before, abi), cell in told.items():
+        new = kernel != "old"
+        assert cell.stale_flag is (kernel == "v2")
+        if vmm == "old":
+            assert (cell.knows, cell.right) == (32, True)
+        elif vmm == "flag":
+            assert (cell.knows, cell.right) == (64 if new else 32, True)
+        else:  # right where somebody wrote hsr_high
+            assert (cell.knows, cell.right) == (64 if new else 0, new)
+        left = 0 if before == "fresh" else 0x80 if abi == LE else 0x1000
+        assert cell.hole == (0x00A5C3E1 if new else left)
+
+
+def test_the_handshake_of_others() -> None:
+    (cell, _) = handshake(0xF2000000, ["v2"], ["flag_only"], [BE]).cells
+    assert (cell.knows, cell.right, cell.later.takes) == (64, False, True)
+    with pytest.raises(KvmvizError, match="at least"):
+        handshake(kernels=[])
+
+
+def test_text_of_the_handshake() -> None:
+    lines = repr(handshake()).splitlines()
+    assert "synthetic" in lines[0]
+    assert len([line for line in lines if "aarch64" in line]) == 36
+    assert "0x00001000" in repr(handshake(kernels=["old"]))
+
+
+def test_a_conclusion_is_a_value() -> None:
+    step = play("old", LE, [BRK]).history[0]
+    assert conclude(step, "old") == Conclusion(step, READERS["old"])
+
+
+BAD: list[Any] = [
+    (lambda: find("qemu"), ("'qemu'", "old, u64, flag, blind")),
+    (lambda: find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
+    (lambda: read("old", "qemu", "arm", ESR), ("'qemu'", "old, u64, flag, blind")),
+    (lambda: read("new", "old", "arm", ESR), ("'new'", *KERNELS)),
+    (lambda: read("old", "old", "vax", ESR), ("'vax'", "aarch64_be")),
+    (lambda: read("old", "old", "arm", 1 << 64), ("ESR", "64 bits")),
+    (lambda: read("old", "old", "arm", WATCH_ESR), ("watchpoint", "far")),
+    (lambda: matrix(ESR, abis=["vax"]), ("'vax'", "aarch64_be")),
+    (lambda: handshake(kernels=[]), ("kernels", "one at least")),
+    (lambda: matrix(ESR, vmms=["old", "old"]), ("VMMs", "'old'", "twice")),
+    (lambda: matrix(ESR, abis="aarch64"), ("ABIs", "'aarch64'", "no list")),
+    (lambda: conclude(play("old", LE, [BRK]).history[0], "qemu"), ("'qemu'", "no_reason")),
+    (lambda: conclude(None, "old"), ("None", "no step")),  # type: ignore[arg-type]
+    (lambda: conclusions(BRK, "old"), ("no Vcpu",)),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_bad_input_is_named(row: Any) -> None:
+    act, words = row
+    with pytest.raises(KvmvizError) as caught:
+        act()
+    for word in words:
+        assert word in str(caught.value)

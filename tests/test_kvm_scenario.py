@@ -1,0 +1,112 @@
+"""Scenarios: what each leaves on a page, and two pages side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kvmviz import DebugExit, KvmvizError, Vcpu
+from kvmviz.kvm import scenario
+from kvmviz.kvm.kernel import KERNELS, POLICIES
+from kvmviz.kvm.page import play
+from kvmviz.kvm.program import conclusions
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
+from tests.proof_page import BE, BRK, LE, UART, WATCH
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_every_scenario_plays_on_every_kernel(name: str, kernel: str) -> None:
+    shown = scenario.find(name)
+    assert shown.name == name
+    for abi in (LE, BE, "i386", "m68k"):
+        vcpu = shown.play(kernel, abi)
+        assert tuple(step.event for step in vcpu.history) == shown.events
+
+
+def hole(vcpu: Vcpu) -> int:
+    order: Any = vcpu.page.layout.abi.byte_order
+    return int.from_bytes(vcpu.page.data[36:40], order)
+
+
+HOLES = [
+    # scenario, what the old kernel's hole shows at its end on LE, on BE
+    ("mmio_low", 0, 0x09000000), ("mmio_high", 0x80, 0x1000), ("ndata", 1, 1),
+    ("poison", 0xAAAAAAAA, 0xAAAAAAAA), ("stale_far", 0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "little", "big"), HOLES)
+def test_what_a_scenario_leaves_in_the_hole(name: str, little: int, big: int) -> None:
+    for abi, expected in ((LE, little), (BE, big)):
+        assert hole(SCENARIOS[name].play("old", abi)) == expected
+        assert hole(SCENARIOS[name].play("merged", abi)) == 0
+
+
+FOOLED = [
+    # scenario, kernel, program, number of steps at which it is wrong
+    ("stale_flag", "v2", "flag_only", 4), ("stale_flag", "merged", "flag_only", 0),
+    ("failed_run", "v2_not_unknown", "flag_only", 1),
+    ("failed_run", "v2_other_exits", "flag_only", 0), ("stale_flag", "v2", "flag", 0),
+    ("immediate_exit", "merged", "no_return", 1), ("immediate_exit", "merged", "flag", 0),
+    ("stale_far", "merged", "no_ec", 1), ("mmio_high", "old", "blind", 1),
+    ("poison_flags", "old", "flag", 1), ("poison_flags", "merged", "flag", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kernel", "reader", "wrong"), FOOLED)
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_what_a_scenario_teaches(name: str, kernel: str, reader: str, wrong: int, abi: str) -> None:
+    seen = conclusions(SCENARIOS[name].play(kernel, abi), reader)
+    assert sum(not row.right for row in seen) == wrong
+
+
+def test_two_pages_side_by_side() -> None:
+    pair = side_by_side("stale_flag", ("v2", BE), ("merged", BE))
+    assert pair.differing == ((), (15,), (15,), (15,), (15,), ())
+    assert "byte 15" in repr(pair)
+    orders = side_by_side(Scenario("own", "", "", (BRK,)), ("old", LE), ("old", BE))
+    assert orders.differing == ((8, 11, 32, 33, 34, 35),)
+
+
+def test_pages_with_other_events_are_not_compared() -> None:
+    for one, other, at in (([BRK], [WATCH], 0), ([BRK], [BRK, UART], 1), ([], [BRK], 0)):
+        with pytest.raises(KvmvizError, match=f"step {at}"):
+            SideBySide(play("old", LE, one), play("v2", LE, other))
+
+
+def test_a_made_up_esr_is_called_synthetic_wherever_it_is_shown() -> None:
+    made_up = DebugExit(0x00A5C3E1_F2001234)
+    vcpu = play("merged", BE, [made_up])
+    own = Scenario("own", "own", "", (made_up,), True)
+    for shown in (vcpu, vcpu.history[0], own, side_by_side(own, ("old", BE), ("v2", BE))):
+        assert "synthetic" in repr(shown)
+        assert "synthetic" not in repr(play("merged", BE, [BRK]))
+
+
+@pytest.mark.parametrize("name", [*SCENARIOS])
+def test_text_of_a_scenario(name: str) -> None:
+    shown = repr(SCENARIOS[name])
+    assert SCENARIOS[name].title in shown
+    assert f"step {len(SCENARIOS[name].events) - 1}" in shown
+
+
+BAD: list[Any] = [
+    (lambda: scenario.find("x"), ("'x'", "stale_flag")),
+    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),  # type: ignore[arg-type]
+    (lambda: Scenario("own", "", "", (BRK, 5)), ("own", "step 1", "5")),  # type: ignore[arg-type]
+    (lambda: side_by_side("ndata", ("older", LE), ("old", LE)), ("'older'", "merged")),
+    (lambda: Scenario("s", "", "", None), ("s", "None")),  # type: ignore[arg-type]
+    (lambda: Scenario("s", "", 5, ()), ("s", "5", "text")),  # type: ignore[arg-type]
+    (lambda: side_by_side("ndata", ("old", LE), "old"), ("'old'", "pair")),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_bad_input_is_named(row: Any) -> None:
+    act, words = row
+    with pytest.raises(KvmvizError) as caught:
+        act()
+    for word in words:
+        assert word in str(caught.value)
