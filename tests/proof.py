@@ -1,4 +1,4 @@
-"""``make proof``: long walks that hold kvmviz against compilers, one after the other.
+"""``make proof``: long walks that hold kvmviz against compilers and oracles, one after the other.
 
 Each walk prints its counts, and every difference with both answers. ``--only NAME`` runs one of
 them, ``--count`` says how many cases it takes.
@@ -18,6 +18,7 @@ from tests import (
     proof_expressions,
     proof_headers,
     proof_orders,
+    proof_page,
     proof_structs,
     proof_texts,
 )
@@ -26,6 +27,7 @@ WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
     "structs": (10_000, proof_structs.walk),
     "expressions": (50_000, partial(proof_texts.walk, "expressions", proof_expressions.case)),
     "attributes": (50_000, partial(proof_texts.walk, "attributes", proof_attributes.case)),
+    "page": (5_000, proof_page.walk),
     "headers": (0, proof_headers.walk),
     "bits": (10_000, proof_clang.walk_texts),
     "clang": (0, proof_clang.walk_headers),
