@@ -172,6 +172,10 @@ class Home:
         """The path, from the whole struct, of what it calls ``name``."""
         return f"{self.path}.{name}" if self.path else name
 
+    def over(self, start: int, end: int) -> list[str]:
+        """The paths of the members with bits from ``start`` on and before ``end``, in its own."""
+        return [self.path_of(slot.path) for slot in _index(self.layout).over(start, end)]
+
 
 def homes(layout: Layout, path: str) -> tuple[Home, ...]:
     """The structs around the member of that path, the whole one first."""
@@ -217,8 +221,7 @@ def counterpart(home: Home, other: Layout) -> Home | None:
 
 
 @lru_cache(maxsize=64)
-def index_of(layout: Layout) -> Index:
-    """The members of a layout by place."""
+def _index(layout: Layout) -> Index:
     return Index(slot for slot in layout.slots if slot.type)
 
 
@@ -256,16 +259,6 @@ class Pair:
         )
         return self.abi.byte_order, *sides
 
-    @property
-    def is_same(self) -> bool:
-        """Every leaf has the same name, type and place, and so has the whole."""
-        if self.old == self.new:
-            return True
-        before, after = (
-            (side.size, side.align, side.slots, flexible(side)) for side in (self.old, self.new)
-        )
-        return before == after
-
     @cached_property
     def changes(self) -> tuple[Change, ...]:
         """Every member that differs, in the order of the new struct; then those that are gone."""
@@ -279,16 +272,11 @@ class Pair:
                 if name not in self.flexible:
                     yield from self._one(name, before, after)
                 continue
-            length = list(self._one(name, before, after))
-            resized = (
-                bool(length)
-                and not length[0].is_another
-                and length[0].is_struct
-                and len(set(length[0].count)) > 1
-            )
-            if resized:
+            kinds = [side.named[name].type for side in (self.old, self.new)]
+            counts = {_count(kind, ()) for kind in kinds if isinstance(kind.leaf, Struct)}
+            if resized := len(counts) > 1:
                 # What happened inside an element is told apart from how many there are.
-                yield from length
+                yield from self._one(name, before, after)
             for path, sides in _by_member(before, after):
                 same = all(sides) and _inside(sides[0]) == _inside(sides[1])
                 if path not in self.flexible and not (resized and same):
@@ -320,15 +308,18 @@ class Pair:
         return old, new
 
     @cached_property
-    def same(self) -> Mapping[object, str]:
-        """The members that stay as they are, by :func:`bits_of` each of their leaves."""
+    def _same(self) -> Mapping[object, str]:
         old, new = self.paths
-        kept = ((path, slots) for path, slots in old.items() if new.get(path) == slots)
         found: dict[object, str] = {}
-        for path, slots in kept:
-            for slot in slots:
-                found.setdefault(bits_of(slot), path)
+        for path, slots in old.items():
+            for slot in slots if new.get(path) == slots else ():
+                found.setdefault(_bits(slot), path)
         return found
+
+    def again(self, change: Change) -> list[str]:
+        """The members, left as they are, whose bits a new one names once more; all of its bits."""
+        paths = [self._same.get(_bits(slot)) for slot in change.new]
+        return [] if None in paths else [path for path in dict.fromkeys(paths) if path]
 
     @cached_property
     def wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
@@ -393,6 +384,19 @@ class Pair:
                 waiting.append((sign * after, name))
         return found
 
+    @property
+    def new_holes(self) -> list[Slot]:
+        """Padding in whole bytes where the old layout had none."""
+        before = Index(self.old.holes)
+        # Behind the start of a flexible array lie its elements.
+        loose = min((there.offset for there in flexible(self.new).values()), default=self.new.size)
+        return [
+            slot
+            for slot in self.new.holes
+            if slot.extent % 8 == 0 and slot.offset < loose
+            if not before.over(slot.start, slot.start + slot.extent)
+        ]
+
     @cached_property
     def spare(self) -> Mapping[str, str]:
         """A hole for the further bits of each member that is wider now, in words.
@@ -442,7 +446,7 @@ def _free(slot: Slot, fresh: Index) -> Iterator[_Free]:
         yield slot, begin, end
 
 
-def bits_of(slot: Slot) -> object:
+def _bits(slot: Slot) -> object:
     """Equal for slots that hold the same bits of the same kind of number."""
     is_float = slot.type is not None and slot.type.kind == "float"
     return slot.start, slot.extent, slot.shape, slot.order, is_float

@@ -15,20 +15,10 @@ from typing import Literal, NamedTuple
 from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import Array, Member, Struct, Type, scalar
 from kvmviz.layout import Layout
-from kvmviz.review.change import (
-    Change,
-    Home,
-    Index,
-    Pair,
-    bits_of,
-    counterpart,
-    homes,
-    index_of,
-    stop,
-)  # fmt: skip
+from kvmviz.review.change import Change, Home, Pair, counterpart, homes, stop
 from kvmviz.slot import Slot
 from kvmviz.text import bits, few_spans, plain, some
-from kvmviz.verdict import Place, Witness, elements_there, flexible, is_in, lies, member_of
+from kvmviz.verdict import Place, Witness, elements_there, is_in, lies, member_of
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
@@ -63,77 +53,38 @@ _C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
 RULES: Mapping[str, Rule] = MappingProxyType({
     "absent": Rule("not there on every ABI", "keep the struct there as it was", _IOCTL),
     "alias": Rule("another name for others", "", "include/uapi/linux/stddef.h, __struct_group"),
-    "added-in-hole": Rule(
-        "added in a hole",
-        "needs a validity flag: {never}; the flag must read 0 from an old writer, and a new one "
-        "must clear it when the member is not valid",
-        _BOTCHING,
-    ),
-    "added-in-union": Rule(
-        "added to a union",
-        "needs a discriminator that says which member of the union is valid, with a value that "
-        "an old writer never gives",
-        _BYTES,
-    ),
-    "align": Rule(
-        "alignment changes",
-        "keep the alignment as it was: no member and no attribute that asks for another",
-        _IOCTL,
-    ),
-    "appended": Rule(
-        "added at the end",
-        "hand over the size (in the ioctl number, in a member or as an argument), and let both "
-        "sides take only what both have",
-        _SYSCALLS,
-    ),
+    "added-in-hole": Rule("added in a hole", "needs a validity flag: {never}; the flag must read 0 "
+        "from an old writer, and a new one must clear it when the member is not valid", _BOTCHING),
+    "added-in-union": Rule("added to a union", "needs a discriminator that says which member of "
+        "the union is valid, with a value that an old writer never gives", _BYTES),
+    "align": Rule("alignment changes", "keep the alignment as it was: no member and no attribute "
+        "that asks for another", _IOCTL),
+    "appended": Rule("added at the end", "hand over the size (in the ioctl number, in a member or "
+        "as an argument), and let both sides take only what both have", _SYSCALLS),
     "array-length": Rule("another number of elements", "", _BYTES),
     "bit-field": Rule("bit-field of another width", "", _BYTES),
     "flexible": Rule("a flexible array on one side", "", _C_FLEXIBLE),
-    "inserted": Rule(
-        "added in front of others", "put {name} into a hole, or behind the last member", _IOCTL
-    ),
-    "moved": Rule(
-        "moves",
-        "keep {name} where it was: a new member goes into a hole or behind the last one",
-        _IOCTL,
-    ),
+    "inserted": Rule("added in front of others", "put {name} into a hole, or behind the last "
+        "member", _IOCTL),
+    "moved": Rule("moves", "keep {name} where it was: a new member goes into a hole or behind the "
+        "last one", _IOCTL),
     "narrowed": Rule("narrowed", "", _BYTES),
-    "new-hole": Rule(
-        "new padding",
-        "make it a reserved member that is written as 0 and checked to be 0",
-        _BOTCHING,
-    ),
-    "removed": Rule(
-        "removed",
-        "keep {name}, or write the bytes that old readers expect into a reserved member there",
-        _BYTES,
-    ),
+    "new-hole": Rule("new padding", "make it a reserved member that is written as 0 and checked "
+        "to be 0", _BOTCHING),
+    "removed": Rule("removed", "keep {name}, or write the bytes that old readers expect into a "
+        "reserved member there", _BYTES),
     "reordered": Rule("in another order", "keep the order of members", _BYTES),
-    "replaced": Rule(
-        "takes the place of another",
-        "safe if only the name is new; or if old writers are known to write 0 to {there} and old "
-        "readers to ignore it",
-        _BOTCHING,
-    ),
+    "replaced": Rule("takes the place of another", "safe if only the name is new; or if old "
+        "writers are known to write 0 to {there} and old readers to ignore it", _BOTCHING),
     "retyped": Rule("another type", "keep the type of {name}", _BYTES),
-    "size": Rule(
-        "sizeof changes",
-        "keep sizeof as it was (use holes or reserved members), or give the new struct a name and "
-        "an ioctl number of its own and go on serving the old one",
-        _IOCTL,
-    ),
+    "size": Rule("sizeof changes", "keep sizeof as it was (use holes or reserved members), or give "
+        "the new struct a name and an ioctl number of its own and go on serving the old one",
+        _IOCTL),
     "size-unseen": Rule("a size check sees nothing", "", _BYTES),
-    "taken": Rule(
-        "takes bits of another",
-        f"safe if that was reserved: {RESERVED}; else put {{name}} into a hole, or behind the "
-        "last member",
-        _BOTCHING,
-    ),
-    "widened": Rule(
-        "widened",
-        "add a new member for bits {more} instead of widening {name}",
-        "Linux commit 18f3976fdb5d, which did so; driver-api/ioctl",
-    ),
+    "taken": Rule("takes bits of another", f"safe if that was reserved: {RESERVED}; else put "
+        "{name} into a hole, or behind the last member", _BOTCHING),
+    "widened": Rule("widened", "add a new member for bits {more} instead of widening {name}",
+        "Linux commit 18f3976fdb5d, which did so; driver-api/ioctl"),
 })  # fmt: skip
 
 
@@ -165,8 +116,6 @@ def _ruled(
 
 def between(pair: Pair) -> tuple[Finding, ...]:
     """All findings of a change on one ABI, the worst first."""
-    if pair.is_same:
-        return ()
     rows = [judged(pair, change) for change in pair.changes]
     rows += [*_flexible(pair), *_holes(pair)]
     rows += _sizes(pair, any(row.severity == "breaks" for row in rows))
@@ -201,15 +150,10 @@ def judged(pair: Pair, change: Change) -> Finding:
 
 def _holes(pair: Pair) -> Iterator[Finding]:
     """Padding that was not there before: the documents ask for explicit members instead."""
-    before = Index(pair.old.holes)
-    # Behind the start of a flexible array lie its elements.
-    loose = min((there.offset for there in flexible(pair.new).values()), default=pair.new.size)
-    for slot in pair.new.holes:
-        known = slot.offset >= loose or before.over(slot.start, slot.start + slot.extent)
-        if slot.extent % 8 == 0 and not known:
-            words = f"new {told_hole(slot.path)}, {places([slot])}"
-            effect = "no member holds it, so it keeps what was there before"
-            yield _ruled("new-hole", "", "note", words, effect)
+    for slot in pair.new_holes:
+        words = f"new {told_hole(slot.path)}, {places([slot])}"
+        effect = "no member holds it, so it keeps what was there before"
+        yield _ruled("new-hole", "", "note", words, effect)
 
 
 def told_hole(path: str, home: str = "") -> str:
@@ -347,8 +291,8 @@ def _added(pair: Pair, change: Change) -> Finding:
                 words = f"at the end of {_title(around[-1])}"
                 return _in_padding(pair, change, around, "appended", words)
             continue
-        if there := index_of(before.layout).over(start, end):
-            return _over(pair, change, [before.path_of(slot.path) for slot in there])
+        if there := before.over(start, end):
+            return _over(pair, change, there)
         if end <= size:
             hole = next(
                 s for s in before.layout.holes if s.start < end and start < s.start + s.extent
@@ -360,7 +304,7 @@ def _added(pair: Pair, change: Change) -> Finding:
 
 def _is_shared(pair: Pair, union: Home, name: str, start: int, end: int) -> bool:
     """Other members of a union, which it had before, lie where a new one does."""
-    rows = (member_of(union.path_of(s.path)) for s in index_of(union.layout).over(start, end))
+    rows = map(member_of, union.over(start, end))
     return any(path in pair.paths[0] and not is_in(path, name) for path in rows)
 
 
@@ -374,8 +318,7 @@ def _grouped(pair: Pair, change: Change, around: Sequence[Home]) -> list[str]:
     kind = change.kinds[1]
     if not fresh or (fresh[-1] == len(around) - 1 and not isinstance(kind and kind.leaf, Struct)):
         return []
-    again = [pair.same.get(bits_of(slot)) for slot in change.new]
-    return [] if None in again else [path for path in dict.fromkeys(again) if path]
+    return pair.again(change)
 
 
 def _in_union(pair: Pair, change: Change) -> Finding:
@@ -462,11 +405,9 @@ def _flexible_added(name: str, there: Place, other: str | None) -> Finding:
             f"takes the place of the flexible array {other}, at offset {there.offset}",
             f"an old writer writes these elements as {other}", "safe if only the name is new",
         )  # fmt: skip
-    words, effect = (
-        f"flexible array added at offset {there.offset}",
-        "an old writer writes no elements",
-    )
+    words = f"flexible array added at offset {there.offset}"
     remedy = "needs a count of elements that reads 0 from an old writer"
+    effect = "an old writer writes no elements"
     return Finding("appended", name, "warning", words, effect, remedy)
 
 
