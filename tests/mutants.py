@@ -40,7 +40,7 @@ MODULES = {name: [name] for name in ("layout", "image", "verdict", "esr")}
 MODULES["layout"] += ["slot", "rules", "ctype"]
 LEFT_OUT = ("browser", "packaging", "bench")
 # Run last, since they take long and look at the modules from afar.
-FAR = ("timeline", "scrub", "proof", "fuzz", "exercises", "cli", "draw", "workbench", "parse")
+FAR = ("timeline", "widgets", "proof", "fuzz", "learn", "cli", "draw", "workbench", "parse")
 # `is` for `==`: small ints and interned strings are one object, so little changes.
 SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot")
 EQUIVALENT: dict[tuple[str, str], str] = {

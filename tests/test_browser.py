@@ -8,16 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kvmviz.widgets.bench import OLD
+from kvmviz.widgets.bench import State as Bench
 from playwright.sync_api import Locator, Page, expect
 
 from kvmviz import MmioExit, draw
 from kvmviz.kvm.kernel import KERNELS
 from kvmviz.learn.exercises import EXERCISES, WATCH
 from kvmviz.widgets import timeline as scrub
-from kvmviz.widgets.bench import OLD
-from kvmviz.widgets.bench import State as Bench
-from kvmviz.widgets.bench import shown as bench_shown
-from kvmviz.widgets.compose import own
+from kvmviz.widgets import workbench
 from kvmviz.widgets.explorer import State, frame
 from tests import browser
 
@@ -89,7 +88,7 @@ def button(page: Page, name: str) -> Locator:
 def follows(page: Page, state: State) -> str:
     """Wait until picture, its alt text and the words are those of a state; the picture's source."""
     expect(picture(page)).to_have_attribute("alt", draw.reading(state.reading).text, timeout=SOON)
-    expect(explorer(page).locator("pre")).to_have_text(frame(state)[1], timeout=SOON)
+    expect(explorer(page).locator("pre")).to_have_text(frame(state).words, timeout=SOON)
     source = picture(page).get_attribute("src")
     assert source
     assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
@@ -336,8 +335,9 @@ def bench(pages: dict[str, Page]) -> Page:
 
 def shows(page: Page, state: Bench) -> None:
     """Wait until a workbench shows a state: picture, its alt text, and the words."""
-    drawn, words = bench_shown(state)
-    expect(picture(page)).to_have_attribute("alt", drawn.text, timeout=SOON)
+    words = workbench.frame(state).words
+    alt = draw.versions(*state.versions).text
+    expect(picture(page)).to_have_attribute("alt", alt, timeout=SOON)
     expect(explorer(page).locator("pre").last).to_have_text(words, timeout=SOON)
     assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
 
@@ -474,7 +474,7 @@ def scrubbed(timeline: Page) -> Page:
 
 def stands_at(page: Page, state: scrub.State) -> None:
     """Wait until picture, its alt text and the words are those of a state of the timeline."""
-    words = scrub.frame(state)[2]
+    words = scrub.frame(state).words
     expect(picture(page)).to_have_attribute("alt", words, timeout=SOON)
     expect(explorer(page).locator("pre")).to_have_text(words, timeout=SOON)
     assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
@@ -516,16 +516,17 @@ def test_timeline_follows_the_mouse(scrubbed: Page) -> None:
 def test_timeline_is_built_step_by_step(scrubbed: Page) -> None:
     part = explorer(scrubbed)
     button(scrubbed, "Clear").click()
-    stands_at(scrubbed, scrub.State(scenario=own(()), step=-1))
+    stands_at(scrubbed, scrub.State(scenario=scrub.own(()), step=-1))
     part.get_by_label("add", exact=True).select_option("MMIO write")
     part.get_by_label("data, hex", exact=True).fill("5a zz")
     part.get_by_role("button", name="Add", exact=True).click()
     told = part.get_by_role("alert")
     expect(told).to_contain_text("data: '5a zz' is not bytes in hex", timeout=SOON)
-    stands_at(scrubbed, scrub.State(scenario=own(()), step=-1))
+    stands_at(scrubbed, scrub.State(scenario=scrub.own(()), step=-1))
     part.get_by_label("data, hex", exact=True).fill("5a")
     part.get_by_role("button", name="Add", exact=True).click()
-    stands_at(scrubbed, scrub.State(scenario=own((MmioExit(0x0900_0000, 1, b"\x5a"),)), step=0))
+    made = scrub.own((MmioExit(0x0900_0000, 1, b"\x5a"),))
+    stands_at(scrubbed, scrub.State(scenario=made, step=0))
     expect(told).to_have_count(0)
 
 

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kvmviz.abi import ABIS
-from kvmviz.c.pasted import structs
 from kvmviz.layout import Layout
-from kvmviz.learn.answers import bits_alike, breaking, form, holes, shared
-from kvmviz.learn.grading import Judge, safe, with_one, with_room
+from kvmviz.learn.grading import (
+    Judge,
+    bits_alike,
+    breaking,
+    first_struct,
+    form,
+    holes,
+    safe,
+    shared,
+    with_one,
+    with_room,
+)
 from kvmviz.verdict import compare
 
 
@@ -142,7 +151,7 @@ def _versions(before: str, after: str = "") -> str:
 
 
 def _only(text: str, abi: str) -> Layout:
-    return next(iter(structs(text).values())).layout(abi)
+    return first_struct(text).layout(abi)
 
 
 _ROWS = (

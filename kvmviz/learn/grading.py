@@ -6,10 +6,11 @@ where an answer fails, on which ABI and in which bytes, and leave the way out to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kvmviz._base import KvmvizError, Twin, counted, twin
+from kvmviz._base import KvmvizError, counted, find, listed, shown, span
 from kvmviz.abi import ABIS, siblings
 from kvmviz.c.pasted import laid_out, pointed, structs
 from kvmviz.ctype import Struct
@@ -20,87 +21,315 @@ from kvmviz.review.finding import Finding, found
 from kvmviz.review.report import ground
 from kvmviz.review.versions import PROGRAMS, Versions
 from kvmviz.slot import Slot
+from kvmviz.text import spans
+from kvmviz.verdict import STATUSES, compare, found_there
 
 Judge = Callable[[str], "Grade"]
 
 
 @dataclass(frozen=True, repr=False)
-class Grade(Twin):
+class Grade:
     """Whether an answer is right, and why; ``shown`` is what there is to look at."""
 
     right: bool
     feedback: str
     shown: tuple[Versions, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"{'✓ right' if self.right else '✗ not yet'}: {self.feedback}"
 
-@twin.register
-def _(grade: Grade) -> str:
-    return f"{'✓ right' if grade.right else '✗ not yet'}: {grade.feedback}"
+
+def first_struct(text: str) -> Struct:
+    """The struct of an exercise."""
+    return next(iter(structs(text).values()))
 
 
 def struct_of(text: str, like: Struct) -> Struct:
     """The struct of an answer: that of the same name, or the only one there."""
-    found = structs(text)
-    if like.tag in found:
-        return found[like.tag]
-    if len(found) == 1:
-        return next(iter(found.values()))
-    raise KvmvizError(f"the answer defines no {like}; it defines {', '.join(found)}")
+    defined = structs(text)
+    if like.tag in defined:
+        return defined[like.tag]
+    if len(defined) == 1:
+        return next(iter(defined.values()))
+    raise KvmvizError(f"the answer defines no {like}; it defines {listed(defined)}")
 
 
-def written(judge: Judge) -> Judge:
-    """A judge of C text that also takes what is no C: the message points at the line."""
+def judged(judge: Judge) -> Judge:
+    """A judge that also takes what cannot be read: in C text, the message points at the line."""
 
-    def judged(answer: str) -> Grade:
+    def graded(answer: str) -> Grade:
         try:
             return judge(answer)
         except KvmvizError as error:
             return Grade(False, pointed(answer, str(error)))
 
-    return judged
+    return graded
 
+
+# Offsets, numbers, names.
+
+_RANGE = re.compile(r"(?<=\d)\s*(?:\.{2,3}|[-–])\s*(?=\d)")
+_NUMBER = re.compile(r"([-+]?(?:0[xX][0-9a-fA-F]{1,16}|\d{1,16}))(?:\s*bytes?)?\.?")
+
+
+def offsets(answer: str, layout: Layout) -> set[int]:
+    """Offsets and ranges of them: ``4..7, 12``, ``bytes 4-7 and byte 12``."""
+    words = re.sub(r"\b(?:bytes?|and)\b", " ", answer.lower())
+    named: set[int] = set()
+    for word in re.split(r"[,;\s]+", _RANGE.sub("..", words).strip(" ,;.\n")):
+        match = re.fullmatch(r"(\d{1,6})(?:\.\.(\d{1,6}))?", word)
+        if match is None:
+            raise KvmvizError(f"{shown(word)} is no offset; write offsets as in 4..7, 12.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise KvmvizError(f"{word} runs backwards; write {last}..{first}.")
+        if last >= layout.size:
+            legal = f"{layout.struct} has bytes 0..{layout.size - 1} on {layout.abi.name}"
+            raise KvmvizError(f"{word}: {legal}.")
+        named |= set(range(first, last + 1))
+    return named
+
+
+def holes(given: str, abi: str) -> Judge:
+    """The answer names every byte that holds no member: ``4..7, 12``."""
+
+    @judged
+    def judge(answer: str) -> Grade:
+        layout = first_struct(given).layout(abi)
+        free = {at for at in range(layout.size) if not layout.holders[at]}
+        named = offsets(answer, layout)
+        if taken := sorted(named - free):
+            slot = layout.slot_at(taken[0])
+            place = span(slot.offset, slot.offset + slot.size - 1)
+            return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
+        if left := len(free - named):
+            return Grade(False, f"on {abi}, what you name is free, and {left} more bytes are.")
+        words = f"on {abi}, {spans(sorted(free))} hold no member."
+        return Grade(True, words, (Versions(layout),))
+
+    return judge
+
+
+def read(part: str, like: int | str) -> int | str | None:
+    """The number or the status of an answer that may have a label before a colon.
+
+    None where nothing is answered yet; ``like`` says which of the two is asked for.
+    """
+    words = part.rpartition(":")[2].strip()
+    if not words:
+        return None
+    if isinstance(like, str):
+        status = words.lower().rstrip(".")
+        if status in STATUSES:
+            return status
+        legal = ", ".join(STATUSES[::-1][:-1])
+        raise KvmvizError(f"{shown(words)} is no status; write {legal} or {STATUSES[0]}")
+    match = _NUMBER.fullmatch(words)
+    if match is None:
+        raise KvmvizError(f"{shown(words)} is no number; write a number of bytes, as in 4")
+    return int(match[1], 16) if "x" in match[1].lower() else int(match[1])
+
+
+def form(abi: str, *questions: tuple[str, Callable[[], int | str]]) -> Judge:
+    """A number or a status for each question in their order: one a line, or all in one line."""
+
+    def judge(answer: str) -> Grade:
+        said = [line for line in answer.splitlines() if line.strip()]
+        if len(said) == 1 < len(questions):
+            said = [word for word in re.split(r"[,;\s]+", said[0]) if word]
+        if len(said) > len(questions):
+            return Grade(False, f"{len(said)} answers to {len(questions)} questions.")
+        said += [""] * (len(questions) - len(said))
+        wrong = []
+        for (label, right), part in zip(questions, said, strict=True):
+            try:
+                answered = read(part, right())
+            except KvmvizError as error:
+                wrong.append(f"{label}: {error}")
+                continue
+            if answered is None:
+                wrong.append(f"{label}: no answer yet")
+            elif answered != right():
+                wrong.append(f"{label}: on {abi} it is not {answered}")
+        return Grade(not wrong, "; ".join(wrong or [f"so it is on {abi}"]) + ".")
+
+    return judge
+
+
+def breaking(old: str, new: str, member: str) -> Judge:
+    """The answer names the ABIs on which an old program loses a member."""
+
+    @judged
+    def judge(answer: str) -> Grade:
+        before, after = first_struct(old), first_struct(new)
+        rows = {row.abi.name: row.forward for row in review(before, after).rows}
+        lost = [name for name, verdict in rows.items() if verdict.fields[member] != "intact"]
+        words = re.sub(r"\band\b", " ", answer.lower())
+        named = [find(ABIS, word, "ABI").name for word in re.split(r"[,;.\s]+", words) if word]
+        for name in named:
+            if name not in lost:
+                place = rows[name].reader.offsets[member]
+                told = f"on {name}, {member} is at offset {place} before and after: intact."
+                return Grade(False, told, _seen(before, after, name))
+        if left := len(set(lost) - set(named)):
+            more = "one ABI more loses" if left == 1 else f"{left} ABIs more lose"
+            return Grade(False, f"{more} {member}." if named else "name at least one ABI.")
+        told = f"on {lost[0]}, {found_there(rows[lost[0]], member)}."
+        return Grade(True, told, _seen(before, after, *lost[:2]))
+
+    return judge
+
+
+def _seen(old: Struct, new: Struct, *abis: str) -> tuple[Versions, ...]:
+    return tuple(Versions(old.layout(abi), new.layout(abi)) for abi in abis)
+
+
+# C that is held against another ABI's layout.
+
+
+def shared(writer: str, kernel: str, given: str, program: str, members: Sequence[str]) -> Judge:
+    """The answer, read on ``program``, has members where ``writer`` puts them on ``kernel``.
+
+    Sizes must agree too: else the next element of an array is elsewhere.
+    """
+
+    @judged
+    def judge(answer: str) -> Grade:
+        old = first_struct(given)
+        new = struct_of(answer, old)
+        mine = laid_out(new, program, answer)
+        verdict = compare(first_struct(writer).layout(kernel), mine)
+        if missing := [name for name in members if name not in mine.named]:
+            return Grade(False, f"{', '.join(missing)}: gone; programs use it.")
+        if told := retyped(old, new, program):
+            return Grade(False, told)
+        seen = (Versions(verdict.writer), Versions(mine))
+        lost = [
+            f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
+            f"{found_there(verdict, name)}."
+            for name in members
+            if verdict.fields[name] != "intact"
+        ]
+        if verdict.size_differs:
+            sizes = f"{verdict.writer.size} bytes on {kernel}, {mine.size} on {program}"
+            lost.append(f"It has {sizes}.")
+        if lost:
+            return Grade(False, " ".join(lost), seen)
+        where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
+        return Grade(True, where, seen)
+
+    return judge
+
+
+def bits_alike(given: str, value: str) -> Judge:
+    """In big-endian, the answer's bit-fields hold the bits of ``value`` that the given's hold in
+    little-endian: on aarch64_be and on aarch64.
+    """  # noqa: D205
+
+    @judged
+    def judge(answer: str) -> Grade:
+        old = first_struct(given)
+        new, little = struct_of(answer, old), old.layout("aarch64")
+        big = laid_out(new, "aarch64_be", answer)
+        seen = (Versions(little), Versions(big))
+        if gone := [name for name in little.named if name not in big.named]:
+            return Grade(False, f"{', '.join(gone)}: gone; programs read it.")
+        if told := retyped(old, new, "aarch64_be"):
+            return Grade(False, told, seen)
+        for name in little.named:
+            here, there = _bits(little, name), _bits(big, name)
+            if name != value and here != there:
+                words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
+                return Grade(False, words, seen)
+        if big.size != little.size:
+            words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
+            return Grade(False, words, seen)
+        verdict = compare(big, old.layout("aarch64_be"))
+        if (status := verdict.fields[value]) != "intact":
+            told = found_there(verdict, value)
+            return Grade(False, f"{value} is {status} on aarch64_be: {told}.", seen)
+        return Grade(True, f"every field holds the same bits of {value} in both byte orders.", seen)
+
+    return judge
+
+
+def _bits(layout: Layout, name: str) -> str:
+    """The bits of the struct's bytes, taken for one number, that a bit-field holds."""
+    slots = [slot for slot in layout.slots if slot.member == name and slot.type]
+    if [slot.path for slot in slots] != [name] or slots[0].shape or slots[0].type.kind != "integer":  # type: ignore[union-attr]
+        raise KvmvizError(f"{name} is no single integer on {layout.abi.name}; programs read it so.")
+    image = layout.pack({name: (1 << slots[0].width) - 1})
+    number = int.from_bytes(bytes(image), layout.abi.byte_order)
+    low = (number & -number).bit_length() - 1
+    return f"{number.bit_length() - 1}:{low}"
+
+
+# C that is a new version.
 
 Wish = Callable[[Struct, Struct, Sequence[str]], str]
 """What an answer must have beside breaking nothing: words for what is missing, or nothing."""
+
+TAKES = ("removed", "replaced", "taken", "added-in-union")
+"""Kinds of findings by which a member that programs read loses its bytes, or shares them."""
 
 
 def safe(given: str, abis: Sequence[str], wish: Wish) -> Judge:
     """The answer is a new version of the given struct that breaks nothing on these ABIs."""
 
-    @written
+    @judged
     def judge(answer: str) -> Grade:
-        old = next(iter(structs(given).values()))
+        old = first_struct(given)
         new = struct_of(answer, old)
         for abi in abis:
             laid_out(new, abi, answer)
-        if missing := keeps(old, new, abis):
-            return Grade(False, missing)
-        judged = review(old, new, abis)
-        where = ground(judged, [abi.name for abi in judged.abis])
-        if judged.breaks:
-            return Grade(False, f"it breaks.\n{_broken(judged)}", _worth_seeing(judged))
+        made = review(old, new, abis)
+        names = [abi.name for abi in made.abis]
+        if (taken := takes(made)) is not None:
+            where = ground(made, taken.abis)
+            effect = "" if _is_retyped(taken) else taken.effect
+            told = "; ".join(filter(None, (taken.change, effect)))
+            return Grade(False, f"on {where}, {taken.member}: {told}.", _worth_seeing(made))
+        if made.breaks:
+            return Grade(False, f"it breaks.\n{_broken(made)}", _worth_seeing(made))
         if missing := wish(old, new, abis):
             return Grade(False, missing)
-        lines = [f"nothing breaks on {where}.", *_still(judged, new.layout(abis[0]))]
-        return Grade(True, "\n".join(lines), _worth_seeing(judged))
+        lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, new.layout(abis[0]))]
+        return Grade(True, "\n".join(lines), _worth_seeing(made))
 
     return judge
 
 
-def _still(judged: Review, layout: Layout) -> list[str]:
+def takes(made: Review) -> Finding | None:
+    """The first finding by which a member that programs read is not theirs alone any more."""
+    wrong = (row for row in made.findings if row.kind in TAKES or _is_retyped(row))
+    return min(wrong, key=lambda row: row.kind != "removed", default=None)
+
+
+def _is_retyped(row: Finding) -> bool:
+    """A member is another kind of value than it was, not only spelled in another way."""
+    return row.kind == "retyped" and row.severity != "note"
+
+
+def retyped(old: Struct, new: Struct, abi: str) -> str:
+    """What makes a member another kind of value than it was, in words, or nothing."""
+    rows = review(old, new, [abi]).findings
+    return next((f"{row.member}: {row.change}." for row in rows if _is_retyped(row)), "")
+
+
+def _still(made: Review, layout: Layout) -> list[str]:
     """What is left to see to, of the widest new members first."""
     width = {slot.path: slot.width for slot in layout.slots}
-    rows = sorted(judged.warnings, key=lambda row: -width.get(row.member, 0))
+    rows = sorted(made.warnings, key=lambda row: -width.get(row.member, 0))
     told = [f"Still: {row.member}: {row.remedy.partition(';')[0]}." for row in rows]
     return told if len(told) < 3 else [*told[:2], f"And {len(told) - 2} more like it."]
 
 
-def _broken(judged: Review) -> str:
+def _broken(made: Review) -> str:
     """What breaks first: one member, one direction, one ABI, and how much more there is."""
-    wrong = [row for row in judged.findings if row.severity == "breaks"]
+    wrong = [row for row in made.findings if row.severity == "breaks"]
     # What programs already read comes first.
-    wrong.sort(key=lambda row: row.member not in set(judged.old.names()))
-    rows = {row.abi.name: row for row in judged.rows}
+    wrong.sort(key=lambda row: row.member not in set(made.old.names()))
+    rows = {row.abi.name: row for row in made.rows}
     hits = [
         (reader, finding, abi, told)
         for reader in PROGRAMS
@@ -134,53 +363,15 @@ def _finds(reader: str, finding: Finding, row: Pair) -> str:
     return f"{reader} finds {found(shown).partition(' and ')[0]}" if shown else ""
 
 
-def _worth_seeing(judged: Review) -> tuple[Versions, ...]:
+def _worth_seeing(made: Review) -> tuple[Versions, ...]:
     """Two ABIs: the first that breaks and its other byte order, else the first two."""
-    broken = [abi for row in judged.findings if row.severity == "breaks" for abi in row.abis]
-    names = [abi.name for abi in judged.abis]
+    broken = [abi for row in made.findings if row.severity == "breaks" for abi in row.abis]
+    names = [abi.name for abi in made.abis]
     first = broken[0] if broken else names[0]
     others = [abi.name for abi in siblings(first).values() if abi.name != first] + names
     second = next((name for name in others if name != first), first)
     pair = sorted({first, second}, key=list(ABIS).index)
-    return tuple(Versions(judged.old.layout(abi), judged.new.layout(abi)) for abi in pair)
-
-
-_KINDS = {"integer": "an integer", "float": "floating point", "bool": "a bool",
-          "pointer": "a pointer"}  # fmt: skip
-
-
-def other_kind(before: Layout, after: Layout) -> str:
-    """A member that is another kind of value than it was: words for the first, or nothing."""
-    kinds = {slot.path: slot.type.kind for slot in before.slots if slot.type}
-    for slot in after.slots:
-        if slot.type and slot.type.kind != kinds.get(slot.path, slot.type.kind):
-            was = kinds[slot.path]
-            return (
-                f"{slot.path} was {_KINDS[was]} and is {_KINDS[slot.type.kind]} on "
-                f"{after.abi.name}: programs take its bits for another value"
-            )
-    return ""
-
-
-def keeps(old: Struct, new: Struct, abis: Sequence[str]) -> str:
-    """Every member is still there, of the same kind, and no new one lies over another."""
-    for abi in abis:
-        layout = new.layout(abi)
-        if changed := other_kind(old.layout(abi), layout):
-            return f"{changed}."
-        if gone := [name for name in old.on(abi).names() if name not in layout.named]:
-            return f"{', '.join(gone)}: gone on {abi}; programs read it."
-        for slot in layout.slots:
-            if slot.is_padding or slot.member in set(old.names()):
-                continue
-            for at in range(slot.offset, slot.offset + slot.size):
-                shared = {s.slot.member for s in layout.holders[at]} - {slot.member}
-                if shared and not slot.is_bit_field:
-                    return (
-                        f"on {abi}, {slot.path} shares byte {at} with {', '.join(sorted(shared))}: "
-                        "who writes one destroys the other."
-                    )
-    return ""
+    return tuple(Versions(made.old.layout(abi), made.new.layout(abi)) for abi in pair)
 
 
 def integers(old: Struct, layout: Layout) -> list[Slot]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from kvmviz._base import KvmvizError, Twin, counted, twin
+from kvmviz._base import KvmvizError, counted, find
 from kvmviz.learn.exercises import EXERCISES, Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.text import table
 
 
 @dataclass(repr=False)
-class Session(Twin):
+class Session:
     """What somebody has answered: hints taken, exercises solved, and the score of that.
 
     An exercise counts if it was solved before its answer was revealed. ``listeners`` are called
@@ -28,10 +28,7 @@ class Session(Twin):
 
     def find(self, name: str) -> Exercise:
         """The exercise of that name; :class:`KvmvizError` where there is none."""
-        if name not in self.exercises:
-            legal = ", ".join(self.exercises)
-            raise KvmvizError(f"no exercise {name!r}; there are {legal}")
-        return self.exercises[name]
+        return find(self.exercises, name, "exercise")
 
     def answer(self, name: str, answer: str) -> Grade:
         """Grade an answer, and score it if it is right and its solution is not revealed.
@@ -101,8 +98,6 @@ class Session(Twin):
         for listener in self.listeners:
             listener()
 
-
-@twin.register
-def _(session: Session) -> str:
-    rows = [(name, row.title, session.state(name)) for name, row in session.exercises.items()]
-    return f"{session.score}\n{table(rows)}"
+    def __repr__(self) -> str:
+        rows = [(name, row.title, self.state(name)) for name, row in self.exercises.items()]
+        return f"{self.score}\n{table(rows)}"

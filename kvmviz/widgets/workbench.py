@@ -3,200 +3,366 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz._base import KvmvizError
+from kvmviz import abi as abis
+from kvmviz import draw
+from kvmviz._base import KvmvizError, find, integer, listed, shown
 from kvmviz.abi import ABIS
-from kvmviz.c.pasted import place, quoted
+from kvmviz.c.pasted import laid_out, place, quoted, structs
+from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
-from kvmviz.widgets.bench import State, shown
-from kvmviz.widgets.controls import ONE_AT_A_TIME, ROW, Live, Settable, finish, img
+from kvmviz.review import review
+from kvmviz.review.report import WORDS, ground, headline
+from kvmviz.review.versions import Versions, names_of
+from kvmviz.widgets.panel import (
+    FRAMES,
+    LOCK,
+    ROW,
+    Control,
+    Frame,
+    Panel,
+    Setting,
+    area,
+    choice,
+    choose,
+    img,
+)
 
-SETTINGS = ("text", "changed", "abis", "struct", "values")
-"""What can be set on a workbench."""
+OLD = """\
+struct kvm_debug_exit_arch {
+    __u32 hsr;
+    __u64 far;
+};
+"""
+WIDENED = OLD.replace("__u32 hsr", "__u64 hsr")
+
+EVERYWHERE = 256
+"""Bytes of a struct up to which a change is judged on every ABI at each click."""
+
+MOST_FINDINGS = 8
+
+MOST_VALUES = 10_000
+"""Letters that values may have."""
 
 FIELDS = {"text": "old C", "changed": "new C, or empty", "values": "values stored"}
 """The fields that people type in, with their labels."""
 
+BOTH = ("ABI", "beside")
+"""The controls of the two ABIs."""
+
 LINE = 18
 """Height in pixels of a line of C."""
 
-_LOOK = f"""<style>
-.kvmviz-bench .widget-textarea {{
-  flex-direction: column; align-items: stretch; width: 100%; height: auto; overflow: visible }}
-.kvmviz-bench .widget-textarea > label {{
-  width: auto; height: 22px; line-height: 22px; text-align: left; font-weight: bold }}
-.kvmviz-bench .widget-textarea textarea {{
-  font-family: var(--jp-code-font-family, monospace); font-size: 13px; line-height: {LINE}px;
-  white-space: pre; overflow: auto; padding: 4px 6px; height: auto; tab-size: 4; flex: none }}
-.kvmviz-bench .kvmviz-values textarea {{ white-space: pre-wrap; overflow-wrap: anywhere }}
-.kvmviz-bench [role=status] {{ color: #b3122b; background: #fff; padding: 2px 4px;
-  font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }}
-.kvmviz-bench [role=status] pre {{ color: inherit; font-size: 13px; margin: 0; white-space: pre;
-  overflow-x: auto }}
+_LOOK = """<style>
+.kvmviz-bench .kvmviz-words pre { white-space: pre; overflow-x: auto }
+.kvmviz-bench .kvmviz-values textarea { white-space: pre-wrap; overflow-wrap: anywhere }
+.kvmviz-bench [role=status] { color: #b3122b; background: #fff; padding: 2px 4px;
+  font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }
+.kvmviz-bench [role=status] pre { color: inherit; font-size: 13px; margin: 0; white-space: pre;
+  overflow-x: auto }
 </style>"""
+
+_VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(-?0[xX][0-9a-fA-F]+|-?\d+)\s*(?:[,;]|\s|$)")
 
 _NUMBERS = count(1)
 
 
-@lru_cache(maxsize=256)
-def _view(state: State) -> str:
-    return img(shown(state)[0])
+@dataclass(frozen=True)
+class State:
+    """All that a workbench shows follows from this.
+
+    ``struct`` is the one that is chosen where the text defines several, "" for the first that
+    differs between the versions. ``values`` are numbers to store, as text: ``hsr=0x12 far=3``.
+    """
+
+    text: str = OLD
+    changed: str = WIDENED
+    abis: tuple[str, str] = ("aarch64", "aarch64_be")
+    struct: str = ""
+    values: str = "hsr=0x123456789a far=0x1122334455667788"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every struct of the text."""
+        return tuple(structs(self.text))
+
+    @property
+    def name(self) -> str:
+        """The struct that is shown."""
+        old = structs(self.text)
+        if self.struct in old:
+            return self.struct
+        if not self.changed:
+            return next(iter(old))
+        new = structs(self.changed)
+        both = [name for name in old if name in new]
+        return next((n for n in both if old[n] != new[n]), both[0] if both else next(iter(old)))
+
+    @property
+    def old(self) -> Struct:
+        """The struct before the change."""
+        return structs(self.text)[self.name]
+
+    @property
+    def new(self) -> Struct | None:
+        """The struct of the same name in the changed text."""
+        if not self.changed:
+            return None
+        found = structs(self.changed)
+        if self.name in found:
+            return found[self.name]
+        here = listed(found.values(), 8)
+        raise KvmvizError(f"new C defines {here}, old C {self.old}: nothing to compare")
+
+    @property
+    def versions(self) -> tuple[Versions, ...]:
+        """The struct on each ABI."""
+        numbers = tuple(parsed(self.values).items())
+        new = self.new
+        return tuple(
+            Versions(
+                laid_out(self.old, abi, self.text),
+                laid_out(new, abi, self.changed) if new else None,
+                numbers,
+            )
+            for abi in self.abis
+        )
+
+    @property
+    def picture(self) -> Picture:
+        """The picture."""
+        return draw.versions(*self.versions)
+
+    def faults(self) -> dict[str, str]:
+        """What is wrong, by setting; nothing else can go wrong when it is shown."""
+        found: dict[str, str] = {}
+        for name in ("text", "changed"):
+            try:
+                if name == "text" or self.changed:
+                    structs(getattr(self, name))
+            except KvmvizError as error:
+                found[name] = str(error)
+        if found:
+            return found
+        for name, text in (("old", "text"), ("new", "changed")):
+            try:
+                struct = getattr(self, name)
+                for abi in self.abis if struct else ():
+                    laid_out(struct, abi, getattr(self, text))
+            except KvmvizError as error:
+                return {text: str(error)}
+        try:
+            self._check_values()
+        except KvmvizError as error:
+            found["values"] = str(error)
+        return found
+
+    def taken(self, values: str) -> str:
+        """Of some values those that a member takes; all of them where they cannot be read."""
+        try:
+            numbers = parsed(values)
+        except KvmvizError:
+            return values
+        known = names_of(self.versions)
+        kept = [f"{name}={number:#x}" for name, number in numbers.items() if name in known]
+        return values if len(kept) == len(numbers) else " ".join(kept)
+
+    def _check_values(self) -> None:
+        known = names_of(self.versions)
+        for name in parsed(self.values):
+            if name not in known:
+                legal = listed(sorted(known))
+                raise KvmvizError(
+                    f"{self.old} has no member {shown(name)}; its members are {legal}"
+                )
+        for pair in self.versions:
+            assert pair.sides
 
 
-class Workbench(Settable, Live):
+def parsed(values: str) -> dict[str, int]:
+    """Numbers by member, out of ``hsr=0x12 far=3``; :class:`KvmvizError` for other words."""
+    found: dict[str, int] = {}
+    text = values.strip()
+    if len(text) > MOST_VALUES:
+        raise KvmvizError(f"values of {len(text)} letters; legal are up to {MOST_VALUES}")
+    at = 0
+    while at < len(text):
+        match = _VALUE.match(text, at)
+        if match is None or len(match[2]) > 40:
+            word = shown(text[at : at + 60].split()[0])
+            raise KvmvizError(f"{word} is no value; write member=number, as in hsr=0x12 far=3")
+        found[match[1]] = int(match[2], 0) if "x" in match[2].lower() else int(match[2])
+        at = match.end()
+    return found
+
+
+@lru_cache(maxsize=FRAMES)
+def frame(state: State) -> Frame:
+    """What a workbench shows in a state: the picture, and in words all that there is to say."""
+    picture = draw.versions(*state.versions)
+    return Frame(img(picture), "\n".join((picture.text, *_judged(state))))
+
+
+def _judged(state: State) -> Iterator[str]:
+    """What ``kvmviz compare`` says of the change: on every ABI, of a big struct on the two."""
+    old, new = state.old, state.new
+    if new is None:
+        return
+    size = max(laid_out(struct, abi).size for struct in (old, new) for abi in state.abis)
+    found = review(old, new) if size <= EVERYWHERE else review(old, new, state.abis)
+    yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {headline(found)}"
+    for row in found.findings[:MOST_FINDINGS]:
+        name = f"{row.member}: " if row.member else ""
+        yield f"  {WORDS[row.severity]}: {name}{row.change} [{ground(found, row.abis)}]"
+    if left := len(found.findings) - MOST_FINDINGS:
+        yield from [f"  and {left} more"] * (left > 0)
+
+
+def _text(name: str, **start: str) -> Any:
+    """A setting that is text; a new one starts without what was chosen for the one before."""
+
+    def turns(_: Workbench, state: State, text: object) -> State:
+        changed: dict[str, Any] = {name: _words(name, text), **start}
+        return replace(state, **changed)
+
+    return turns
+
+
+def _words(name: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise KvmvizError(f"{name} of a workbench is text, not {type(text).__name__}")
+    return text
+
+
+def _numbers(values: object) -> str:
+    """Values as text; numbers by member are written as one types them."""
+    if not isinstance(values, Mapping):
+        return _words("values", values)
+    rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
+    return " ".join(f"{name}={held:#x}" for name, held in rows)
+
+
+def _two(names: object) -> tuple[str, ...]:
+    """Two names of ABIs."""
+    if not isinstance(names, tuple | list) or len(names) != 2:
+        raise KvmvizError(f"abis {shown(names)}: give two of {', '.join(ABIS)}")
+    return tuple(abis.find(name).name for name in names)
+
+
+def _abi(at: int) -> Control:
+    return replace(choice(BOTH[at], ABIS, before="auto"), shows=lambda state: state.abis[at])
+
+
+class Workbench(Panel):
     """A struct on two ABIs side by side, and what a change to it does to those who read it.
 
     Everything can be set from code as from the fields: ``text`` and ``changed`` (C; ``changed``
     empty for no comparison), ``abis`` (two names), ``struct`` (its name, where the text defines
-    several) and ``values`` (``"hsr=0x12"`` or a mapping). What is not legal raises
-    :class:`KvmvizError` and changes nothing; typed into a field, the message stands below it
-    with line and column, and the last good picture stays.
+    several) and ``values`` (``"hsr=0x12"`` or a mapping). Typed into a field, what is wrong is
+    told below it with line and column, and the last good picture stays.
     """
 
-    def __init__(self, text: str | None = None, changed: str = "", **settings: Any) -> None:
-        self._state = State()
-        self._syncing = False
+    text = Setting[str, str](
+        "The C text that is shown: the last that could be read.",
+        turns=_text("text", struct=""),
+        by=area(FIELDS["text"], 6),
+    )
+    changed = Setting[str, str](
+        "The changed version of the text, empty where there is none.",
+        turns=_text("changed", struct=""),
+        by=area(FIELDS["changed"], 6),
+    )
+    abis = Setting[tuple[str, str], tuple[str, str]](
+        "The names of the two ABIs.", _two, by={name: _abi(at) for at, name in enumerate(BOTH)}
+    )
+    struct = Setting[str, str](
+        "The name of the struct that is shown.",
+        reads=lambda state: state.name,
+        turns=_text("struct"),
+        by=choice("struct", before="auto"),
+    )
+    values = Setting[str, "str | Mapping[str, int]"](
+        "The numbers that are stored, `hsr=0x12 far=3`; empty to see the layout alone.",
+        _numbers,
+        by=area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
+    )
+
+    def __init__(self, text: str | None = None, changed: str | None = None, **start: Any) -> None:
+        if text is not None:
+            start = {"text": text, "changed": "", "values": "", **start}
+        if changed is not None:
+            start["changed"] = changed
         self._marker = f"kvmviz-bench-{next(_NUMBERS)}"
-        self._fields = {name: self._field(name) for name in FIELDS}
         self._said = {name: ipw.HTML() for name in FIELDS}
-        self._abis = [self._abi(at) for at in (0, 1)]
-        self._struct = ipw.Dropdown(
-            description="struct", style={"description_width": "auto"}, layout={"width": "auto"}
-        )
-        self._struct.observe(self._turned, "value")
-        self._view = ipw.HTML()
         self._marks = ipw.HTML(layout={"display": "none"})
-        self._words = ipw.HTML()
-        self.box = self._arrange()
-        start = {} if text is None else {"text": text, "changed": changed, "values": ""}
-        self._home = self._changed_by(**{**start, **settings})
-        self._show(self._home)
+        super().__init__(State(), start)
+        self._box.add_class("kvmviz-bench")
 
-    def _field(self, name: str) -> Any:
-        made: Any = ipw.Textarea(description=FIELDS[name], rows=2 if name == "values" else 6)
-        if name == "values":
-            made.placeholder = "hsr=0x12 far=3"
-            made.add_class("kvmviz-values")
-        made.add_class(f"{self._marker}-{name}")
-        made.observe(self._typed, "value")
-        return made
-
-    def _abi(self, at: int) -> Any:
-        made = ipw.Dropdown(
-            description=("ABI", "beside")[at],
-            options=list(ABIS),
-            style={"description_width": "auto"},
-            layout={"width": "auto"},
-        )
-        made.observe(self._turned, "value")
-        return made
-
-    def _arrange(self) -> Any:
-        reset = ipw.Button(
-            description="Reset", tooltip="Back to the state at the start", layout={"width": "80px"}
-        )
-        reset.on_click(lambda _: self.reset())
-        rows = [part for name in FIELDS for part in (self._fields[name], self._said[name])]
+    def _arrange(self) -> list[Any]:
+        part = self._controls
+        self._button("reset", "Reset", "Back to the state at the start", self.reset)
+        for name in FIELDS:
+            part[name].add_class(f"{self._marker}-{name}")
+        part["values"].add_class("kvmviz-values")
+        rows = [one for name in FIELDS for one in (part[name], self._said[name])]
         left = ipw.VBox(rows, layout={"width": "244px", "flex": "0 0 auto"})
-        controls = ipw.Box([*self._abis, self._struct, reset], layout=ROW)
-        right = ipw.VBox([controls, self._view], layout={"flex": "1 1 0", "min_width": "0"})
-        box = ipw.VBox(
-            [
-                ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"}),
-                self._words,
-                finish(_LOOK),
-                self._marks,
-            ]
-        )
-        box.add_class("kvmviz")
-        return box.add_class("kvmviz-bench")
+        above = ipw.Box([part[name] for name in (*BOTH, "struct", "reset")], layout=ROW)
+        right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
+        both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
+        return [both, self._words, *self._finish(_LOOK), self._marks]
 
-    def _changed_by(self, **settings: Any) -> State:
-        """The state with some settings changed; raises for what is not legal."""
-        for name in settings:
-            if name not in SETTINGS:
-                legal = ", ".join(SETTINGS)
-                raise KvmvizError(f"a workbench has no {name!r}; legal are {legal}")
-        if isinstance(values := settings.get("values"), Mapping):
-            settings["values"] = " ".join(f"{name}={number:#x}" for name, number in values.items())
-        if "abis" in settings:
-            settings["abis"] = _two(settings["abis"])
-        for name in ("text", "changed", "struct", "values"):
-            if not isinstance(settings.get(name, ""), str):
-                kind = type(settings[name]).__name__
-                raise KvmvizError(f"{name} of a workbench is text, not {kind}")
-        if "text" in settings or "changed" in settings:
-            settings.setdefault("struct", "")
-        state = replace(self._state, **settings)
-        if "values" not in settings and "values" in state.faults():
+    def _frame(self, state: State) -> Frame:
+        return frame(state)
+
+    def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
+        if "values" not in asked and "values" in state.faults():
             state = replace(state, values=state.taken(state.values))
             state = replace(state, values="") if "values" in state.faults() else state
         for name, message in state.faults().items():
             raise KvmvizError(f"{name}: {message}")
-        if state.struct and state.struct not in state.names:
-            raise KvmvizError(f"no struct {state.struct!r}; legal are {', '.join(state.names)}")
+        if state.struct:
+            find(structs(state.text), state.struct, "struct")
         return state
 
-    def set(self, **settings: Any) -> None:
-        """Set several at once: a new text and its changed version."""
-        with ONE_AT_A_TIME:
-            self._show(self._changed_by(**settings))
+    def _adapt(self) -> None:
+        names = self._state.names
+        choose(self._controls["struct"], names, self._state.name)
+        self._controls["struct"].layout.display = None if len(names) > 1 else "none"
 
-    def _show(self, state: State) -> None:
-        """Draw first: what cannot be drawn raises before anything has changed."""
-        self._draw(state)
-        self._say({})
-        self._sync(FIELDS)
+    def _sync(self, keys: Iterable[str]) -> None:
+        super()._sync(keys)
+        for name in ("text", "changed"):
+            # As many lines as the text has, within what leaves the picture in sight.
+            field = self._controls[name]
+            field.rows = min(max(field.value.count("\n") + 1, 5), 9)
 
-    def _draw(self, state: State) -> None:
-        view, words = _view(state), shown(state)[1]
-        self._state = state
-        self._view.value = view
-        self._words.value = (
-            f"<pre style='white-space:pre;overflow-x:auto'>{html.escape(words)}</pre>"
-        )
-
-    def _sync(self, fields: Mapping[str, Any] | tuple[str, ...]) -> None:
-        """Bring the controls to the state; of the fields, those named."""
-        self._syncing = True
-        try:
-            for name in fields:
-                self._fields[name].value = getattr(self._state, name)
-                self._fit(name)
-            for control, abi in zip(self._abis, self._state.abis, strict=True):
-                control.value = abi
-            self._struct.options = self._state.names
-            self._struct.value = self._state.name
-            self._struct.layout.display = None if len(self._state.names) > 1 else "none"
-        finally:
-            self._syncing = False
-
-    def _fit(self, name: str) -> None:
-        """As many lines as the text has, within what leaves the picture in sight."""
-        if name != "values":
-            lines = self._fields[name].value.count("\n") + 1
-            self._fields[name].rows = min(max(lines, 5), 9)
-
-    def _typed(self, _: Any) -> None:
+    def _turned(self, name: str, key: str, control: Control) -> None:
         """Show what stands in the fields, as far as it is C; the rest stays as it was."""
-        with ONE_AT_A_TIME:
+        with LOCK:
             if self._syncing:
                 return
-            for name in FIELDS:
-                self._fit(name)
-            typed: dict[str, Any] = {name: str(c.value) for name, c in self._fields.items()}
-            wanted = self._of_another(replace(self._state, **typed))
+            part, typed = self._controls, {name: self._controls[name].value for name in FIELDS}
+            turned: dict[str, Any] = {"abis": tuple(part[one].value for one in BOTH)}
+            if name == "struct":
+                turned["struct"] = part[key].value
+            wanted = self._of_another(replace(self._state, **typed, **turned))
             if nearest := self._nearest(wanted):
-                self._draw(nearest)
-                self._sync(())
-            self._say(wanted.faults())
+                self._show(nearest, keep=FIELDS)
+            else:
+                self._sync([*BOTH, "struct"])
+            self._tell(wanted.faults())
+            self._refused |= {name for name in FIELDS if part[name].value != self._held(name)}
+
+    def _held(self, name: str) -> str:
+        return str(getattr(self._state, name))
 
     def _of_another(self, wanted: State) -> State:
         """The state without the values that no member takes, if it is of another struct."""
@@ -204,16 +370,12 @@ class Workbench(Settable, Live):
         if bare is None or bare.name == self._state.name:
             return wanted
         wanted = replace(wanted, values=bare.taken(wanted.values))
-        self._set("values", wanted.values)
-        return wanted
-
-    def _set(self, name: str, text: str) -> None:
-        """Put a text into a field as if it had stood there."""
-        syncing, self._syncing = self._syncing, True
+        self._syncing = True
         try:
-            self._fields[name].value = text
+            self._controls["values"].value = wanted.values
         finally:
-            self._syncing = syncing
+            self._syncing = False
+        return wanted
 
     def _nearest(self, wanted: State) -> State | None:
         """The state with what is wrong in it as it was before, else left out; None for none."""
@@ -224,104 +386,25 @@ class Workbench(Settable, Live):
                 wanted = replace(wanted, **kept)
         return None if wanted.faults() else wanted
 
-    def _turned(self, change: Any) -> None:
-        with ONE_AT_A_TIME:
-            if self._syncing:
-                return
-            abis = tuple(control.value for control in self._abis)
-            wanted = replace(self._state, abis=abis)
-            if change["owner"] is self._struct:
-                wanted = self._of_another(replace(wanted, struct=change["new"]))
-            if nearest := self._nearest(wanted):
-                self._draw(nearest)
-                self._sync(())
-                self._typed(None)
-            else:
-                self._sync(())
-                self._say(wanted.faults())
+    def _say(self, words: str) -> None:
+        self._tell({})
 
-    def _say(self, faults: Mapping[str, str]) -> None:
+    def _tell(self, faults: Mapping[str, str]) -> None:
         """Each message below its field, and the line that it speaks of marked in the field."""
         marks = ""
         for name, control in self._said.items():
             message = faults.get(name, "")
-            quote = quoted(str(self._fields[name].value), message, 24)
+            quote = quoted(str(self._controls[name].value), message, 24)
             told = html.escape(message) + (f"<pre>{html.escape(quote)}</pre>" if quote else "")
             control.value = f"<div role='status'>{told}</div>" if message else ""
             if at := place(message):
                 marks += _marked(f".{self._marker}-{name} textarea", at[0])
         self._marks.value = f"<style>{marks}</style>"
 
-    def reset(self) -> None:
-        """Back to the state that it was made with."""
-        with ONE_AT_A_TIME:
-            self._show(self._home)
-
-    @property
-    def text(self) -> str:
-        """The C text that is shown: the last that could be read."""
-        return self._state.text
-
-    @text.setter
-    def text(self, text: str) -> None:
-        self.set(text=text)
-
-    @property
-    def changed(self) -> str:
-        """The changed version of the text, empty where there is none."""
-        return self._state.changed
-
-    @changed.setter
-    def changed(self, text: str) -> None:
-        self.set(changed=text)
-
-    @property
-    def abis(self) -> tuple[str, str]:
-        """The names of the two ABIs."""
-        return self._state.abis
-
-    @abis.setter
-    def abis(self, names: tuple[str, str]) -> None:
-        self.set(abis=names)
-
-    @property
-    def struct(self) -> str:
-        """The name of the struct that is shown."""
-        return self._state.name
-
-    @struct.setter
-    def struct(self, name: str) -> None:
-        self.set(struct=name)
-
-    @property
-    def values(self) -> str:
-        """The numbers that are stored, ``hsr=0x12 far=3``; empty to see the layout alone."""
-        return self._state.values
-
-    @values.setter
-    def values(self, values: str | Mapping[str, int]) -> None:
-        self.set(values=values)
-
     @property
     def picture(self) -> Picture:
         """The picture that it shows now."""
-        return shown(self._state)[0]
-
-    @property
-    def words(self) -> str:
-        """The text twin of what it shows now, with the verdict of ``kvmviz compare``."""
-        return shown(self._state)[1]
-
-    def __repr__(self) -> str:
-        return self.words
-
-
-def _two(names: Any) -> tuple[str, ...]:
-    """Two names of ABIs."""
-    found = tuple(names) if isinstance(names, tuple | list) else ()
-    if len(found) != 2 or not all(name in ABIS for name in found):
-        raise KvmvizError(f"abis {names!r}: give two of {', '.join(ABIS)}")
-    return found
+        return draw.versions(*self._state.versions)
 
 
 def _marked(field: str, line: int) -> str:

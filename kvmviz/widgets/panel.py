@@ -1,0 +1,440 @@
+"""Widgets whose settings are declared once: turned by hand, from code, or by traitlets' links.
+
+A :class:`Panel` is a state and the settings that change it. Each :class:`Setting` says what is
+legal, and has controls, which read and show it. All that a reader sees is a :class:`Frame`, which
+follows from the state alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import threading
+from binascii import unhexlify
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import ipywidgets as ipw
+from traitlets import HasTraits, TraitType
+
+from kvmviz._base import KvmvizError, find, shown
+from kvmviz.draw.canvas import Picture
+from kvmviz.draw.svg import svg
+
+LOCK = threading.RLock()
+"""Held from reading a state to having written the next: JupyterLab hands a widget's messages to
+more than one thread. One lock for all, since matplotlib draws in one thread only."""
+
+FRAMES = 64
+"""How many frames of a kind of widget are kept, to come back to: some 100 KB each."""
+
+LABEL = "88px"
+"""Width of the label at the left of a row: controls stand below each other."""
+
+ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
+"""A row of controls goes on in the next line where the window is narrow."""
+
+STYLE = """<style>
+.kvmviz .widget-label { text-align: left; margin-right: 8px }
+.kvmviz .widget-box > * { margin: 0 }
+.kvmviz .widget-toggle-buttons, .kvmviz .widget-toggle-buttons > div { display: flex }
+.kvmviz .widget-toggle-buttons > div { flex-wrap: wrap; gap: 2px }
+.kvmviz .widget-toggle-button { margin: 0; padding: 0 8px 0 2px; text-overflow: clip }
+.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
+.kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
+.kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
+.kvmviz pre { line-height: 1.3; white-space: pre-wrap; word-break: normal }
+.kvmviz :is(button, input, select, textarea, [role=slider]):focus-visible {
+  outline: 2px solid #0b57d0 !important; outline-offset: 1px !important }
+.kvmviz .kvmviz-spoken { position: absolute; width: 1px; height: 1px; overflow: hidden }
+.kvmviz .widget-textarea { flex-direction: column; align-items: stretch; width: 100%;
+  height: auto; overflow: visible }
+.kvmviz .widget-textarea > label { width: auto; height: 22px; line-height: 22px;
+  text-align: left; font-weight: bold }
+.kvmviz .widget-textarea textarea { font-family: var(--jp-code-font-family, monospace);
+  font-size: 13px; line-height: 18px; padding: 4px 6px; white-space: pre; overflow: auto;
+  height: auto; flex: none; tab-size: 4 }
+</style>"""
+"""What is chosen carries a mark, for the eye and in the button's accessible name."""
+
+_WIRED = """<style onload="
+const box = this.closest('.kvmviz'), done = 'kvmvizWired' in box.dataset;
+box.dataset.kvmvizWired = '';
+for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('aria-live', 'polite');
+const name = group => {
+  group.setAttribute('role', 'group');
+  const label = group.querySelector('.widget-label');
+  group.setAttribute('aria-label', label.textContent || label.title);
+  for (const one of group.querySelectorAll('button'))
+    one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
+};
+const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
+if (!done) box.addEventListener('focusin',
+  event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'));
+if (!done) new MutationObserver(all).observe(
+  box, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
+all();
+"></style>"""
+"""Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices for
+its command to cut the cell. Rows of buttons get names and states that a screen reader tells, and
+the verdict is spoken when it changes. ipywidgets has no trait for any of these."""
+
+
+class Frame(NamedTuple):
+    """All that a reader sees of a state: a picture as HTML, and the words that say the same.
+
+    ``spoken`` is what a screen reader says when the state changes. What lies below the picture
+    stays where it is while no later picture is higher than ``height``, in pixels.
+    """
+
+    html: str
+    words: str
+    spoken: str = ""
+    height: int = 0
+
+
+def img(picture: Picture) -> str:
+    """A picture as an HTML element of its own size, with its words as alt text."""
+    data = base64.b64encode(svg(picture).encode()).decode()
+    return (
+        f"<img width={picture.width} height={picture.height} style='max-width:100%;height:auto' "
+        f"alt='{html.escape(picture.text, quote=True)}' src='data:image/svg+xml;base64,{data}'>"
+    )
+
+
+def alert(words: str) -> str:
+    """An error as an HTML element that a screen reader speaks; nothing for no words."""
+    return f"<b role='alert'>{html.escape(words)}</b>" if words else ""
+
+
+@dataclass(frozen=True)
+class Control:
+    """An element that turns a setting by hand: its kind, and its traits to start with.
+
+    It shows the setting's value unless ``shows`` makes something else of the state; ``means`` is
+    what a value of it asks of the setting. ``typed``: what is refused stays, to be mended.
+    """
+
+    kind: Callable[..., Any]
+    traits: Mapping[str, Any]
+    shows: Callable[[Any], Any] | None = None
+    means: Callable[[Any], Any] = field(default=lambda value: value)
+    typed: bool = False
+    live: bool = False
+
+
+def buttons(
+    label: str,
+    options: Iterable[Any],
+    hint: str,
+    width: str = LABEL,
+    button: str = "auto",
+    **traits: Any,
+) -> Control:
+    """A row of buttons, one of which is chosen."""
+    style = {"description_width": width, "button_width": button}
+    known = {"description": label, "options": list(options), "tooltip": hint, "style": style}
+    return Control(ipw.ToggleButtons, known | traits)
+
+
+def choice(
+    label: str, options: Iterable[Any] = (), width: str = "auto", before: str = "initial"
+) -> Control:
+    """A list of which one is chosen; ``before`` is the width of its label."""
+    look = {"style": {"description_width": before}, "layout": {"width": width}}
+    return Control(ipw.Dropdown, {"description": label, "options": list(options), **look})
+
+
+def entry(label: str, shows: Callable[[Any], str], width: str, before: str = "initial") -> Control:
+    """A line of text, read when it is entered."""
+    look = {"style": {"description_width": before}, "layout": {"width": width}}
+    traits = {"description": label, "continuous_update": False, **look}
+    return Control(ipw.Text, traits, shows, typed=True)
+
+
+def area(label: str, rows: int, **traits: Any) -> Control:
+    """Lines of text, read at every key."""
+    return Control(
+        ipw.Textarea, {"description": label, "rows": rows, **traits}, None, typed=True, live=True
+    )
+
+
+Got = TypeVar("Got")
+Given = TypeVar("Given")
+
+
+class Setting(TraitType[Got, Given]):
+    """Something that can be set on a panel; a member of its state, unless it says otherwise.
+
+    ``legal`` makes of what is given what the state holds, and raises :class:`KvmvizError` for what
+    is not legal. Where a setting changes more than its member, ``turns`` makes the next state, of
+    panel, state and value. ``reads`` is what code gets.
+    """
+
+    def __init__(
+        self,
+        words: str,
+        legal: Callable[[Any], Any] = lambda value: value,
+        *,
+        reads: Callable[[Any], Got] | None = None,
+        turns: Callable[[Any, Any, Any], Any] | None = None,
+        by: Control | Mapping[str, Control] | None = None,
+    ) -> None:
+        super().__init__(help=words)
+        self.legal, self.reads, self.turns, self.by = legal, reads, turns, by
+
+    @property
+    def controls(self) -> Mapping[str, Control]:
+        """The controls by name; a single one has the name of the setting."""
+        if self.by is None or isinstance(self.by, Control):
+            return {str(self.name): self.by} if self.by else {}
+        return self.by
+
+    def of(self, state: Any) -> Any:
+        """Its value in a state."""
+        return getattr(state, str(self.name)) if self.reads is None else self.reads(state)
+
+    def next(self, panel: Panel, state: Any, value: Any) -> Any:
+        """The state with this setting changed; :class:`KvmvizError` for what is not legal."""
+        if self.turns is not None:
+            return self.turns(panel, state, value)
+        return replace(state, **{str(self.name): self.legal(value)})
+
+    def get(self, obj: Any, cls: type[Any] | None = None) -> Got:
+        """Its value now."""
+        found: Got = self.of(obj._state)
+        return found
+
+    def set(self, obj: Any, value: Given) -> None:
+        """Change it: what is not legal raises :class:`KvmvizError` and changes nothing."""
+        obj.set(**{str(self.name): value})
+
+    def default(self, obj: Any = None) -> Any:
+        """Its value at the start of a panel."""
+        return None if obj is None else self.of(obj._home)
+
+
+class Live:
+    """A widget in a notebook: ``box`` is live; viewers without a kernel see picture and words."""
+
+    _box: Any
+
+    @property
+    def box(self) -> Any:
+        """The ipywidget that is shown."""
+        return self._box
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture that it shows now, if it has one."""
+        return None
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
+        about: dict[str, Any] = {}
+        picture = self.picture
+        if picture is not None:
+            data, about = picture._repr_mimebundle_()
+            bundle["image/png"] = base64.b64encode(data["image/png"]).decode()
+        return bundle | {"text/plain": repr(self)}, about
+
+
+class Panel(Live, HasTraits):
+    """A state, its settings, and the frame that shows it.
+
+    Settings are traits: ``panel.observe(act, "name")`` hears of each change, whoever made it. A
+    name that is none, or a value that is not legal, raises :class:`KvmvizError` and changes
+    nothing; from the controls, the message stands beside them. :attr:`controls` are the
+    ipywidgets by name, :attr:`box` is all of it.
+    """
+
+    settings: ClassVar[Mapping[str, Setting[Any, Any]]] = MappingProxyType({})
+    """What can be set, by name, in the order in which several are set at once."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = {name: made for name, made in vars(cls).items() if isinstance(made, Setting)}
+        cls.settings = MappingProxyType({**cls.settings, **own})
+
+    def __init__(self, home: Any, start: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._state = self._home = home
+        self._syncing, self._tallest = False, 0
+        self._refused: set[str] = set()
+        self._view, self._words, self._error, self._spoken = (ipw.HTML() for _ in range(4))
+        self._view.add_class("kvmviz-view")
+        self._words.add_class("kvmviz-words")
+        self._error.add_class("kvmviz-error")
+        self._spoken.add_class("kvmviz-spoken")
+        self._controls: dict[str, Any] = {}
+        for name, setting in self.settings.items():
+            for key, control in setting.controls.items():
+                made = self._controls[key] = control.kind(**control.traits)
+                made.observe(lambda _, at=(name, key, control): self._turned(*at), "value")
+        with LOCK:
+            self._home = self._next(start)
+            self._box = ipw.VBox(self._arrange()).add_class("kvmviz")
+            self._show(self._home, self._controls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # notify_change: traitlets puts another one there to hold notifications back.
+        if not name.startswith("_") and name != "notify_change":
+            find(self.settings, name, f"{type(self).__name__} setting")
+        super().__setattr__(name, value)
+
+    def _arrange(self) -> list[Any]:
+        """The children of the box."""
+        raise NotImplementedError
+
+    def _frame(self, state: Any) -> Frame:
+        """What a state shows; raises :class:`KvmvizError` for what cannot be drawn."""
+        raise NotImplementedError
+
+    def _settled(self, state: Any, asked: Mapping[str, Any]) -> Any:
+        """The state that some settings lead to, all of them set."""
+        return state
+
+    def _adapt(self) -> None:
+        """What else in the controls follows from the state: options, and which are off."""
+
+    @property
+    def controls(self) -> Mapping[str, Any]:
+        """The ipywidgets that turn a setting or do something, by name."""
+        return MappingProxyType(self._controls)
+
+    def set(self, **settings: Any) -> None:
+        """Set several at once; none of them, where one is not legal."""
+        with LOCK:
+            self._show(self._next(settings))
+
+    def reset(self) -> None:
+        """Back to the state that it was made with."""
+        with LOCK:
+            self._show(self._home)
+
+    @property
+    def words(self) -> str:
+        """The text twin of what it shows now."""
+        return self._frame(self._state).words
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _next(self, asked: Mapping[str, Any]) -> Any:
+        state = self._state
+        for name in asked:
+            find(self.settings, name, f"{type(self).__name__} setting")
+        for name, setting in self.settings.items():
+            if name in asked:
+                state = setting.next(self, state, asked[name])
+        return self._settled(state, asked)
+
+    def _show(self, state: Any, keys: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
+        """Draw first: what cannot be drawn raises before anything has changed.
+
+        Controls follow whose setting has changed, those that were refused, and those of ``keys``;
+        others may hold what somebody clicked meanwhile. Those of ``keep`` stay as they are.
+        """
+        frame = self._frame(state)
+        before = {name: setting.of(self._state) for name, setting in self.settings.items()}
+        self._state = state
+        after = {name: setting.of(state) for name, setting in self.settings.items()}
+        changed = [name for name in after if before[name] != after[name]]
+        follow = {key for name in changed for key in self.settings[name].controls}
+        self._put(frame)
+        self._say("")
+        self._sync({*follow, *self._refused, *keys} - {*keep})
+        self._refused.clear()
+        for name in changed:
+            self._notify_trait(name, before[name], after[name])
+
+    def _put(self, frame: Frame) -> None:
+        self._view.value = frame.html
+        self._words.value = f"<pre>{html.escape(frame.words)}</pre>"
+        self._spoken.value = html.escape(frame.spoken)
+        if frame.height > self._tallest:
+            self._tallest = frame.height
+            self._view.layout.min_height = f"{frame.height}px"
+
+    def _say(self, words: str) -> None:
+        """An error beside the controls; no words take it away."""
+        self._error.value = alert(words)
+
+    def _sync(self, keys: Iterable[str]) -> None:
+        """Bring controls to the state."""
+        self._syncing, wanted = True, set(keys)
+        try:
+            self._adapt()
+            for setting in self.settings.values():
+                for key in wanted & set(setting.controls):
+                    shows = setting.controls[key].shows or setting.of
+                    self._controls[key].value = shows(self._state)
+        finally:
+            self._syncing = False
+
+    def _turned(self, name: str, key: str, control: Control) -> None:
+        """Somebody has turned a control: what it holds by now is what counts."""
+        with LOCK:
+            if not self._syncing:
+                value, keep = control.means(self._controls[key].value), [key] * control.live
+                self._guard(lambda: self._show(self._next({name: value}), [key], keep), key)
+
+    def _guard(self, act: Callable[[], object], key: str = "") -> None:
+        """Do what a control asks for; say beside the controls what is wrong with it."""
+        with LOCK:
+            try:
+                act()
+            except KvmvizError as error:
+                control = next(
+                    (s.controls[key] for s in self.settings.values() if key in s.controls), None
+                )
+                if control and control.typed:
+                    self._refused.add(key)
+                else:
+                    self._sync([key])
+                self._say(str(error))
+
+    def _button(self, key: str, words: str, hint: str, act: Callable[[], object]) -> None:
+        """A button that does something."""
+        made = ipw.Button(description=words, tooltip=hint, layout={"width": "auto"})
+        made.on_click(lambda _: self._guard(act))
+        self._controls[key] = made
+
+    def _finish(self, look: str = "") -> list[Any]:
+        """The last children of a box, not seen: what is spoken, and what makes it look and behave
+        like the others.
+        """  # noqa: D205
+        return [self._spoken, ipw.HTML(STYLE + look + _WIRED, layout={"display": "none"})]
+
+
+def choose(control: Any, options: Iterable[Any], name: str) -> None:
+    """Give a list of choices its options; what is chosen is added if it is not among them."""
+    known = list(options)
+    names = [option[1] if isinstance(option, tuple) else option for option in known]
+    wanted = tuple(known if name in names else [*known, name])
+    if tuple(control.options) != wanted:
+        control.options = wanted
+        control.value = name
+
+
+def decimal(name: str, typed: str) -> int:
+    """A number as C writes it: decimal, or hex with 0x."""
+    try:
+        return int(typed, 0) if len(typed) <= 40 else int("")
+    except ValueError:
+        told = shown(typed)
+        raise KvmvizError(f"{name}: {told} is no number; legal are such as 36 and 0x24") from None
+
+
+def octets(name: str, typed: str) -> bytes:
+    """Bytes out of hex digits, with or without spaces between the bytes."""
+    try:
+        found = unhexlify("".join(typed.split()).removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if not found:
+        legal = "legal are pairs of digits, as 5a 5a 00 00"
+        raise KvmvizError(f"{name}: {shown(typed)} is not bytes in hex; {legal}")
+    return found
