@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, hexed, shown
 from kvmviz.text import table
 
 # fmt: off
@@ -161,9 +161,9 @@ class Esr:
                 raise TypeError
             value = operator.index(self.value)
         except TypeError:
-            raise KvmvizError(f"ESR_EL2: {self.value!r} is no integer; {legal}") from None
+            raise KvmvizError(f"ESR_EL2: {shown(self.value)} is no integer; {legal}") from None
         if not 0 <= value < 1 << 64:
-            raise KvmvizError(f"ESR_EL2: {value:#x} does not fit in 64 bits; {legal}")
+            raise KvmvizError(f"ESR_EL2: {hexed(value)} does not fit in 64 bits; {legal}")
         object.__setattr__(self, "value", value)
 
     @property

@@ -238,7 +238,7 @@ class Picture:
         carries the picture's words as its description. Raises :class:`KvmvizError` for another
         format, and for a scale of a PNG that gives no pixels or more than :data:`MOST_PIXELS`.
         """
-        if form not in FORMATS:
+        if not isinstance(form, str) or form not in FORMATS:
             raise KvmvizError(f"no format {quoted(form)}; legal are {', '.join(FORMATS)}")
         least = 1 / min(self.width, self.height)
         number = isinstance(scale, int | float) and not isinstance(scale, bool)
