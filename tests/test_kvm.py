@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -9,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from kvmviz import DebugExit, KvmvizError, MmioExit, SystemEvent, Vcpu, captures
+from kvmviz import DebugExit, KvmvizError, Member, MmioExit, Struct, SystemEvent, Vcpu, captures
 from kvmviz.abi import Abi
+from kvmviz.ctype import SCALARS
 from kvmviz.draw.timeline import timeline
 from kvmviz.kvm import kernel, program, scenario
 from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
@@ -221,3 +223,57 @@ def test_a_program_of_ones_own_is_judged_by_the_bytes_that_it_takes() -> None:
     assert read(FIFTH, HOPEFUL, BE, 0x12_F2001234).right
     assert not read("merged", HOPEFUL, BE, 0x12_F2001234).right
     assert conclude(play(FIFTH, BE, [BRK]).history[0], HOPEFUL).right
+
+
+ODD_PROGRAMS: list[tuple[Any, str]] = [
+    # members of a program's struct, and why it is refused
+    ({"hsr": "float"}, "hsr is no integer"),
+    ({"hsr": "u32[2]"}, "hsr is no integer"),
+    ({"hsr": Struct("", {"a": "u32"})}, "hsr is no integer"),
+    ({"hsr": "u32", "far": "u8[8]"}, "far is no integer"),
+    ([Member("hsr", SCALARS["u32"], 20)], "hsr is a bit-field"),
+    ([("hsr", "u32"), Member("hsr_high", SCALARS["u32"], 20)], "hsr_high is a bit-field"),
+    ({"hsr": "u16"}, "hsr has 16 bits; EC is ESR[31:26]: legal are 32 and more"),
+]
+
+
+@pytest.mark.parametrize(("members", "why"), ODD_PROGRAMS)
+def test_a_program_that_cannot_read_esr_is_refused(members: Any, why: str) -> None:
+    odd = Vmm("odd", "", "", Struct("s", members))
+    for act in (
+        lambda: read("merged", odd, LE, 0xF2001234),
+        lambda: conclude(STEP, odd),
+        lambda: matrix(0xF2001234, vmms=[odd]),
+        lambda: handshake(vmms=[odd]),
+    ):
+        with pytest.raises(KvmvizError, match=re.escape(f"VMM odd: struct s, {why}")):
+            act()
+
+
+@pytest.mark.parametrize("members", [{"hsr": "float"}, {"hsr": "u32[2]"}, {"far": "double"}])
+def test_a_kernel_that_cannot_write_esr_is_refused(members: Any) -> None:
+    odd = Kernel("odd", "", Struct("s", members))
+    for act in (
+        lambda: odd.debug_exit(LE, 0xD2000062, 0),
+        lambda: Vcpu(odd, LE),
+        lambda: read(odd, "old", LE, 0xF2001234),
+    ):
+        with pytest.raises(KvmvizError, match=r"kernel odd: struct s, (hsr|far) is no"):
+            act()
+
+
+def test_members_wider_or_narrower_than_half_of_esr() -> None:
+    """Combined as C does, ``(hsr_high << 32) | hsr``, where bits 63:32 come from both."""
+    wide = Vmm("wide", "", "", Struct("s", {"hsr": "u64", "hsr_high": "u64"}))
+    seen = read("widened", wide, BE, 0x12_F2001234, fill=0xAA)
+    assert (seen.value, seen.bits, seen.right) == (0xAAAAAABA_F2001234, 64, False)
+    narrow = Vmm("narrow", "", "", Struct("s", {"hsr": "u32", "hsr_high": "u8"}))
+    seen = read("merged", narrow, LE, 0x12_F2001234)
+    assert (seen.value, seen.bits, seen.right) == (0x12_F2001234, 40, True)
+    assert "reads ESR bits 39:0" in seen.effect
+
+
+def test_the_memory_behind_a_struct_holds_what_it_was_filled_with() -> None:
+    behind = Vmm("behind", "", "", Struct("s", {"pad": "u64[2]", "hsr": "u32"}))
+    for fill in (0xAA, np.uint8(0xAA)):
+        assert read("old", behind, LE, 0xF2001234, fill=fill).value == 0xAAAAAAAA  # type: ignore[arg-type]

@@ -216,7 +216,9 @@ class Kernel:
         held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
         if syndrome.ec == WATCHPOINT_LOW and far is not None:
             held["far"] = far
-        slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
+        layout = self.debug.layout(abi)
+        check_integers(f"kernel {self.name}", layout)
+        slots = {slot.path: slot for slot in layout.slots}
         return {name: assigned(value, slots[name]) for name, value in held.items() if name in slots}
 
     def debug_exit(

@@ -88,6 +88,24 @@ class Vmm:
         names = tuple(name for name in self.debug.names() if name in ESR_BIT)
         return names if flag or not self.needs_flag else ("hsr",)
 
+    def layout(self, abi: str | Abi) -> Layout:
+        """The struct as this program has it.
+
+        Raises :class:`KvmvizError` if ESR or FAR would be read out of what is no integer or a
+        bit-field, and if hsr does not reach up to EC.
+        """
+        layout = self.debug.layout(abi)
+        check_integers(f"VMM {self.name}", layout)
+        for name in (*ESR_BIT, "far"):
+            if name in layout.named and layout.named[name].bits is not None:
+                raise KvmvizError(f"VMM {self.name}: {self.debug}, {name} is a bit-field")
+        if (bits := layout.named["hsr"].extent) < 32:
+            raise KvmvizError(
+                f"VMM {self.name}: {self.debug}, hsr has {bits} bits; EC is ESR[31:26]: legal are "
+                "32 and more"
+            )
+        return layout
+
 
 def _by_name(*rows: Vmm) -> Mapping[str, Vmm]:
     return MappingProxyType({row.name: row for row in rows})
@@ -167,7 +185,7 @@ class Reading:
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
-        layout = self.vmm.debug.layout(self.image.layout.abi)
+        layout = self.vmm.layout(self.image.layout.abi)
         names = self.vmm.takes(self.flag)
         rows = []
         for offset, holders in enumerate(layout.holders):
@@ -189,13 +207,16 @@ class Reading:
     def value(self) -> int:
         """The ESR that the program puts together."""
         data = bytes(self.image)
-        held = ((data[row.first : row.last + 1] or [self.beyond])[0] for row in self.taken)
-        return sum(byte << row.wanted[1] for byte, row in zip(held, self.taken, strict=True))
+        value = 0
+        for row in self.taken:  # as C combines them, also where two members have the same bits
+            byte = data[row.first] if row.first < len(data) else self.beyond
+            value |= byte << row.wanted[1]
+        return value
 
     @property
     def bits(self) -> int:
         """How many bits of ESR_EL2 the program claims to know."""
-        return 8 * len(self.taken)
+        return 1 + max(row.wanted[0] for row in self.taken)
 
     @property
     def right(self) -> bool:
@@ -215,7 +236,7 @@ class Reading:
     @property
     def verdict(self) -> Verdict:
         """What the program gets of each member of the struct that it was built with."""
-        return compare(self.image.layout, self.vmm.debug.layout(self.image.layout.abi))
+        return compare(self.image.layout, self.vmm.layout(self.image.layout.abi))
 
     @property
     def lost_far(self) -> tuple[int, ...]:
@@ -321,6 +342,7 @@ def read(
 ) -> Reading:
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
+    reader.layout(abi)
     image = writer.debug_exit(abi, esr, far, fill)
     beyond = int(fill) if isinstance(fill, Integral) else 0
     return Reading(writer, reader, image, esr, writer.sets_flag, beyond)
@@ -528,9 +550,7 @@ class Conclusion:
     @cached_property
     def _debug(self) -> Layout:
         """The struct that the program was built with."""
-        layout = self.vmm.debug.layout(self.step.page.layout.abi)
-        check_integers(f"VMM {self.vmm.name}", layout)
-        return layout
+        return self.vmm.layout(self.step.page.layout.abi)
 
     @property
     def _union(self) -> int:
@@ -551,7 +571,9 @@ def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
     """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
     if not isinstance(step, Step):
         raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
-    return Conclusion(step, find(vmm, READERS))
+    reader = find(vmm, READERS)
+    reader.layout(step.page.layout.abi)
+    return Conclusion(step, reader)
 
 
 def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:

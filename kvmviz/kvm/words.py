@@ -93,8 +93,9 @@ def _esr_effect(reading: Reading) -> str:
     if reading.right:
         if reading.bits == 64:
             return f"{who} reads all 64 bits of ESR_EL2: {true.name}."
-        more = "; with no flag it knows bits 63:32 to be unknown" if vmm.needs_flag else ""
-        return f"{who} reads ESR bits 31:0: {true.name}{more}."
+        unknown = vmm.needs_flag and not reading.flag
+        more = "; with no flag it knows bits 63:32 to be unknown" if unknown else ""
+        return f"{who} reads ESR bits {reading.bits - 1}:0: {true.name}{more}."
     takes = f"{who} takes {' and '.join(_taken(run) for run in reading.runs if not run.right)}"
     if seen.ec == true.ec:
         ec = "EC is right, bits 63:32 are not ESR's" if reading.low_right else "EC fits by chance"
