@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import importlib.metadata
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,95 @@ def test_conda_environment_is_complete() -> None:
 
 
 # The package --------------------------------------------------------------------------------------
+
+
+RUNTIME = {"numpy", "matplotlib", "ipywidgets"}
+LEAVING = {"tree-sitter", "tree-sitter-c"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built from a copy of what it is built from: the tree may be read-only."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "kvmviz", source / "kvmviz", ignore=ignored)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (path,) = target.iterdir()
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_is_pure_python_and_complete(wheel: zipfile.ZipFile) -> None:
+    assert Path(str(wheel.filename)).name.endswith("-py3-none-any.whl")
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kvmviz").rglob("*.*")}
+    files = {name for name in files if "__pycache__" not in name}
+    assert {name for name in wheel.namelist() if name.startswith("kvmviz/")} == files
+    assert {Path(name).suffix for name in files} == {".py", ".md", ".jsonl", ".typed"}
+
+
+def test_the_wheel_needs_three_packages(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    needs = [Requirement(row) for row in metadata.get_all("Requires-Dist", [])]
+    assert {row.name for row in needs if "extra" not in str(row.marker)} - LEAVING == RUNTIME
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def closure(names: set[str]) -> set[str]:
+    """Distributions, and all that they need."""
+    found: set[str] = set()
+    wanted = set(names)
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in found:
+            continue
+        found.add(name)
+        for row in map(Requirement, importlib.metadata.requires(name) or []):
+            if row.marker is None or row.marker.evaluate({"extra": ""}):
+                wanted.add(row.name)
+    return found
+
+
+def test_every_module_loads_with_only_these_packages() -> None:
+    """Whatever else is installed here cannot be imported."""
+    allowed = closure(RUNTIME | LEAVING)
+    assert {"traitlets", "pillow"} <= allowed
+    assert not {"pytest", "jupyterlab", "tqdm"} & allowed
+    owners = importlib.metadata.packages_distributions()
+    tops = [top for top, names in owners.items() if {*map(canonicalize_name, names)} & allowed]
+    code = f"""
+import importlib, pkgutil, sys
+legal = {{*{tops}, *sys.stdlib_module_names, "kvmviz", "_distutils_hack"}}
+class Only:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in legal or name.startswith("_"):
+            return self.finder.find_spec(name, path, target)
+sys.meta_path[:] = map(Only, sys.meta_path)
+import kvmviz
+names = [row.name for row in pkgutil.walk_packages(kvmviz.__path__, "kvmviz.")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 40
+
+
+def test_classifiers_say_which_pythons_and_that_nothing_is_compiled() -> None:
+    rows = set(project()["classifiers"])
+    assert "Programming Language :: Python :: 3 :: Only" in rows
+    assert "Operating System :: OS Independent" in rows
+    pythons = {row.rpartition(" ")[2] for row in rows if re.search(r":: 3\.\d+$", row)}
+    assert pythons == {"3.11", "3.12", "3.13"}
+    least = SpecifierSet(project()["requires-python"])
+    assert all(least.contains(python) for python in pythons)
+    assert not least.contains("3.10")
 
 
 def test_one_version() -> None:
