@@ -166,6 +166,7 @@ HOSTILE: list[tuple[Any, str]] = [
     (lambda: repr(versions("float a;", "", a=3)), "member a: only an integer takes a number"),
     (lambda: repr(versions("__u8 a[2];", "", a=3)), "member a: only an integer takes a number"),
     (lambda: headline([]), "one Versions at least"),
+    (lambda: headline(3), "one Versions at least"),  # type: ignore[arg-type]
     (lambda: headline([None]), "one Versions at least"),  # type: ignore[list-item]
     (lambda: verdict_of([Versions(ARM, ARM), Versions(BE)]), "every ABI has an old and a new"),
     (lambda: verdict_of([Versions(ARM, WIDENED.layout("arm")),

@@ -192,7 +192,7 @@ def homes(layout: Layout, path: str) -> tuple[Home, ...]:
         found.append(Home(*there, inner, home.depth + 1))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _holders(layout: Layout) -> Mapping[str, Field]:
     """The field that a name is found in: its own, or that of an anonymous struct around it."""
     found: dict[str, Field] = {}
@@ -204,7 +204,7 @@ def _holders(layout: Layout) -> Mapping[str, Field]:
     return found
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def counterpart(home: Home, other: Layout) -> Home | None:
     """The same struct in another layout of the whole; None where it is not there.
 
@@ -220,7 +220,7 @@ def counterpart(home: Home, other: Layout) -> Home | None:
     return None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _index(layout: Layout) -> Index:
     return Index(slot for slot in layout.slots if slot.type)
 

@@ -267,7 +267,8 @@ def verdict_of(shown: Sequence[Versions]) -> Review | None:
     Raises :class:`KvmvizError` where there is nothing to show, or some have one version and some
     two, or an ABI has two different pairs.
     """
-    if not shown or not all(isinstance(one, Versions) for one in shown):
+    given = shown if isinstance(shown, Sequence) else ()
+    if not given or not all(isinstance(one, Versions) for one in given):
         raise KvmvizError("one Versions at least is shown; see kvmviz.review.versions")
     olds, news = [one.old for one in shown], [one.new for one in shown if one.new]
     if not news:
