@@ -51,8 +51,8 @@ def test_headers() -> None:
         ((OLD, OLD, [[]]), "unknown ABI"),
         ((OLD, OLD, ["x" * 10**6]), "unknown ABI 'xxx"),
         ((OLD, OLD, []), "at least one ABI"),
-        ((OLD, OLD, None), "a list of ABIs, not a NoneType"),
-        ((OLD, OLD, 3), "a list of ABIs, not a int"),
+        ((OLD, OLD, None), "a list of ABIs out of .*, not a NoneType"),
+        ((OLD, OLD, 3), "a list of ABIs out of .*, not a int"),
         ((OLD, OLD, repeat("arm")), "up to 256 ABIs"),
     ],
 )
@@ -67,8 +67,10 @@ def test_errors(arguments: Any, words: str) -> None:
     [
         ((None, {}), "two mappings of name to struct, not a NoneType"),
         (({}, [OLD]), "two mappings of name to struct, not a list"),
-        (({}, {}, None), "a list of ABIs, not a NoneType"),
-        (({"s": OLD}, {"s": 3}), "two structs, not a int"),
+        (({}, {}, None), "a list of ABIs out of .*, not a NoneType"),
+        (({"s": OLD}, {"s": 3}), "two mappings of name to struct, not a int"),
+        (({"s": 3}, {}), "two mappings of name to struct, not a int"),
+        (({3: OLD}, {3: OLD}), "structs by name, not a int"),
     ],
 )
 def test_errors_of_headers(arguments: Any, words: str) -> None:

@@ -193,8 +193,7 @@ def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS)) -> Review:
     :class:`KvmvizError` for what is not a struct, and for what is no list of known ABIs.
     """
     for struct in (old, new):
-        if not isinstance(struct, Struct):
-            raise KvmvizError(f"review takes two structs, not a {type(struct).__name__[:40]}")
+        _check(struct, Struct, "two structs")
     return Review(old, new, _asked(abis))
 
 
@@ -203,9 +202,10 @@ def review_all(
 ) -> Reviews:
     """The same for every struct that two headers have in common."""
     for side in (old, new):
-        if not isinstance(side, Mapping):
-            kind = type(side).__name__[:40]
-            raise KvmvizError(f"review_all takes two mappings of name to struct, not a {kind}")
+        _check(side, Mapping, "two mappings of name to struct")
+        for name, struct in side.items():
+            _check(name, str, "structs by name")
+            _check(struct, Struct, "two mappings of name to struct")
     asked = _asked(abis)
     removed = tuple(name for name in old if name not in new)
     return Reviews(
@@ -219,16 +219,17 @@ def review_all(
 def _asked(abis: Abis) -> tuple[Abi, ...]:
     if isinstance(abis, str | Abi):
         abis = (abis,)
-    told = f"a list of ABIs, not a {type(abis).__name__[:40]}"
-    try:
-        names = tuple(islice(abis, MOST_ABIS + 1))
-    except TypeError:
-        names = ()
-    else:
-        told = f"up to {MOST_ABIS} ABIs" if names else "at least one ABI"
+    _check(abis, Iterable, f"a list of ABIs out of {listed(ABIS)}")
+    names = tuple(islice(abis, MOST_ABIS + 1))
     if not 0 < len(names) <= MOST_ABIS:
-        raise KvmvizError(f"review takes {told}; known are {listed(ABIS)}")
+        told = f"up to {MOST_ABIS} ABIs" if names else "at least one ABI"
+        raise KvmvizError(f"a review takes {told}; known are {listed(ABIS)}")
     return tuple(dict.fromkeys(map(abis_.find, names)))
+
+
+def _check(given: object, kind: type, words: str) -> None:
+    if not isinstance(given, kind):
+        raise KvmvizError(f"a review takes {words}, not a {type(given).__name__[:40]}")
 
 
 def _layout(struct: Struct, abi: Abi) -> Layout | KvmvizError:
