@@ -1,7 +1,8 @@
 """Pictures: what is written in them, that nothing overlaps, and what is refused."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,27 @@ from matplotlib.patches import Rectangle
 from kvmviz import Esr, KvmvizError, Struct, captures, draw
 from kvmviz.draw import Picture
 from kvmviz.kvm import program as vmm
-from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH, Kernel
+from kvmviz.review.versions import Versions
 from tests.legible import check_words, words_of
 
 BYTES = Struct("bytes", {f"member_{n}": "__u8" for n in range(20)})
 LONG = Struct("s", {"a_very_long_name_for_one_byte": "__u8", "b": "__u16", "c": "__u64"})
 ESR = 0x00A5C3E1_D2000062
+
+
+WIDE = Struct("W" * 60, {"W" * 12: "__u8[8]", "M" * 30: "__u32", "m" * 90: "__u8", "A_B": "u16"})
+NEW = Kernel("a_kernel_of_ones_own", "proposed, not sent, never merged", WITH_HIGH, "=")
+OWN = vmm.Vmm("own", "hsr_high if the moon is full, else hsr alone", "of its own", WITH_HIGH)
+FAR_OFF = Struct("far_off", {"pad": "u8[20]", "hsr": "__u32", "far": "__u64"})
+
+FAR_KERNEL, FAR_VMM = replace(NEW, debug=FAR_OFF), replace(OWN, debug=FAR_OFF)
+
+
+def grid(
+    kernels: Sequence[str | Kernel], vmms: Sequence[str | vmm.Vmm], abis: Sequence[str]
+) -> vmm.Matrix:
+    return vmm.matrix(ESR, 0x40000800, 0xAA, abis, kernels, vmms)
 
 
 def kernel_page(kernel: str, abi: str, reader: str) -> Picture:
@@ -52,6 +68,25 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "matrix, i386 and m68k": lambda: draw.matrix(
         vmm.matrix(ESR, 0x40000800, 0xAA, ("i386", "m68k"))
     ),
+    "matrix, a kernel and a program more": lambda: draw.matrix(
+        grid((*KERNELS, NEW), (*vmm.VMMS, OWN), vmm.ARM64)
+    ),
+    "matrix, one ABI": lambda: draw.matrix(grid((NEW,), (OWN,), ("m68k",))),
+    "story, kernels more": lambda: draw.story(
+        [
+            vmm.read(kernel, "blind", abi, ESR, 0x40000800, 0xAA)
+            for kernel in (*KERNELS.values(), NEW)
+            for abi in vmm.ARM64
+        ]
+    ),
+    "reading, a kernel and a program more": lambda: draw.reading(
+        vmm.read(NEW, OWN, "aarch64_be", ESR, 0x40000800, 0xAA)
+    ),
+    "evidence, dumps more": lambda: draw.evidence(
+        [replace(dump("old", "big", "brk").overlay(), real=bytes(16))] * 90
+    ),
+    "byte map, wide letters": lambda: draw.byte_map(WIDE.layout("arm").pack({"A_B": 1})),
+    "rules, wide letters": lambda: draw.rules(WIDE.layout("arm").rules),
     "commit table": lambda: draw.commit_table(
         *(
             dump(kernel, "big", "watch", 0, True).overlay()
@@ -113,7 +148,59 @@ def test_the_text_twin_says_the_verdict_and_every_byte(make: Callable[[], Pictur
             assert word in picture.text
 
 
+def test_a_kernel_more_in_the_table_is_a_row_more_in_the_matrix() -> None:
+    picture = draw.matrix(vmm.matrix(ESR, 0x40000800, 0xAA, kernels=(*KERNELS, NEW)))
+    check_words(picture)
+    assert NEW.name in words_of(picture)
+    assert picture.height == PICTURES["matrix"]().height + 132
+    assert sum(word in ("✓", "✗") for word in words_of(picture)) == 2 * 5 * 4
+
+
+LARGE = Struct("large", {"data": "char[4097]"}).layout("arm")
+HUGE = Struct("huge", {"data": "char[1048576]"}).layout("arm")
+NOT_ONE = [7, "old", None, b"", [1], object(), 10**5000, "x" * 100_000]
+SHOWS: dict[str, Callable[[Any], object]] = {
+    "story": lambda odd: draw.story([odd]),
+    "stories": lambda odd: draw.story(odd),
+    "matrix": lambda odd: draw.matrix(odd),
+    "byte map": lambda odd: draw.byte_map(odd),
+    "rules": lambda odd: draw.rules(odd),
+    "reading": lambda odd: draw.reading(odd),
+    "overlay": lambda odd: draw.overlay(odd),
+    "evidence": lambda odd: draw.evidence([odd]),
+    "esr": lambda odd: draw.esr(odd),
+    "commit table": lambda odd: draw.commit_table(odd, odd, odd),
+    "versions": lambda odd: draw.versions(odd),
+}
+
+
+@pytest.mark.parametrize("show", SHOWS.values(), ids=SHOWS)
+def test_another_kind_of_result_is_refused(show: Callable[[Any], object]) -> None:
+    for odd in NOT_ONE:
+        with pytest.raises(KvmvizError, match=r"draws|a story takes") as error:
+            show(odd)
+        assert len(str(error.value)) < 300
+
+
 REFUSED: list[Any] = [
+    (lambda: draw.versions(), "a picture of versions takes at least one"),
+    (lambda: draw.evidence([]), "evidence takes at least one"),
+    (lambda: draw.byte_map(LARGE.pack({})), "struct large: .* at most 4096, not 4097"),
+    (lambda: draw.byte_map(*[BYTES.layout("arm").pack({})] * 205), "at most 4096, not 4100"),
+    (lambda: draw.rules(HUGE.rules), "struct huge: .* at most 4096, not 1048576"),
+    (lambda: draw.versions(Versions(HUGE)), "struct huge on arm: .* at most 16384 bytes"),
+    (
+        lambda: draw.matrix(
+            grid((replace(NEW, debug=FAR_OFF),), (replace(OWN, debug=FAR_OFF),), ("arm",))
+        ),
+        "bytes 0..7; VMM own takes it from byte 20",
+    ),
+    (
+        lambda: draw.reading(
+            vmm.read(replace(NEW, debug=FAR_OFF), replace(OWN, debug=FAR_OFF), "arm", ESR, 1)
+        ),
+        "bytes 0..15; VMM own takes it from byte 20",
+    ),
     (lambda: draw.story([]), "16 bytes"),
     (lambda: draw.story([vmm.read("old", "old", abi, ESR, 1) for abi in ("i386", "m68k")]), "far"),
     (lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))), "3"),

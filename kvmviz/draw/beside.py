@@ -14,7 +14,7 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Canvas, Picture, checked, wide
 from kvmviz.draw.cells import Strip, bits_of
-from kvmviz.review.versions import Side, Versions, headline, names_of, verdict_of, words_of
+from kvmviz.review.versions import Side, Versions, headline, names_of, words_of
 from kvmviz.rules import up
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
@@ -37,7 +37,7 @@ LOW = HIGH + 28
 MARGIN = 36.0
 """Left of the first panel, where the versions are named."""
 
-MOST = 1 << 16
+MOST = 1 << 14
 """Bytes of a version: each of them is judged, however few are drawn."""
 
 
@@ -143,8 +143,8 @@ def versions(*shown: Versions) -> Picture:
                 f"{one.old.struct} on {one.old.abi.name}: a picture of versions takes at most "
                 f"{MOST} bytes, not {one.size}"
             )
-    found, title, names = verdict_of(shown), headline(shown), names_of(shown)
-    colour = INK if found is None else WRONG if found.breaks else RIGHT
+    title, names = headline(shown), names_of(shown)
+    colour = {"✗": WRONG, "✓": RIGHT}.get(title[0], INK)
     columns = [
         _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP), names)
         for at, one in enumerate(shown)

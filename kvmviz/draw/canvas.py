@@ -108,7 +108,9 @@ def fitting(names: Iterable[str], width: float, size: float) -> str:
 
 def shrunk(words: str, size: float, room: float, bold: bool = False) -> float:
     """The size at which words fit a width: the one asked for, as far as they do."""
-    return min(size, size * room / max(1, wide(words, size, bold)))
+    # Drawn in whole pixels, letters are up to a few percent wider than they are by nature.
+    taken = wide(words, size, bold)
+    return size if taken <= room else 0.96 * size * room / taken
 
 
 def wrapped(

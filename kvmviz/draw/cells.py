@@ -8,13 +8,12 @@ from; one that nobody wrote is hatched.
 from __future__ import annotations
 
 import math
-import textwrap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from kvmviz.draw.canvas import Canvas, fitting
+from kvmviz.draw.canvas import Canvas, fitting, wide, wrapped
 from kvmviz.image import pieces
 from kvmviz.kvm.page import State, Step
 from kvmviz.kvm.program import Conclusion, Fooled
@@ -24,8 +23,8 @@ from kvmviz.slot import Source
 from kvmviz.style import INK, NOBODY, QUIET, USERSPACE, WRONG, Style, styles
 from kvmviz.text import runs
 
-ROW = 16
-"""Cells in a row before a byte map goes on in the next."""
+ROW, CELL = 16, 58
+"""Cells in a row before a byte map goes on in the next, and how wide a cell is there."""
 
 _SAID = (": no member", ": not written", ": left as it was")
 """How the full name of a piece ends that nobody wrote."""
@@ -45,7 +44,7 @@ class Strip:
     layout: Layout
     data: Sequence[int] | None
     sources: Sequence[Source | None]
-    cell: float = 58
+    cell: float = CELL
     height: float = 46
     names: tuple[str, ...] = ()
 
@@ -177,7 +176,7 @@ class Strip:
                 words |= {f"{self.letter(s)} {s.slot.path}": None for s in source.shares}
             silent |= source is None and not (fits and full.endswith(_SAID))
         told = [*words, *([f"hatched: {self._nobody}"] if silent else [])]
-        return textwrap.wrap("  ·  ".join(told), 84)
+        return wrapped("  ·  ".join(told), LABEL, CELL * ROW, most=84)
 
 
 def bits_of(source: Source | None) -> str:
@@ -196,8 +195,8 @@ def bits_of(source: Source | None) -> str:
 
 
 def width_of(words: str, size: float) -> float:
-    """About how wide words are: enough to keep them apart."""
-    return 0.6 * size * len(words)
+    """How wide words are, and at least what letters take on average: enough to keep them apart."""
+    return max(0.6 * size * len(words), wide(words, size))
 
 
 WIDTH, EDGE = 1074, 20

@@ -13,7 +13,7 @@ from itertools import groupby
 from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import name_of
 from kvmviz.draw.canvas import Canvas, Picture, checked, shrunk, wide, wrapped
-from kvmviz.draw.cells import ROW, Strip, width_of
+from kvmviz.draw.cells import CELL, ROW, Strip, width_of
 from kvmviz.esr import GAPS, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import words as told
@@ -24,8 +24,8 @@ from kvmviz.slot import merged
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
 from kvmviz.text import where
 
-EDGE, CELL = 24, 58
-"""Margin of a sheet, and width of a cell."""
+EDGE = 24
+"""Margin of a sheet."""
 
 FULL = 2 * EDGE + CELL * ROW
 """Width of a sheet with a full row of cells."""
@@ -215,7 +215,7 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour, head, gist = verdict_colour(shown), told.headline(shown), told.gist(shown)
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
-    left = x + max(230, width_of(head, 19))
+    left = x + max(230, width_of(head, 19), wide(head, 19, bold=True) + 10)
     room = x + 8 * strip.cell + 116 - left
     size = min(17, 17 * room / width_of(gist, 17))
     canvas.text(left, y + 34, gist, size, colour=colour)
