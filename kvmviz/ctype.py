@@ -32,7 +32,7 @@ ALIGNMENTS = tuple(1 << n for n in range(16))
 PACKS = ALIGNMENTS[:5]
 """The same for ``#pragma pack``: gcc and clang know it up to 16."""
 
-MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 18, (1 << 31) - 1, 64
+MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
 """The largest struct: members of one, elements of one array, types that lie in each other."""
 
 
@@ -223,7 +223,8 @@ class Member:
     def __post_init__(self) -> None:
         kind, align = _declared(self.type, f"{self}")
         object.__setattr__(self, "type", kind)
-        object.__setattr__(self, "align", self.align or align)
+        if align and type(self.align) is int:
+            object.__setattr__(self, "align", self.align or align)
 
     def __str__(self) -> str:
         return _title(self.name)
@@ -310,9 +311,12 @@ class Struct:
         for name, value in given.items():
             object.__setattr__(self, name, value)
         rows = members.items() if isinstance(members, Mapping) else members
-        if not isinstance(rows, Iterable):
-            raise KvmvizError(f"{self}: {shown(members)} are no members; give (name, type) pairs")
-        made = tuple(self._member(row) for row in islice(rows, MAX_MEMBERS + 1))
+        try:
+            pairs = tuple(islice(rows, MAX_MEMBERS + 1))
+        except Exception as error:  # of the object's own making, or Python's for what has no items
+            told = f"{shown(members)} are no members; give (name, type) pairs"
+            raise KvmvizError(f"{self}: {told}") from error
+        made = tuple(map(self._member, pairs))
         object.__setattr__(self, "members", made)
         if len(made) > MAX_MEMBERS:
             raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
@@ -331,7 +335,7 @@ class Struct:
         else:
             try:
                 name, spec = row
-            except (TypeError, ValueError):
+            except Exception:
                 raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
             kind, align = _declared(spec, f"{self}, {_title(name)}")
             made = Member(name, kind, align=align)
@@ -487,9 +491,14 @@ class Conditional(Struct):
         variants: Iterable[tuple[Iterable[str], Struct]],
         errors: Mapping[str, str] | None = None,
     ) -> None:
-        rows = tuple((tuple(names), struct) for names, struct in variants)
-        if not rows:
-            raise KvmvizError(f"struct {tag} has no variants; it needs at least one")
+        try:
+            rows = tuple((tuple(names), struct) for names, struct in variants)
+        except Exception as error:
+            raise KvmvizError(f"{shown(variants)} are no variants: names and a struct") from error
+        if not rows or not all(isinstance(struct, Struct) for _, struct in rows):
+            raise KvmvizError("a struct that differs by ABI has variants, at least one, as structs")
+        for name in (name for names, _ in rows for name in names):
+            abis.find(name)
         given = {"tag": tag, "union": rows[0][1].union, "variants": rows, "errors": errors or {}}
         for name, value in given.items():
             object.__setattr__(self, name, value)

@@ -6,13 +6,12 @@ classes, ISS2 of data aborts) and uapi/asm/kvm.h (struct kvm_debug_exit_arch: th
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from kvmviz._base import KvmvizError, hexed, shown
+from kvmviz._base import KvmvizError, hexed, integer, shown
 from kvmviz.text import table
 
 # fmt: off
@@ -157,10 +156,8 @@ class Esr:
     def __post_init__(self) -> None:
         legal = "legal are integers of 64 bits, 0 to 0xffffffffffffffff"
         try:
-            if isinstance(self.value, bool):
-                raise TypeError
-            value = operator.index(self.value)
-        except TypeError:
+            value = integer(self.value, "ESR_EL2")
+        except KvmvizError:
             raise KvmvizError(f"ESR_EL2: {shown(self.value)} is no integer; {legal}") from None
         if not 0 <= value < 1 << 64:
             raise KvmvizError(f"ESR_EL2: {hexed(value)} does not fit in 64 bits; {legal}")

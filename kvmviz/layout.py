@@ -45,6 +45,11 @@ class Rules:
     layout: Layout
     steps: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        _check_layout(self.layout)
+        if not isinstance(self.steps, tuple) or not all(isinstance(s, str) for s in self.steps):
+            raise KvmvizError(f"{self.layout.struct}: steps are sentences, not {shown(self.steps)}")
+
     def __repr__(self) -> str:
         layout = self.layout
         steps = (f"  {number}. {step}" for number, step in enumerate(self.steps, 1))
@@ -107,8 +112,8 @@ class Layout:
         bit-fields. In a union they overlap, and only what no member covers is padding.
         """
         opened = (leaf for field in self.named.values() for leaf in self._open(field))
-        leaves = list(islice(opened, MAX_SLOTS + 1))
-        if len(leaves) > MAX_SLOTS:
+        leaves = list(islice(opened, MAX_SLOTS + 1)) if self.leaves <= MAX_SLOTS else []
+        if len(leaves) > MAX_SLOTS or self.leaves > MAX_SLOTS:
             raise KvmvizError(f"{self.struct} has more than {MAX_SLOTS} leaves")
         found = sorted((s for s in leaves if not s.is_padding), key=_place)
         # Between two edges nothing begins or ends, however many bytes lie there.
@@ -165,17 +170,21 @@ class Layout:
 
     def slot_at(self, offset: int) -> Slot:
         """The first slot that covers a byte."""
-        if not 0 <= integer(offset, f"{self.struct}, offset") < self.size:
+        return self.slots[int(self._first[self._byte(offset)])]
+
+    def _byte(self, offset: int) -> int:
+        found = integer(offset, f"{self.struct}, offset")
+        if not 0 <= found < self.size:
             legal = f"legal are 0 .. {self.size - 1}"
-            raise KvmvizError(f"{self.struct} has no byte {shown(offset)}; {legal}")
-        return self.slots[int(self._first[offset])]
+            raise KvmvizError(f"{self.struct} has no byte {shown(found)}; {legal}")
+        return found
 
     def bit_fields_at(self, offset: int) -> list[Slot]:
         """The bit-fields that hold bits of a byte, in order of place."""
         # None has more than 128 bits, so that those in question begin shortly before the byte.
-        first = bisect(self.slots, 8 * offset - 128, key=_place)
-        last = bisect(self.slots, 8 * offset + 7, key=_place)
-        return [s for s in self.slots[first:last] if s.is_bit_field and s.stop > 8 * offset]
+        bit = 8 * self._byte(offset)
+        first, last = (bisect(self.slots, at, key=_place) for at in (bit - 128, bit + 7))
+        return [s for s in self.slots[first:last] if s.is_bit_field and s.stop > bit]
 
     @cached_property
     def _first(self) -> npt.NDArray[np.int32]:
@@ -188,13 +197,13 @@ class Layout:
 
     @cached_property
     def leaves(self) -> int:
-        """The slots of its members: each element of an array of structs counted, at least one."""
+        """Slots of its members, one each at least; of arrays of structs, those of every element."""
         total = 0
         for field in self.fields:
             kind, count = field.type, 1
             if isinstance(kind.leaf, Struct):
                 shape = kind.shape if isinstance(kind, Array) else ()
-                count = kind.leaf.layout(self.abi).leaves * prod(shape)
+                count = max(1, kind.leaf.layout(self.abi).leaves) * prod(shape)
             total += max(1, count)
         return total
 
@@ -333,6 +342,11 @@ class Layout:
         )
 
 
+def _check_layout(given: object) -> None:
+    if not isinstance(given, Layout):
+        raise KvmvizError(f"{shown(given)} is no layout; see Struct.layout(abi)")
+
+
 def _place(slot: Slot) -> int:
     return slot.start
 
@@ -352,6 +366,9 @@ class ByteMap:
     """Where every member lies, which bits of it each byte holds, and what is padding."""
 
     layout: Layout
+
+    def __post_init__(self) -> None:
+        _check_layout(self.layout)
 
     def __repr__(self) -> str:
         layout = self.layout

@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import prod
 from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, counted
@@ -165,18 +164,6 @@ def _judge_place(wanted: Place, written: Place | None) -> Status:
     return Verdict(other, mine).fields["element"]
 
 
-def _leaves(kind: Type, abi: Abi) -> int:
-    """The slots that a member becomes, padding aside; counting ends above :data:`MOST_LEAVES`."""
-    if not isinstance(kind.leaf, Struct):
-        return 1
-    total = 0
-    for member in kind.leaf.on(abi).members:
-        total += max(1, _leaves(member.type, abi))
-        if total > MOST_LEAVES:
-            break
-    return total * (prod(kind.shape) if isinstance(kind, Array) else 1)
-
-
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
@@ -185,8 +172,14 @@ class Verdict:
     reader: Layout
 
     def __post_init__(self) -> None:
+        for layout in (self.writer, self.reader):
+            if not isinstance(layout, Layout):
+                raise KvmvizError(
+                    f"compare takes two layouts, not a {type(layout).__name__[:40]}; "
+                    "see Struct.layout(abi)"
+                )
         for layout in (self.writer, self.reader) if self.writer != self.reader else ():
-            if _leaves(layout.struct, layout.abi) > MOST_LEAVES:
+            if layout.leaves > MOST_LEAVES:
                 raise KvmvizError(
                     f"{layout.struct} has more than {MOST_LEAVES} leaves, every element of an "
                     "array of structs counted; compare judges no more"
@@ -316,10 +309,6 @@ def compare(writer: Layout, reader: Layout) -> Verdict:
     Raises :class:`KvmvizError` for what is not a layout, and for what is too large to be judged:
     more than :data:`MOST_LEAVES`, or, once asked, :data:`MOST_BYTES` or :data:`MOST_SOURCES`.
     """
-    for layout in (writer, reader):
-        if not isinstance(layout, Layout):
-            kind = type(layout).__name__
-            raise KvmvizError(f"compare takes two layouts, not a {kind}; see Struct.layout(abi)")
     return Verdict(writer, reader)
 
 
