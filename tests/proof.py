@@ -21,6 +21,7 @@ from tests import (
     proof_page,
     proof_structs,
     proof_texts,
+    proof_widgets,
 )
 
 WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
@@ -32,6 +33,7 @@ WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
     "bits": (10_000, proof_clang.walk_texts),
     "clang": (0, proof_clang.walk_headers),
     "orders": (0, proof_orders.walk),
+    "widgets": (0, proof_widgets.walk),
 }
 """By name: how many cases `make proof` takes (0 where all there are), and the walk itself."""
 

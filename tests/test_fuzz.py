@@ -15,6 +15,7 @@ from tests.fuzz import KINDS, Kind, failures
         ("texts", 400, {"parsed": 20, "refused": 200}),
         ("calls", 400, {"answered": 50, "refused": 50}),
         ("lines", 76, {"status 0": 10, "status 1": 2, "status 2": 20}),
+        ("settings", 160, {"taken": 15, "refused": 25, "by hand": 30}),
     ],
 )
 def test_nothing_but_a_clear_error_comes_out(name: str, count: int, least: dict[str, int]) -> None:

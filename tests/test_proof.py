@@ -12,6 +12,7 @@ from tests import (
     proof_clang,
     proof_expressions,
     proof_structs,
+    proof_widgets,
     strategies,
     uapi,
 )
@@ -95,3 +96,7 @@ def test_bits_of_headers_of_linux_are_those_of_libclang(name: str, tmp_path: Pat
     assert not wrong
     assert equal >= 50
     assert broken < len(proof_clang.TRIPLES)
+
+
+def test_widgets_say_what_they_were_turned_to() -> None:
+    assert not proof_widgets.walk(6)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tests.fuzz import calls, lines, texts
+from tests.fuzz import calls, lines, settings, texts
 
 SLOW = 2.0
 """Seconds of processor time after which an input is reported: most take milliseconds."""
@@ -30,6 +30,7 @@ KINDS = {
     "texts": Kind(texts.made, texts.run, 100_000),
     "calls": Kind(calls.made, calls.run, 100_000),
     "lines": Kind(lines.made, lines.run, 5_000),
+    "settings": Kind(settings.made, settings.run, 10_000),
 }
 
 
