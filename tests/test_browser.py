@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kvmviz.widgets.bench import OLD
-from kvmviz.widgets.bench import State as Bench
 from playwright.sync_api import Locator, Page, expect
 
 from kvmviz import MmioExit, draw
@@ -18,6 +16,8 @@ from kvmviz.learn.exercises import EXERCISES, WATCH
 from kvmviz.widgets import timeline as scrub
 from kvmviz.widgets import workbench
 from kvmviz.widgets.explorer import State, frame
+from kvmviz.widgets.workbench import OLD
+from kvmviz.widgets.workbench import State as Bench
 from tests import browser
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -93,15 +93,6 @@ def follows(page: Page, state: State) -> str:
     assert source
     assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
     return source
-
-
-def test_default_state_tells_the_story(page: Page) -> None:
-    alt = picture(page).get_attribute("alt") or ""
-    assert "big-endian" in alt
-    assert "taken for ESR[31:0], hold ESR[63:32]: WRONG" in alt
-    expect(explorer(page).locator("pre")).to_contain_text("✗ reads 0x00000000")
-    expect(button(page, "✓ big-endian")).to_be_visible()
-    expect(button(page, "✓ widened")).to_be_visible()
 
 
 def test_mouse_turns_byte_order_and_width(page: Page) -> None:
@@ -207,19 +198,11 @@ def tab_to(page: Page, name: str) -> None:
         assert len(seen) < 60, f"no {name!r} among {seen}"
 
 
-def test_hex_is_entered(page: Page) -> None:
-    field = explorer(page).get_by_label("esr", exact=True)
-    field.fill("0x123456789a")
-    field.press("Enter")
-    follows(page, replace(HOME, esr=0x123456789A))
-
-
 @pytest.mark.parametrize(
     ("name", "typed", "said"),
     [
         ("esr", "0xd200z062", "'0xd200z062' is not a hexadecimal number"),
-        ("far", "0x10000000000000000", "does not fit 64 bits"),
-        ("fill", "", "'' is not a hexadecimal number"),
+        ("fill", "100", "0x100 does not fit 8 bits"),
     ],
 )
 def test_malformed_hex_is_told_beside_the_controls(
@@ -241,17 +224,6 @@ def test_malformed_hex_is_told_beside_the_controls(
     follows(page, replace(HOME, abi="aarch64"))
     expect(told).to_have_count(0)
     expect(field).to_have_value(held)
-
-
-def test_reset_restores_the_start(page: Page) -> None:
-    before = follows(page, HOME)
-    button(page, "old").first.click()
-    button(page, "u64 hsr").click()
-    explorer(page).get_by_label("ABI").select_option("m68k")
-    follows(page, replace(HOME, abi="m68k", layout="old", reader="u64"))
-    button(page, "Reset").click()
-    assert follows(page, HOME) == before
-    expect(explorer(page).get_by_label("ABI")).to_have_value("aarch64_be")
 
 
 def test_quick_clicks_are_all_taken(page: Page) -> None:
@@ -293,21 +265,6 @@ def box(found: Locator) -> dict[str, float]:
     place = found.bounding_box()
     assert place
     return {"x": place["x"], "y": place["y"], "width": place["width"], "height": place["height"]}
-
-
-def test_console_is_silent(story: browser.Watched, page: Page) -> None:
-    assert story.complaints == []
-
-
-def test_nothing_leaves_the_machine(
-    server: browser.Server, story: browser.Watched, page: Page
-) -> None:
-    assert len(story.requests) > 50
-    assert any(url.startswith("ws://127.0.0.1") for url in story.requests)
-    assert story.strangers == []
-    # Whose requests a page's would not tell of.
-    assert story.page.context.service_workers == []
-    assert server.hosts <= set(browser.LOCAL)
 
 
 @pytest.fixture(scope="module")
@@ -429,23 +386,6 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
     expect(desk.get_by_role("img")).to_have_attribute("alt", re.compile("^✓ nothing breaks"))
 
 
-def test_a_hint_and_the_answer_come_when_asked_for(desk: Locator) -> None:
-    told = desk.get_by_role("status")
-    desk.get_by_role("button", name="Hint").click()
-    expect(told).to_contain_text("Hint 1 of 3", timeout=SOON)
-    desk.get_by_role("button", name="Reveal").click()
-    expect(told).to_contain_text("__u16 extra;", timeout=SOON)
-    expect(desk.get_by_text("revealed · 0 of 9 solved, 1 hint taken")).to_be_visible(timeout=SOON)
-
-
-def test_all_notebooks_are_silent_and_stay_at_home(
-    server: browser.Server, story: browser.Watched, desk: Locator
-) -> None:
-    assert story.complaints == []
-    assert story.strangers == []
-    assert server.hosts <= set(browser.LOCAL)
-
-
 # The timeline: the kvm_run page over time.
 
 
@@ -478,11 +418,6 @@ def stands_at(page: Page, state: scrub.State) -> None:
     expect(picture(page)).to_have_attribute("alt", words, timeout=SOON)
     expect(explorer(page).locator("pre")).to_have_text(words, timeout=SOON)
     assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
-
-
-def test_timeline_tells_its_story_at_the_start(scrubbed: Page) -> None:
-    expect(explorer(scrubbed).locator("pre")).to_contain_text("✗ WRONG: takes this for a debug")
-    expect(button(scrubbed, "✓ big-endian")).to_be_visible()
 
 
 def test_the_timelines_rows_of_buttons_have_names(scrubbed: Page) -> None:
@@ -538,6 +473,13 @@ def test_timeline_fits_one_window(scrubbed: Page) -> None:
     assert shown["x"] + shown["width"] <= window["x"] + window["width"]
 
 
-def test_timeline_leaves_the_console_silent(story: browser.Watched, scrubbed: Page) -> None:
+def test_all_pages_are_silent_and_stay_at_home(
+    server: browser.Server, story: browser.Watched, desk: Locator, scrubbed: Page
+) -> None:
     assert story.complaints == []
+    assert len(story.requests) > 50
+    assert any(url.startswith("ws://127.0.0.1") for url in story.requests)
     assert story.strangers == []
+    # Whose requests a page's would not tell of.
+    assert story.page.context.service_workers == []
+    assert server.hosts <= set(browser.LOCAL)
