@@ -179,6 +179,9 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
     ("__u64 a; struct { __u8 x:3; __u32 y; } n;",
      "__u64 a; struct { __u8 x:3; union { struct { __u8 z:5; }; __u8 w[3]; }; __u32 y; } n;",
      {("added-in-hole", "n.z"): "warning", ("added-in-hole", "n.w"): "warning"}),
+    # What is gone is not named once more.
+    ("__u32 a; __u32 b;", "__u32 a; union { struct { __u32 c; } g; __u32 d; };",
+     {("replaced", "g"): "warning", ("replaced", "d"): "warning", ("removed", "b"): "warning"}),
     # A reserved member, put to use.
     ("__u32 a; __u8 pad[3]; __u8 z;", "__u32 a; __u8 pad[2]; __u8 flags; __u8 z;",
      {("array-length", "pad"): "breaks", ("taken", "flags"): "breaks",

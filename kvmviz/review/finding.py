@@ -46,12 +46,13 @@ class Rule(NamedTuple):
 
 
 _BYTES = "the bytes themselves: kvmviz.verdict"
+_BUILD = "a program that names it is not built any more"
 _IOCTL, _BOTCHING = "driver-api/ioctl", "process/botching-up-ioctls"
 _SYSCALLS = "process/adding-syscalls"
 _C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
 
 RULES: Mapping[str, Rule] = MappingProxyType({
-    "absent": Rule("not there on every ABI", "keep the struct there as it was", _IOCTL),
+    "absent": Rule("not there on every ABI", "keep the struct there as it was", _BUILD),
     "alias": Rule("another name for others", "", "include/uapi/linux/stddef.h, __struct_group"),
     "added-in-hole": Rule("added in a hole", "needs a validity flag: {never}; the flag must read 0 "
         "from an old writer, and a new one must clear it when the member is not valid", _BOTCHING),
@@ -65,9 +66,9 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "bit-field": Rule("bit-field of another width", "", _BYTES),
     "flexible": Rule("a flexible array on one side", "", _C_FLEXIBLE),
     "inserted": Rule("added in front of others", "put {name} into a hole, or behind the last "
-        "member", _IOCTL),
+        "member", _BYTES),
     "moved": Rule("moves", "keep {name} where it was: a new member goes into a hole or behind the "
-        "last one", _IOCTL),
+        "last one", _BYTES),
     "narrowed": Rule("narrowed", "", _BYTES),
     "new-hole": Rule("new padding", "make it a reserved member that is written as 0 and checked "
         "to be 0", _BOTCHING),
