@@ -129,6 +129,8 @@ class Poked:
         if self.kernel == "merged":
             self.put(14, 1, 2)
         elif self.kernel.startswith("v2"):
+            if self.kernel == "v2_not_unknown":  # a debug exit is one of those that clear
+                self.put(14, 0, 2)
             self.page[15 if self.big else 14] |= 1
         if esr >> 26 & 0x3F == 0x34:
             self.put(40, far, 8)

@@ -102,6 +102,21 @@ def test_flags_that_userspace_left_there() -> None:
             assert vcpu.history[-1].flags == flags, (kernel, abi)
 
 
+POISONED = [
+    # policy or kernel, flags after a debug exit where userspace had set all of them
+    ("v2", 0xFFFF), ("v2_other_exits", 0xFFFF), ("v2_not_unknown", 1), ("v2_entry", 1),
+    ("merged", 1), ("old", 0xFFFF), ("widened", 0xFFFF),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "flags"), POISONED)
+@pytest.mark.parametrize("abi", [LE, BE])
+def test_a_debug_exit_clears_flags_where_the_policy_says_so(
+    kernel: str, flags: int, abi: str
+) -> None:
+    assert play(kernel, abi, [UserWrite(14, b"\xff\xff"), BRK]).history[-1].flags == flags
+
+
 def test_a_flag_cleared_on_debug_exits_is_set_all_the_same() -> None:
     for flag, expected in (("|=", 1), ("=", 1), ("", 0)):
         kernel = Kernel("own", "never", WITH_HIGH, flag, frozenset({"DEBUG"}))  # type: ignore[arg-type]
