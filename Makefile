@@ -43,7 +43,7 @@ bench: $(VENV)/bench.stamp ## measure, and print ratios
 proof: $(VENV)/test.stamp ## random structs and Linux's headers against compilers
 	$(PYTHON) -m tests.proof
 
-fuzz: $(VENV)/test.stamp ## hostile texts, calls and command lines, 205,000 of them
+fuzz: $(VENV)/test.stamp ## hostile texts, calls, settings and command lines, 215,000 of them
 	$(PYTHON) -m tests.fuzz
 
 mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
