@@ -80,6 +80,22 @@ def test_holes_that_are_left(old: str, new: str, spare: dict[str, str]) -> None:
     assert pair(old, new).spare == spare
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "offsets"),
+    [
+        ("__u8 a; __u32 b;", "__u8 a; __u32 b; __u8 c;", [9]),
+        ("__u8 a; __u32 b;", "__u8 a; __u64 b;", []),  # there was one after a before
+        ("__u8 a; __u8 b;", "__u8 a:3; __u8 b;", []),  # not in whole bytes
+        ("__u32 a;", "__u32 a:3;", [1]),
+        # What lies behind the start of a flexible array is its elements'.
+        ("__u64 x; __u32 n; __u32 k; __u8 d[];", "__u64 x; __u32 n; __u8 d[];", []),
+        ("__u64 x; __u32 n; __u32 k;", "__u64 x; __u32 n;", [12]),
+    ],
+)
+def test_new_holes(old: str, new: str, offsets: list[int]) -> None:
+    assert [slot.offset for slot in pair(old, new).new_holes] == offsets
+
+
 HOMES = [
     # members, a path, and the structs around it: depth, path, u for a union
     ("__u32 a;", "a", "0 "),

@@ -179,6 +179,10 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
     ("__u64 a; struct { __u8 x:3; __u32 y; } n;",
      "__u64 a; struct { __u8 x:3; union { struct { __u8 z:5; }; __u8 w[3]; }; __u32 y; } n;",
      {("added-in-hole", "n.z"): "warning", ("added-in-hole", "n.w"): "warning"}),
+    # Members that end up in one place have not passed each other.
+    ("__u32 a; __u32 b;", "__u64 x; union { __u32 a; __u32 b; };",
+     {("inserted", "x"): "breaks", ("moved", "a"): "breaks", ("moved", "b"): "breaks",
+      ("size", ""): "breaks", ("align", ""): "breaks"}),
     # What is gone is not named once more.
     ("__u32 a; __u32 b;", "__u32 a; union { struct { __u32 c; } g; __u32 d; };",
      {("replaced", "g"): "warning", ("replaced", "d"): "warning", ("removed", "b"): "warning"}),
