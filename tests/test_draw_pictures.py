@@ -99,9 +99,14 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 }
 
 
-@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
-def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
-    check_words(make())
+@pytest.fixture(scope="module", params=PICTURES)
+def picture(request: pytest.FixtureRequest) -> Picture:
+    """Each of them, made once for all that it is held against."""
+    return PICTURES[request.param]()
+
+
+def test_no_words_overlap_or_leave_the_sheet(picture: Picture) -> None:
+    check_words(picture)
 
 
 def test_a_cell_shows_value_bits_offset_and_member() -> None:
@@ -139,9 +144,7 @@ def test_a_bad_dump_shows() -> None:
     assert "1 real dumps, 16 bytes compared: 3 differ" in words_of(draw.evidence([bad.overlay()]))
 
 
-@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
-def test_the_text_twin_says_the_verdict_and_every_byte(make: Callable[[], Picture]) -> None:
-    picture = make()
+def test_the_text_twin_says_the_verdict_and_every_byte(picture: Picture) -> None:
     assert repr(picture) == picture.text
     for word in words_of(picture):
         if word.startswith(("✓", "✗")) and len(word) > 1:

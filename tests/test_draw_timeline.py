@@ -79,9 +79,14 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 }
 
 
-@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
-def test_no_words_overlap_or_leave_the_sheet(make: Callable[[], Picture]) -> None:
-    check_words(make())
+@pytest.fixture(scope="module", params=PICTURES)
+def picture(request: pytest.FixtureRequest) -> Picture:
+    """Each of them, made once for all that it is held against."""
+    return PICTURES[request.param]()
+
+
+def test_no_words_overlap_or_leave_the_sheet(picture: Picture) -> None:
+    check_words(picture)
 
 
 def cells_of(picture: Picture) -> list[str]:
@@ -238,9 +243,7 @@ def test_bytes_behind_those_shown_are_spoken_of() -> None:
         assert any("also writes bytes 64..167, not shown" in line for line in said)
 
 
-@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
-def test_the_text_twin_says_what_the_picture_says(make: Callable[[], Picture]) -> None:
-    picture = make()
+def test_the_text_twin_says_what_the_picture_says(picture: Picture) -> None:
     assert repr(picture) == picture.text
     values = re.findall(r"0x[0-9a-f]+", " ".join(words_of(picture)))
     assert [value for value in values if value not in picture.text] == []

@@ -215,7 +215,7 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour, head, gist = verdict_colour(shown), told.headline(shown), told.gist(shown)
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
-    left = x + max(230, width_of(head, 19), wide(head, 19, bold=True) + 10)
+    left = x + max(230, width_of(head, 19), wide(head, 19, bold=True) + 6)
     room = x + 8 * strip.cell + 116 - left
     size = min(17, 17 * room / width_of(gist, 17))
     canvas.text(left, y + 34, gist, size, colour=colour)
