@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from kvmviz import review as review
     from kvmviz._base import KvmvizError
     from kvmviz.abi import ABIS, Abi
-    from kvmviz.c.reading import parse
+    from kvmviz.c.parse import parse
     from kvmviz.ctype import Array, Member, Struct
     from kvmviz.esr import Esr
     from kvmviz.image import Image
@@ -62,7 +62,7 @@ _HOME = {
     "Vcpu": "kvm.page",
     "Verdict": "verdict",
     "compare": "verdict",
-    "parse": "c.reading",
+    "parse": "c.parse",
 }
 _MODULES = {"captures": "kvm.captures", "draw": "draw", "kvm": "kvm", "review": "review"}
 

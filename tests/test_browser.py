@@ -321,7 +321,7 @@ def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
     wrong = WITH_HIGH.replace("hsr_high;", "hsr_high")
     field.fill(wrong)
     told = explorer(bench).get_by_role("status")
-    expect(told).to_contain_text("line 3, column 19: syntax error", timeout=SOON)
+    expect(told).to_contain_text("line 3, column 19: expected", timeout=SOON)
     expect(told).to_contain_text("3 |     __u32 hsr_high")
     at, place = box(field), box(told)
     assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 20

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, draw, parse
 from kvmviz.abi import Abi
-from kvmviz.c.pasted import structs
+from kvmviz.c.parse import structs
 from kvmviz.ctype import Struct
 from kvmviz.draw import Picture
 from kvmviz.draw.beside import CELLS, MOST_ROWS, Arms, rows_of

@@ -107,7 +107,8 @@ def test_conda_and_pyproject_name_the_same_bounds() -> None:
 def test_conda_environment_is_complete() -> None:
     assert environment()["name"] == project()["name"]
     assert environment()["channels"] == ["conda-forge"]
-    assert pip_lines() == ["-e ."]  # brings every runtime dependency that conda does not
+    assert pip_lines() == ["-e ."]  # kvmviz itself, and nothing that conda does not bring
+    assert bounds(project()["dependencies"]).keys() <= conda_bounds().keys()
     assert "pip" in conda_lines()  # or conda warns, and picks one
     # `-e .` does not bring the extras.
     assert bounds(project()["optional-dependencies"]["lab"]).keys() <= conda_bounds().keys()

@@ -88,7 +88,7 @@ def test_typing_moves_picture_words_and_verdict(bench: Workbench) -> None:
 
 
 WRONG: list[tuple[str, str, str, int | None]] = [
-    ("text", HEAD + "    __u64 far\n};", "line 3, column 14: syntax error: ';' is missing", 3),
+    ("text", HEAD + "    __u64 far\n};", "line 3, column 14: expected ';' after 'far'", 3),
     ("changed", "struct a {\n    nope x;\n};", "line 2, column 5: unknown type 'nope'", 2),
     ("changed", "struct a { int x; };",
      "new C defines struct a, old C struct kvm_debug_exit_arch: nothing to compare", None),

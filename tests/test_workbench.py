@@ -3,7 +3,7 @@
 import pytest
 
 from kvmviz import KvmvizError, parse
-from kvmviz.c.pasted import MOST, laid_out, place, pointed, quoted, structs
+from kvmviz.c.parse import MOST, laid_out, place, pointed, quoted, structs
 from kvmviz.ctype import Struct
 
 

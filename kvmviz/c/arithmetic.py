@@ -1,16 +1,18 @@
-"""Constant expressions as C computes them: every value has a width and a sign."""
+"""Constant expressions as C computes them: every value has a width and a sign.
+
+An expression is read once and kept as steps for a stack, since its value may differ by ABI:
+:func:`run` computes it on one machine, :func:`depends` says which of its answers matter.
+"""
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple, NoReturn
 
-from kvmviz.ctype import Scalar
-
-Number = tuple[int, int, bool]
-"""A value, its width, whether it is signed."""
+from kvmviz.c.source import MAX_DEPTH, Cursor
 
 MAX_WORDS = 4096
 """Words and signs in one expression."""
@@ -26,8 +28,6 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "<<": operator.lshift,
-    ">>": operator.rshift,
     "&": operator.and_,
     "|": operator.or_,
     "^": operator.xor,
@@ -37,216 +37,336 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
     ">": operator.gt,
     "<=": operator.le,
     ">=": operator.ge,
-    "&&": lambda left, right: bool(left) and bool(right),
-    "||": lambda left, right: bool(left) or bool(right),
 }
 
+OTHERS: Mapping[str, tuple[int, int]] = {
+    "long": (32, 64),
+    "char": (0, 1),
+    "wide": (0, 1),
+    "enum": (0, 1),
+    "orders": (0, 1),
+}
+"""What an expression may ask of its target, and the answers that there are.
 
-@dataclass(frozen=True)
+The width of ``long`` in bits; whether ``char`` and ``wchar_t`` are signed; whether a constant that
+fits an int has the type of its enum where others do not fit (clang) or is an int (gcc); whether
+names of byte orders that no macro gives a value differ.
+"""
+
+
+class Number(NamedTuple):
+    """A value, its width in bits, whether it is signed; the value is None where C has none."""
+
+    value: int | None
+    bits: int
+    signed: bool
+
+
 class Machine:
-    """What the target decides: the width of ``long``, the signs of ``char`` and ``wchar_t``.
+    """What the target answers, and what it was ``asked``.
 
     ``least`` is the width of a plain number: 32 in C, 64 in a condition of the preprocessor.
     """
 
-    long: int
-    char_signed: bool = True
-    wide_signed: bool = True
-    least: int = 32
+    def __init__(self, answers: Mapping[str, int], least: int = 32) -> None:
+        self.answers, self.least = answers, least
+        self.asked: set[str] = set()
 
-    def others(self) -> dict[str, Machine]:
-        """Machines that differ in one thing, by the macro which tells C of it."""
-        return {
-            "__SIZEOF_LONG__": replace(self, long=96 - self.long),
-            "__CHAR_UNSIGNED__": replace(self, char_signed=not self.char_signed),
-            "__WCHAR_UNSIGNED__": replace(self, wide_signed=not self.wide_signed),
-        }
+    def ask(self, what: str) -> int:
+        """One of the answers."""
+        self.asked.add(what)
+        return self.answers[what]
 
 
-CONDITION = Machine(64, least=64)
-"""Where conditions of the preprocessor are computed."""
+Step = tuple[int, Callable[..., Number]]
+"""How many numbers it takes from the stack, and what it makes of them and the machine."""
 
 
-def compute(words: Sequence[str], constants: Mapping[str, int], machine: Machine) -> int:
-    """The value of an expression, given the words of it; a cast is one word, as of :func:`cast`.
-
-    Raises ValueError, ArithmeticError or IndexError for what is no expression or has no value.
-    """
-    return _Sum([*words, ""], constants, machine).whole()[0]
-
-
-def width(words: Sequence[str], constants: Mapping[str, int], machine: Machine) -> int:
-    """The width of an expression's value in bits; raises as :func:`compute` does."""
-    return _Sum([*words, ""], constants, machine).whole()[1]
+def run(steps: Sequence[Step], machine: Machine) -> Number:
+    """What the steps come to."""
+    stack: list[Number] = []
+    for count, made in steps:
+        at = len(stack) - count
+        stack[at:] = [made(machine, *stack[at:])]
+    return stack[0]
 
 
-def cast(kind: Scalar) -> str:
-    """A cast to this type as a word of :func:`compute`; empty for a type that it does not know."""
-    if kind.kind == "bool":
-        return "(bool)"
-    if kind.kind != "integer" or kind.bits > 64:
-        return ""
-    return f"({'?' if kind.signed is None else 'us'[kind.signed]}{kind.bits})"
+def depends(
+    steps: Sequence[Step],
+    answers: Mapping[str, int],
+    names: Collection[str],
+    least: int = 32,
+    key: Callable[[Number], Any] = lambda number: number.value,
+) -> set[str]:
+    """Those of the names of :data:`OTHERS` on whose answers, taken together, the value depends."""
+    machine = Machine(answers, least)
+    first = key(run(steps, machine))
+    asked: set[str] = set()
+    while new := (machine.asked & set(names)) - asked:
+        asked |= new
+        rows = sorted(asked)
+        found = []
+        for some in product(*(OTHERS[name] for name in rows)):
+            machine.answers = {**answers, **dict(zip(rows, some, strict=True))}
+            found.append(key(run(steps, machine)))
+        if any(one != first for one in found):
+            return asked
+    return set()
 
 
-class _Sum:
-    def __init__(self, words: list[str], constants: Mapping[str, int], machine: Machine) -> None:
-        self.words, self.constants, self.machine = words, constants, machine
-        self.at = self.idle = 0
+def constant(number: Number) -> Step:
+    """A number that is the same on every machine."""
+    return 0, lambda machine: number
 
-    def whole(self) -> Number:
-        found = self.choice()
-        if self.words[self.at]:
-            raise ValueError(self.words[self.at])
-        return found
 
-    def next(self) -> str:
-        self.at += 1
-        return self.words[self.at - 1]
+def size(value: int) -> Step:
+    """What ``sizeof`` and its like say: a ``size_t``."""
+    return 0, lambda machine: Number(value, machine.ask("long"), False)
 
-    def expect(self, word: str) -> None:
-        if self.next() != word:
-            raise ValueError(word)
 
-    def aside(self, known: bool, part: Callable[[], Number]) -> Number:
-        """A part which C does not evaluate where the value is known without it."""
-        self.idle += known
-        found = part()
-        self.idle -= known
-        return found
+def width(steps: Sequence[Step]) -> Step:
+    """The size of an expression's value in bytes."""
+    return 0, lambda machine: Number(run(steps, machine).bits // 8, machine.ask("long"), False)
 
-    def choice(self) -> Number:
+
+def enumerator(value: int, bits: int, signed: bool) -> Step:
+    """A constant of an enum whose type has that width and sign, once the enum is complete."""
+    own, plain = Number(value, bits, signed), Number(value, 32, True)
+    if own == plain or not fits(value, 32, True):
+        return constant(own)
+    return 0, lambda machine: own if machine.ask("enum") else plain
+
+
+def cast(bits: int, signed: bool | None, is_bool: bool) -> Step:
+    """A cast to an integer type; no bits are those of ``long``, no sign is that of ``char``."""
+
+    def made(machine: Machine, number: Number) -> Number:
+        if is_bool:
+            return Number(None if number.value is None else int(bool(number.value)), 32, True)
+        wide = bits or machine.ask("long")
+        sign = bool(machine.ask("char")) if signed is None else signed
+        value = number.value
+        if value is not None:
+            value %= 1 << wide
+            value -= (1 << wide) if sign and value >> wide - 1 else 0
+        # What is narrower than an int is one in whatever it is used for.
+        return Number(value, max(wide, 32), sign or wide < 32)
+
+    return 1, made
+
+
+class Expressions(Cursor):
+    """Reads constant expressions; names and what only C knows are a subclass's."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.depth = self.begun = 0
+
+    def expression(self) -> list[Step]:
         """``a ? b : c``, or what has no ``?``."""
-        left = self.binary(1)
-        if self.words[self.at] != "?":
-            return left
-        self.at += 1
-        # GNU C: what is left out is the condition itself.
-        short = self.words[self.at] == ":"
-        yes = left if short else self.aside(not left[0], self.choice)
-        self.expect(":")
-        no = self.aside(bool(left[0]), self.choice)
-        _, bits, signed = _common(yes, no)
-        return _fit(yes[0] if left[0] else no[0], bits, signed)
+        if not self.depth:
+            self.begun = self.n
+        self.depth += 1
+        if self.depth > MAX_DEPTH + 1:
+            self.fail(f"more than {MAX_DEPTH} expressions inside each other")
+        parts = [self.binary()]
+        while self.take("?"):
+            # GNU C: what is left out is the condition itself.
+            parts.append([] if self.word == ":" else self.expression())
+            self.expect(":")
+            parts.append(self.binary())
+        made = parts.pop()
+        while parts:
+            yes, condition = parts.pop(), parts.pop()
+            made = [*condition, *yes, *made, _CHOICE if yes else _SHORT]
+        self.depth -= 1
+        return made
 
-    def binary(self, rank: int) -> Number:
-        """Operators of that rank and above."""
-        left = self.unary()
-        while (mine := _RANK.get(self.words[self.at], 0)) >= rank:
-            sign = self.next()
-            known = (sign == "&&" and not left[0]) or (sign == "||" and bool(left[0]))
-            right = self.aside(known, lambda mine=mine: self.binary(mine + 1))  # type: ignore[misc]
-            try:
-                left = _apply(sign, left, right, self.machine.least)
-            except (ValueError, ArithmeticError):
-                if not self.idle:
-                    raise
-                left = 0, 64, True
-        return left
+    def binary(self) -> list[Step]:
+        """Operands with operators between them, which bind by their rank."""
+        made: list[Step] = []
+        waiting: list[str] = []
+        while True:
+            made += self.unary()
+            rank = _RANK.get(self.word, 0)
+            while waiting and _RANK[waiting[-1]] >= rank:
+                made.append(_BINARY[waiting.pop()])
+            if not rank:
+                return made
+            waiting.append(self.next())
 
-    def unary(self) -> Number:
-        word = self.next()
-        if word == "(":
-            value = self.choice()
+    def unary(self) -> list[Step]:
+        """An operand behind signs and casts."""
+        signs: list[Step] = []
+        while True:
+            if self.n - self.begun > MAX_WORDS:
+                most = f"{MAX_WORDS} words and signs, macros put in"
+                self.fail(f"an expression of more than {most}", self.begun)
+            if self.word in _UNARY:
+                signs.append(_UNARY[self.next()])
+            elif made := self.converted():
+                signs.append(made)
+            else:
+                return [*self.operand(), *reversed(signs)]
+
+    def converted(self) -> Step | None:
+        """A cast, if one stands here."""
+        return None
+
+    def operand(self) -> list[Step]:
+        """A number, a name, or an expression in brackets."""
+        word = self.word
+        if self.take("("):
+            made = self.expression()
             self.expect(")")
-            return value
-        if word in ("-", "+", "~", "!"):
-            number, bits, signed = self.unary()
-            if word == "!":
-                return int(not number), self.machine.least, True
-            return _fit({"-": -number, "+": number, "~": ~number}[word], bits, signed)
-        if word[:1] == "(":
-            return self.converted(word[1:-1])
-        if word in self.constants:
-            return _typed(self.constants[word], True, self.machine.least)
-        if word[:1] in ("'", "L") and word[-1] == "'":
-            number = character(word)
-            if word[0] == "L":
-                return number, 32, self.machine.wide_signed
-            negative = self.machine.char_signed and number > 0x7F
-            return number - 256 if negative else number, 32, True
+            return made
+        if word[:1].isdigit() or word[:1] == ".":
+            return [self.literal(self.next())]
+        if word[-1:] == "'":
+            return [self.character(self.next())]
+        if word.isidentifier():
+            return self.name()
+        self.expected("an expression")
+
+    def name(self) -> list[Step]:
+        """What a name is worth."""
+        raise NotImplementedError
+
+    def literal(self, word: str) -> Step:
+        """A number as C writes it: the first type that holds it, unsigned ones where they may."""
         match = _LITERAL.fullmatch(word)
         if match is None:
-            raise ValueError(word)
+            self.uncomputed(word)
         octal = match[1].isdigit() and match[1][0] == "0"
-        number, suffix = int(match[1], 8 if octal else 0), word[match.end(1) :].lower()
-        least = self.machine.long if "l" in suffix else self.machine.least
-        least = 64 if "ll" in suffix else least
-        return _typed(number, octal or not match[1].isdigit(), least, "u" in suffix)
+        value, suffix = int(match[1], 8 if octal else 0), (match[2] or "").lower()
+        unsigned, only = octal or not match[1].isdigit(), "u" in suffix
 
-    def converted(self, name: str) -> Number:
-        """What follows, as a type of that name holds it; narrow ones are promoted to int."""
-        number = self.unary()[0]
-        if name == "bool":
-            return int(bool(number)), 32, True
-        bits = int(name[1:]) or self.machine.long
-        signed = self.machine.char_signed if name[0] == "?" else name[0] == "s"
-        number %= 1 << bits
-        number -= (1 << bits) if signed and number >> bits - 1 else 0
-        return number, max(bits, 32), signed or bits < 32
+        def made(machine: Machine) -> Number:
+            least = 64 if "ll" in suffix else machine.ask("long") if "l" in suffix else 32
+            for bits in (32, 64):
+                for signed in (True, False):
+                    legal = not only if signed else unsigned or only
+                    wide = max(least, machine.least) <= bits
+                    if wide and legal and fits(value, bits, signed):
+                        return Number(value, bits, signed)
+            return Number(None, 64, False)
 
+        return 0, made
 
-def character(word: str) -> int:
-    """The byte that a character constant stands for; ValueError for what is none."""
-    match = _CHARACTER.fullmatch(word)
-    if match is None or (match[4] and match[4] not in _ESCAPES):
-        raise ValueError(word)
-    if match[1]:
-        return ord(match[1])
-    return (
-        int(match[2], 8) & 0xFF
-        if match[2]
-        else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
-    )
+    def character(self, word: str) -> Step:
+        """A character constant: an int, or in a condition a number with the sign of char."""
+        match = _CHARACTER.fullmatch(word)
+        if match is None or (match[4] and match[4] not in _ESCAPES):
+            self.uncomputed(word)
+        byte = ord(match[1]) if match[1] else int(match[2], 8) & 0xFF if match[2] else -1
+        byte = byte if byte >= 0 else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
 
+        def made(machine: Machine) -> Number:
+            signed = bool(machine.ask("wide" if word[0] == "L" else "char"))
+            value = byte - 256 if signed and byte > 0x7F and word[0] != "L" else byte
+            if word[0] == "L" or machine.least > 32:
+                return Number(value, machine.least, signed)
+            return Number(value, 32, True)
 
-def _typed(number: int, unsigned: bool, least: int = 32, only: bool = False) -> Number:
-    """The first type of C that holds a literal; ``unsigned`` ones too where they may."""
-    for bits in (32, 64):
-        for signed in (True, False):
-            legal = not only if signed else unsigned or only
-            if bits >= least and legal and _fits(number, bits, signed):
-                return number, bits, signed
-    raise ValueError(number)
+        return 0, made
+
+    def uncomputed(self, told: str, n: int | None = None) -> NoReturn:
+        """Raise for what has no value."""
+        legal = f"integers of up to 64 bits with {SIGNS}"
+        self.fail(f"{told!r} cannot be computed; legal are {legal}", self.n - 1 if n is None else n)
 
 
-def _fits(number: int, bits: int, signed: bool) -> bool:
-    return -(1 << bits - 1) <= number < 1 << bits - 1 if signed else 0 <= number < 1 << bits
+def fits(value: int, bits: int, signed: bool) -> bool:
+    """Whether an integer of that width and sign holds the value."""
+    return -(1 << bits - 1) <= value < 1 << bits - 1 if signed else 0 <= value < 1 << bits
 
 
-def _fit(number: int, bits: int, signed: bool) -> Number:
+def _fit(value: int, bits: int, signed: bool) -> Number:
     """A result: unsigned ones wrap around, signed ones must not."""
     if not signed:
-        number %= 1 << bits
-    if not _fits(number, bits, signed):
-        raise ValueError(number)
-    return number, bits, signed
+        value %= 1 << bits
+    return Number(value if fits(value, bits, signed) else None, bits, signed)
 
 
-def _common(left: Number, right: Number) -> Number:
+def _common(left: Number, right: Number) -> tuple[int, bool]:
     """Width and sign in which C computes with two values."""
-    bits = max(left[1], right[1])
-    return 0, bits, all(signed for _, wide, signed in (left, right) if wide == bits)
+    bits = max(left.bits, right.bits)
+    return bits, all(one.signed for one in (left, right) if one.bits == bits)
 
 
-def _apply(sign: str, left: Number, right: Number, least: int) -> Number:
-    _, bits, signed = _common(left, right)
-    if sign in ("<<", ">>"):
-        _, bits, signed = left
-        if not 0 <= right[0] < bits:
-            raise ValueError(right[0])
-        number = _OPERATORS[sign](left[0], right[0])
-        if sign == "<<" and signed:
-            # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int.
-            if left[0] < 0 or number >> bits:
-                raise ValueError(number)
-            number = (number ^ 1 << bits - 1) - (1 << bits - 1)
-        return _fit(number, bits, signed)
-    if sign in ("&&", "||"):
-        return int(_OPERATORS[sign](left[0], right[0])), least, True
-    first, second = _fit(left[0], bits, signed)[0], _fit(right[0], bits, signed)[0]
-    if sign in ("/", "%"):
-        number = abs(first) // abs(second) * (-1 if (first < 0) != (second < 0) else 1)
-        return _fit(number if sign == "/" else first - number * second, bits, signed)
-    number = int(_OPERATORS[sign](first, second))
-    return (number, least, True) if _RANK[sign] in (6, 7) else _fit(number, bits, signed)
+def _negated(sign: str) -> Step:
+    def made(machine: Machine, number: Number) -> Number:
+        value, bits, signed = number
+        if sign == "!":
+            return Number(None if value is None else int(not value), machine.least, True)
+        if value is None:
+            return number
+        return _fit({"-": -value, "+": value, "~": ~value}[sign], bits, signed)
+
+    return 1, made
+
+
+def _chosen(machine: Machine, condition: Number, yes: Number, no: Number) -> Number:
+    bits, signed = _common(yes, no)
+    value = (yes if condition.value else no).value
+    if condition.value is None or value is None:
+        return Number(None, bits, signed)
+    return _fit(value, bits, signed)
+
+
+def _applied(sign: str) -> Step:
+    def made(machine: Machine, left: Number, right: Number) -> Number:
+        if sign in ("&&", "||"):
+            # What the left side settles needs no right one.
+            settled = left.value is not None and bool(left.value) == (sign == "||")
+            value = left.value if settled else None
+            if not settled and None not in (left.value, right.value):
+                value = right.value
+            return Number(None if value is None else int(bool(value)), machine.least, True)
+        logical = _RANK[sign] in (6, 7)
+        bits, signed = _common(left, right)
+        if sign in ("<<", ">>"):
+            bits, signed = left.bits, left.signed
+        result = (machine.least, True) if logical else (bits, signed)
+        if left.value is None or right.value is None:
+            return Number(None, *result)
+        if sign in ("<<", ">>"):
+            return _shifted(sign, left.value, right.value, bits, signed)
+        first, second = _fit(left.value, bits, signed), _fit(right.value, bits, signed)
+        if first.value is None or second.value is None:
+            return Number(None, *result)
+        if sign in ("/", "%"):
+            return _divided(sign, first.value, second.value, bits, signed)
+        value = int(_OPERATORS[sign](first.value, second.value))
+        return Number(value, *result) if logical else _fit(value, bits, signed)
+
+    return 2, made
+
+
+def _shifted(sign: str, value: int, by: int, bits: int, signed: bool) -> Number:
+    if not 0 <= by < bits:
+        return Number(None, bits, signed)
+    if sign == ">>":
+        return Number(value >> by, bits, signed)
+    value <<= by
+    if signed:
+        # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int.
+        if value < 0 or value >> bits:
+            return Number(None, bits, signed)
+        value = (value ^ 1 << bits - 1) - (1 << bits - 1)
+    return _fit(value, bits, signed)
+
+
+def _divided(sign: str, first: int, second: int, bits: int, signed: bool) -> Number:
+    if not second:
+        return Number(None, bits, signed)
+    value = abs(first) // abs(second) * (-1 if (first < 0) != (second < 0) else 1)
+    rest = _fit(first - value * second, bits, signed)
+    whole = _fit(value, bits, signed)
+    return whole if sign == "/" or whole.value is None else rest
+
+
+_UNARY = {sign: _negated(sign) for sign in "-+~!"}
+_BINARY = {sign: _applied(sign) for sign in _RANK}
+_CHOICE: Step = (3, _chosen)
+_SHORT: Step = (2, lambda machine, left, right: _chosen(machine, left, left, right))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple, NoReturn
 
@@ -26,10 +27,25 @@ MAX_WORK = 300_000
 """The same for all ABIs together, if they do not read it alike."""
 MAX_DIRECTIVES = 500_000
 """Words and signs in directives, for all ABIs together."""
+MAX_DEPTH = 63
+"""Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
 
 NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
+
+KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        auto break case char const continue default do double else enum extern float for goto if
+        inline int long register restrict return short signed sizeof static struct switch
+        typedef union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex
+        _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
+        """,
+    )
+)
+"""What C reserves: none is a name, and none may be a macro."""
 
 LINE_END = re.compile(r"\r\n?|\n")
 _CLOSED = re.compile(r"L?\"(?:\\.|[^\"\\])*+\"|L?'(?:\\.|[^'\\])*+'")
@@ -170,13 +186,80 @@ class Source:
             place, own = own.included, own.at(own.included)
         return f"{own.where(place)}: <{name}>, {told}"
 
-    def missing(self, sign: str, word: str, place: int) -> NoReturn:
-        """Raise for a sign that is missing behind the word at a place."""
-        end = self.stop(word, place)
-        after = self.snippet(place, end)
-        self.fail(end, f"syntax error: {sign!r} is missing after {after!r}")
-
     def fail(self, place: int, words: str) -> NoReturn:
         """Raise :class:`KvmvizError` that points at a place."""
         words = _LONG.sub(lambda match: shortened(match[0]), words)
+        # A terminal obeys what a text may hold.
+        words = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
         raise KvmvizError(f"{self.where(place)}: {words}")
+
+
+class Cursor:
+    """Tokens in a row, and the number ``n`` of the one that is read next.
+
+    Behind the last stands the empty word. ``closing`` has the number of the bracket that closes,
+    by that of the one that opens.
+    """
+
+    def __init__(self, source: Source, tokens: Sequence[Token]) -> None:
+        self.source = source
+        self.load(tokens)
+
+    def load(self, tokens: Sequence[Token], closing: Mapping[int, int] | None = None) -> None:
+        """Begin at the first of other tokens."""
+        self.n = 0
+        self.words = [word for word, _, _ in tokens]
+        self.spots = [place for _, place, _ in tokens]
+        self.words.append("")
+        self.spots.append(self.spots[-1] if tokens else 0)
+        self.closing = closing or {}
+
+    @property
+    def word(self) -> str:
+        """The word that is read next."""
+        return self.words[self.n]
+
+    def next(self) -> str:
+        """The word, which has been read then."""
+        word = self.words[self.n]
+        self.n += bool(word)
+        return word
+
+    def take(self, word: str) -> bool:
+        """Read that word, if it comes next."""
+        found = self.words[self.n] == word
+        self.n += found
+        return found
+
+    def skip(self) -> list[str]:
+        """Pass over the bracket that opens here; the words in it."""
+        start, self.n = self.n + 1, self.closing[self.n] + 1
+        return self.words[start : self.n - 1]
+
+    def expect(self, word: str) -> None:
+        """Read that word; :class:`KvmvizError` if another comes next."""
+        if not self.take(word):
+            self.expected(f"{word!r}")
+
+    def expected(self, what: str) -> NoReturn:
+        """Raise for what is missing here, behind the word before."""
+        if not self.n:
+            self.fail(f"expected {what}, not {shortened(self.word)!r}")
+        word, place = self.words[self.n - 1], self.spots[self.n - 1]
+        end = self.source.stop(word, place)
+        after = self.source.snippet(place, end) or word
+        self.source.fail(end, f"expected {what} after {after!r}")
+
+    def written(self, start: int, stop: int | None = None) -> str:
+        """The words from one number to another, one blank between two, for a message."""
+        return shortened(" ".join(self.words[start : self.n if stop is None else stop]).strip())
+
+    def snippet(self, start: int) -> str:
+        """What has been read from a number on, as it was written."""
+        last = max(start, self.n - 1)
+        end = self.source.stop(self.words[last], self.spots[last])
+        return self.source.snippet(self.spots[start], end if end > self.spots[start] else None)
+
+    def fail(self, words: str, n: int | None = None) -> NoReturn:
+        """Raise :class:`KvmvizError` that points at the word of a number, or at the next one."""
+        self.source.fail(self.spots[self.n if n is None else n], words)

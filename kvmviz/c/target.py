@@ -1,41 +1,102 @@
-"""What a compiler has defined before it reads a text: the macros by which C knows its target.
+"""What an ABI answers to a text: macros by which C knows its target, kernel types, sizes.
 
-The names are those of gcc and clang for Linux (``-dM -E``), and those of the kernel's
+The macros are those of gcc and clang for Linux (``-dM -E``), and those of the kernel's
 asm/byteorder.h and asm/bitsperlong.h, which differ by architecture. ``__KERNEL__`` and
-``__cplusplus`` are not defined: a text is read as a program in C reads it.
+``__cplusplus`` are not defined: a text is read as a program in C reads it. Macros in which gcc and
+clang differ, as of ``int_fast16_t``, are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
-from kvmviz.c import widths
-from kvmviz.c.sizes import member
-from kvmviz.ctype import Scalar, Type
+from kvmviz.ctype import Array, Scalar, Struct, Type
 from kvmviz.rules import extent
 
-_FAMILIES: Mapping[str, str] = {
-    "arm64": "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",
-    "x86-64": "__x86_64__ __x86_64 __amd64__ __amd64",
-    "i386": "__i386__ __i386 i386",
-    "arm": "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE",
-    "ppc64": "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64",
-    "ppc32": "__powerpc__ __PPC__ _ARCH_PPC",
-    "s390x": "__s390__ __s390x__ __zarch__",
-    "m68k": "__m68k__ __mc68000__",
-    "mips": "__mips__ _mips mips _ABIO32 _MIPS_SIM __mips_o32",
-    "riscv64": "__riscv",
+
+@dataclass(frozen=True)
+class _Family:
+    """What is an architecture's own.
+
+    Macros on both byte orders, on little-endian and on big-endian ones; the largest alignment, in
+    bytes; those types of asm/posix_types.h that are not as in asm-generic/posix_types.h.
+    """
+
+    macros: str
+    little: str = ""
+    big: str = ""
+    biggest: int = 16
+    kernel: Mapping[str, str] = field(default_factory=dict)
+
+
+_SHORT_IDS = dict.fromkeys(("__kernel_old_uid_t", "__kernel_old_gid_t"), "unsigned short")
+_SHORT = _SHORT_IDS | dict.fromkeys(
+    (
+        "__kernel_mode_t",
+        "__kernel_ipc_pid_t",
+        "__kernel_uid_t",
+        "__kernel_gid_t",
+        "__kernel_old_dev_t",
+    ),
+    "unsigned short",
+)
+_LONG_DEV = {"__kernel_old_dev_t": "unsigned long"}
+_POWER = ("_LITTLE_ENDIAN", "_BIG_ENDIAN")
+_FAMILIES: Mapping[str, _Family] = {
+    "arm64": _Family(
+        "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",
+        "__AARCH64EL__",
+        "__AARCH64EB__",
+        kernel=_SHORT_IDS,
+    ),
+    "x86-64": _Family("__x86_64__ __x86_64 __amd64__ __amd64", kernel=_SHORT_IDS | _LONG_DEV),
+    "i386": _Family("__i386__ __i386 i386", kernel=_SHORT),
+    "arm": _Family(
+        "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE",
+        "__ARMEL__",
+        "__ARMEB__",
+        8,
+        _SHORT,
+    ),
+    "ppc64": _Family(
+        "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64",
+        *_POWER,
+        kernel=_LONG_DEV,
+    ),
+    "ppc32": _Family(
+        "__powerpc__ __PPC__ _ARCH_PPC", *_POWER, kernel={"__kernel_ipc_pid_t": "short"}
+    ),
+    "s390x": _Family(
+        "__s390__ __s390x__ __zarch__",
+        biggest=8,
+        kernel={"__kernel_old_dev_t": "unsigned short", "__kernel_ino_t": "unsigned int"},
+    ),
+    "m68k": _Family("__m68k__ __mc68000__", biggest=2, kernel=_SHORT),
+    "mips": _Family(
+        "__mips__ _mips mips _ABIO32 _MIPS_SIM __mips_o32",
+        "__MIPSEL__ _MIPSEL __MIPSEL MIPSEL",
+        "__MIPSEB__ _MIPSEB __MIPSEB MIPSEB",
+        8,
+    ),
+    "riscv64": _Family("__riscv"),
 }
-_BY_ORDER: Mapping[str, tuple[str, str]] = {
-    "arm64": ("__AARCH64EL__", "__AARCH64EB__"),
-    "arm": ("__ARMEL__", "__ARMEB__"),
-    "ppc64": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
-    "ppc32": ("_LITTLE_ENDIAN", "_BIG_ENDIAN"),
-    "mips": ("__MIPSEL__ _MIPSEL __MIPSEL MIPSEL", "__MIPSEB__ _MIPSEB __MIPSEB MIPSEB"),
+"""All that tells architectures apart, beside what :class:`kvmviz.abi.Abi` says of them."""
+
+_KERNEL: Mapping[str, str] = {
+    "__kernel_mode_t": "unsigned int",
+    "__kernel_ipc_pid_t": "int",
+    "__kernel_uid_t": "unsigned int",
+    "__kernel_gid_t": "unsigned int",
+    "__kernel_old_uid_t": "unsigned int",
+    "__kernel_old_gid_t": "unsigned int",
+    "__kernel_old_dev_t": "unsigned int",
+    "__kernel_ino_t": "unsigned long",
 }
+"""Types of Linux that differ by architecture, as asm-generic/posix_types.h has them."""
 
 COMMON: Mapping[str, str] = {
     "__STDC__": "1",
@@ -82,45 +143,43 @@ COMMON: Mapping[str, str] = {
 }
 """Macros that are the same on every ABI."""
 
-ANNOTATIONS = """
-#define __user
-#define __kernel
-#define __force
-#define __iomem
-#define __rcu
-#define __bitwise
-#define __bitwise__
-#define __nonstring
-#define __private
-#define __counted_by(m)
-#define __counted_by_le(m)
-#define __counted_by_be(m)
-#define __counted_by_ptr(m)
-#define __packed __attribute__((__packed__))
-#define __aligned(x) __attribute__((__aligned__(x)))
-#define __aligned_u64 __u64 __attribute__((aligned(8)))
-#define __aligned_s64 __s64 __attribute__((aligned(8)))
-#define __aligned_be64 __be64 __attribute__((aligned(8)))
-#define __aligned_le64 __le64 __attribute__((aligned(8)))
-#define __struct_group_tag(TAG) TAG
-#define __struct_group(TAG, NAME, ATTRS, MEMBERS...) \\
- union { struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS
-#define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
- struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
-#define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
-"""
-"""The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
 
-They hold where a text says nothing else about them.
-"""
+_FIXED: Mapping[str, int] = {"SCHAR": 8, "SHRT": 16, "INT": 32, "LONG_LONG": 64, "SIG_ATOMIC": 32}
+_LONGS = ("LONG", "INTPTR", "PTRDIFF")
+_PLAIN = ("SCHAR", "LONG_LONG")
+"""Types whose width has another name in clang than in gcc."""
+_BYTES: Mapping[str, int] = {
+    "SHORT": 2,
+    "INT": 4,
+    "LONG_LONG": 8,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "WCHAR_T": 4,
+    "WINT_T": 4,
+}
+
+
+def _family(abi: Abi) -> _Family:
+    try:
+        return _FAMILIES[abi.family]
+    except KeyError:
+        raise KvmvizError(
+            f"ABI {abi.name!r}: the macros of family {abi.family!r} are not known, so no C text "
+            f"can be read for it; known are {', '.join(_FAMILIES)}"
+        ) from None
 
 
 @cache
 def macros(abi: Abi) -> Mapping[str, str]:
-    """The macros that tell this ABI from others, and what they stand for."""
+    """The macros that tell this ABI from others, and what they stand for.
+
+    Raises :class:`KvmvizError` for an ABI of a family that is not known.
+    """
+    family = _family(abi)
     little, long = abi.byte_order == "little", abi.word_bits // 8
     order, name = ("1234", "LITTLE") if little else ("4321", "BIG")
-    made = widths.macros(abi) | {
+    made = _widths(abi) | {
+        "__BIGGEST_ALIGNMENT__": f"{family.biggest}",
         "__BYTE_ORDER__": order,
         "__FLOAT_WORD_ORDER__": order,
         "__BYTE_ORDER": order,
@@ -128,8 +187,7 @@ def macros(abi: Abi) -> Mapping[str, str]:
         f"__{name}_ENDIAN_BITFIELD": "",
         "__BITS_PER_LONG": f"{8 * long}",
     }
-    words = _FAMILIES.get(abi.family, "").split()
-    words += _BY_ORDER.get(abi.family, ("", ""))[not little].split()
+    words = [*family.macros.split(), *(family.little if little else family.big).split()]
     if abi.family != "m68k":
         # For m68k there is gcc; clang, which is here for the others, says these of each.
         words += [f"__{name}_ENDIAN__"]
@@ -146,6 +204,42 @@ def macros(abi: Abi) -> Mapping[str, str]:
     return made
 
 
+def _widths(abi: Abi) -> dict[str, str]:
+    """Macros that tell a text how wide types are."""
+    long = abi.word_bits
+    made = {f"__SIZEOF_{name}__": f"{size}" for name, size in _BYTES.items()}
+    for name in ("LONG", "POINTER", "SIZE_T", "PTRDIFF_T"):
+        made[f"__SIZEOF_{name}__"] = f"{long // 8}"
+    for name, bits, signed in _integers(abi):
+        largest = (1 << bits - signed) - 1
+        suffix = "" if signed or bits < 32 else "u"
+        # An int64_t is a long where that has 64 bits; C computes alike with both.
+        suffix += "LL" if bits > long or name == "LONG_LONG" else "L" if bits == 64 else ""
+        suffix += "L" if name == "LONG" and bits == 32 else ""
+        made[f"__{name}_MAX__"] = f"{largest}{suffix}"
+        if name not in _PLAIN and (signed or name in ("SIZE", "WINT", "WCHAR")):
+            made[f"__{name}_WIDTH__"] = f"{bits}"
+    for bits in (8, 16, 32, 64):
+        # Only those of least width have one in both.
+        del made[f"__INT{bits}_WIDTH__"]
+    return made
+
+
+def _integers(abi: Abi) -> Iterator[tuple[str, int, bool]]:
+    """Integer types: what macros call them, width in bits, sign."""
+    for name, bits in _FIXED.items():
+        yield name, bits, True
+    for bits in (8, 16, 32, 64):
+        for name in (f"INT{bits}", f"INT_LEAST{bits}"):
+            yield name, bits, True
+            yield f"U{name}", bits, False
+    for name in _LONGS:
+        yield name, abi.word_bits, True
+    yield from (("INTMAX", 64, True), ("UINTMAX", 64, False), ("WINT", 32, False))
+    yield from (("UINTPTR", abi.word_bits, False), ("SIZE", abi.word_bits, False))
+    yield "WCHAR", 32, "__WCHAR_UNSIGNED__" not in _family(abi).macros
+
+
 @cache
 def names() -> frozenset[str]:
     """All macros that some ABI has and another has not, or has otherwise."""
@@ -154,6 +248,26 @@ def names() -> frozenset[str]:
     return frozenset(name for name in found if len({one.get(name) for one in every}) > 1) | {
         "__SIZEOF_LONG__"
     }
+
+
+TOLD: Mapping[str, str] = {
+    "long": "__SIZEOF_LONG__",
+    "char": "__CHAR_UNSIGNED__",
+    "wide": "__WCHAR_UNSIGNED__",
+}
+"""What an expression asks of its target, by the macro that tells C of it."""
+
+
+def answers(abi: Abi) -> Mapping[str, int]:
+    """What the ABI answers to an expression: see :data:`kvmviz.c.arithmetic.OTHERS`."""
+    given = macros(abi)
+    signs = {name: int(TOLD[name] not in given) for name in ("char", "wide")}
+    return {"long": abi.word_bits, **signs, "enum": 0, "orders": 0}
+
+
+def kernel(name: str, abi: Abi) -> str:
+    """What a type of Linux is that differs by architecture; empty for what is none."""
+    return _family(abi).kernel.get(name) or _KERNEL.get(name, "")
 
 
 What = str | tuple[str | int, ...]
@@ -170,19 +284,34 @@ def common() -> Mapping[str, str]:
 class Facts:
     """What a text asked of its target while it was read: it reads alike where answers are alike.
 
-    ``macros`` are those of :func:`names`; ``sizes`` are types with what was said of them.
+    ``macros`` are those of :func:`names`, ``kernel`` the types of :func:`kernel`; ``sizes`` are
+    types with what was said of them.
     """
 
     def __init__(self) -> None:
         self.macros: dict[str, str | None] = {}
+        self.kernel: dict[str, str] = {}
         self.sizes: list[tuple[Type, What, int]] = []
 
     def hold(self, abi: Abi) -> bool:
         """Whether this ABI gives the same answers."""
         given = macros(abi)
-        return all(given.get(name) == value for name, value in self.macros.items()) and all(
-            measure(kind, what, abi) == value for kind, what, value in self.sizes
+        return (
+            all(given.get(name) == value for name, value in self.macros.items())
+            and all(kernel(name, abi) == value for name, value in self.kernel.items())
+            and all(measure(kind, what, abi) == value for kind, what, value in self.sizes)
         )
+
+    def tell(self, what: str, abi: Abi) -> None:
+        """One of :data:`TOLD` has been asked."""
+        self.macros[TOLD[what]] = macros(abi).get(TOLD[what])
+
+    def typedef(self, name: str, abi: Abi) -> str:
+        """What a type of Linux is that differs by architecture; from now on it is a fact."""
+        found = kernel(name, abi)
+        if found:
+            self.kernel[name] = found
+        return found
 
     def ask(self, kind: Type, what: What, abi: Abi) -> int:
         """Size, alignment or a member's offset of a type, in bytes; from now on it is a fact."""
@@ -207,3 +336,20 @@ def measure(kind: Type, what: What, abi: Abi) -> int:
     if found is None:
         raise KvmvizError(f"{kind} has no such member on {abi.name}")
     return found[1]
+
+
+def member(kind: Type, path: Sequence[str | int], abi: Abi) -> tuple[Type, int] | None:
+    """Type and byte offset of what a path leads to; None for what has none, as a bit-field."""
+    offset = 0
+    for step in path:
+        if isinstance(step, int):
+            if not isinstance(kind, Array):
+                return None
+            kind = kind.element
+            offset += step * extent(kind, abi)[0]
+        else:
+            field = kind.layout(abi).named.get(step) if isinstance(kind, Struct) else None
+            if field is None or field.bits is not None:
+                return None
+            kind, offset = field.type, offset + field.offset
+    return kind, offset

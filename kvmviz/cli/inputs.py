@@ -13,7 +13,7 @@ from typing import TypeVar
 import kvmviz
 from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
-from kvmviz.c.pasted import place
+from kvmviz.c.parse import place
 from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Conditional, Struct
 from kvmviz.kvm import kernel as kvm

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kvmviz._base import KvmvizError, counted, find, listed, shown, span
 from kvmviz.abi import ABIS, siblings
-from kvmviz.c.pasted import laid_out, pointed, structs
+from kvmviz.c.parse import laid_out, pointed, structs
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import Review, review

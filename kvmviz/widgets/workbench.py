@@ -16,7 +16,7 @@ from kvmviz import abi as abis
 from kvmviz import draw
 from kvmviz._base import KvmvizError, find, integer, listed, shown
 from kvmviz.abi import ABIS
-from kvmviz.c.pasted import laid_out, place, quoted, structs
+from kvmviz.c.parse import laid_out, place, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
 from kvmviz.review import review

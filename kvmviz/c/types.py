@@ -1,0 +1,357 @@
+"""Names of types that need no declaration, and what headers say of types that nobody gives.
+
+A name is here if it has one layout on each ABI whatever the C library. ``struct timespec`` is
+not: on 32 bits, its ``tv_sec`` has 32 bits or 64. Texts of headers are as glibc, the compilers and
+Linux have them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from kvmviz.abi import Abi, ByteOrder
+from kvmviz.c.target import Facts
+from kvmviz.ctype import POINTER, SCALARS, Array, Member, Scalar, Struct, Type
+
+SETTLED: Mapping[str, str] = {
+    "asm/bitsperlong.h": "",
+    "asm/byteorder.h": """
+#ifdef __LITTLE_ENDIAN_BITFIELD
+#include <linux/byteorder/little_endian.h>
+#else
+#include <linux/byteorder/big_endian.h>
+#endif
+""",
+}
+"""What stands in headers of one architecture: kvmviz.c.target knows them all, so none is read."""
+HEADERS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
+        asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
+        linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+        limits.h stdalign.h linux/time.h linux/time_types.h
+        """,
+    )
+)
+"""Headers of which all that a layout needs is known, so that nobody misses them."""
+
+_SAME: Mapping[str, str] = {
+    "int": "pid_t key_t clockid_t __kernel_pid_t __kernel_key_t __kernel_mqd_t __kernel_timer_t "
+    "__kernel_clockid_t __kernel_rwf_t __kernel_daddr_t",
+    "unsigned int": "uint uid_t gid_t socklen_t id_t "
+    "__kernel_uid32_t __kernel_gid32_t __kernel_dev_t __wsum __poll_t",
+    "unsigned short": "u_short ushort sa_family_t "
+    "__kernel_sa_family_t __kernel_uid16_t __kernel_gid16_t __sum16",
+    "long": "ptrdiff_t intptr_t __kernel_long_t __kernel_off_t __kernel_old_time_t "
+    "__kernel_clock_t __kernel_ssize_t __kernel_ptrdiff_t __kernel_time_t __kernel_suseconds_t",
+    "unsigned long": "u_long ulong __kernel_ulong_t __kernel_size_t",
+    "long long": "__kernel_loff_t __kernel_time64_t loff_t",
+    "unsigned long long": "__kernel_uoff_t",
+    "char *": "__kernel_caddr_t __kernel_sighandler_t",
+    "unsigned char": "u_char u_int8_t",
+    "__u16": "u_int16_t",
+    "__u32": "u_int32_t u_int",
+    "__u64": "u_int64_t",
+    "__be32": "in_addr_t",
+    "__be16": "in_port_t",
+}
+
+
+@dataclass
+class Kind:
+    """A type of the text; ``type`` is None until its definition is complete.
+
+    ``weight`` counts the bytes of all its members, ``depth`` the types that lie in each other;
+    ``is_open`` says that its members are being read. A member or an element without bytes weighs
+    1: it is work all the same.
+    """
+
+    name: str
+    type: Type | None = None
+    weight: int = 0
+    depth: int = 0
+    is_open: bool = False
+
+    def is_same(self, other: Kind) -> bool:
+        """Whether both are one type: a name may be given to it twice."""
+        first, second = self.type, other.type
+        if isinstance(first, Scalar) and isinstance(second, Scalar):
+            return (first.bits, first.signed, first.kind, first.align) == (
+                second.bits,
+                second.signed,
+                second.kind,
+                second.align,
+            )
+        return self is other or (first is not None and first == second)
+
+
+FLOATS = ("long double", "__float128", "_Float128")
+"""Types of which only pointers are read."""
+WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        void char short int long signed unsigned float double _Bool _Complex _Imaginary __int128
+        __float128 _Float128 _Float64 _Float32 _Decimal32 _Decimal64 _Decimal128
+        """,
+    )
+)
+"""Words of which types are made."""
+_SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
+_ORDERED = re.compile(r"__([lb])e(?:16|32|64)")
+
+
+def named(title: str, facts: Facts, abi: Abi) -> Kind | None:
+    """The type that a name stands for where no text says what it is."""
+    if title == "void" or title in FLOATS:
+        return Kind(title)
+    if title == "__kernel_fsid_t":
+        return Kind(title, _fsid(), 8, 2)
+    found = _typedefs().get(title) or SCALARS.get(title)
+    found = found or SCALARS.get(facts.typedef(title, abi) or ordered(title.split()))
+    return Kind(title, found, found.size or 8) if found else None
+
+
+def is_named(title: str, abi: Abi) -> bool:
+    """Whether :func:`named` knows a name."""
+    return named(title, Facts(), abi) is not None
+
+
+def annotated(name: str, kind: Kind, facts: Facts, abi: Abi) -> Kind | None:
+    """An integer that a typedef calls by a name with a byte order, ``__be32``; else None.
+
+    The name decides, however the integer is spelled: to a compiler both orders are one type.
+    """
+    match, found = _ORDERED.fullmatch(name), kind.type
+    if match is None or not isinstance(found, Scalar) or found.kind != "integer":
+        return None
+    if not found.bits:
+        facts.tell("long", abi)
+    own = found.on(abi)
+    order: ByteOrder = "little" if match[1] == "l" else "big"
+    known = SCALARS[name]
+    same = (own.bits, own.signed) == (known.bits, known.signed)
+    made = replace(known, align=own.align) if same else replace(own, name=name, order=order)
+    return replace(kind, name=name, type=made)
+
+
+def ordered(words: Sequence[str]) -> str:
+    """The words of a type, which C takes in any order, in one order."""
+    sign = [word for word in words if word in ("signed", "unsigned")]
+    size = " ".join(sorted(word for word in words if word not in sign)) or "int"
+    return " ".join([*sign, _SPELLED.get(size, size)]) if words else ""
+
+
+@cache
+def _typedefs() -> Mapping[str, Scalar]:
+    """Names for scalars that headers give, and that no text needs to explain."""
+    found = {
+        name: POINTER if kind == "char *" else SCALARS[kind]
+        for kind, row in _SAME.items()
+        for name in row.split()
+    }
+    # linux/types.h: aligned(16), which tells on s390x.
+    return found | {name: replace(SCALARS[name], align=16) for name in ("__s128", "__u128")}
+
+
+@cache
+def _fsid() -> Struct:
+    return Struct("__kernel_fsid_t", {"val": "int[2]"})
+
+
+@cache
+def structs() -> Mapping[str, Struct]:
+    """Structs of headers, by what C calls them."""
+    data = Struct(
+        "",
+        [
+            Member(None, Struct("", {"ss_family": "__u16", "__data": "char[126]"})),
+            Member("__align", POINTER),
+        ],
+        union=True,
+    )
+    in_addr = Struct("in_addr", {"s_addr": "__be32"})
+    bytes6 = Struct(
+        "",
+        {"u6_addr8": "__u8[16]", "u6_addr16": "__be16[8]", "u6_addr32": "__be32[4]"},
+        union=True,
+    )
+    in6_addr = Struct("in6_addr", [("in6_u", bytes6)])
+    made = (
+        Struct("sockaddr", {"sa_family": "__u16", "sa_data": "char[14]"}),
+        Struct("__kernel_sockaddr_storage", [Member(None, data)]),
+        Struct("sockaddr_storage", [Member(None, data)]),
+        in_addr,
+        in6_addr,
+        Struct(
+            "sockaddr_in",
+            [
+                ("sin_family", "__u16"),
+                ("sin_port", "__be16"),
+                ("sin_addr", in_addr),
+                ("sin_zero", Array(SCALARS["unsigned char"], 8)),
+            ],
+        ),
+        Struct(
+            "sockaddr_in6",
+            [
+                ("sin6_family", "__u16"),
+                ("sin6_port", "__be16"),
+                ("sin6_flowinfo", "__be32"),
+                ("sin6_addr", in6_addr),
+                ("sin6_scope_id", "__u32"),
+            ],
+        ),
+        Struct("__kernel_timespec", {"tv_sec": "long long", "tv_nsec": "long long"}),
+        Struct("__kernel_old_timeval", {"tv_sec": "long", "tv_usec": "long"}),
+        Struct("__kernel_old_timespec", {"tv_sec": "long", "tv_nsec": "long"}),
+        Struct("__kernel_sock_timeval", {"tv_sec": "__s64", "tv_usec": "__s64"}),
+        Struct("__kernel_timex_timeval", {"tv_sec": "long long", "tv_usec": "long long"}),
+        Struct("iovec", [("iov_base", POINTER), ("iov_len", "size_t")]),
+    )
+    return {f"struct {struct.tag}": struct for struct in made}
+
+
+ANNOTATIONS = """
+#define __user
+#define __kernel
+#define __force
+#define __iomem
+#define __rcu
+#define __bitwise
+#define __bitwise__
+#define __nonstring
+#define __private
+#define __counted_by(m)
+#define __counted_by_le(m)
+#define __counted_by_be(m)
+#define __counted_by_ptr(m)
+#define __packed __attribute__((__packed__))
+#define __aligned(x) __attribute__((__aligned__(x)))
+#define __aligned_u64 __u64 __attribute__((aligned(8)))
+#define __aligned_s64 __s64 __attribute__((aligned(8)))
+#define __aligned_be64 __be64 __attribute__((aligned(8)))
+#define __aligned_le64 __le64 __attribute__((aligned(8)))
+#define __struct_group_tag(TAG) TAG
+#define __struct_group(TAG, NAME, ATTRS, MEMBERS...) \\
+ union { struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS
+#define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
+ struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
+#define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
+"""
+"""The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
+
+They hold where a text says nothing else about them.
+"""
+
+
+_ENDIAN = """
+#define __LITTLE_ENDIAN 1234
+#define __BIG_ENDIAN 4321
+#define __PDP_ENDIAN 3412
+#define __BYTE_ORDER __BYTE_ORDER__
+#define LITTLE_ENDIAN __LITTLE_ENDIAN
+#define BIG_ENDIAN __BIG_ENDIAN
+#define PDP_ENDIAN __PDP_ENDIAN
+#define BYTE_ORDER __BYTE_ORDER
+"""
+ORDERS = ("LITTLE_ENDIAN", "BIG_ENDIAN", "BYTE_ORDER")
+"""Names that mean nothing to a compiler: without the header, all of them are 0, and equal."""
+_BOOL = """
+#define true 1
+#define false 0
+#define __bool_true_false_are_defined 1
+"""
+_LINUX_LIMITS = """
+#define NR_OPEN 1024
+#define NGROUPS_MAX 65536
+#define ARG_MAX 131072
+#define LINK_MAX 127
+#define MAX_CANON 255
+#define MAX_INPUT 255
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define PIPE_BUF 4096
+#define XATTR_NAME_MAX 255
+#define XATTR_SIZE_MAX 65536
+#define XATTR_LIST_MAX 65536
+#define RTSIG_MAX 32
+"""
+_TAKEN_BACK = "#undef ARG_MAX\n#undef LINK_MAX\n#undef NR_OPEN\n"
+"""Of Linux's limits those that glibc's <limits.h> takes back."""
+_TIME = """
+struct timespec { long tv_sec; long tv_nsec; };
+struct timeval { long tv_sec; long tv_usec; };
+struct itimerspec { struct timespec it_interval, it_value; };
+struct itimerval { struct timeval it_interval, it_value; };
+"""
+"""Of Linux's own <linux/time.h>, which programs include in place of a C library's <time.h>."""
+
+
+def _largest(names: str, own: str = "") -> Iterator[str]:
+    """The largest values of types: by some of them texts tell one ABI from another."""
+    for name in names.split():
+        yield f"#define {name}_MAX __{name.replace('LLONG', 'LONG_LONG')}_MAX__"
+    yield from (f"#define {line}" for line in own.splitlines())
+
+
+def _stdint() -> Iterator[str]:
+    yield from _largest(
+        "INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 INTPTR UINTPTR SIZE PTRDIFF",
+        "INTPTR_MIN (-__INTPTR_MAX__ - 1)",
+    )
+    for name in (*(f"INT_LEAST{bits}" for bits in (8, 16, 32, 64)), "INTMAX"):
+        title = name.lower()
+        yield f"typedef __{name}_TYPE__ {title}_t;\ntypedef __U{name}_TYPE__ u{title}_t;"
+    yield "typedef __WCHAR_TYPE__ wchar_t;"
+    for name in ("INT8", "INT16", "INT32", "INT64", "INTMAX"):
+        yield f"#define {name}_C(c) __{name}_C(c)\n#define U{name}_C(c) __U{name}_C(c)"
+
+
+_LIMITS = """CHAR_BIT __CHAR_BIT__
+UCHAR_MAX 255
+UINT_MAX (__INT_MAX__ * 2U + 1U)
+ULONG_MAX (__LONG_MAX__ * 2UL + 1UL)
+ULLONG_MAX (__LONG_LONG_MAX__ * 2ULL + 1ULL)
+CHAR_MAX ('\\xff' < 0 ? 127 : 255)
+CHAR_MIN ('\\xff' < 0 ? -128 : 0)"""
+_STDINT = "\n".join(_stdint())
+UNTOLD = re.compile(
+    r"(S?CHAR|U?SHRT|U?INT|U?LONG|U?LLONG|U?INT(_LEAST|_FAST)?\d+|U?INTMAX|U?INTPTR|SIZE|SSIZE"
+    r"|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_(MIN|MAX)"
+)
+"""Limits of types, most of which change no layout: in a condition none of them counts as 0."""
+GIVEN: Mapping[str, str] = {
+    "endian.h": _ENDIAN,
+    "sys/param.h": _ENDIAN,
+    "sys/types.h": _ENDIAN,
+    "stdbool.h": _BOOL,
+    "stddef.h": "#define NULL ((void *)0)\ntypedef __WCHAR_TYPE__ wchar_t;\n",
+    "wchar.h": "typedef __WCHAR_TYPE__ wchar_t;\ntypedef __WINT_TYPE__ wint_t;\n",
+    "stdalign.h": "#define alignas _Alignas\n#define alignof _Alignof\n",
+    "linux/time.h": _TIME,
+    "stdint.h": _STDINT,
+    "inttypes.h": _STDINT,
+    "limits.h": "\n".join((*_largest("INT LONG LLONG", _LIMITS), _LINUX_LIMITS, _TAKEN_BACK)),
+    "linux/limits.h": _LINUX_LIMITS,
+}
+"""Texts of headers by name."""
+
+PREDEFINED = """
+#define __INT8_C(c) c
+#define __INT16_C(c) c
+#define __INT32_C(c) c
+#define __INT64_C(c) c ## LL
+#define __INTMAX_C(c) c ## LL
+#define __UINT8_C(c) c
+#define __UINT16_C(c) c
+#define __UINT32_C(c) c ## U
+#define __UINT64_C(c) c ## ULL
+#define __UINTMAX_C(c) c ## ULL
+"""
+"""Macros with arguments that gcc and clang have defined before they read a text."""
