@@ -21,7 +21,7 @@ TYPES = re.compile(r"(of-\w+/)?(linux/types|asm/types|asm-generic/(types|int-l?l
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _DEFINED = re.compile(r"\b(?:struct|union)\s+(\w+)\s*\{")
 _DECLARED = re.compile(
-    r"(?:^|[;{}])\s*(?:const\s+)?((?:struct |union |unsigned )?\w+)\s+([^;{}()]*);"
+    r"(?:^|[;{}])\s*(?:const\s+)?((?:struct |union |unsigned )?\w+)\s+([^;{}]*);"
 )
 _ORDERED = re.compile(r"__(?:aligned_)?(le|be|virtio)(16|32|64)")
 

@@ -5,12 +5,13 @@ from types import ModuleType
 
 import pytest
 
-from kvmviz import KvmvizError, Member, Struct
+from kvmviz import ABIS, KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
 from tests import (
     proof_attributes,
     proof_clang,
     proof_expressions,
+    proof_orders,
     proof_structs,
     proof_widgets,
     strategies,
@@ -100,3 +101,23 @@ def test_bits_of_headers_of_linux_are_those_of_libclang(name: str, tmp_path: Pat
 
 def test_widgets_say_what_they_were_turned_to() -> None:
     assert not proof_widgets.walk(6)
+
+
+def test_the_witness_of_an_order_is_the_word_before_a_member() -> None:
+    text = """
+    struct s { /* __le32 no; */
+        __u8 a[(1 + 6) / 8]; union { struct { __le16 a; __le64 d[2]; } x; } u; __be32 b, c; };
+    """
+    ((tag, words),) = proof_orders.declared(text)
+    assert tag == "s"
+    found = {name: words[name] for name in "abcd"}
+    assert found == {"a": "", "b": "__be32", "c": "__be32", "d": "__le64"}
+
+
+@pytest.mark.parametrize("name", ["linux/virtio_ring.h", "linux/usb/ch11.h"])
+def test_annotated_types_keep_their_order(name: str) -> None:
+    if name not in uapi.headers(False):
+        pytest.skip(f"no {name}: needs ziglang")
+    told = proof_orders.told(name, False, False)
+    assert told.right >= 7 * len(ABIS), "seven members on every ABI at least"
+    assert not told.wrong
