@@ -37,6 +37,9 @@ INK = "#1a1a1a"
 QUIET = "#595959"
 RIGHT = "#146c2e"
 WRONG = "#b3122b"
+RIGHT_GROUND, WRONG_GROUND = "#f3f8f3", "#fdf1f2"
+"""What words in these two colours stand on, where a whole tile is right or wrong."""
+
 NOBODY = "#ffffff"
 
 

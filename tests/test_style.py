@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND, styles
 
 FILLS = sorted({row.colour for row in styles(f"m{n}" for n in range(100)).values()} | {
     row.colour for row in styles(("hsr", "hsr_high", "far", "phys_addr", "data", "len")).values()
@@ -29,7 +29,7 @@ def test_words_read_well_on_every_fill(fill: str) -> None:
 
 
 @pytest.mark.parametrize("colour", [INK, QUIET, RIGHT, WRONG])
-@pytest.mark.parametrize("ground", [NOBODY, "#f3f8f3", "#fdf1f2"])
+@pytest.mark.parametrize("ground", [NOBODY, RIGHT_GROUND, WRONG_GROUND])
 def test_words_read_well_on_paper(colour: str, ground: str) -> None:
     assert contrast(colour, ground) >= 4.5
 

@@ -12,7 +12,7 @@ from kvmviz.kvm.exits import DebugExit
 from kvmviz.kvm.kernel import WITH_HIGH
 from kvmviz.kvm.program import Cell, Handshake
 from kvmviz.kvm.words import held, hexa
-from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
 from kvmviz.text import where
 
 EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
@@ -114,7 +114,7 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
 def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     """What one program makes of both exits."""
     colour = RIGHT if cell.right else WRONG
-    fill = "#f3f8f3" if cell.right else "#fdf1f2"
+    fill = RIGHT_GROUND if cell.right else WRONG_GROUND
     canvas.box(x, y, TILE - 6, ROW - 6, fill, edge=colour, line=1.2)
     canvas.text(x + 7, y + 31, "✓" if cell.right else "✗", 26, bold=True, colour=colour)
     digits = hexa(cell.debug.reading)[2:] if cell.debug.reading else "misses"

@@ -21,7 +21,7 @@ from kvmviz.kvm.captures import Compared, Overlay
 from kvmviz.kvm.program import Matrix, Reading
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import merged
-from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND, styles
 from kvmviz.text import where
 
 EDGE = 24
@@ -271,7 +271,8 @@ def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
     _check_place(shown, 8, "a matrix")
     sign, colour = told.headline(shown)[0], verdict_colour(shown)
-    canvas.box(x, y, 138, 124, "#f3f8f3" if shown.sound else "#fdf1f2", edge=colour, line=1.2)
+    ground = RIGHT_GROUND if shown.sound else WRONG_GROUND
+    canvas.box(x, y, 138, 124, ground, edge=colour, line=1.2)
     canvas.text(x + 6, y + 30, sign, 26, bold=True, colour=colour)
     digits = told.hexa(shown)[2:]
     for line, part in enumerate(textwrap.wrap(digits, 8)):
@@ -302,7 +303,7 @@ def overlay(shown: Overlay) -> Picture:
         for at in range(first, stop):
             left = EDGE + (at - first) * strip.cell
             sign, colour = ("≠", WRONG) if at in shown.differing else ("=", RIGHT)
-            canvas.box(left + 1, y + 26, 56, 36, "#ffffff", edge=QUIET)
+            canvas.box(left + 1, y + 26, 56, 36, NOBODY, edge=QUIET)
             canvas.text(left + 29, y + 52, f"{shown.real[at]:02x}", 24, mono=True, ha="center")
             canvas.text(left + 29, y + 82, sign, 20, ha="center", colour=colour)
         strip.row(canvas, EDGE, y + 92, first, stop)
@@ -336,7 +337,7 @@ def evidence(overlays: Sequence[Overlay | Compared]) -> Picture:
             words = f"{len(shown.differing)}"
             x, colour = start + 20.6 * column, WRONG if shown.differing else RIGHT
             # A debug exit is filled, an MMIO exit is not.
-            fill, ink = (colour, "#ffffff") if shown.dump.is_debug else ("#ffffff", colour)
+            fill, ink = (colour, NOBODY) if shown.dump.is_debug else (NOBODY, colour)
             canvas.box(x, y, 17, 26, fill, edge=colour, line=1.5)
             canvas.text(x + 8.5, y + 18, words, shrunk(words, 14, 17), ha="center", colour=ink)
     y = 120.0 + 44 * len(groups)
