@@ -387,3 +387,26 @@ def stored(struct: Struct, abi: str, assigned: Mapping[str, Any], held: bytes) -
             value = numbers[leaf.designator].to_bytes(leaf.size, ORDER[abi], signed=leaf.signed)
             memory[leaf.offset : leaf.offset + leaf.size] = value
     return bytes(memory)
+
+
+def bits(*widths: int, kind: str = "u32", **attributes: Any) -> Struct:
+    members = [
+        Member(name, SCALARS[kind], width, **attributes)
+        for name, width in zip("abcdef", widths, strict=False)
+    ]
+    return Struct("s", members)
+
+
+def nested(members: Mapping[str, str]) -> Struct:
+    return Struct("", members)
+
+
+ANONYMOUS = Struct(
+    "s",
+    [
+        ("kind", "u8"),
+        (None, Struct("", [("whole", "u64"), (None, nested({"low": "u32", "high": "u32"}))],
+                      union=True)),
+        ("last", "u16"),
+    ],
+)  # fmt: skip

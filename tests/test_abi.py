@@ -6,7 +6,11 @@ import re
 
 import pytest
 
-from kvmviz import ABIS, KvmvizError, abi
+from kvmviz import ABIS, Abi, KvmvizError, Struct, abi
+from kvmviz import abi as abis
+from kvmviz.kvm.kernel import WITH_HIGH
+from tests.compilers import ABI_NAMES
+from tests.strategies import ORDER
 
 
 class Odd:
@@ -46,3 +50,54 @@ def test_an_unknown_abi_is_one_error_with_the_legal_ones(name: object, told: str
 def test_an_abi_is_found_by_name_and_passes_through() -> None:
     assert [abi.find(name) for name in ABIS] == list(ABIS.values())
     assert [abi.find(one) for one in ABIS.values()] == list(ABIS.values())
+
+
+# --- ABIs ------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_abi_that_is_compiled_for() -> None:
+    assert set(ABIS) == set(ABI_NAMES)
+    assert all(abi.name == name and abi.source for name, abi in ABIS.items())
+    assert {name: abi.byte_order for name, abi in ABIS.items()} == ORDER
+    assert {
+        "aarch64",
+        "aarch64_be",
+        "x86_64",
+        "i386",
+        "arm",
+        "armeb",
+        "ppc64",
+        "s390x",
+        "m68k",
+    } <= {*ABIS}
+
+
+@pytest.mark.parametrize(
+    ("name", "aligned"),
+    [("aarch64", (1, 2, 4, 8)), ("i386", (1, 2, 4, 4)), ("m68k", (1, 2, 2, 2)),
+     ("s390x", (1, 2, 4, 8)), ("armeb", (1, 2, 4, 8))],
+)  # fmt: skip
+def test_alignment_of_scalars(name: str, aligned: tuple[int, ...]) -> None:
+    assert tuple(ABIS[name].align(size) for size in (1, 2, 4, 8)) == aligned
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4, 8, 16])
+def test_an_abi_of_ones_own(limit: int) -> None:
+    abi = Abi("mine", "big", limit, 64, "mine", "nobody")
+    layout = WITH_HIGH.layout(abi)
+    assert abis.find(abi) is abi
+    assert layout.abi is abi
+    assert (layout.size, layout.align) == (16, min(limit, 8))
+    offset = {1: 1, 2: 2, 4: 4, 8: 8, 16: 8}[limit]
+    assert Struct("s", {"a": "u8", "b": "u64"}).layout(abi).offsets["b"] == offset
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("aarch64_be", {"little": "aarch64", "big": "aarch64_be"}),
+     ("arm", {"little": "arm", "big": "armeb"}), ("ppc64", {"little": "ppc64le", "big": "ppc64"}),
+     ("mipsel", {"little": "mipsel", "big": "mips"}), ("x86_64", {"little": "x86_64"}),
+     ("i386", {"little": "i386"}), ("ppc32", {"big": "ppc32"}), ("m68k", {"big": "m68k"})],
+)  # fmt: skip
+def test_siblings(name: str, family: dict[str, str]) -> None:
+    assert abis.siblings(name) == {order: ABIS[abi] for order, abi in family.items()}

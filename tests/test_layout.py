@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from kvmviz import ABIS, Abi, Array, KvmvizError, Layout, Member, Struct
-from kvmviz import abi as abis
-from kvmviz.ctype import SCALARS, Scalar
+from kvmviz import ABIS, Array, KvmvizError, Layout, Struct
+from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from kvmviz.layout import MAX_SLOTS
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
-from tests.strategies import FIXED, ORDER, steady
+from tests.strategies import ANONYMOUS, FIXED, ORDER, bits, nested, steady
 
 each_abi = pytest.mark.parametrize("abi", compilers.every_abi())
 
@@ -198,10 +196,6 @@ def test_holes_of_a_union_are_what_no_member_covers() -> None:
     assert struct.layout("aarch64").holes == ()
 
 
-def nested(members: Mapping[str, str]) -> Struct:
-    return Struct("", members)
-
-
 HOLES = [
     # members, ABI, holes as (offset, size, what the path says)
     ({"hsr": "__u32", "far": "__u64"}, "aarch64", [(4, 4, "after hsr")]),
@@ -247,19 +241,6 @@ def test_a_slots_parts() -> None:
     assert labels == ["b[0][0][15:8]", "b[0][0][7:0]", "b[1][2][15:8]", "b[1][2][7:0]"]
 
 
-# --- names, copies, dtype --------------------------------------------------------------------
-
-ANONYMOUS = Struct(
-    "s",
-    [
-        ("kind", "u8"),
-        (None, Struct("", [("whole", "u64"), (None, nested({"low": "u32", "high": "u32"}))],
-                      union=True)),
-        ("last", "u16"),
-    ],
-)  # fmt: skip
-
-
 def test_offsets_have_the_names_of_anonymous_members() -> None:
     assert ANONYMOUS.layout("aarch64").offsets == {
         "kind": 0, "whole": 8, "low": 8, "high": 12, "last": 16,
@@ -283,82 +264,6 @@ def test_dtype_is_explicit_about_every_offset(abi: str) -> None:
     assert layout.dtype["in"]["last"] == np.dtype(f"{mark}u2")
 
 
-WIDEN = [
-    # type, bits, new size on aarch64, offset of far, signed
-    ("__u32", 8, 16, 8, False),
-    ("__u32", 16, 16, 8, False),
-    ("__u32", 32, 16, 8, False),
-    ("__u32", 64, 16, 8, False),
-    ("int8_t", 64, 16, 8, True),
-    ("long long", 16, 16, 8, True),
-    ("__be16", 8, 16, 8, False),  # one byte has no order
-    ("__le64", 16, 16, 8, False),
-    ("char", 8, 16, 8, None),  # the ABI says
-    ("char", 16, 16, 8, True),  # holds -128 .. 255, all that a char is anywhere
-    ("char", 64, 16, 8, True),
-]
-
-
-@pytest.mark.parametrize(("kind", "bits", "size", "far", "signed"), WIDEN)
-def test_widen(kind: str, bits: int, size: int, far: int, signed: bool | None) -> None:
-    struct = Struct("s", {"x": kind, "far": "__u64"})
-    wide = struct.widen("x", bits)
-    layout = wide.layout("aarch64")
-    assert (layout.size, layout.offsets["far"]) == (size, far)
-    assert isinstance(wide.members[0].type, Scalar)
-    assert (wide.members[0].type.bits, wide.members[0].type.signed) == (bits, signed)
-    assert (wide.tag, wide.union, wide.members[1]) == ("s", False, struct.members[1])
-    assert struct.members[0].type == SCALARS[kind], "the original stays"
-
-
-def test_widen_keeps_the_byte_order_that_a_type_has() -> None:
-    struct = Struct("s", {"x": "__be16"})
-    names = [struct.widen("x", bits).members[0].type for bits in (8, 16, 32, 64)]
-    assert names == [SCALARS[name] for name in ("__u8", "__be16", "__be32", "__be64")]
-
-
-def test_widen_in_the_middle_of_a_union() -> None:
-    struct = Struct("s", {"a": "u8", "b": "u8", "c": "u8"}, union=True)
-    wide = struct.widen("b", 64)
-    assert wide.members == (
-        Member("a", SCALARS["u8"]), Member("b", SCALARS["__u64"]), Member("c", SCALARS["u8"]),
-    )  # fmt: skip
-    assert wide.union
-    assert wide.layout("i386").size == 8
-
-
-def test_far_moves_where_there_is_no_hole() -> None:
-    assert [OLD.widen("hsr", bits).layout("i386").offsets["far"] for bits in (8, 16, 32, 64)] == [
-        4, 4, 4, 8,
-    ]  # fmt: skip
-    assert [OLD.widen("hsr", bits).layout("m68k").offsets["far"] for bits in (8, 16, 32, 64)] == [
-        2, 2, 4, 8,
-    ]  # fmt: skip
-
-
-def test_a_type_comes_as_text_or_as_an_object() -> None:
-    u16 = SCALARS["u16"]
-    rows = [Struct("s", {"a": "u16[2][3]"}), Struct("s", [("a", Array(Array(u16, 3), 2))])]
-    rows += [
-        Struct("s", [Member("a", Array(Array(u16, 3), 2))]),
-        Struct("s", {"a": " u16 [2] [3]"}),
-    ]
-    rows += [Struct("s", [Member("a", "u16[2][3]")])]  # type: ignore[arg-type]
-    rows += [Struct("s", [("a", Array(Array("u16", 3), 2))])]  # type: ignore[arg-type]
-    assert len({*rows}) == 1
-    kind = rows[0].members[0].type
-    assert isinstance(kind, Array)
-    assert (kind.shape, kind.leaf) == ((2, 3), u16)
-
-
-@pytest.mark.parametrize("name", ["u64", "s64", "be64", "le64"])
-def test_aligned_types_of_linux_are_aligned_members(name: str) -> None:
-    """As linux/types.h has them: a type with an attribute, so packed leaves them aligned."""
-    struct = Struct("s", {"a": "u8", "b": f"__aligned_{name}[2]"}, packed=True)
-    assert struct.members[1] == Member("b", Array(SCALARS[f"__{name}"], 2), align=8)
-    assert struct.layout("i386").offsets["b"] == 8
-
-
 def test_layouts_are_equal_by_struct_and_abi() -> None:
     same = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "far": "__u64"})
     assert OLD.layout("arm") == same.layout(ABIS["arm"])
@@ -366,224 +271,6 @@ def test_layouts_are_equal_by_struct_and_abi() -> None:
     assert OLD.layout("arm") != OLD.layout("armeb")
     assert OLD.layout("arm") != WIDENED.layout("arm")
     assert OLD.layout("arm") != "struct kvm_debug_exit_arch"
-
-
-# --- rules -----------------------------------------------------------------------------------
-
-RULES = [
-    # members, ABI, for each step the words and numbers that it needs
-    ({"hsr": "__u32", "far": "__u64"}, "aarch64", [
-        ("hsr", "4 bytes", "aligned to 4", "offset 0", "first"),
-        ("far", "8 bytes", "aligned to 8", "offset 8", "multiple of 8 after 4", "4..7", "hole"),
-        ("aligned to 8", "far"),
-        ("size 16", "no tail padding"),
-    ]),
-    ({"hsr": "__u32", "far": "__u64"}, "m68k", [
-        ("hsr", "4 bytes", "aligned to 2", "m68k", "more than 2", "offset 0"),
-        ("far", "8 bytes", "aligned to 2", "m68k", "more than 2", "offset 4", "2 divides 4"),
-        ("aligned to 2", "hsr"),
-        ("size 12", "no tail padding"),
-    ]),
-    ({"a": "u64", "b": "u8[3]"}, "arm", [
-        ("a", "8 bytes", "aligned to 8", "offset 0"),
-        ("b", "3 bytes", "aligned to 1", "offset 8", "1 divides 8"),
-        ("aligned to 8", "a"),
-        ("size 16", "11 rounded up", "multiple of 8", "11..15", "tail padding"),
-    ]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("members", "abi", "steps"), RULES)
-def test_rules(members: dict[str, str], abi: str, steps: list[tuple[str, ...]]) -> None:
-    rules = Struct("s", members).layout(abi).rules
-    assert len(rules.steps) == len(steps)
-    for step, words in zip(rules.steps, steps, strict=True):
-        for word in words:
-            assert word in step.lower()
-
-
-@pytest.mark.parametrize(
-    ("pack", "member", "words"),
-    [
-        (
-            2,
-            Member("b", SCALARS["u32"], align=8),
-            "#pragma pack(2) lowers the alignment from 8 to 2",
-        ),
-        (
-            4,
-            Member("b", SCALARS["u32"], align=8),
-            "#pragma pack(4) lowers the alignment from 8 to 4",
-        ),
-        (
-            4,
-            Member("b", SCALARS["u16"], align=8),
-            "#pragma pack(4) lowers the alignment from 8 to 4",
-        ),
-        (1, Member("b", SCALARS["u32"]), "#pragma pack(1) lowers the alignment from 4 to 1"),
-        (0, Member("b", SCALARS["u32"], align=8), "aligned(8) raises the alignment from 4 to 8"),
-        (0, Member("b", SCALARS["u32"], packed=True), "packed lowers the alignment from 4 to 1"),
-    ],
-)
-def test_rules_say_what_bends_an_alignment(pack: int, member: Member, words: str) -> None:
-    rules = Struct("s", [("a", "u8"), member], pack=pack).layout("aarch64").rules
-    assert rules.steps[1].endswith(f"; {words}.")
-
-
-def test_rules_name_the_abis_limit_only_where_it_counts() -> None:
-    for abi in ("aarch64", "i386"):
-        steps = Struct("s", {"a": "u32", "b": "u64"}).layout(abi).rules.steps
-        assert ["more than" in step for step in steps[:2]] == [False, abi == "i386"]
-
-
-def test_rules_of_a_union_and_of_anonymous_members() -> None:
-    union = Struct("s", {"a": "u8", "b": "u32"}, union=True).layout("arm").rules
-    assert all("offset 0" in step for step in union.steps[:2])
-    assert "union" in union.steps[1]
-    assert "b" in union.steps[2]
-    steps = ANONYMOUS.layout("aarch64").rules.steps
-    assert "anonymous" in steps[1]
-    assert "offset 8" in steps[1].lower()
-    assert "anonymous" in steps[3], "the member that the alignment comes from"
-    assert "18 rounded up" in steps[4]
-
-
-# --- ABIs ------------------------------------------------------------------------------------
-
-
-def test_the_table_has_every_abi_that_is_compiled_for() -> None:
-    assert set(ABIS) == set(ABI_NAMES)
-    assert all(abi.name == name and abi.source for name, abi in ABIS.items())
-    assert {name: abi.byte_order for name, abi in ABIS.items()} == ORDER
-    assert {
-        "aarch64",
-        "aarch64_be",
-        "x86_64",
-        "i386",
-        "arm",
-        "armeb",
-        "ppc64",
-        "s390x",
-        "m68k",
-    } <= {*ABIS}
-
-
-@pytest.mark.parametrize(
-    ("name", "aligned"),
-    [("aarch64", (1, 2, 4, 8)), ("i386", (1, 2, 4, 4)), ("m68k", (1, 2, 2, 2)),
-     ("s390x", (1, 2, 4, 8)), ("armeb", (1, 2, 4, 8))],
-)  # fmt: skip
-def test_alignment_of_scalars(name: str, aligned: tuple[int, ...]) -> None:
-    assert tuple(ABIS[name].align(size) for size in (1, 2, 4, 8)) == aligned
-
-
-@pytest.mark.parametrize("limit", [1, 2, 4, 8, 16])
-def test_an_abi_of_ones_own(limit: int) -> None:
-    abi = Abi("mine", "big", limit, 64, "mine", "nobody")
-    layout = WITH_HIGH.layout(abi)
-    assert abis.find(abi) is abi
-    assert layout.abi is abi
-    assert (layout.size, layout.align) == (16, min(limit, 8))
-    offset = {1: 1, 2: 2, 4: 4, 8: 8, 16: 8}[limit]
-    assert Struct("s", {"a": "u8", "b": "u64"}).layout(abi).offsets["b"] == offset
-
-
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [("aarch64_be", {"little": "aarch64", "big": "aarch64_be"}),
-     ("arm", {"little": "arm", "big": "armeb"}), ("ppc64", {"little": "ppc64le", "big": "ppc64"}),
-     ("mipsel", {"little": "mipsel", "big": "mips"}), ("x86_64", {"little": "x86_64"}),
-     ("i386", {"little": "i386"}), ("ppc32", {"big": "ppc32"}), ("m68k", {"big": "m68k"})],
-)  # fmt: skip
-def test_siblings(name: str, family: dict[str, str]) -> None:
-    assert abis.siblings(name) == {order: ABIS[abi] for order, abi in family.items()}
-
-
-# --- bad input -------------------------------------------------------------------------------
-
-
-def abi_with(**parts: Any) -> Abi:
-    row: dict[str, Any] = {"name": "mine", "byte_order": "big", "max_align": 8, "word_bits": 64}
-    return Abi(**row | parts, family="mine", source="nobody")
-
-
-U8 = SCALARS["u8"]
-ERRORS: list[Any] = [
-    # what goes wrong, words that the message needs
-    (lambda: abi_with(byte_order="middle"), ("mine", "'middle'", "little", "big")),
-    (lambda: abi_with(max_align=3), ("mine", "3", "1, 2, 4, 8, 16")),
-    (lambda: abi_with(max_align=0), ("mine", "0", "1, 2, 4, 8, 16")),
-    (lambda: abi_with(word_bits=7), ("mine", "word_bits 7", "32, 64")),
-    (lambda: abi_with(bit_fields="foo"), ("mine", "'foo'", "'units', 'unnamed', 'packed'")),
-    (lambda: abi_with(char_signed=None), ("mine", "char_signed None", "False, True")),
-    (lambda: abi_with(max_align=32), ("mine", "32", "1, 2, 4, 8, 16")),
-    (lambda: abis.find("vax"), ("'vax'", *ABI_NAMES)),
-    (lambda: abis.find(["arm"]), ("'arm'", "known")),  # type: ignore[arg-type]
-    (lambda: abis.siblings("vax"), ("'vax'", *ABI_NAMES)),
-    (lambda: OLD.layout("vax"), ("'vax'", *ABI_NAMES)),
-    (lambda: OLD.layout(None), ("None", *ABI_NAMES)),  # type: ignore[arg-type]
-    (lambda: OLD.layout(["arm"]), ("'arm'", "known")),  # type: ignore[arg-type]
-    (lambda: Struct("empty", {}), ("struct empty", "no members")),
-    (lambda: Struct("empty", [], union=True), ("union empty", "no members")),
-    (lambda: Struct("s", [("a", "u8"), ("a", "u16")]), ("struct s", "'a'", "twice")),
-    (lambda: Struct("s", [("a", "u8"), (None, nested({"a": "u8"}))]), ("struct s", "'a'", "twice")),
-    (lambda: Struct("s", {"a": "u24"}), ("struct s", "member a", "'u24'", "__u8..__u64")),
-    (lambda: Struct("s", {"a": "wide"}), ("struct s", "member a", "'wide'")),
-    (lambda: Struct("s", {"a": None}), ("struct s", "member a", "None")),  # type: ignore[arg-type]
-    (lambda: Struct("s", {"a": "u8[2"}), ("struct s", "member a", "'u8[2'", "__u8[6]")),
-    (lambda: Struct("s", {"a": "u8[]"}), ("struct s", "member a", "'u8[]'")),
-    (lambda: Struct("s", {"a": "[2]"}), ("struct s", "member a", "'[2]'")),
-    (lambda: Struct("s", {"a": "u8[0]"}), ("struct s", "member a", "0 elements")),
-    (lambda: Struct("s", {"a": "u8[2][0]"}), ("struct s", "member a", "0 elements")),
-    (lambda: Struct("s", {"a b": "u8"}), ("struct s", "'a b'", "identifier")),
-    (lambda: Struct("s", {"": "u8"}), ("struct s", "''", "identifier")),
-    (lambda: Struct("s", [(None, "u8")]), ("struct s", "anonymous, not u8",)),
-    (lambda: Struct("s", [(None, "u8[2][3]")]), ("struct s", "anonymous, not u8[2][3]",)),
-    (lambda: Struct("s", [Member(None, nested({"a": "u8"}), align=4)]), ("struct s", "anonymous")),
-    (lambda: Struct("s", [("a", "u8", 3)]), ("struct s", "(name, type)")),  # type: ignore[list-item]
-    (lambda: Struct("a b", {"a": "u8"}), ("'a b'", "identifier")),
-    (lambda: Struct(5, {"a": "u8"}), ("5", "identifier")),  # type: ignore[arg-type]
-    (lambda: Struct("s", {"a": "u8"}, pack=32), ("struct s", "#pragma pack", "32", "up to 16")),
-    (lambda: Struct("s", {"a": "__be8"}), ("struct s", "member a", "'__be8'")),
-    (lambda: Struct("s", {"a": "__aligned_u32"}), ("struct s", "member a", "'__aligned_u32'")),
-    (lambda: Member("a", "u24"), ("member a", "'u24'")),  # type: ignore[arg-type]
-    (lambda: Member("a", 5), ("member a", "5 is not a type")),  # type: ignore[arg-type]
-    (lambda: Array(5, 3), ("array", "5 is not a type")),  # type: ignore[arg-type]
-    (lambda: Array(U8, True), ("True elements", "0 and up")),
-    (lambda: Struct("s", ["a"]), ("struct s", "'a'", "(name, type)")),  # type: ignore[list-item]
-    (lambda: Struct("s", [5]), ("struct s", "5", "(name, type)")),  # type: ignore[list-item]
-    (lambda: Struct("s", [Member("a b", U8)]), ("struct s", "'a b'", "identifier")),
-    (lambda: Struct("s", [Member(None, U8)]), ("struct s", "anonymous")),
-    (lambda: Struct("s", {"a": Array(U8, -1)}), ("-1 elements", "0 and up")),
-    (lambda: Struct("s", {"a": Scalar("u24", 24)}), ("24", "8, 16, 32, 64")),
-    (lambda: OLD.widen("hsr", 24), ("kvm_debug_exit_arch", "hsr", "24", "8, 16, 32, 64")),
-    (lambda: OLD.widen("hsr", 0), ("kvm_debug_exit_arch", "hsr", "0", "8, 16, 32, 64")),
-    (lambda: OLD.widen("hsr", "64"), ("hsr", "'64'", "8, 16, 32, 64")),  # type: ignore[arg-type]
-    (lambda: OLD.widen("esr", 64), ("kvm_debug_exit_arch", "'esr'", "hsr, far")),
-    (lambda: MMIO.widen("data", 8), ("struct mmio", "data", "no integer")),
-    (lambda: ANONYMOUS.widen("low", 64), ("struct s", "'low'", "kind, last")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("row", ERRORS)
-def test_bad_input_is_named(row: Any) -> None:
-    act, words = row
-    with pytest.raises(KvmvizError) as caught:
-        act()
-    for word in words:
-        assert word in str(caught.value)
-
-
-@steady
-@given(st.text(max_size=12))
-def test_any_text_is_a_type_or_a_named_error(text: str) -> None:
-    try:
-        struct = Struct("s", {"a": text})
-    except KvmvizError as error:
-        if "struct s, member a" not in str(error):
-            raise
-    else:
-        assert struct.layout("arm").size > 0
 
 
 def test_leaves_have_a_bound() -> None:
@@ -595,44 +282,17 @@ def test_leaves_have_a_bound() -> None:
         _ = layout.slots
 
 
-# (what a typedef asks, the struct's own words, the member's, #pragma pack)
-TYPEDEF_ALIGNMENTS = [
-    (typedef, outer, member, pack)
-    for typedef in (1, 2, 8, 16)
-    for outer, member in (("", ""), ("packed", ""), ("", "packed"), ("", "aligned(8)"))
-    for pack in (0, 2)
-]
+def test_the_dtype_of_a_bit_field_is_the_bytes_that_hold_it() -> None:
+    held = {n: bits(n).layout("aarch64").dtype["a"] for n in (8, 9, 17, 32)}
+    assert held[8] == np.dtype("u1")
+    assert held[9] == np.dtype("<u2")
+    assert held[17].subdtype == (np.dtype("u1"), (3,))
+    assert held[32] == np.dtype("<u4")
+    assert bits(40, kind="u64").layout("s390x").dtype["a"].subdtype == (np.dtype("u1"), (5,))
+    assert bits(64, kind="u64").layout("s390x").dtype["a"] == np.dtype(">u8")
 
 
-@pytest.mark.parametrize("abi", compilers.every_abi())
-def test_alignment_that_a_typedef_gives_a_struct(abi: str) -> None:
-    questions, layouts = [], []
-    for n, (align, outer, member, pack) in enumerate(TYPEDEF_ALIGNMENTS):
-        text = (
-            f"struct q{n} {{ int a; char c; }};\n"
-            f"typedef struct q{n} t{n} __attribute__((aligned({align})));\n"
-            f"#pragma pack({pack or ''})\n"
-            f"struct s{n} {{ char c; t{n} x __attribute__(({member})); char d; }} "
-            f"__attribute__(({outer}));\n#pragma pack()"
-        )
-        questions += [
-            compilers.Question(text, f"struct s{n}", ("x", "d")),
-            compilers.Question("", f"t{n}"),
-        ]
-        inner = Struct("q", {"a": "int", "c": "char"}, typedef_align=align)
-        x = Member("x", inner, align=8 * ("aligned" in member), packed=member == "packed")
-        rows = [Member("c", SCALARS["char"]), x, Member("d", SCALARS["char"])]
-        layouts += [Struct("s", rows, packed=bool(outer), pack=pack).layout(abi), inner.layout(abi)]
-    told = compilers.judged(compilers.targets()[abi], questions)
-    for question, layout, measured in zip(questions, layouts, told, strict=True):
-        offsets = {name: layout.offsets[name] for name in question.members}
-        assert compilers.Measured(layout.size, layout.align, offsets) == measured, question.text
-
-
-def test_text_of_a_struct_that_a_typedef_aligns() -> None:
-    inner = Struct("q", {"a": "int"}, typedef_align=16)
-    assert repr(inner).startswith("typedef struct {\n    int a;\n} q __attribute__((aligned(16)));")
-    assert repr(Struct("s", {"x": inner})) == (
-        "typedef struct q q_16 __attribute__((aligned(16)));\nstruct s {\n    q_16 x;\n};"
-    )
-    assert "under its typedef it is aligned to 16" in repr(inner.layout("i386").rules)
+def test_a_flexible_array_is_no_bit_field() -> None:
+    layout = Struct("s", [("n", "u8"), ("rows", Array(Array(SCALARS["u64"], 2), 0))]).layout("arm")
+    assert "8     0  R  rows  u64[0][2]" in repr(layout)
+    assert not layout.slots[-1].is_bit_field

@@ -14,8 +14,8 @@ from kvmviz.review.change import Pair, homes
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import c_init, c_text, steady
-from tests.test_compat import judged, taint
 from tests.test_review_finding import change
+from tests.test_verdict import judged, taint
 
 
 def test_directions() -> None:

@@ -15,7 +15,7 @@ from kvmviz.ctype import scalar
 from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
 from tests import strategies
 from tests.compilers import ABI_NAMES
-from tests.strategies import ORDER, Leaf, steady
+from tests.strategies import ORDER, Leaf, bits, steady
 
 LITTLE = [abi for abi in ABI_NAMES if ORDER[abi] == "little"]
 BIG = [abi for abi in ABI_NAMES if ORDER[abi] == "big"]
@@ -433,3 +433,29 @@ def test_a_verdict_across_byte_orders_says_so() -> None:
     assert verdict.fields == {"a": "moved", "b": "moved", "c": "intact"}
     assert "  a  moved   bytes 0..3 hold the bytes of a in opposite order\n" in repr(verdict)
     assert "  b  moved   bytes 4..7 hold the bytes of b in opposite order\n" in repr(verdict)
+
+
+def test_a_verdict_goes_down_to_the_bit() -> None:
+    old, new = bits(4, 4, kind="u8"), bits(5, 3, kind="u8")
+    assert compare(old.layout("aarch64"), old.layout("aarch64")).fields == dict.fromkeys(
+        "ab", "intact"
+    )
+    assert compare(old.layout("aarch64"), new.layout("aarch64")).fields == {
+        "a": "foreign",  # its bit 4 is b's
+        "b": "moved",
+    }
+    wide = bits(3, kind="u8")
+    assert compare(wide.layout("arm"), old.layout("arm")).fields == {
+        "a": "unwritten",
+        "b": "unwritten",
+    }
+    assert compare(old.layout("arm"), wide.layout("arm")).fields == {"a": "intact"}
+    assert compare(old.layout("armeb"), wide.layout("armeb")).fields == {"a": "moved"}
+
+
+def test_an_array_of_another_shape_is_judged_element_by_element() -> None:
+    writer, reader = (
+        Struct("s", {"d": f"u8[{a}][{b}]"}).layout("arm") for a, b in ((2, 3), (3, 2))
+    )
+    found = [witness.status for witness in compare(writer, reader).witnesses]
+    assert found == ["intact"] * 2 + ["moved"] * 4  # d[0][0] and d[0][1] stay, d[1][0] was third
