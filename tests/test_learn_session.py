@@ -74,3 +74,34 @@ def test_an_empty_answer_is_no_answer(session: Session) -> None:
 def test_bad_calls_are_errors(session: Session, name: str, answer: Any, message: str) -> None:
     with pytest.raises(KvmvizError, match=message):
         session.answer(name, answer)
+
+
+NO_NAMES: dict[str, Any] = {
+    "None": None, "5": 5, "huge": 10**5000, "list": [], "dict": {}, "object": object(),
+    "long": "x" * 10**6, "surrogate": "\ud800",
+}  # fmt: skip
+ANSWERS = {
+    "digits": "9" * 5000, "numbers": "1 " * 10**4, "labels": "x: " * 10**4, "lines": "1\n" * 10**4,
+    "ranges": "1..9" * 10**4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_NAMES.values(), ids=NO_NAMES)
+def test_an_exercise_that_is_none_is_one_bounded_error(session: Session, name: Any) -> None:
+    before = repr(session)
+    calls = (session.find, session.hint, session.hinted, session.reveal, session.restart,
+             session.state, lambda name: session.answer(name, "1"))  # fmt: skip
+    for call in calls:
+        with pytest.raises(KvmvizError, match="unknown exercise ") as caught:
+            call(name)
+        assert len(str(caught.value)) < 400
+    assert repr(session) == before
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_a_hostile_answer_is_graded_in_bounded_words(name: str, answer: str) -> None:
+    grade = Session().answer(name, answer)
+    assert not grade.right
+    assert len(grade.feedback) < 1500
+    assert "\x1b" not in grade.feedback

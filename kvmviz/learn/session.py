@@ -50,7 +50,8 @@ class Session:
 
     def hint(self, name: str) -> str:
         """The next hint; the last one again when there are no more."""
-        self.hints[name] = min(self.hints.get(name, 0) + 1, len(self.find(name).hints))
+        most = len(self.find(name).hints)
+        self.hints[name] = min(self.hints.get(name, 0) + 1, most)
         self._tell()
         return self.hinted(name)[-1]
 
@@ -92,6 +93,7 @@ class Session:
 
     def state(self, name: str) -> str:
         """How an exercise stands: open, solved or revealed."""
+        self.find(name)
         return "solved" if name in self.solved else "revealed" if name in self.revealed else "open"
 
     def _tell(self) -> None:

@@ -79,12 +79,16 @@ class State:
         """What the chosen VMM reads."""
         return read(self.kernel, self.reader, self.abi, self.esr, self.far, self.fill)
 
+    @property
+    def picture(self) -> Picture:
+        """The picture of that."""
+        return draw.reading(self.reading)
+
 
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What an explorer shows in a state."""
-    reading = state.reading
-    picture = draw.reading(reading)
+    reading, picture = state.reading, state.picture
     kinds = ", ".join(
         name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
@@ -187,6 +191,8 @@ class Explorer(Panel):
         by=entry("fill", lambda state: f"{state.fill:#04x}", "90px"),
     )
 
+    _frame = staticmethod(frame)
+
     def __init__(self, **start: Any) -> None:
         super().__init__(State(), start)
 
@@ -207,16 +213,8 @@ class Explorer(Panel):
     def _adapt(self) -> None:
         self._controls["width hsr_high"].disabled = "hsr_high" not in self._state.bits
 
-    def _frame(self, state: State) -> Frame:
-        return frame(state)
-
     @property
     def reading(self) -> Reading:
         """What the VMM reads now."""
         found: Reading = self._state.reading
         return found
-
-    @property
-    def picture(self) -> Picture:
-        """The picture that it shows now."""
-        return draw.reading(self.reading)

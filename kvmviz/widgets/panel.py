@@ -253,6 +253,9 @@ class Panel(Live, HasTraits):
     settings: ClassVar[Mapping[str, Setting[Any, Any]]] = MappingProxyType({})
     """What can be set, by name, in the order in which several are set at once."""
 
+    _frame: Callable[[Any], Frame]
+    """What a state shows; raises :class:`KvmvizError` for what cannot be drawn."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = {name: made for name, made in vars(cls).items() if isinstance(made, Setting)}
@@ -288,10 +291,6 @@ class Panel(Live, HasTraits):
         """The children of the box."""
         raise NotImplementedError
 
-    def _frame(self, state: Any) -> Frame:
-        """What a state shows; raises :class:`KvmvizError` for what cannot be drawn."""
-        raise NotImplementedError
-
     def _settled(self, state: Any, asked: Mapping[str, Any]) -> Any:
         """The state that some settings lead to, all of them set."""
         return state
@@ -313,6 +312,12 @@ class Panel(Live, HasTraits):
         """Back to the state that it was made with."""
         with LOCK:
             self._show(self._home)
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture that it shows now."""
+        found: Picture | None = self._state.picture
+        return found
 
     @property
     def words(self) -> str:

@@ -91,13 +91,17 @@ class State:
             self.step, limit,
         )  # fmt: skip
 
+    @property
+    def picture(self) -> Picture:
+        """The picture of them."""
+        return timeline.draw(self.scene, self.full)
+
 
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What a timeline shows in a state."""
-    shown = state.scene
-    picture = timeline.draw(shown, state.full)
-    spoken = sentence(shown.rows[-1][0]) if shown.rows else ""
+    picture, rows = state.picture, state.scene.rows
+    spoken = sentence(rows[-1][0]) if rows else ""
     return Frame(img(picture), picture.text, spoken, picture.height)
 
 
@@ -281,6 +285,8 @@ class Timeline(Panel):
         ),
     )  # fmt: skip
 
+    _frame = staticmethod(frame)
+
     def __init__(self, **start: Any) -> None:
         self._own: Scenario | None = None
         self._kernels: dict[str, Kernel] = {}
@@ -324,9 +330,6 @@ class Timeline(Panel):
             control.layout.display = None if at < len(asked) else "none"
             if at < len(asked):
                 control.description, control.value = asked[at]
-
-    def _frame(self, state: State) -> Frame:
-        return frame(state)
 
     def _show(self, state: State, keys: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
         frame(state)
@@ -392,11 +395,6 @@ class Timeline(Panel):
         """What the VMM makes of that step."""
         now = self.now
         return conclude(now, self._state.reader) if now else None
-
-    @property
-    def picture(self) -> Picture:
-        """The picture that it shows now."""
-        return timeline.draw(self._state.scene, self._state.full)
 
 
 def _keep(kept: dict[str, Any], one: Any, known: Mapping[str, Any]) -> None:

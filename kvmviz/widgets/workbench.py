@@ -207,7 +207,7 @@ def parsed(values: str) -> dict[str, int]:
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What a workbench shows in a state: the picture, and in words all that there is to say."""
-    picture = draw.versions(*state.versions)
+    picture = state.picture
     return Frame(img(picture), "\n".join((picture.text, *_judged(state))))
 
 
@@ -295,6 +295,8 @@ class Workbench(Panel):
         by=area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
     )
 
+    _frame = staticmethod(frame)
+
     def __init__(self, text: str | None = None, changed: str | None = None, **start: Any) -> None:
         if text is not None:
             start = {"text": text, "changed": "", "values": "", **start}
@@ -318,9 +320,6 @@ class Workbench(Panel):
         right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
         return [both, self._words, *self._finish(_LOOK), self._marks]
-
-    def _frame(self, state: State) -> Frame:
-        return frame(state)
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
         if "values" not in asked and "values" in state.faults():
@@ -400,11 +399,6 @@ class Workbench(Panel):
             if at := place(message):
                 marks += _marked(f".{self._marker}-{name} textarea", at[0])
         self._marks.value = f"<style>{marks}</style>"
-
-    @property
-    def picture(self) -> Picture:
-        """The picture that it shows now."""
-        return draw.versions(*self._state.versions)
 
 
 def _marked(field: str, line: int) -> str:
