@@ -183,6 +183,10 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
     ("__u32 a; __u32 b;", "__u64 x; union { __u32 a; __u32 b; };",
      {("inserted", "x"): "breaks", ("moved", "a"): "breaks", ("moved", "b"): "breaks",
       ("size", ""): "breaks", ("align", ""): "breaks"}),
+    # How many elements there are is told apart from what happened in each.
+    ("struct { __u8 a; __u32 b; } in[2];", "struct { __u8 a; __u8 n; __u32 b; } in[3];",
+     {("array-length", "in"): "breaks", ("added-in-hole", "in.n"): "warning",
+      ("size", ""): "breaks"}),
     # What is gone is not named once more.
     ("__u32 a; __u32 b;", "__u32 a; union { struct { __u32 c; } g; __u32 d; };",
      {("replaced", "g"): "warning", ("replaced", "d"): "warning", ("removed", "b"): "warning"}),
