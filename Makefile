@@ -40,7 +40,7 @@ notebooks: $(VENV)/test.stamp ## run the notebooks and store their outputs
 bench: $(VENV)/bench.stamp ## measure, and print ratios
 	$(PYTHON) -m tests.bench
 
-proof: $(VENV)/test.stamp ## random structs and Linux's headers against compilers
+proof: $(VENV)/test.stamp ## structs, texts and Linux's headers against compilers
 	$(PYTHON) -m tests.proof
 
 fuzz: $(VENV)/test.stamp ## hostile texts, calls, settings and command lines, 215,000 of them

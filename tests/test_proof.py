@@ -8,11 +8,13 @@ import pytest
 from kvmviz import ABIS, KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
 from tests import (
+    compilers,
     proof_attributes,
     proof_clang,
     proof_expressions,
     proof_orders,
     proof_structs,
+    proof_texts,
     proof_widgets,
     strategies,
     uapi,
@@ -121,3 +123,11 @@ def test_annotated_types_keep_their_order(name: str) -> None:
     told = proof_orders.told(name, False, False)
     assert told.right >= 7 * len(ABIS), "seven members on every ABI at least"
     assert not told.wrong
+
+
+@pytest.mark.skipif(not compilers.targets(), reason="needs ziglang")
+def test_attributes_are_laid_out_as_compilers_do() -> None:
+    count = proof_texts.Count()
+    proof_texts.compare([proof_attributes.case(n) for n in range(200)], count)
+    assert not count.wrong
+    assert count.equal > 100 * len(compilers.targets())
