@@ -7,7 +7,6 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import singledispatch
 from numbers import Integral, Number
 from typing import Any, TypeVar
 
@@ -145,18 +144,3 @@ def counted(number: int, unit: str) -> str:
 def span(first: int, last: int) -> str:
     """Bytes in words: ``byte 3`` or ``bytes 4..7``."""
     return f"byte {first}" if first == last else f"bytes {first}..{last}"
-
-
-@singledispatch
-def twin(shown: object) -> str:
-    """The text twin of a result: its ``repr``, or what a module registers here."""
-    if type(shown).__repr__ is Twin.__repr__:
-        raise TypeError(f"{type(shown).__name__} has no text twin")
-    return repr(shown)
-
-
-class Twin:
-    """Something a reader sees: its ``repr`` is its text twin, all that its picture says."""
-
-    def __repr__(self) -> str:
-        return twin(self)

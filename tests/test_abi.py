@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from kvmviz import ABIS, Abi, KvmvizError, Struct, abi
+from kvmviz import ABIS, Abi, KvmvizError, Struct, parse
 from kvmviz import abi as abis
-from kvmviz.kvm.kernel import WITH_HIGH
+from kvmviz.kvm.kernel import OLD, WITH_HIGH
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER
 
@@ -44,12 +44,12 @@ UNKNOWN = [
 @pytest.mark.parametrize(("name", "told"), UNKNOWN, ids=[told for _, told in UNKNOWN])
 def test_an_unknown_abi_is_one_error_with_the_legal_ones(name: object, told: str) -> None:
     with pytest.raises(KvmvizError, match=re.escape(f"unknown ABI {told}; legal are {LEGAL}")):
-        abi.find(name)  # type: ignore[arg-type]
+        abis.find(name)  # type: ignore[arg-type]
 
 
 def test_an_abi_is_found_by_name_and_passes_through() -> None:
-    assert [abi.find(name) for name in ABIS] == list(ABIS.values())
-    assert [abi.find(one) for one in ABIS.values()] == list(ABIS.values())
+    assert [abis.find(name) for name in ABIS] == list(ABIS.values())
+    assert [abis.find(one) for one in ABIS.values()] == list(ABIS.values())
 
 
 # --- ABIs ------------------------------------------------------------------------------------
@@ -101,3 +101,22 @@ def test_an_abi_of_ones_own(limit: int) -> None:
 )  # fmt: skip
 def test_siblings(name: str, family: dict[str, str]) -> None:
     assert abis.siblings(name) == {order: ABIS[abi] for order, abi in family.items()}
+
+
+def test_an_abi_of_an_unknown_family_stands_alone_and_lays_out() -> None:
+    mine = Abi("vax", "little", 4, 32, "vax", "VAX calling standard")
+    assert abis.siblings(mine) == {"little": mine}
+    assert repr(OLD.layout(mine)).startswith("struct kvm_debug_exit_arch on vax (little-endian)")
+    assert "Source: VAX calling standard" in repr(OLD.layout(mine).rules)
+
+
+def test_an_abi_of_ones_own_stands_beside_its_family() -> None:
+    mine = Abi("loose", "big", 1, 64, "arm64", "nobody")
+    assert abis.siblings(mine) == {"little": ABIS["aarch64"], "big": mine}
+
+
+def test_what_a_text_says_on_an_unknown_family_is_one_clear_error() -> None:
+    text = "struct s {\n#ifdef __x86_64__\n__u32 a;\n#endif\n__u64 b;\n};"
+    mine = Abi("vax", "little", 4, 32, "vax", "VAX calling standard")
+    with pytest.raises(KvmvizError, match=r"^struct s differs by ABI.* vax is not known: .*, vax,"):
+        parse(text)["s"].layout(mine)

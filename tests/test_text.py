@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import Array, Esr, Struct, compare, text
-from kvmviz._base import Twin, twin
 from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
 from kvmviz.text import plain
 from tests import strategies
@@ -207,12 +206,6 @@ def test_an_esr_says_each_field_and_the_half_that_has_it() -> None:
 
 
 # --- all of them -----------------------------------------------------------------------------
-
-
-def test_every_twin_has_its_text() -> None:
-    kinds = [kind for kind in Twin.__subclasses__() if kind.__repr__ is Twin.__repr__]
-    nobody = twin.dispatch(object)
-    assert [kind for kind in kinds if twin.dispatch(kind) is nobody] == []
 
 
 def test_a_table_aligns_its_columns() -> None:
