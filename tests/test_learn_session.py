@@ -83,6 +83,7 @@ NO_NAMES: dict[str, Any] = {
 ANSWERS = {
     "digits": "9" * 5000, "numbers": "1 " * 10**4, "labels": "x: " * 10**4, "lines": "1\n" * 10**4,
     "ranges": "1..9" * 10**4,
+    "escape": "\x1b[31m\0",
 }  # fmt: skip
 
 

@@ -217,7 +217,9 @@ def test_threads_that_turn_different_settings_lose_none() -> None:
                    for name, value in clicks.items()))  # fmt: skip
         assert (explorer.layout, explorer.reader) == ("old", "u64")
         assert (explorer.byte_order, explorer.esr) == ("little", 0xF2001234)
-        assert panels.alt(explorer) == explorer.picture.text
+        picture = explorer.picture
+        assert picture
+        assert panels.alt(explorer) == picture.text
 
 
 def test_thirty_events_added_by_three_threads_are_all_held() -> None:
@@ -291,9 +293,9 @@ def held() -> int:
     return len(gc.get_objects())
 
 
-@pytest.mark.parametrize("kind", [Explorer, Timeline])
+@pytest.mark.parametrize("kind", LONG_USE)
 def test_nothing_but_caches_holds_what_a_panel_has_shown(kind: Any) -> None:
-    turns = LONG_USE[kind](kind())
+    turns = LONG_USE[kind](kind("sixteen") if kind is Desk else kind())
     for _ in itertools.islice(turns, KEPT + 1):
         pass
     before = held()

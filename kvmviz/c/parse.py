@@ -191,4 +191,6 @@ def quoted(text: str, message: str, width: int = 48) -> str:
     start = max(0, min(len(before) - width // 2, len(shown) + 1 - width))
     head = f"  {at[0]} | "
     mark = f"{' ' * (len(head) - 2)}| {' ' * (len(before) - start)}^"
-    return f"{head}{shown[start : start + width]}\n{mark}"
+    # A terminal obeys no sign of a text; each keeps its column.
+    told = "".join(c if c.isprintable() else "�" for c in shown[start : start + width])
+    return f"{head}{told}\n{mark}"

@@ -48,3 +48,12 @@ def test_only_so_many_bytes_are_laid_out() -> None:
     assert laid_out(fits, "arm").size == MOST
     with pytest.raises(KvmvizError, match=f"struct s holds more than {MOST} bytes"):
         laid_out(Struct("s", {"x": f"__u8[{MOST + 1}]"}), "arm")
+
+
+def test_a_terminal_obeys_no_sign_of_a_quoted_line() -> None:
+    text = "struct s { int x; };\x1b[31m\x07"
+    with pytest.raises(KvmvizError) as error:
+        parse(text)
+    shown, mark = quoted(text, str(error.value)).split("\n")
+    assert shown == "  1 | struct s { int x; };�[31m�"
+    assert mark.index("^") == shown.index("�")
