@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import pickle
 import re
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -848,6 +850,8 @@ struct by_sizes {
 	char i[sizeof(struct by_sizes_of[2][3])], j[sizeof(const char *)];
 	char k[sizeof(((struct by_sizes_of *)0)->c)];
 	char l[offsetof(struct by_sizes_of, f[1].e)], m[offsetof(struct by_sizes_of, f[1].e[2]) + 1];
+	char q[sizeof((short)3L)], r[sizeof(-(char)1)], s[sizeof((_Bool)7)];
+	char t[sizeof(1 ? (short)1 : (char)2)], u[(-1L << 1L) + 5];
 	char n[offsetof(struct by_sizes_of, g)], o[sizeof("a" "b")], p[sizeof(u8[sizeof(int)])];
 };
 """,
@@ -1482,3 +1486,24 @@ def test_every_text_cut_short() -> None:
 def test_a_member_is_not_named_by_a_keyword(text: str) -> None:
     with pytest.raises(KvmvizError, match=r"^line 2, column \d+: '\w+' is a keyword"):
         parse(text)
+
+
+def test_parsing_leaves_nothing_behind() -> None:
+    """As many objects after ten more parses as before, and hardly more bytes."""
+    text = "\n".join(CASES.values())
+    for _ in range(2):
+        parse(text)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        parse(text)
+        gc.collect()
+        before, objects = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
+        for _ in range(10):
+            parse(text)
+        gc.collect()
+        after, more = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
+    finally:
+        tracemalloc.stop()
+    assert more - objects < 100
+    assert after - before < 50_000

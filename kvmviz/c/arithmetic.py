@@ -142,15 +142,14 @@ def cast(bits: int, signed: bool | None, is_bool: bool) -> Step:
 
     def made(machine: Machine, number: Number) -> Number:
         if is_bool:
-            return Number(None if number.value is None else int(bool(number.value)), 32, True)
+            return Number(None if number.value is None else int(bool(number.value)), 8, False)
         wide = bits or machine.ask("long")
         sign = bool(machine.ask("char")) if signed is None else signed
         value = number.value
         if value is not None:
             value %= 1 << wide
             value -= (1 << wide) if sign and value >> wide - 1 else 0
-        # What is narrower than an int is one in whatever it is used for.
-        return Number(value, max(wide, 32), sign or wide < 32)
+        return Number(value, wide, sign)
 
     return 1, made
 
@@ -288,19 +287,25 @@ def _fit(value: int, bits: int, signed: bool) -> Number:
     return Number(value if fits(value, bits, signed) else None, bits, signed)
 
 
+def _promoted(number: Number) -> Number:
+    """What is narrower than an int is one in whatever it is used for."""
+    return number if number.bits >= 32 else Number(number.value, 32, True)
+
+
 def _common(left: Number, right: Number) -> tuple[int, bool]:
     """Width and sign in which C computes with two values."""
+    left, right = _promoted(left), _promoted(right)
     bits = max(left.bits, right.bits)
     return bits, all(one.signed for one in (left, right) if one.bits == bits)
 
 
 def _negated(sign: str) -> Step:
     def made(machine: Machine, number: Number) -> Number:
-        value, bits, signed = number
+        value, bits, signed = _promoted(number)
         if sign == "!":
             return Number(None if value is None else int(not value), machine.least, True)
         if value is None:
-            return number
+            return Number(None, bits, signed)
         return _fit({"-": -value, "+": value, "~": ~value}[sign], bits, signed)
 
     return 1, made
@@ -326,7 +331,7 @@ def _applied(sign: str) -> Step:
         logical = _RANK[sign] in (6, 7)
         bits, signed = _common(left, right)
         if sign in ("<<", ">>"):
-            bits, signed = left.bits, left.signed
+            _, bits, signed = _promoted(left)
         result = (machine.least, True) if logical else (bits, signed)
         if left.value is None or right.value is None:
             return Number(None, *result)
@@ -349,9 +354,9 @@ def _shifted(sign: str, value: int, by: int, bits: int, signed: bool) -> Number:
     if sign == ">>":
         return Number(value >> by, bits, signed)
     value <<= by
-    if signed:
+    if signed and value > 0:
         # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int.
-        if value < 0 or value >> bits:
+        if value >> bits:
             return Number(None, bits, signed)
         value = (value ^ 1 << bits - 1) - (1 << bits - 1)
     return _fit(value, bits, signed)
