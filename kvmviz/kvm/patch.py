@@ -1,0 +1,141 @@
+"""The merged change, line by line, each beside the bytes of the page that it changes.
+
+The lines are those of Linux's commit 18f3976fdb5d, in another order: from what is declared to what
+is written. Which bytes a line changes is no table: the pages of a kernel with the line and of one
+without it are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from kvmviz.abi import Abi
+from kvmviz.ctype import Struct
+from kvmviz.kvm.captures import ABI_OF
+from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
+from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, WITH_HIGH, Kernel
+from kvmviz.kvm.page import differing, play
+from kvmviz.text import spans, table
+
+COMMIT = "18f3976fdb5d"
+"""The commit's name in Linux, first in v5.19."""
+
+EXITS: tuple[Exit, ...] = (
+    MmioExit(0x9000000, 4, b"ZZ\0\0"),
+    DebugExit(0x100_D200_0062, far=0x4000_0800),
+    MmioExit(0x9000000, 4, b"ZZ\0\0"),
+)
+"""What happens on both pages. The debug exit is a watchpoint's with ESR bit 40, GCS, set."""
+
+
+class Change(NamedTuple):
+    """A member of struct kvm_run that holds another value after one exit, because of one line.
+
+    ``exit`` counts from 1. ``without`` and ``held`` are its bytes in memory order, from
+    ``offset`` on, on a kernel without the line and on one with it.
+    """
+
+    exit: int
+    member: str
+    offset: int
+    without: bytes
+    held: bytes
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line that the commit adds: ``text`` in ``file``, and ``function`` if it is in one.
+
+    ``kernel`` has the lines up to this one, ``before`` those before it. They are the same where a
+    line only gives a name: no kernel writes anything else for that.
+    """
+
+    file: str
+    function: str
+    text: str
+    before: Kernel
+    kernel: Kernel
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """Offsets in struct kvm_run of the bytes that were a hole's and now are a member's."""
+        return tuple(sorted(_hole(self.before) - _hole(self.kernel)))
+
+    def changes(self, abi: str | Abi) -> tuple[Change, ...]:
+        """What it changes in the page, exit by exit of :data:`EXITS`, members in their order."""
+        return tuple(self._changes(abi))
+
+    def _changes(self, abi: str | Abi) -> Iterator[Change]:
+        histories = (play(kernel, abi, EXITS).history for kernel in (self.before, self.kernel))
+        for number, (old, new) in enumerate(zip(*histories, strict=True), 1):
+            sources = (new.page.sources[at] for at in differing(bytes(old.page), bytes(new.page)))
+            for slot in dict.fromkeys(source.slot for source in sources if source):
+                held = slice(slot.offset, slot.offset + slot.size)
+                yield Change(number, slot.path, slot.offset, old.page.data[held],
+                             new.page.data[held])  # fmt: skip
+
+    def __repr__(self) -> str:
+        where = f"{self.file}, {self.function}" if self.function else self.file
+        rows: list[tuple[str, ...]] = []
+        for little, big in zip(*(self.changes(abi) for abi in ABI_OF.values()), strict=True):
+            bytes_ = spans(range(little.offset, little.offset + len(little.held)))
+            told = [f"{one.without.hex()} -> {one.held.hex()}" for one in (little, big)]
+            after = f"after exit {little.exit}:"
+            rows.append((bytes_, little.member, after, f"little {told[0]}", f"big {told[1]}"))
+        if rows:
+            told_rows = table(rows, indent=4)
+        elif self.named:
+            told_rows = f"    {spans(self.named)}: a member where a hole was; no byte changes"
+        else:
+            told_rows = "    no byte: a name or a word for who writes code"
+        return f"{where}\n  + {self.text}\n{told_rows}"
+
+
+class Patch(tuple[Line, ...]):
+    """The lines of a change, in order."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        head = f"Linux {COMMIT}, since v5.19: {len(self)} lines, and the bytes that they change"
+        exits = [(f"exit {number}", exit.words) for number, exit in enumerate(EXITS, 1)]
+        return "\n".join([head, table(exits), *map(repr, self)])
+
+
+def _hole(kernel: Kernel) -> set[int]:
+    start = kernel.page("aarch64").offsets["debug"]
+    holes = kernel.debug.layout("aarch64").holes
+    return {start + at for hole in holes for at in range(hole.offset, hole.offset + hole.size)}
+
+
+def _lines() -> Iterator[Line]:
+    header, handler = "arch/arm64/include/uapi/asm/kvm.h", "arch/arm64/kvm/handle_exit.c"
+    debug, run = "kvm_handle_guest_debug()", "kvm_arch_vcpu_ioctl_run()"
+    book = "Documentation/virt/kvm/api.rst"
+    old = KERNELS["old"]
+    # Declared, and nobody stores into it yet: kernels fill what bears the name hsr_high.
+    declared = replace(
+        old, debug=Struct(OLD.tag, {"hsr": "__u32", "unset": "__u32", "far": "__u64"})
+    )
+    stored = replace(old, debug=WITH_HIGH)
+    flagged = replace(stored, flag="=")
+    cleared = replace(flagged, clears=frozenset({ENTRY}))
+    rows = (
+        (header, "", "__u32 hsr_high;  /* ESR_EL2[61:32] */", declared),
+        (handler, debug, "run->debug.arch.hsr_high = upper_32_bits(esr);", stored),
+        (header, "", "#define KVM_DEBUG_ARCH_HSR_HIGH_VALID (1 << 0)", stored),
+        (handler, debug, "run->flags = KVM_DEBUG_ARCH_HSR_HIGH_VALID;", flagged),
+        ("arch/arm64/kvm/arm.c", run, "run->flags = 0;", cleared),
+        (book, "", "/* arm64, set for KVM_EXIT_DEBUG */", cleared),
+        (book, "", "#define KVM_DEBUG_ARCH_HSR_HIGH_VALID (1 << 0)", cleared),
+    )
+    before = old
+    for file, function, text, kernel in rows:
+        yield Line(file, function, text, before, kernel)
+        before = kernel
+
+
+MERGED = Patch(_lines())
+"""The change as it was merged."""

@@ -1,0 +1,85 @@
+"""The merged change, line by line: what is said to change is what real kernels' dumps change."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+
+import pytest
+
+import kvmviz
+from kvmviz.kvm.captures import ABI_OF
+from kvmviz.kvm.kernel import KERNELS, OLD, WITH_HIGH
+from kvmviz.kvm.patch import MERGED
+from tests.proof_page import RAW
+
+CHANGES = [
+    # line, exit, offset, little without and with, big without and with
+    (1, 2, 36, "00000000", "00010000", "09000000", "00000100"),
+    (3, 2, 14, "0000", "0100", "0000", "0001"),
+    (3, 3, 14, "0000", "0100", "0000", "0001"),
+    (4, 3, 14, "0100", "0000", "0001", "0000"),
+]
+
+
+def test_the_lines_lead_from_the_old_kernel_to_the_merged_one() -> None:
+    assert len(MERGED) == 7
+    assert MERGED[0].before == KERNELS["old"]
+    for before, line in itertools.pairwise(MERGED):
+        assert line.before == before.kernel
+    merged = KERNELS["merged"]
+    assert replace(MERGED[-1].kernel, name=merged.name, when=merged.when) == merged
+
+
+def test_the_declared_member_makes_the_new_struct() -> None:
+    text = f"struct {OLD.tag} {{ __u32 hsr; {MERGED[0].text} __u64 far; }};"
+    assert kvmviz.parse(text)[OLD.tag] == WITH_HIGH
+    assert [line.named for line in MERGED] == [(36, 37, 38, 39), *[()] * 6]
+    assert not any(MERGED[0].changes(abi) for abi in ABI_OF.values())
+
+
+@pytest.mark.parametrize("order", ABI_OF)
+def test_what_each_line_changes(order: str) -> None:
+    column = {"little": 3, "big": 5}[order]
+    found = [
+        (at, one.exit, one.offset, one.without.hex(), one.held.hex())
+        for at, line in enumerate(MERGED)
+        for one in line.changes(ABI_OF[order])
+    ]
+    assert found == [(*row[:3], *row[column : column + 2]) for row in CHANGES]
+
+
+@pytest.mark.parametrize("order", ABI_OF)
+def test_dumps_of_old_and_merged_kernels_differ_in_no_other_byte(order: str) -> None:
+    """Which read no kvmviz: kernels without and with all seven lines, exit by exit."""
+    pages = {
+        kernel: {
+            (raw.scenario, raw.synthetic, raw.step): raw.page
+            for raw in RAW
+            if (raw.kernel, raw.order) == (kernel, order)
+        }
+        for kernel in ("old", "merged")
+    }
+    assert pages["old"].keys() == pages["merged"].keys()
+    differing = {
+        at
+        for key, page in pages["old"].items()
+        for at, (one, other) in enumerate(zip(page, pages["merged"][key], strict=True))
+        if one != other
+    }
+    named = {
+        one.offset + at
+        for line in MERGED
+        for one in line.changes(ABI_OF[order])
+        for at in range(len(one.held))
+    }
+    assert differing == named == {14, 15, 36, 37, 38, 39}
+
+
+def test_in_words() -> None:
+    lines = repr(MERGED).splitlines()
+    assert lines[0].startswith("Linux 18f3976fdb5d, since v5.19: 7 lines")
+    assert sum(line.startswith("  + ") for line in lines) == 7
+    assert sum("no byte" in line for line in lines) == 4
+    assert len(re.findall(r"little \w+ -> \w+ +big \w+ -> \w+", repr(MERGED))) == len(CHANGES)
