@@ -1,7 +1,8 @@
 """ESR_EL2 as 64 bits, by field: which half holds a field, and what the field says.
 
-Sources: Arm Architecture Reference Manual, "ESR_EL2"; Linux, arch/arm64/include/asm/esr.h (list of
-classes, ISS2 of data aborts) and uapi/asm/kvm.h (struct kvm_debug_exit_arch: the halves).
+Every row names its source. Arm ARM is the Arm Architecture Reference Manual for A-profile, register
+ESR_EL2: its table of EC, and its ISS and ISS2 encodings by title; where its shared pseudocode says
+more (AArch64.FaultSyndrome()), that. The halves: Linux, uapi/asm/kvm.h, struct kvm_debug_exit_arch.
 """
 
 from __future__ import annotations
@@ -9,39 +10,71 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, hexed, integer, shown
 from kvmviz.text import table
 
+_EC = "Arm ARM, ESR_EL2.EC"
+_EL3 = "Arm ARM, ESR_EL3.EC"
+_TME = "Arm ARM, ESR_EL2.EC, until FEAT_TME was withdrawn"
+_LOWER, _SAME = "from a lower exception level", "from the same exception level"
+
 # fmt: off
-_CLASSES = {
-    0x00: "unknown reason", 0x01: "trapped WFI or WFE",
-    0x03: "trapped MCR or MRC, coprocessor 15", 0x04: "trapped MCRR or MRRC, coprocessor 15",
-    0x05: "trapped MCR or MRC, coprocessor 14", 0x06: "trapped LDC or STC, coprocessor 14",
-    0x07: "trapped SIMD or floating-point access", 0x08: "trapped VMRS of an ID register",
-    0x09: "trapped pointer authentication", 0x0A: "trapped LD64B, ST64B or other instruction",
-    0x0C: "trapped MRRC, coprocessor 14", 0x0D: "branch target exception",
-    0x0E: "illegal execution state", 0x11: "SVC, AArch32", 0x12: "HVC, AArch32",
-    0x13: "SMC, AArch32", 0x14: "trapped MSRR, MRRS or 128-bit system instruction",
-    0x15: "SVC, AArch64", 0x16: "HVC, AArch64", 0x17: "SMC, AArch64",
-    0x18: "trapped MSR, MRS or system instruction", 0x19: "trapped SVE access",
-    0x1A: "trapped ERET", 0x1C: "pointer authentication failure", 0x1D: "trapped SME access",
-    0x1F: "implementation defined, EL3 only", 0x22: "PC alignment fault",
-    0x26: "SP alignment fault", 0x27: "memory copy or memory set exception",
-    0x28: "floating-point exception, AArch32", 0x2C: "floating-point exception, AArch64",
-    0x2D: "guarded control stack exception", 0x2F: "SError", 0x38: "BKPT, AArch32",
-    0x3A: "vector catch, AArch32", 0x3C: "BRK, AArch64", 0x3D: "profiling exception",
-}
-_BY_LEVEL = {0x20: "instruction abort", 0x24: "data abort", 0x30: "breakpoint",
-             0x32: "software step", 0x34: "watchpoint"}
-# fmt: on
-EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType(
-    _CLASSES
-    | {ec: f"{kind}, from a lower exception level" for ec, kind in _BY_LEVEL.items()}
-    | {ec + 1: f"{kind}, from the same exception level" for ec, kind in _BY_LEVEL.items()}
+_CLASSES = (
+    (0x00, "unknown reason", _EC),
+    (0x01, "trapped WFI or WFE", _EC),
+    (0x03, "trapped MCR or MRC, coprocessor 15", _EC),
+    (0x04, "trapped MCRR or MRRC, coprocessor 15", _EC),
+    (0x05, "trapped MCR or MRC, coprocessor 14", _EC),
+    (0x06, "trapped LDC or STC, coprocessor 14", _EC),
+    (0x07, "trapped SIMD or floating-point access", _EC),
+    (0x08, "trapped VMRS of an ID register", _EC),
+    (0x09, "trapped pointer authentication", _EC),
+    (0x0A, "trapped LD64B, ST64B or other instruction", _EC),
+    (0x0C, "trapped MRRC, coprocessor 14", _EC),
+    (0x0D, "branch target exception", _EC),
+    (0x0E, "illegal execution state", _EC),
+    (0x11, "SVC, AArch32", _EC),
+    (0x12, "HVC, AArch32", _EC),
+    (0x13, "SMC, AArch32", _EC),
+    (0x14, "trapped MSRR, MRRS or 128-bit system instruction", _EC),
+    (0x15, "SVC, AArch64", _EC),
+    (0x16, "HVC, AArch64", _EC),
+    (0x17, "SMC, AArch64", _EC),
+    (0x18, "trapped MSR, MRS or system instruction", _EC),
+    (0x19, "trapped SVE access", _EC),
+    (0x1A, "trapped ERET", _EC),
+    (0x1B, "trapped TSTART", _TME),
+    (0x1C, "pointer authentication failure", _EC),
+    (0x1D, "trapped SME access", _EC),
+    (0x1E, "granule protection check, EL3 only", _EL3),
+    (0x1F, "implementation defined, EL3 only", _EL3),
+    (0x20, f"instruction abort, {_LOWER}", _EC),
+    (0x21, f"instruction abort, {_SAME}", _EC),
+    (0x22, "PC alignment fault", _EC),
+    (0x24, f"data abort, {_LOWER}", _EC),
+    (0x25, f"data abort, {_SAME}", _EC),
+    (0x26, "SP alignment fault", _EC),
+    (0x27, "memory copy or memory set exception", _EC),
+    (0x28, "floating-point exception, AArch32", _EC),
+    (0x2C, "floating-point exception, AArch64", _EC),
+    (0x2D, "guarded control stack exception", _EC),
+    (0x2F, "SError", _EC),
+    (0x30, f"breakpoint, {_LOWER}", _EC),
+    (0x31, f"breakpoint, {_SAME}", _EC),
+    (0x32, f"software step, {_LOWER}", _EC),
+    (0x33, f"software step, {_SAME}", _EC),
+    (0x34, f"watchpoint, {_LOWER}", _EC),
+    (0x35, f"watchpoint, {_SAME}", _EC),
+    (0x38, "BKPT, AArch32", _EC),
+    (0x3A, "vector catch, AArch32", _EC),
+    (0x3C, "BRK, AArch64", _EC),
+    (0x3D, "profiling exception", _EC),
 )
-"""Name by EC, of the classes known here. 0x14 and 0x3D are in the manual but not yet in the
+# fmt: on
+EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType({ec: name for ec, name, _ in _CLASSES})
+"""Name by EC, of all classes that the manual allocates. 0x14, 0x1B, 0x1E and 0x3D are not in the
 kernel's list. The "same level" classes 0x25 and 0x35 also report EL1's use of VNCR_EL2."""
 
 HALVES = (
@@ -49,49 +82,106 @@ HALVES = (
     "ISS2 is in hsr_high, which no older VMM sees."
 )
 DEBUG_HIGH = (
-    "Bits 63:32 are normally zero on debug exits today: no ISS2 field is known to the kernel for "
-    "debug exceptions. hsr_high was added early, so that userspace could pick it up before "
-    "hardware needs it."
+    "Bits 63:32 are normally zero on debug exits today. The architecture defines one of them for a "
+    "debug exception: GCS, ESR[40], of a watchpoint that a guarded-control-stack access has hit; "
+    "KVM hides GCS from guests in the kernels looked at. hsr_high was added early, so that "
+    "userspace could pick it up before hardware needs it."
 )
 
-GAPS = ("reserved", "unnamed")
-"""What bits of no field are called: reserved by the architecture in an ISS, and in ISS2 just not
-named in the kernel's header."""
+GAP = "reserved"
+"""What bits of no field are called."""
 
 # Name, high bit, low bit, and words for the value: always the same, or for zero and for not zero.
 _Part = tuple[str, int, int, tuple[str, ...]]
 _ZERO = ("zero", "not zero")
 _OTHER = "{:#x}, which is no debug exception's"
 _FSC = (*[_OTHER] * 0x22, "debug exception", _OTHER)
-_COMMENT: tuple[_Part, ...] = (("Comment", 15, 0, ("immediate {:#x}",)),)
-_BREAKPOINT: tuple[_Part, ...] = (("IFSC", 5, 0, _FSC),)
-_STEP: tuple[_Part, ...] = (
-    ("ISV", 24, 24, ("EX is not valid", "EX is valid")),
-    ("EX", 6, 6, ("no load-exclusive was stepped, if ISV is 1", "a load-exclusive was stepped")),
-    ("IFSC", 5, 0, _FSC),
-)
-_WATCHPOINT: tuple[_Part, ...] = (
-    ("WPT", 23, 18, ("watchpoint {}, if WPTV is 1",)),
-    ("WPTV", 17, 17, ("WPT is not valid", "WPT is valid")),
-    ("WPF", 16, 16, ("not a false positive", "might be a false positive")),
-    ("FnP", 15, 15, ("FAR_EL2 is precise", "FAR_EL2 is not precise")),
-    ("VNCR", 13, 13, ("not through VNCR_EL2", "EL1's access through VNCR_EL2")),
-    ("FnV", 10, 10, ("FAR_EL2 is valid", "FAR_EL2 is not valid")),
-    ("CM", 8, 8, ("not cache maintenance", "cache maintenance")),
-    ("WnR", 6, 6, ("read", "write")),
-    ("DFSC", 5, 0, _FSC),
-)
-_DATA_ABORT_ISS2: tuple[_Part, ...] = (
-    ("TnD", 42, 42, ("not an allocation tag access", "allocation tag access")),
-    ("TagAccess", 41, 41, ("not due to NoTagAccess", "due to NoTagAccess")),
-    ("GCS", 40, 40, ("not a guarded control stack access", "guarded control stack access")),
-    ("Overlay", 38, 38, ("not due to overlay permissions", "due to overlay permissions")),
-    ("DirtyBit", 37, 37, ("not due to dirty state", "due to dirty state")),
-    ("Xs", 36, 32, ("register {}, if ST64BV or ST64BV0 faulted",)),
-)
-_DETAIL = dict.fromkeys((0x24, 0x25), _DATA_ABORT_ISS2) | dict.fromkeys((0x32, 0x33), _STEP)
-_DETAIL |= dict.fromkeys((0x34, 0x35), _WATCHPOINT) | dict.fromkeys((0x38, 0x3C), _COMMENT)
-_DETAIL |= dict.fromkeys((0x30, 0x31, 0x3A), _BREAKPOINT)
+
+
+class _Encoding(NamedTuple):
+    """The fields of ISS or ISS2 for some classes; bits of no part are reserved."""
+
+    source: str
+    classes: tuple[int, ...]
+    high: int
+    low: int
+    parts: tuple[_Part, ...]
+
+
+_GCS: _Part = (
+    "GCS", 40, 40, ("not a guarded control stack access", "guarded control stack access"),
+)  # fmt: skip
+_HDBSSF: _Part = (
+    "HDBSSF", 43, 43, ("not due to the HDBSS", "fault of the HDBSS, which tracks dirty state"),
+)  # fmt: skip
+_ASSURED: _Part = ("AssuredOnly", 39, 39, ("not due to AssuredOnly", "due to AssuredOnly"))
+_OVERLAY: _Part = (
+    "Overlay", 38, 38, ("not due to overlay permissions", "due to overlay permissions"),
+)  # fmt: skip
+_DIRTY: _Part = ("DirtyBit", 37, 37, ("not due to dirty state", "due to dirty state"))
+
+_ENCODINGS = (
+    _Encoding(
+        "Arm ARM, ISS2 encoding for an exception from a Data Abort", (0x24, 0x25), 55, 32,
+        (
+            _HDBSSF,
+            ("TnD", 42, 42, ("not an allocation tag access", "allocation tag access")),
+            ("TagAccess", 41, 41, ("not due to NoTagAccess", "due to NoTagAccess")),
+            _GCS,
+            _ASSURED,
+            _OVERLAY,
+            _DIRTY,
+            ("Xs", 36, 32, ("register {}, if ST64BV or ST64BV0 faulted",)),
+        ),
+    ),
+    _Encoding(
+        "Arm ARM, ISS2 encoding for an exception from an Instruction Abort, and "
+        "AArch64.FaultSyndrome()", (0x20, 0x21), 55, 32,
+        (_HDBSSF, _ASSURED, _OVERLAY, _DIRTY),
+    ),
+    _Encoding(
+        "Arm ARM, ISS2 encoding for an exception from a Watchpoint exception", (0x34, 0x35), 55, 32,
+        (_GCS,),
+    ),
+    _Encoding(
+        "Arm ARM, ISS encoding for an exception from a Watchpoint exception", (0x34, 0x35), 24, 0,
+        (
+            ("WPT", 23, 18, ("watchpoint {}, if WPTV is 1",)),
+            ("WPTV", 17, 17, ("WPT is not valid", "WPT is valid")),
+            ("WPF", 16, 16, ("not a false positive", "might be a false positive")),
+            ("FnP", 15, 15, ("FAR_EL2 is precise", "FAR_EL2 only names the granule")),
+            ("VNCR", 13, 13, ("not through VNCR_EL2", "EL1's access through VNCR_EL2")),
+            ("FnV", 10, 10, ("FAR_EL2 is valid", "FAR_EL2 is not valid")),
+            ("CM", 8, 8, ("not cache maintenance", "cache maintenance")),
+            ("WnR", 6, 6, ("read", "write")),
+            ("DFSC", 5, 0, _FSC),
+        ),
+    ),
+    _Encoding(
+        "Arm ARM, ISS encoding for an exception from a Breakpoint or Vector Catch debug exception",
+        (0x30, 0x31, 0x3A), 24, 0, (("IFSC", 5, 0, _FSC),),
+    ),
+    _Encoding(
+        "Arm ARM, ISS encoding for an exception from a Software Step exception", (0x32, 0x33), 24,
+        0,
+        (
+            ("ISV", 24, 24, ("EX is not valid", "EX is valid")),
+            (
+                "EX", 6, 6,
+                ("no load-exclusive was stepped, if ISV is 1", "a load-exclusive was stepped"),
+            ),
+            ("IFSC", 5, 0, _FSC),
+        ),
+    ),
+    _Encoding(
+        "Arm ARM, ISS encoding for an exception from execution of a Breakpoint instruction",
+        (0x38, 0x3C), 24, 0, (("Comment", 15, 0, ("immediate {:#x}",)),),
+    ),
+)  # fmt: skip
+"""What is decoded of ISS and ISS2, ISS2 first. ISS2 of every other class is reserved (Arm ARM,
+ISS2 encoding for all other exceptions); ISS of other classes is not decoded here."""
+
+_DEBUG = frozenset(ec for row in _ENCODINGS if row.low == 0 for ec in row.classes)
 
 
 @dataclass(frozen=True)
@@ -124,11 +214,10 @@ class EsrField:
 def _carve(esr: int, high: int, low: int, *parts: _Part) -> Iterator[EsrField]:
     """``parts`` and the gaps between them: together all of ``[high:low]``, downward."""
     tiles: list[_Part] = []
-    gap = GAPS[high // 32]
     for part in parts:
-        tiles += [(gap, high, part[1] + 1, _ZERO), part]
+        tiles += [(GAP, high, part[1] + 1, _ZERO), part]
         high = part[2] - 1
-    for name, top, bottom, words in (*tiles, (gap, high, low, _ZERO)):
+    for name, top, bottom, words in (*tiles, (GAP, high, low, _ZERO)):
         if top >= bottom:  # else there is no gap
             value = esr >> bottom & (1 << top - bottom + 1) - 1
             meaning = words[min(value, len(words) - 1)].format(value)
@@ -171,26 +260,37 @@ class Esr:
     @property
     def is_debug(self) -> bool:
         """Whether the class is one of the architecture's debug exceptions."""
-        return self.ec >= 0x30 and self.ec in _DETAIL
+        return self.ec in _DEBUG
 
     @property
     def detail(self) -> tuple[EsrField, ...]:
-        """Sub-fields that tile the ISS of a debug exception or the ISS2 of a data abort."""
-        bits = (24, 0) if self.is_debug else (55, 32)
-        return tuple(_carve(self.value, *bits, *_DETAIL[self.ec])) if self.ec in _DETAIL else ()
+        """Sub-fields, downward: they tile what is decoded of ISS2, then of ISS."""
+        return tuple(
+            part for row in self._encodings for part in _carve(self.value, *row[2:4], *row.parts)
+        )
+
+    @property
+    def _encodings(self) -> tuple[_Encoding, ...]:
+        return tuple(row for row in _ENCODINGS if self.ec in row.classes)
 
     @property
     def fields(self) -> tuple[EsrField, ...]:
         """RES0, ISS2, EC, IL and ISS: they tile bits 63 to 0."""
         unknown = "not decoded for this class"
-        told = "; ".join(f"{part.name}: {part.meaning}" for part in self.detail if part.value)
-        iss, iss2 = (told, "") if self.is_debug else ("", told)
+        told = {"hsr_high": list[str](), "hsr": list[str]()}
+        for part in self.detail:
+            if part.value:
+                told[part.half].append(f"{part.name}: {part.meaning}")
+        iss2 = "; ".join(told["hsr_high"]) or (
+            "reserved for this class, not zero" if self.ec in EXCEPTION_CLASSES else unknown
+        )
+        short = "16-bit instruction" if self.ec else "no CPU reports EC 0x00 with IL 0"
         parts: tuple[_Part, ...] = (
             ("RES0", 63, 56, _ZERO),
-            ("ISS2", 55, 32, ("zero", iss2 or unknown)),
+            ("ISS2", 55, 32, ("zero", iss2)),
             ("EC", 31, 26, (self.name,)),
-            ("IL", 25, 25, ("16-bit instruction", "32-bit instruction, or none trapped")),
-            ("ISS", 24, 0, ("zero", iss or unknown)),
+            ("IL", 25, 25, (short, "32-bit instruction, or none trapped")),
+            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown)),
         )
         return tuple(_carve(self.value, 63, 0, *parts))
 
@@ -201,12 +301,40 @@ class Esr:
         return tuple(sorted(rows, key=lambda row: (-row[1].high, row[0])))
 
     @property
+    def upper(self) -> str:
+        """What is to be said of bits 63:32 in a few words; empty if they are zero.
+
+        They are synthetic if one is set that the architecture reserves for the class: then no CPU
+        reports such a value.
+        """
+        named = [f for f in self.detail if f.half == "hsr_high" and f.name != GAP and f.value]
+        if sum(field.value << field.low for field in named) != self.high << 32:
+            return "bits 63:32 synthetic"
+        return f"{', '.join(field.name for field in named)} set" if named else ""
+
+    @property
     def high_note(self) -> str:
         """What is to be said of bits 63:32 of this value."""
         if not self.is_debug:
-            return "Bits 55:32 hold ISS2; the kernel's header names fields of it for data aborts."
-        said = "which today's architecture, as the kernel knows it, does not define"
-        return f"{DEBUG_HIGH} Here they are {self.high:#010x}, {said}." if self.high else DEBUG_HIGH
+            return (
+                "Bits 55:32 hold ISS2; the architecture defines fields of it for data aborts, "
+                "instruction aborts and watchpoints."
+            )
+        if not self.high:
+            return DEBUG_HIGH
+        if "synthetic" in self.upper:
+            said = f"they are {self.high:#010x}, synthetic: the architecture reserves some of them"
+        else:
+            said = f"{self.upper.replace(' set', ' is set')}: a VMM that reads hsr alone misses it"
+        return f"{DEBUG_HIGH} Here {said}."
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the class and the sub-fields are from."""
+        return (
+            *(source for ec, _, source in _CLASSES if ec == self.ec),
+            *(row.source for row in self._encodings),
+        )
 
     def __repr__(self) -> str:
         rows = [
@@ -214,4 +342,5 @@ class Esr:
             for depth, f in self.rows
         ]
         head = f"ESR_EL2 {self.value:#018x}: {self.name}"
-        return f"{head}\n{table(rows)}\n  {HALVES}\n  {self.high_note}"
+        lines = [head, table(rows), f"  {HALVES}", f"  {self.high_note}"]
+        return "\n".join((*lines, *(f"  source: {source}" for source in self.sources)))

@@ -14,7 +14,7 @@ from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import name_of
 from kvmviz.draw.canvas import Canvas, Picture, checked, shrunk, wide, wrapped
 from kvmviz.draw.cells import CELL, ROW, Strip, width_of
-from kvmviz.esr import GAPS, HALVES, Esr
+from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import words as told
 from kvmviz.kvm.captures import Compared, Overlay
@@ -349,7 +349,7 @@ def esr(shown: Esr) -> Picture:
     """ESR_EL2 by field: the half that hsr_high holds above the half that hsr holds."""
     checked([shown], Esr, "a picture of ESR_EL2")
     rows = [field for depth, field in shown.rows if depth or field.name == "IL"]
-    details = [f for f in rows if f.name not in GAPS or f.value]
+    details = [f for f in rows if f.name != GAP or f.value]
     notes = textwrap.wrap(f"{HALVES} {shown.high_note}", 118)
     canvas = Canvas(1280, 436 + 26 * len(details) + 24 * len(notes))
     canvas.text(EDGE, 40, f"ESR_EL2 = {shown.value:#018x}", 28, bold=True)
@@ -375,9 +375,9 @@ def esr(shown: Esr) -> Picture:
                 canvas.text((left + right) / 2, y + 88, words, 16, ha="center")
     y = 406.0
     for field in details:
-        words = f"{field.place_in_esr:8}{field.name:10}{field.value:#x}"
+        words = f"{field.place_in_esr:8}{field.name:13}{field.value:#x}"
         canvas.text(EDGE, y, words, 17, mono=True)
-        canvas.text(EDGE + 300, y, field.meaning, 17)
+        canvas.text(EDGE + 310, y, field.meaning, 17)
         y += 26
     for line in notes:
         y += 24
