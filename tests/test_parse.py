@@ -1225,6 +1225,7 @@ def test_headers_map_names_to_texts(headers: Any) -> None:
         ("#define API __attribute__((aligned(8)))\nstruct s { u8 a API; };", 8),
         ("struct s { u8 a; u8 b __attribute__((aligned(sizeof(u32)))); };", 8),
         ("struct s { };", 0),
+        ("struct s { u8 a; }; static inline struct s *f(void) { return 0; }", 1),
         ("struct s { u8 a[sizeof 1ULL]; };", 8),
         ("typedef struct { u64 a; } t __aligned(1); struct s { u8 a; t b; };", 9),
         ("struct s { u8 a; } __aligned(8) __aligned(16);", 16),

@@ -432,7 +432,9 @@ class Reader(Expressions):
             if not self.take(","):
                 break
         if is_function and self.word == "{":
-            if base.word in ("struct", "union") and not base.defines:
+            plain = self.words[begin] not in ("*", "const", "volatile")
+            if base.word in ("struct", "union") and not base.defines and plain:
+                # A macro that nobody defined may stand in front of the braces of a struct.
                 self.refuse("a function that returns a struct", begin)
             return
         self.expect(";")
