@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import kvmviz.esr
 from kvmviz._base import KvmvizError
 from kvmviz.esr import DEBUG_HIGH, EXCEPTION_CLASSES, GAP, HALVES, Esr, EsrField
+from tests.strategies import steady
 
 BRK, WATCHPOINT, STEP, BREAKPOINT = 0xF2001234, 0xD2000062, 0xCB000022, 0xC2000022
 LOWER, SAME = "from a lower exception level", "from the same exception level"
@@ -407,6 +408,7 @@ def test_rows_are_the_fields_with_their_subfields_below() -> None:
     assert step[4:6] == [(0, "ISS"), (1, "ISV")]
 
 
+@steady
 @given(values | by_class)
 def test_fields_tile_the_value(value: int) -> None:
     esr = Esr(value)
@@ -421,6 +423,7 @@ def test_fields_tile_the_value(value: int) -> None:
     assert put_together((f for f in esr.fields if f.half == "hsr_high"), 32) == esr.high
 
 
+@steady
 @given(by_class)
 def test_details_tile_their_field(value: int) -> None:
     esr = Esr(value)

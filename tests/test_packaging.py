@@ -120,7 +120,6 @@ def test_conda_environment_is_complete() -> None:
 
 
 RUNTIME = {"numpy", "matplotlib", "ipywidgets"}
-LEAVING = {"tree-sitter", "tree-sitter-c"}
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,7 @@ def test_the_wheel_needs_three_packages(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
     metadata = email.message_from_bytes(wheel.read(name))
     needs = [Requirement(row) for row in metadata.get_all("Requires-Dist", [])]
-    assert {row.name for row in needs if "extra" not in str(row.marker)} - LEAVING == RUNTIME
+    assert {row.name for row in needs if "extra" not in str(row.marker)} == RUNTIME
     assert metadata["Requires-Python"] == ">=3.11"
 
 
@@ -170,7 +169,7 @@ def closure(names: set[str]) -> set[str]:
 
 def test_every_module_loads_with_only_these_packages() -> None:
     """Whatever else is installed here cannot be imported."""
-    allowed = closure(RUNTIME | LEAVING)
+    allowed = closure(RUNTIME)
     assert {"traitlets", "pillow"} <= allowed
     assert not {"pytest", "jupyterlab", "tqdm"} & allowed
     owners = importlib.metadata.packages_distributions()
