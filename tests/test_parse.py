@@ -573,6 +573,7 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u16 a[0x7fffffff]; };", "line 1, column 18: an array of 2147483647 elements"),
     ("struct s { u8 a[2147483648]; };", "line 1, column 17: an array of 2147483648 elements"),
     ("struct s { u8 a[-1]; };", "line 1, column 17: an array of -1 elements; legal are 0 .. 10485"),
+    ("struct s { u8 a[(-1L << 1) + 5]; };", "line 1, column 17: '( - 1L << 1 ) + 5' cannot"),
     ("struct s { u8 a[1 / 0]; };", "line 1, column 17: '1 / 0' cannot"),
     ("struct s { u8 a[1 << 31]; };", "line 1, column 17: an array of -2147483648 elements"),
     ("struct s { u8 a[1 << 2147483647]; };", "line 1, column 17: "),
@@ -851,7 +852,7 @@ struct by_sizes {
 	char k[sizeof(((struct by_sizes_of *)0)->c)];
 	char l[offsetof(struct by_sizes_of, f[1].e)], m[offsetof(struct by_sizes_of, f[1].e[2]) + 1];
 	char q[sizeof((short)3L)], r[sizeof(-(char)1)], s[sizeof((_Bool)7)];
-	char t[sizeof(1 ? (short)1 : (char)2)], u[(-1L << 1L) + 5];
+	char t[sizeof(1 ? (short)1 : (char)2)];
 	char n[offsetof(struct by_sizes_of, g)], o[sizeof("a" "b")], p[sizeof(u8[sizeof(int)])];
 };
 """,

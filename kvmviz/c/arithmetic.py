@@ -354,9 +354,10 @@ def _shifted(sign: str, value: int, by: int, bits: int, signed: bool) -> Number:
     if sign == ">>":
         return Number(value >> by, bits, signed)
     value <<= by
-    if signed and value > 0:
-        # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int.
-        if value >> bits:
+    if signed:
+        # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int. What is negative
+        # gcc does not take for a constant.
+        if value < 0 or value >> bits:
             return Number(None, bits, signed)
         value = (value ^ 1 << bits - 1) - (1 << bits - 1)
     return _fit(value, bits, signed)
