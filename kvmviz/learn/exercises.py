@@ -286,7 +286,8 @@ _ROWS = (
         "              mem_dtlb:7,\n              mem_lock:2,\n              mem_snoop:5,\n"
         "              mem_lvl:14,\n              mem_op:5;\n    };\n};\n",
         "perf_event.h has both declarations, under __LITTLE_ENDIAN_BITFIELD and "
-        "__BIG_ENDIAN_BITFIELD. The kernel's guides advise against bit-fields in such structs.",
+        "__BIG_ENDIAN_BITFIELD. The kernel's guide, driver-api/ioctl.rst, advises against "
+        "bit-fields in such structs.",
     ),
     Exercise(
         "pad",
