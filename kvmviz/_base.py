@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from numbers import Integral, Number
 from typing import Any, TypeVar
 
 Row = TypeVar("Row")
 Choice = TypeVar("Choice")
+Key = TypeVar("Key", bound=Hashable)
 
 
 MOST_SAID = 4096
@@ -83,6 +84,14 @@ def find(table: Mapping[str, Row], name: str | Row, what: str) -> Row:
     elif any(isinstance(name, type(row)) for row in table.values()):
         return name
     raise KvmvizError(f"unknown {what} {shown(name)}; legal are {listed(table) or 'none'}")
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """Rows by what they have in common, the groups in the order of their first rows."""
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def chosen(

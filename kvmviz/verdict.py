@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
-from kvmviz._base import KvmvizError, counted
+from kvmviz._base import KvmvizError, counted, grouped
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type, name_of
 from kvmviz.layout import Layout
@@ -199,10 +199,7 @@ class Verdict:
     @cached_property
     def wrong_in(self) -> dict[str, list[Witness]]:
         """The same by the reader's direct member, of those that have some."""
-        found: dict[str, list[Witness]] = {}
-        for witness in self.wrong:
-            found.setdefault(witness.wanted.slot.member, []).append(witness)
-        return found
+        return grouped(self.wrong, lambda witness: witness.wanted.slot.member)
 
     def _unlike(self) -> list[tuple[Slot, range]]:
         """The reader's slots with those of their bytes that no slot of the writer holds likewise.

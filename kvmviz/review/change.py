@@ -10,9 +10,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
-from math import prod
+from itertools import accumulate, groupby
+from math import inf, prod
 
+from kvmviz._base import grouped
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
@@ -46,9 +47,14 @@ class Change:
         return self.old[0].start, self.new[0].start
 
     @property
+    def is_kept(self) -> bool:
+        """Both sides have it."""
+        return bool(self.old and self.new)
+
+    @property
     def moves(self) -> bool:
         """Both sides have it, in different places."""
-        return bool(self.old and self.new) and self.start[0] != self.start[1]
+        return self.is_kept and self.start[0] != self.start[1]
 
     @property
     def width(self) -> tuple[int, int]:
@@ -63,14 +69,12 @@ class Change:
     @property
     def grows(self) -> bool:
         """Both sides have it, and the new one is larger."""
-        if not (self.old and self.new):
-            return False
-        return stop(self.new) - self.start[1] > stop(self.old) - self.start[0]
+        return self.is_kept and stop(self.new) - stop(self.old) > self.start[1] - self.start[0]
 
     @property
     def widens(self) -> bool:
         """One integer on both sides, of more bits now; no bit-field."""
-        if not (self.old and self.new) or self.is_struct or self.is_another or self.is_bit_field:
+        if not self.is_kept or self.is_struct or self.is_another or self.is_bit_field:
             return False
         return self.count == (1, 1) and self.width[0] < self.width[1]
 
@@ -85,16 +89,15 @@ class Change:
         one, two = self.kinds
         if one is None or two is None:
             return False
-        if isinstance(one.leaf, Struct) or isinstance(two.leaf, Struct):
+        if self.is_struct:
             return not (isinstance(one.leaf, Struct) and isinstance(two.leaf, Struct))
-        (before, *_), (after, *_) = self.old, self.new
-        shapes = [kind.shape if isinstance(kind, Array) else () for kind in self.kinds]
+        before, after = self.old[0], self.new[0]
+        shape, other = _shape(one), _shape(two)
         return (
             not self.is_alike
             or (before.order != after.order and not self.is_bit_field and before.width > 8)
-            or len(shapes[0]) != len(shapes[1])
-            or shapes[0][1:] != shapes[1][1:]
-            or (before.width != after.width and shapes[0] != shapes[1])
+            or (len(shape), shape[1:]) != (len(other), other[1:])
+            or (before.width != after.width and shape != other)
         )
 
     @property
@@ -108,27 +111,28 @@ class Change:
         return any(slot.is_bit_field for slot in (*self.old, *self.new))
 
 
+def _shape(kind: Type) -> tuple[int, ...]:
+    return kind.shape if isinstance(kind, Array) else ()
+
+
 def _count(kind: Type | None, slots: tuple[Slot, ...]) -> int:
     if kind is not None and isinstance(kind.leaf, Struct):
-        return prod(kind.shape) if isinstance(kind, Array) else 1
+        return prod(_shape(kind))
     return prod(slots[0].shape) * len(slots)
 
 
 def stop(slots: Sequence[Slot]) -> int:
     """The first bit of memory behind all of them."""
-    return max(slot.start + slot.extent for slot in slots)
+    return max(slot.stop for slot in slots)
 
 
 def members(layout: Layout) -> Mapping[str, Members]:
     """The leaves that hold bits: by direct member, then by path, in order of place."""
-    found: dict[str, dict[str, list[Slot]]] = {}
-    for slot in layout.slots:
-        if not slot.is_padding and slot.extent:
-            paths = found.setdefault(slot.member, {})
-            paths.setdefault(member_of(slot.path), []).append(slot)
-    return {
-        name: {path: tuple(slots) for path, slots in paths.items()} for name, paths in found.items()
-    }
+    leaves = [slot for slot in layout.slots if not slot.is_padding and slot.extent]
+    found: dict[str, dict[str, tuple[Slot, ...]]] = {slot.member: {} for slot in leaves}
+    for path, slots in grouped(leaves, lambda slot: member_of(slot.path)).items():
+        found[slots[0].member][path] = tuple(slots)
+    return found
 
 
 class Index:
@@ -138,13 +142,13 @@ class Index:
         held = (slot for slot in slots if slot.extent)
         self._slots = sorted(held, key=lambda slot: slot.start)
         self._starts = [slot.start for slot in self._slots]
-        self._reach = list(accumulate((s.start + s.extent for s in self._slots), max))
+        self._reach = list(accumulate((slot.stop for slot in self._slots), max))
 
     def over(self, start: int, end: int) -> list[Slot]:
         """Those with bits from ``start`` on and before ``end``, counted in memory, in order."""
         last = bisect_left(self._starts, end)
         first = bisect_right(self._reach, start, 0, last)
-        return [slot for slot in self._slots[first:last] if slot.start + slot.extent > start]
+        return [slot for slot in self._slots[first:last] if slot.stop > start]
 
 
 # --- the structs that a member stands in -----------------------------------------------------
@@ -188,8 +192,8 @@ def homes(layout: Layout, path: str) -> tuple[Home, ...]:
         if field is None or not isinstance(leaf, Struct) or not (rest or field.name is None):
             return tuple(found)
         inner = home.path if field.name is None else home.path_of(name)
-        there = leaf.layout(layout.abi), home.base + field.offset
-        found.append(Home(*there, inner, home.depth + 1))
+        base = home.base + field.offset
+        found.append(Home(leaf.layout(layout.abi), base, inner, home.depth + 1))
 
 
 @lru_cache(maxsize=32)
@@ -265,7 +269,7 @@ class Pair:
         return tuple(self._changes())
 
     def _changes(self) -> Iterator[Change]:
-        old, new = members(self.old), members(self.new)
+        old, new = self._members
         for name in dict.fromkeys((*self.new.named, *self.old.named)):
             before, after = old.get(name, {}), new.get(name, {})
             if not (before and after) or _as_one(before, after):
@@ -288,33 +292,34 @@ class Pair:
             return
         lost = tuple(w for path in before for w in self.wrong[0].get(path, ()))
         gained = tuple(w for path in after for w in self.wrong[1].get(path, ()))
-        found = (place(side, name) for side in (self.old, self.new))
-        old_kind, new_kind = (there.type if there else None for there in found)
-        yield Change(name, old, new, lost, gained, (old_kind, new_kind))
+        before_it, after_it = place(self.old, name), place(self.new, name)
+        kinds = before_it and before_it.type, after_it and after_it.type
+        yield Change(name, old, new, lost, gained, kinds)
 
     @cached_property
-    def flexible(self) -> Mapping[str, tuple[Place | None, Place | None]]:
+    def flexible(self) -> dict[str, tuple[Place | None, Place | None]]:
         """The members that are flexible arrays on one side at least, and what each side has."""
         names = dict.fromkeys((*flexible(self.new), *flexible(self.old)))
         return {name: (place(self.old, name), place(self.new, name)) for name in names}
 
     @cached_property
+    def _members(self) -> tuple[Mapping[str, Members], Mapping[str, Members]]:
+        return members(self.old), members(self.new)
+
+    @cached_property
     def paths(self) -> tuple[Members, Members]:
         """Both sides' leaves by path."""
-        old, new = (
-            {path: slots for paths in members(side).values() for path, slots in paths.items()}
-            for side in (self.old, self.new)
-        )
+        old, new = ({p: s for m in side.values() for p, s in m.items()} for side in self._members)
         return old, new
 
     @cached_property
     def _same(self) -> Mapping[object, str]:
         old, new = self.paths
-        found: dict[object, str] = {}
-        for path, slots in old.items():
-            for slot in slots if new.get(path) == slots else ():
-                found.setdefault(_bits(slot), path)
-        return found
+        same = [
+            (slot, path) for path, slots in old.items() if new.get(path) == slots for slot in slots
+        ]
+        # Of several that hold the same bits, the first.
+        return {_bits(slot): path for slot, path in reversed(same)}
 
     def again(self, change: Change) -> list[str]:
         """The members, left as they are, whose bits a new one names once more; all of its bits."""
@@ -324,7 +329,11 @@ class Pair:
     @cached_property
     def wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
         """What is not intact by path: for an old reader, for a new reader."""
-        return _by_path(self.forward), _by_path(self.backward)
+        old, new = (
+            grouped(verdict.wrong, lambda witness: witness.wanted.member)
+            for verdict in (self.forward, self.backward)
+        )
+        return old, new
 
     def pushed(self, change: Change) -> tuple[str, Slot, Slot] | None:
         """The member right behind one that is new or grew, if that moved it: before and after."""
@@ -371,17 +380,13 @@ class Pair:
         moved = sorted((change.start, change.name) for change in self.changes if change.moves)
         found: dict[str, tuple[str, bool]] = {}
         for rows, sign in ((moved, 1), (moved[::-1], -1)):
-            farthest: tuple[int, str] | None = None
-            waiting: list[tuple[int, str]] = []
-            begin = None
-            for (before, after), name in rows:
-                if before != begin:
-                    # Those that begin at one place have not passed each other.
-                    farthest = max(filter(None, (farthest, *waiting)), default=None)
-                    waiting, begin = [], before
-                if farthest and farthest[0] > sign * after:
-                    found[name] = farthest[1], sign < 0
-                waiting.append((sign * after, name))
+            farthest: tuple[float, str] = -inf, ""
+            # Those that begin at one place have not passed each other.
+            for _, group in groupby(rows, lambda row: row[0][0]):
+                here = [(sign * after, name) for (_, after), name in group]
+                other = farthest[1], sign < 0
+                found |= {name: other for after, name in here if after < farthest[0]}
+                farthest = max(farthest, *here)
         return found
 
     @property
@@ -394,7 +399,7 @@ class Pair:
             slot
             for slot in self.new.holes
             if slot.extent % 8 == 0 and slot.offset < loose
-            if not before.over(slot.start, slot.start + slot.extent)
+            if not before.over(slot.start, slot.stop)
         ]
 
     @cached_property
@@ -471,13 +476,6 @@ def _by_member(before: Members, after: Members) -> Iterator[tuple[str, tuple[Mem
             if path in leaves:
                 side[path] = leaves[path]
     yield from found.items()
-
-
-def _by_path(verdict: Verdict) -> Mapping[str, list[Witness]]:
-    found: dict[str, list[Witness]] = {}
-    for witness in verdict.wrong:
-        found.setdefault(witness.wanted.member, []).append(witness)
-    return found
 
 
 def _as_one(before: Members, after: Members) -> bool:

@@ -106,6 +106,11 @@ class Finding:
     remedy: str = ""
     abis: tuple[str, ...] = ()
 
+    @property
+    def named(self) -> str:
+        """What was done, behind the member's name if it has one: ``b: removed, bytes 4..7``."""
+        return ": ".join(filter(None, (self.member, self.change)))
+
 
 def _ruled(
     kind: str, name: str, severity: Severity, change: str, effect: str, **parts: str
@@ -125,25 +130,26 @@ def between(pair: Pair) -> tuple[Finding, ...]:
 
 def absent(before: KvmvizError | None, after: KvmvizError | None) -> Finding | None:
     """Of an ABI on which a side has no such struct, for these reasons."""
-    one, two = (_quoted(e) if e else "" for e in (before, after))
-    if one and two:
-        return Finding("absent", "", "note", "not there before or after", two)
-    if one:
-        return Finding("absent", "", "note", "new: not there before", one)
-    return _ruled("absent", "", "breaks", "gone: not there after", two) if two else None
-
-
-def _quoted(error: KvmvizError) -> str:
-    """What a header says in an error, as plain characters and not too much of it."""
+    error = after or before
+    if error is None:
+        return None
+    # What a header says in an error, as plain characters and not too much of it.
     words = plain(" ".join(str(error).split()))
-    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} ..."
+    words = words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} ..."
+    if before is None:
+        return _ruled("absent", "", "breaks", "gone: not there after", words)
+    change = "not there before or after" if after else "new: not there before"
+    return Finding("absent", "", "note", change, words)
 
 
 def judged(pair: Pair, change: Change) -> Finding:
     """What there is to say of one member."""
     if not change.old:
         return _added(pair, change)
-    return _kept(pair, change) if change.new else _removed(change)
+    if change.new:
+        return _kept(pair, change)
+    words = f"removed, {places(change.old)}"
+    return _ruled("removed", change.name, "warning", words, _effect(change))
 
 
 # --- the struct as a whole -------------------------------------------------------------------
@@ -213,10 +219,11 @@ def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
         if first != last:
             word = "lengthened" if last > first else "shortened"
             words = f"{word} from {first} to {counted(last, 'element')}"
-            yield "array-length", words, _of_length(change)
+            more = "; put the others into a new member"
+            more = more if last > first else f", unless the others were reserved: {RESERVED}"
+            yield "array-length", words, f"keep {name} at {counted(first, 'element')}{more}"
     if change.moves:
-        places = [_place(slots[0]) for slots in (change.old, change.new)]
-        kind, words = "moved", f"moves from {places[0]} to {places[1]}"
+        kind, words = "moved", f"moves from {_place(change.old[0])} to {_place(change.new[0])}"
         if name in pair.passed:
             other, behind = pair.passed[name]
             kind, words = "reordered", f"{words}, {'behind' if behind else 'in front of'} {other}"
@@ -239,36 +246,20 @@ def _of_width(pair: Pair, change: Change) -> str:
     return f"{advice}, in a hole of its own struct, with a flag that says when it is valid"
 
 
-def _of_length(change: Change) -> str:
-    """What to do instead of changing a count."""
-    first, last = change.count
-    keep = f"keep {change.name} at {counted(first, 'element')}"
-    if last > first:
-        return f"{keep}; put the others into a new member"
-    return f"{keep}, unless the others were reserved: {RESERVED}"
-
-
 def _retyped(change: Change) -> Finding:
     """Same bits in the same place: what is left is how they are taken."""
-    name, one, two = change.name, change.old[0].type, change.new[0].type
-    assert one is not None
-    assert two is not None
-    if one.kind != two.kind and "bool" in (one.kind, two.kind):
+    name, kinds = change.name, [slots[0].type for slots in (change.old, change.new)]
+    if len({kind.kind == "bool" for kind in kinds if kind}) > 1:
         words = "the same bits are taken for another kind of value"
         remedy = f"keep the type of {name}, and give the new kind a member of its own"
         return Finding("retyped", name, "warning", _types(change), words, remedy)
     words = "the same bits in the same bytes"
-    if one.signed != two.signed:
+    if len({kind.signed for kind in kinds if kind}) > 1:
         words += f"; a value with bit {change.width[0] - 1} set changes its sign"
     return Finding("retyped", name, "note", _types(change), words)
 
 
-# --- members that one side has ---------------------------------------------------------------
-
-
-def _removed(change: Change) -> Finding:
-    words = f"removed, {places(change.old)}"
-    return _ruled("removed", change.name, "warning", words, _effect(change))
+# --- members that are new --------------------------------------------------------------------
 
 
 def _added(pair: Pair, change: Change) -> Finding:
@@ -282,31 +273,27 @@ def _added(pair: Pair, change: Change) -> Finding:
     for home in reversed(around):
         before, inmost = counterpart(home, pair.old), home is around[-1]
         start, end = slots[0].start - 8 * home.base, stop(slots) - 8 * home.base
-        if home.is_union and inmost and _is_shared(pair, home, name, start, end):
-            return _in_union(pair, change)
+        rows = map(member_of, home.over(start, end)) if home.is_union and inmost else ()
+        if any(path in pair.paths[0] and not is_in(path, name) for path in rows):
+            # Other members of the union, which it had before, lie there.
+            more = _pushes(pair, change)
+            words = f"added to a union, {places(change.new)}{more}"
+            severity: Severity = "breaks" if more else "warning"
+            return _ruled("added-in-union", name, severity, words, _effect(change))
         if before is None:
             continue
-        size = 8 * before.layout.size
+        is_inside = end <= 8 * before.layout.size
         if home.is_union and not inmost:
-            if end <= size:
+            if is_inside:
                 words = f"at the end of {_title(around[-1])}"
                 return _in_padding(pair, change, around, "appended", words)
-            continue
-        if there := before.over(start, end):
+        elif there := before.over(start, end):
             return _over(pair, change, there)
-        if end <= size:
-            hole = next(
-                s for s in before.layout.holes if s.start < end and start < s.start + s.extent
-            )
+        elif is_inside:
+            hole = next(s for s in before.layout.holes if s.start < end and start < s.stop)
             words = f"in the {told_hole(hole.path, before.path)}"
             return _in_padding(pair, change, around, "added-in-hole", words)
     return _behind(pair, change)
-
-
-def _is_shared(pair: Pair, union: Home, name: str, start: int, end: int) -> bool:
-    """Other members of a union, which it had before, lie where a new one does."""
-    rows = map(member_of, union.over(start, end))
-    return any(path in pair.paths[0] and not is_in(path, name) for path in rows)
 
 
 def _title(home: Home) -> str:
@@ -320,13 +307,6 @@ def _grouped(pair: Pair, change: Change, around: Sequence[Home]) -> list[str]:
     if not fresh or (fresh[-1] == len(around) - 1 and not isinstance(kind and kind.leaf, Struct)):
         return []
     return pair.again(change)
-
-
-def _in_union(pair: Pair, change: Change) -> Finding:
-    more = _pushes(pair, change)
-    words = f"added to a union, {places(change.new)}{more}"
-    severity: Severity = "breaks" if more else "warning"
-    return _ruled("added-in-union", change.name, severity, words, _effect(change))
 
 
 def _in_padding(
@@ -380,59 +360,56 @@ def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
 
 def _flexible(pair: Pair) -> Iterator[Finding]:
     """Where their elements start, and what each of them is."""
-    alone: tuple[dict[object, str], dict[object, str]] = ({}, {})
+    removed, added = (
+        {_key(there): name for name, sides in reversed(pair.flexible.items())
+         if (there := sides[at]) and sides[1 - at] is None}
+        for at in (0, 1)
+    )  # fmt: skip
     for name, (before, after) in pair.flexible.items():
-        if (before is None) != (after is None):
-            there = before or after
-            assert there is not None
-            alone[before is None].setdefault(_key(there), name)
-    for name, (before, after) in pair.flexible.items():
-        if before is None and after is not None:
-            yield _flexible_added(name, after, alone[0].get(_key(after)))
-        elif after is None and before is not None:
-            yield _flexible_removed(name, alone[1].get(_key(before)))
-        elif before and after and before != after:
-            yield from _flexible_kept(pair, name, before, after)
+        if before and after:
+            yield from _flexible_kept(pair, name, before, after) if before != after else ()
+        elif after and (other := removed.get(_key(after))):
+            words = f"takes the place of the flexible array {other}, at offset {after.offset}"
+            effect = f"an old writer writes these elements as {other}"
+            remedy = "safe if only the name is new"
+            yield Finding("replaced", name, "warning", words, effect, remedy)
+        elif after:
+            words = f"flexible array added at offset {after.offset}"
+            remedy = "needs a count of elements that reads 0 from an old writer"
+            effect = "an old writer writes no elements"
+            yield Finding("appended", name, "warning", words, effect, remedy)
+        elif before:
+            other = added.get(_key(before))
+            effect = (
+                f"a new writer writes {f'these elements as {other}' if other else 'no elements'}"
+            )
+            remedy = f"keep {name}" if other else f"keep {name}, with a count of 0"
+            yield Finding("removed", name, "warning", "flexible array removed", effect, remedy)
 
 
-def _key(there: Place) -> tuple[int, int | None]:
-    return there.offset, there.element.size if there.element else None
+def _key(there: Place) -> tuple[int, int]:
+    """Where an array starts, and the size of its elements; 0 of what is no array."""
+    return there.offset, there.element.size if there.element else 0
 
 
-def _flexible_added(name: str, there: Place, other: str | None) -> Finding:
-    if other:
-        return Finding(
-            "replaced", name, "warning",
-            f"takes the place of the flexible array {other}, at offset {there.offset}",
-            f"an old writer writes these elements as {other}", "safe if only the name is new",
-        )  # fmt: skip
-    words = f"flexible array added at offset {there.offset}"
-    remedy = "needs a count of elements that reads 0 from an old writer"
-    effect = "an old writer writes no elements"
-    return Finding("appended", name, "warning", words, effect, remedy)
-
-
-def _flexible_removed(name: str, other: str | None) -> Finding:
-    effect = f"a new writer writes {f'these elements as {other}' if other else 'no elements'}"
-    remedy = f"keep {name}" if other else f"keep {name}, with a count of 0"
-    return Finding("removed", name, "warning", "flexible array removed", effect, remedy)
+def _moves(before: Place, after: Place) -> str:
+    return f"moves from offset {before.offset} to offset {after.offset}"
 
 
 def _flexible_kept(pair: Pair, name: str, before: Place, after: Place) -> Iterator[Finding]:
     one, two = type_words(before.type), type_words(after.type)
-    moves = f"moves from offset {before.offset} to offset {after.offset}"
     elsewhere = "each side takes other bytes for the elements"
-    sizes = [_key(there)[1] for there in (before, after)]
+    (_, size), (_, other) = _key(before), _key(after)
     if not (_is_flexible(before.type) and _is_flexible(after.type)):
         yield _fixed(pair, name, before, after)
     elif before.offset != after.offset:
-        words = f"flexible array {moves}"
-        words += f"; type {one} becomes {two}" if sizes[0] != sizes[1] else ""
+        words = f"flexible array {_moves(before, after)}"
+        words += f"; type {one} becomes {two}" if size != other else ""
         remedy = f"keep {name} where it was, and its elements as they are"
         yield Finding("moved", name, "breaks", words, elsewhere, remedy)
-    elif sizes[0] != sizes[1]:
-        each = [f"{counted(size or 0, 'byte')} each" for size in sizes]
-        words = f"flexible array of {one}, {each[0]}, becomes one of {two}, {each[1]}"
+    elif size != other:
+        words = f"flexible array of {one}, {counted(size, 'byte')} each, "
+        words += f"becomes one of {two}, {counted(other, 'byte')} each"
         remedy = f"keep the elements of {name} as they are"
         yield Finding("retyped", name, "breaks", words, elsewhere, remedy)
     else:
@@ -462,7 +439,7 @@ def _fixed(pair: Pair, name: str, before: Place, after: Place) -> Finding:
             told.append(f"{who} finds {found(rows)}, as its writer's sizeof counts no element")
     words = f"type {type_words(before.type)} becomes {type_words(after.type)}"
     if before.offset != after.offset:
-        words += f"; moves from offset {before.offset} to offset {after.offset}"
+        words += f"; {_moves(before, after)}"
     remedy = f"keep {name} as {type_words(before.type)}"
     if _is_flexible(after.type):
         remedy += "; a flexible array of another name can lie in a union with it"
@@ -535,15 +512,13 @@ def _types(change: Change) -> str:
     marks = [f" ({s.order}-endian)" if s.type and s.type.order else "" for s in (one, two)]
     words = f"type {before}{marks[0]} becomes {after}{marks[1]}"
     if not change.is_struct and not change.is_alike:
-        kinds = [_number_words(slot) for slot in (one, two)]
-        words += f"; the bits of {kinds[1]} are not those of {kinds[0]}"
+        was, now = (
+            f"a floating point number of {slot.width} bits"
+            if slot.type and slot.type.kind == "float" else "an integer"
+            for slot in (one, two)
+        )  # fmt: skip
+        words += f"; the bits of {now} are not those of {was}"
     return words
-
-
-def _number_words(slot: Slot) -> str:
-    """What a number is: ``an integer``, ``a floating point number of 32 bits``."""
-    is_float = slot.type is not None and slot.type.kind == "float"
-    return f"a floating point number of {slot.width} bits" if is_float else "an integer"
 
 
 def type_words(kind: Type | None) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
-from typing import Any
+from itertools import accumulate, islice
+from typing import Any, TypeVar
 
 from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, counted, listed
+from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
@@ -31,6 +31,8 @@ MOST = 24
 
 MOST_ABIS = 256
 
+Found = TypeVar("Found")
+
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
 
 
@@ -44,7 +46,8 @@ class Review:
 
     @cached_property
     def _layouts(self) -> tuple[tuple[Abi, Layout | KvmvizError, Layout | KvmvizError], ...]:
-        return tuple((abi, _layout(self.old, abi), _layout(self.new, abi)) for abi in self.abis)
+        sides = self.old.layout, self.new.layout
+        return tuple((abi, *(_tried(layout, abi) for layout in sides)) for abi in self.abis)
 
     @cached_property
     def rows(self) -> tuple[Pair, ...]:
@@ -58,20 +61,19 @@ class Review:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to know, the worst first; ABIs that agree are one finding."""
-        where: dict[Finding, list[str]] = {}
         # The same leaves in the same places give the same findings, on whatever ABI.
         known: dict[object, tuple[Finding, ...]] = {}
+        rows: list[tuple[Finding, str]] = []
         for pair in self.rows:
-            if pair.old == pair.new:
-                continue
-            if pair.key not in known:
-                known[pair.key] = between(pair)
-            for finding in known[pair.key]:
-                where.setdefault(finding, []).append(pair.abi.name)
+            if pair.old != pair.new:
+                if pair.key not in known:
+                    known[pair.key] = between(pair)
+                rows += [(finding, pair.abi.name) for finding in known[pair.key]]
         for abi, *sides in self._layouts:
             if missing := absent(*(s if isinstance(s, KvmvizError) else None for s in sides)):
-                where.setdefault(missing, []).append(abi.name)
-        found = [replace(finding, abis=tuple(names)) for finding, names in where.items()]
+                rows.append((missing, abi.name))
+        where = grouped(rows, lambda row: row[0])
+        found = [replace(f, abis=tuple(abi for _, abi in held)) for f, held in where.items()]
         order = {name: at for at, name in enumerate(dict.fromkeys(row.member for row in found))}
         return tuple(sorted(found, key=lambda f: (SEVERITIES.index(f.severity), order[f.member])))
 
@@ -116,16 +118,17 @@ class Review:
 
     def __repr__(self) -> str:
         lines = [headline(self)]
-        groups = _grouped(self) if self.findings else []
-        if groups:
-            lines += ["", *_legend(groups), "", *_tables(groups)]
-        listed = _items(self)
-        for number, rows in enumerate(listed[:MOST], 1):
+        if self.rows and self.findings:
+            # Pairs whose ABIs agree about every byte and both verdicts.
+            groups = list(grouped(self.rows, lambda pair: pair.key).values())
+            lines += ["", *_legend(groups), "", *_tables([pairs[0] for pairs in groups])]
+        items = list(_items(self))
+        for number, rows in enumerate(items[:MOST], 1):
             lines += ["", *_item(self, number, rows)]
         if others := _also_moved(self):
             lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
-        if len(listed) > MOST:
-            more = counted(len(listed) - MOST, "more finding")
+        if left := items[MOST:]:
+            more = counted(len(left), "more finding")
             lines += ["", *_wrap(f"There is more: {more}; --json has them all", "  ", 3)]
         return "\n".join(lines)
 
@@ -172,14 +175,14 @@ class Reviews:
 
     def __repr__(self) -> str:
         told = [f"{review!r}" for review in self.reviews if review.findings]
-        same = [f"{review.new}" for review in self.reviews if not review.findings]
-        left = [name for name in self.removed if name not in set(self.gone)]
-        rows = (("unchanged", same), ("only in the new header", self.added),
-                ("only in the old header", left),
-                ("BREAKS: gone, only in the old header", self.gone))  # fmt: skip
-        for words, names in rows:
-            if names:
-                told.append("\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2)))
+        rows = {
+            "unchanged": [f"{review.new}" for review in self.reviews if not review.findings],
+            "only in the new header": self.added,
+            "only in the old header": [n for n in self.removed if n not in set(self.gone)],
+            "BREAKS: gone, only in the old header": self.gone,
+        }
+        told += ["\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2))
+                 for words, names in rows.items() if names]  # fmt: skip
         return "\n\n".join(told or ["no struct in either header"])
 
 
@@ -212,7 +215,11 @@ def review_all(
         tuple(review(old[name], new[name], asked) for name in new if name in old),
         tuple(name for name in new if name not in old),
         removed,
-        tuple(name for name in removed if any(_is_on(old[name], abi) for abi in asked)),
+        tuple(
+            name
+            for name in removed
+            if any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
+        ),
     )
 
 
@@ -232,19 +239,11 @@ def _check(given: object, kind: type, words: str) -> None:
         raise KvmvizError(f"a review takes {words}, not a {type(given).__name__[:40]}")
 
 
-def _layout(struct: Struct, abi: Abi) -> Layout | KvmvizError:
+def _tried(call: Callable[[Abi], Found], abi: Abi) -> Found | KvmvizError:
     try:
-        return struct.layout(abi)
+        return call(abi)
     except KvmvizError as error:
         return error
-
-
-def _is_on(struct: Struct, abi: Abi) -> bool:
-    try:
-        struct.on(abi)
-    except KvmvizError:
-        return False
-    return True
 
 
 # --- in words --------------------------------------------------------------------------------
@@ -253,10 +252,8 @@ def _is_on(struct: Struct, abi: Abi) -> bool:
 def headline(review: Review) -> str:
     """The verdict in a line."""
     name = f"{review.new}"
-    broken = {abi for f in review.findings if f.severity == "breaks" for abi in f.abis}
-    number = f"on {ground(review, [a.name for a in review.abis if a.name in broken])}"
-    if broken:
-        words = f"{name}: BREAKS {number}"
+    if broken := set(_abis([row for row in review.findings if row.severity == "breaks"])):
+        words = f"{name}: BREAKS on {ground(review, broken)}"
     elif review.warnings:
         count = sum(rows[0].severity == "warning" for rows in _items(review))
         words = f"{name}: nothing breaks; {counted(count, 'warning')}"
@@ -267,7 +264,7 @@ def headline(review: Review) -> str:
     return "\n".join(_wrap(words, "", 2))
 
 
-def ground(review: Review, names: Sequence[str]) -> str:
+def ground(review: Review, names: Iterable[str]) -> str:
     """Some of the ABIs in words: all, one byte order, or by name, whichever is short."""
     every = [abi.name for abi in review.abis]
     names = sorted(names, key=every.index)
@@ -275,7 +272,7 @@ def ground(review: Review, names: Sequence[str]) -> str:
         return {1: every[0], 2: "both ABIs"}.get(len(every), f"all {len(every)} ABIs")
     for order in ("little", "big"):
         side = [abi.name for abi in review.abis if abi.byte_order == order]
-        if len(side) > 1 and list(names) == side:
+        if len(side) > 1 and names == side:
             return f"{order}-endian"
         missing = [name for name in side if name not in names]
         if len(side) > 3 and set(names) < set(side) and len(missing) == 1:
@@ -291,19 +288,18 @@ def _list(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST])}{more}"
 
 
-def _items(review: Review) -> list[list[Finding]]:
+def _items(review: Review) -> Iterator[list[Finding]]:
     """Findings of one kind about one member, told together; of those that moved, the first."""
-    groups: dict[object, list[Finding]] = {}
     moved = set(_also_moved(review))
-    for row in review.findings:
-        if row.kind != "moved" or row.member not in moved:
-            groups.setdefault((row.severity, row.kind, row.member), []).append(row)
-    return [_folded(rows) if rows[0].kind == "absent" else rows for rows in groups.values()]
+    rows = [row for row in review.findings if row.kind != "moved" or row.member not in moved]
+    groups = grouped(rows, lambda row: (row.severity, row.kind, row.member))
+    for rows in groups.values():
+        # The words of those differ in nothing but the ABI's name: the first's are told.
+        yield [replace(rows[0], abis=_abis(rows))] if rows[0].kind == "absent" else rows
 
 
-def _folded(rows: Sequence[Finding]) -> list[Finding]:
-    """One finding for ABIs whose words differ in nothing but their names; the first's are told."""
-    return [replace(rows[0], abis=tuple(abi for row in rows for abi in row.abis))]
+def _abis(rows: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(abi for row in rows for abi in row.abis)
 
 
 def _also_moved(review: Review) -> list[str]:
@@ -312,25 +308,21 @@ def _also_moved(review: Review) -> list[str]:
 
 
 def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]:
-    first, name = rows[0], f"{rows[0].member}: " if rows[0].member else ""
+    first, *others = rows
     heads = {row.change.partition("; ")[0] for row in rows}
-    head = first.change if len(rows) == 1 else heads.pop() if len(heads) == 1 else ""
-    label = _label(review, first.abis) if len(rows) == 1 else ""
-    words = f"{WORDS[first.severity]}: {name}{head or RULES[first.kind].title}{label}"
-    yield from _wrap(f"{number}. {words}", "  ", 3)
+    head = heads.pop() if len(heads) == 1 else ""
+    told = replace(first, change=head or RULES[first.kind].title) if others else first
+    label = "" if others else _label(review, first.abis)
+    yield from _wrap(f"{number}. {WORDS[first.severity]}: {told.named}{label}", "  ", 3)
     same = len({row.effect for row in rows}) == 1
-    for row in rows if len(rows) > 1 else ():
-        told = [row.change.removeprefix(head).removeprefix("; "), "" if same else row.effect]
-        words = "; ".join(filter(None, told))
-        line = f"{_label(review, row.abis)} {words}".strip()
-        yield from _wrap(line, "     ", 2) if words else ()
-    if same and first.effect:
-        yield from _wrap(first.effect, "     ")
-    remedies: dict[str, list[str]] = {}
-    for row in rows:
-        remedies.setdefault(row.remedy, []).extend(row.abis)
-    for remedy, abis in remedies.items():
-        on = _label(review, abis) if len(remedies) > 1 else ""
+    for row in rows if others else ():
+        change = row.change.removeprefix(head).removeprefix("; ")
+        if words := "; ".join(filter(None, (change, "" if same else row.effect))):
+            yield from _wrap(f"{_label(review, row.abis)} {words}".strip(), "     ", 2)
+    yield from _wrap(first.effect, "     ") if same else ()
+    remedies = grouped(rows, lambda row: row.remedy)
+    for remedy, held in remedies.items():
+        on = _label(review, _abis(held)) if len(remedies) > 1 else ""
         yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
 
 
@@ -339,42 +331,35 @@ def _label(review: Review, abis: Sequence[str]) -> str:
     return f" [{ground(review, abis)}]" if len(abis) < len(review.abis) else ""
 
 
-def _grouped(review: Review) -> list[list[Pair]]:
-    """Pairs whose ABIs agree about every byte and both verdicts."""
-    groups: dict[object, list[Pair]] = {}
-    for pair in review.rows:
-        groups.setdefault(pair.key, []).append(pair)
-    return list(groups.values())
-
-
 def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
     for number, pairs in enumerate(groups, 1):
         names = ", ".join(pair.abi.name for pair in pairs)
         yield from _wrap(f"({number}) {pairs[0].abi.byte_order}-endian: {names}", "  ", 4)
 
 
-def _tables(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
-    """The groups side by side, as many as fit, then the others below."""
-    firsts = [pairs[0] for pairs in groups]
-    sides = [side for pair in firsts for side in (pair.new, pair.old)]
+def _tables(pairs: Sequence[Pair]) -> Iterator[str]:
+    """One pair of each group, side by side, as many as fit, then the others below."""
+    sides = [side for pair in pairs for side in (pair.new, pair.old)]
     names = list(dict.fromkeys(name for side in sides for name in side.named))
-    differing = [name for name in names if any(_differs(pair, name) for pair in firsts)]
-    lines: list[tuple[str, str, list[str]]] = [
-        ("sizeof", "", [_both(pair.old.size, pair.new.size) for pair in firsts]),
-        ("align", "", [_both(pair.old.align, pair.new.align) for pair in firsts]),
-    ]
-    for name in differing[:MOST]:
-        lines += [
-            (name, "old < new", [pair.forward.fields.get(name, "-") for pair in firsts]),
-            ("", "new < old", [pair.backward.fields.get(name, "-") for pair in firsts]),
-        ]
-    begin, fixed = 0, 4 + max(len(line[0]) for line in lines) + 9
-    while begin < len(firsts):
-        end = begin + 1
-        while end < len(firsts) and fixed + _wide(lines, begin, end + 1) <= WIDTH:
-            end += 1
-        head = ("", "", *(f"({n + 1})" for n in range(begin, end)))
-        yield from table([head, *((a, b, *cells[begin:end]) for a, b, cells in lines)]).split("\n")
+    differing = [name for name in names if any(_differs(pair, name) for pair in pairs)]
+    shown = differing[:MOST]
+    heads = [("", ""), ("sizeof", ""), ("align", "")]
+    heads += [row for name in shown for row in ((name, "old < new"), ("", "new < old"))]
+    columns = []
+    for number, pair in enumerate(pairs, 1):
+        sizes = _both(pair.old.size, pair.new.size), _both(pair.old.align, pair.new.align)
+        verdicts = [v.fields.get(n, "-") for n in shown for v in (pair.forward, pair.backward)]
+        columns.append((f"({number})", *sizes, *verdicts))
+    begin, fixed = 0, 4 + max(len(name) for name, _ in heads) + 9
+    while begin < len(columns):
+        # The first always stands; the others as far as there is room.
+        ends = accumulate(
+            (2 + max(map(len, cells[1:])) for cells in columns[begin:]), initial=fixed
+        )
+        end = max(begin + 1, begin + sum(wide <= WIDTH for wide in ends) - 1)
+        cells = zip(*columns[begin:end], strict=True)
+        rows = [(*head, *row) for head, row in zip(heads, cells, strict=True)]
+        yield from table(rows).split("\n")
         begin = end
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
@@ -383,10 +368,6 @@ def _tables(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
-
-
-def _wide(lines: Sequence[tuple[str, str, list[str]]], begin: int, end: int) -> int:
-    return sum(2 + max(len(line[2][at]) for line in lines) for at in range(begin, end))
 
 
 def _differs(pair: Pair, name: str) -> bool:

@@ -220,8 +220,7 @@ def _judged(state: State) -> Iterator[str]:
     found = review(old, new) if size <= EVERYWHERE else review(old, new, state.abis)
     yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {headline(found)}"
     for row in found.findings[:MOST_FINDINGS]:
-        name = f"{row.member}: " if row.member else ""
-        yield f"  {WORDS[row.severity]}: {name}{row.change} [{ground(found, row.abis)}]"
+        yield f"  {WORDS[row.severity]}: {row.named} [{ground(found, row.abis)}]"
     if left := len(found.findings) - MOST_FINDINGS:
         yield from [f"  and {left} more"] * (left > 0)
 
