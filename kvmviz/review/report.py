@@ -46,8 +46,8 @@ class Review:
 
     @cached_property
     def _layouts(self) -> tuple[tuple[Abi, Layout | KvmvizError, Layout | KvmvizError], ...]:
-        sides = self.old.layout, self.new.layout
-        return tuple((abi, *(_tried(layout, abi) for layout in sides)) for abi in self.abis)
+        old, new = self.old.layout, self.new.layout
+        return tuple((abi, _tried(old, abi), _tried(new, abi)) for abi in self.abis)
 
     @cached_property
     def rows(self) -> tuple[Pair, ...]:

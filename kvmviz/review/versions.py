@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from kvmviz._base import KvmvizError, integer
+from kvmviz._base import KvmvizError, grouped, integer
 from kvmviz._base import shown as quoted
 from kvmviz.ctype import Conditional, Struct
 from kvmviz.image import Image, assigned
@@ -16,7 +17,7 @@ from kvmviz.review.report import Review, ground, review
 from kvmviz.slot import Slot, Source
 from kvmviz.style import styles
 from kvmviz.text import runs, span, table, where
-from kvmviz.verdict import STATUSES, Status, Verdict, compare, flexible, member_of
+from kvmviz.verdict import STATUSES, Status, Verdict, flexible, member_of
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""
@@ -58,11 +59,6 @@ class Side:
             found[witness.offset][witness.wanted.slot] = witness.status
         return tuple(found)
 
-    def status(self, at: int) -> Status | None:
-        """The worst of what this version's reader gets at a byte; None where it looks at none."""
-        found = self.judged[at].values() if at < self.layout.size else ()
-        return min(found, key=STATUSES.index, default=None)
-
     def is_stored(self, at: int) -> bool:
         """A number was stored in this byte, at least in some of its bits."""
         return self.image is not None and self.image.sources[at] is not None
@@ -94,8 +90,9 @@ class Side:
     def gets(self, at: int) -> str:
         """What its reader gets at a byte: a word, or one for each member where they differ."""
         judged = self.judged[at] if at < self.layout.size else {}
-        if len(set(judged.values())) < 2:
-            return self.status(at) or "-"
+        statuses = set(judged.values())
+        if len(statuses) < 2:
+            return next(iter(statuses), "-")
         return ", ".join(f"{slot.path} {status}" for slot, status in list(judged.items())[:6])
 
     def hex(self, first: int, last: int) -> str:
@@ -151,13 +148,11 @@ class Versions:
                     f"versions of a struct are on one ABI, not on {self.old.abi.name} and "
                     f"{layout.abi.name}"
                 )
-        try:
-            named = isinstance(self.values, Sequence) and all(
-                isinstance(name, str) for name, _ in self.values
-            )
-        except (TypeError, ValueError):
-            named = False
-        if not named:
+        names: list[object] = [None]
+        if isinstance(self.values, Sequence):
+            with suppress(TypeError, ValueError):
+                names = [name for name, _ in self.values]
+        if not all(isinstance(name, str) for name in names):
             told = f"{quoted(self.values)} are no values; give (member, number) pairs"
             raise KvmvizError(f"{self.old.struct}: {told}")
         numbers = tuple((n, integer(v, f"{self.old.struct}, member {n}")) for n, v in self.values)
@@ -168,10 +163,9 @@ class Versions:
         """The versions, the old one first."""
         if self.new is None:
             return (Side("", self.old, None, self._image(self.old)),)
-        forward, backward = compare(self.new, self.old), compare(self.old, self.new)
         return (
-            Side("old", self.old, forward, self._image(self.old)),
-            Side("new", self.new, backward, self._image(self.new)),
+            Side("old", self.old, Verdict(self.new, self.old), self._image(self.old)),
+            Side("new", self.new, Verdict(self.old, self.new), self._image(self.new)),
         )
 
     def _image(self, layout: Layout) -> Image | None:
@@ -206,16 +200,6 @@ class Versions:
         if self.new is not None:
             return sides[0] != sides[1] or any(set(row[-1]) - {"intact"} for row in sides[0])
         return any(source is None for source in self.old.holders[first:stop])
-
-    def values_read(self, number: int) -> Mapping[str, tuple[object, object]]:
-        """What the reader of a side finds and what it would find in its own version's bytes."""
-        mine, other = self.sides[number], self.sides[1 - number]
-        if mine.image is None or other.image is None:
-            return {}
-        raw = bytes(other.image)
-        found = mine.layout.unpack(raw + bytes([FILL]) * (mine.layout.size - len(raw)))
-        meant = mine.layout.unpack(bytes(mine.image))
-        return {name: (found[name], meant[name]) for name, _ in self.values if name in found}
 
     def __repr__(self) -> str:
         return words_of(self, self.names)
@@ -253,9 +237,15 @@ def words_of(shown: Versions, names: Sequence[str]) -> str:
 
 def _told_values(shown: Versions, number: int) -> Iterator[str]:
     """The numbers that a side's reader finds where another was meant."""
-    for name, (found, meant) in shown.values_read(number).items():
-        if found != meant and isinstance(found, int) and isinstance(meant, int):
-            yield f"{name} reads {found:#x}, not {meant:#x}"
+    mine, other = shown.sides[number], shown.sides[1 - number]
+    if mine.image is None or other.image is None:
+        return
+    raw = bytes(other.image)
+    found = mine.layout.unpack(raw + bytes([FILL]) * (mine.layout.size - len(raw)))
+    meant = mine.layout.unpack(mine.image)
+    for name in dict(shown.values):
+        if name in found and found[name] != meant[name]:
+            yield f"{name} reads {found[name]:#x}, not {meant[name]:#x}"
 
 
 # --- the verdict in a line -------------------------------------------------------------------
@@ -302,17 +292,16 @@ def headline(shown: Sequence[Versions]) -> str:
         words = _unheld(found)
         return f"✓ nothing breaks, but {words}" if words else "✓ nothing breaks"
     for who in PROGRAMS:
-        lost: dict[str, list[str]] = {}
-        for row in found.rows:
-            verdict = row.forward if who == PROGRAMS[0] else row.backward
-            if words := _listed(_lost(verdict)):
-                lost.setdefault(words, []).append(row.abi.name)
-        if lost:
-            told = (f"{words} on {', '.join(abis)}" for words, abis in lost.items())
+        verdicts = [pair.forward if who == PROGRAMS[0] else pair.backward for pair in found.rows]
+        lost = grouped(verdicts, lambda verdict: _listed(_lost(verdict)))
+        told = [
+            f"{words} on {', '.join(verdict.reader.abi.name for verdict in rows)}"
+            for words, rows in lost.items() if words
+        ]  # fmt: skip
+        if told:
             return f"✗ {who} breaks: {'; '.join(told)}"
     worst = found.findings[0]
-    name = f"{worst.member}: " if worst.member else ""
-    return f"✗ {name}{worst.change} on {ground(found, worst.abis)}"
+    return f"✗ {worst.named} on {ground(found, worst.abis)}"
 
 
 def _paths(layout: Layout) -> dict[str, None]:
@@ -323,42 +312,37 @@ def _paths(layout: Layout) -> dict[str, None]:
 
 def _lost(verdict: Verdict) -> list[str]:
     """Members of both sides that the reader does not get, a nested struct as one if it all goes."""
-    both = _paths(verdict.reader).keys() & _paths(verdict.writer).keys()
-    worst: dict[str, dict[str, Status]] = {}
+    theirs = _paths(verdict.writer)
     rows: list[tuple[str, Status]] = [(path, "intact") for path in _paths(verdict.reader)]
-    rows += [(member_of(w.wanted.slot.path), w.status) for w in verdict.wrong]
-    for path, status in (*rows, *verdict.flexible.items()):
-        if path in both:
-            inside = worst.setdefault(path.partition(".")[0], {})
-            inside[path] = min(inside.get(path, status), status, key=STATUSES.index)
+    rows += [(witness.wanted.member, witness.status) for witness in verdict.wrong]
+    rows += verdict.flexible.items()
+    held = grouped((row for row in rows if row[0] in theirs), lambda row: row[0])
+    worst = {path: min((s for _, s in row), key=STATUSES.index) for path, row in held.items()}
     told = []
-    for name, inside in worst.items():
-        first, *others = dict.fromkeys(inside.values())
-        each = inside if others else {name: first}
+    for name, paths in grouped(worst, lambda path: path.partition(".")[0]).items():
+        alike = len({worst[path] for path in paths}) == 1
+        each = {name: worst[paths[0]]} if alike else {path: worst[path] for path in paths}
         told += [f"{path} {status}" for path, status in each.items() if status != "intact"]
     return told
 
 
 def _unheld(found: Review) -> str:
     """Of a change that breaks nothing: what only one version has, or takes for another kind."""
-    told = [
-        f"{who} bytes never hold {_listed(names)}"
-        for who, sides in (
-            ("old", [(pair.new, pair.old) for pair in found.rows]),
-            ("new", [(pair.old, pair.new) for pair in found.rows]),
-        )
-        if (names := list(dict.fromkeys(name for pair in sides for name in _only(*pair))))
-    ]
-    retyped = [row for row in found.warnings if row.kind == "retyped"]
-    return "; ".join(told + [f"{row.member}: {row.change}" for row in retyped[:1]])
+    told = []
+    for who in ("old", "new"):
+        verdicts = [pair.backward if who == "old" else pair.forward for pair in found.rows]
+        if names := list(dict.fromkeys(name for one in verdicts for name in _only(one))):
+            told.append(f"{who} bytes never hold {_listed(names)}")
+    retyped = [row.named for row in found.warnings if row.kind == "retyped"]
+    return "; ".join(told + retyped[:1])
 
 
-def _only(one: Layout, other: Layout) -> Iterator[str]:
-    """Members of one version that the other does not have; a new struct as a whole."""
-    theirs = _paths(other)
-    for path in (path for path in _paths(one) if path not in theirs):
+def _only(verdict: Verdict) -> Iterator[str]:
+    """Members of the reader that the writer does not have; a new struct as a whole."""
+    theirs = _paths(verdict.writer)
+    for path in (path for path in _paths(verdict.reader) if path not in theirs):
         direct = path.partition(".")[0]
-        yield path if direct in other.named else direct
+        yield path if direct in verdict.writer.named else direct
 
 
 def _listed(names: Sequence[str]) -> str:
