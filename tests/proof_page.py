@@ -109,7 +109,7 @@ class Poked:
             self.write(32, bytes(136))
             self.put(8, 24, 4)
             self.put(32, event.type, 4)
-            self.put(36, 1, 4)
+            self.put(36, 0 if event.type in (4, 5) else 1, 4)  # wakeup and suspend have no data
             self.put(40, event.data, 8)
         elif isinstance(event, Interrupted):
             self.put(8, 10, 4)
@@ -169,9 +169,16 @@ def plainly(page: bytes, returned: int, big: bool, reader: str) -> int | None:
     return number(32, 4)
 
 
+def plain_far(page: bytes, esr: int, big: bool, reader: str) -> int | None:
+    """What the program takes for far, having read that ESR: only a valid one, but for no_ec."""
+    if reader != "no_ec" and (esr >> 26 & 0x3F != 0x34 or esr >> 10 & 1):
+        return None
+    return int.from_bytes(page[40:48], "big" if big else "little")
+
+
 # --- histories -------------------------------------------------------------------------------
 
-CLASSES = (None, 0x30, 0x32, 0x34, 0x34, 0x35, 0x3C)
+CLASSES = (0x30, 0x32, 0x34, 0x34, 0x38, 0x3C)
 PLACES = (1, 8, 14, 32, 36, 40, 287, 2351)
 
 
@@ -183,15 +190,15 @@ def history(random: Random, most: int = 12) -> list[Event]:
 def _event(random: Random) -> Event:
     match random.randrange(8):
         case 0 | 1:
-            esr, ec = random.getrandbits(64), random.choice(CLASSES)
-            esr = esr if ec is None else esr & ~(0x3F << 26) | ec << 26
+            esr = random.getrandbits(64) & ~(0x3F << 26) | random.choice(CLASSES) << 26
             return DebugExit(esr, random.getrandbits(64))
         case 2 | 3:
             length = random.choice((1, 2, 4, 8))
             data = random.randbytes(length) if random.random() < 0.5 else None
             return MmioExit(random.getrandbits(64), length, data)
         case 4:
-            return SystemEvent(random.getrandbits(32), random.getrandbits(64))
+            kind = random.choice((1, 2, 4, 5, random.getrandbits(32)))
+            return SystemEvent(kind, 0 if kind in (4, 5) else random.getrandbits(64))
         case 5:
             return random.choice((Interrupted(), Unhandled()))
         case 6:
@@ -242,6 +249,8 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
     debug = isinstance(step.event, DebugExit) and not step.immediate
     if (seen.value, seen.takes) != (value, value is not None):
         yield f"reads {seen.value}, not {value}"
+    if value is not None and seen.far != plain_far(step.page.data, value, big, seen.vmm.name):
+        yield f"takes {seen.far} for far"
     if seen.happened is not debug or (seen.takes is not debug and seen.right):
         yield "takes another exit for a debug exit, or misses one, and is called right"
     if seen.right and seen.takes and isinstance(step.event, DebugExit):
@@ -249,6 +258,8 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
             yield "is called right with another value"
         if seen.far not in (None, step.event.far):
             yield "is called right with another far"
+        if seen.far is not None and step.event.esr >> 10 & 1:
+            yield "is called right with a far that is not valid"
     for row in seen.fooled:
         if row.source != step.page.sources[row.offset]:
             yield f"who wrote byte {row.offset}"

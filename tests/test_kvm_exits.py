@@ -19,9 +19,12 @@ WORDS: list[tuple[Event, str]] = [
     (DebugExit(0xF2001234), "debug exit, BRK, ESR 0x00000000f2001234"),
     (DebugExit(0x1_D2000062, 0x10),
      "debug exit, watchpoint, ESR 0x00000001d2000062, bits 63:32 synthetic, far 0x10"),
+    (DebugExit(0x100_D2000062, 0x10),
+     "debug exit, watchpoint, ESR 0x00000100d2000062, GCS set, far 0x10"),
     (MmioExit(0x1000, 2, b"ab"), "MMIO exit, guest writes 61 62 at 0x1000"),
     (MmioExit(0x1000, 2), "MMIO exit, guest reads 2 bytes at 0x1000"),
     (SystemEvent(2, 0xFF), "system event, type 2, data 0xff"),
+    (SystemEvent(5), "system event, type 5, no data"),
     (Interrupted(), "signal pending"),
     (Unhandled(), "run fails after entry"),
 ]  # fmt: skip
@@ -45,6 +48,8 @@ BAD: list[Any] = [
     (lambda: MmioExit(-1, 4), ("mmio.phys_addr", "64 bits")),
     (lambda: SystemEvent(1 << 32), ("system_event.type", "32 bits")),
     (lambda: SystemEvent(1, 1 << 64), ("system_event.data[0]", "64 bits")),
+    (lambda: SystemEvent(4, 1), ("type 4", "wakeup", "no data", "0x1")),
+    (lambda: SystemEvent(5, 1), ("type 5", "suspend", "no data", "0x1")),
 ]
 
 
@@ -55,3 +60,28 @@ def test_what_cannot_be_is_refused(row: Any) -> None:
         act()
     for word in words:
         assert word in str(caught.value)
+
+
+# arm_exit_handlers[] of Linux 6.1's arch/arm64/kvm/handle_exit.c: those that stand beside
+# kvm_handle_guest_debug, by ESR_ELx_EC_ symbol.
+HANDLER = {
+    "BREAKPT_LOW": (0x30, "breakpoint"),
+    "SOFTSTP_LOW": (0x32, "software step"),
+    "WATCHPT_LOW": (0x34, "watchpoint"),
+    "BKPT32": (0x38, "BKPT"),
+    "BRK64": (0x3C, "BRK"),
+}
+
+
+@pytest.mark.parametrize("ec", range(64))
+def test_five_classes_reach_the_handler(ec: int) -> None:
+    taken = dict(HANDLER.values())
+    esr = 0x100 << 32 | ec << 26 | 1 << 25
+    if ec in taken:
+        assert DebugExit(esr, 5).words.startswith(f"debug exit, {taken[ec]}")
+        return
+    with pytest.raises(KvmvizError) as caught:
+        DebugExit(esr, 5)
+    said = str(caught.value)
+    assert f"EC {ec:#04x} (" in said
+    assert all(f"{number:#04x} ({word}" in said for number, word in taken.items())

@@ -10,7 +10,17 @@ import pytest
 
 from kvmviz import ABIS, Image, KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
-from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, POLICIES, WIDENED, WITH_HIGH, Kernel, find
+from kvmviz.kvm.kernel import (
+    EXIT_REASONS,
+    KERNELS,
+    MMIO,
+    OLD,
+    POLICIES,
+    WIDENED,
+    WITH_HIGH,
+    Kernel,
+    find,
+)
 from tests.compilers import ABI_NAMES
 from tests.proof_page import BE, DEBUG, HIGH, LE, RAW, Raw
 from tests.strategies import ORDER
@@ -129,7 +139,10 @@ LEFT_BEHIND: list[Any] = [
     (Struct("system_event", {"type": "u32", "ndata": "u32", "data": "u64[16]"}),
      {"type": 1, "ndata": 1}, 1, 1),
     (Struct("arm_nisv", {"esr_iss": "u64", "fault_ipa": "u64"}), {"esr_iss": 0x47}, 0, 0x47),
-    (Struct("hypercall", {"nr": "u64"}), {"nr": 0x84000001}, 0, 0x84000001),
+    # suspend and wakeup: zeroed, then the type alone; before v5.18 every event: flags at byte 8
+    (Struct("system_event", {"type": "u32", "ndata": "u32", "data": "u64[16]"}),
+     {"type": 5, "ndata": 0}, 0, 0),
+    (Struct("system_event", {"type": "u32", "flags": "u64"}), {"type": 2, "flags": 1}, 0, 0),
 ]  # fmt: skip
 
 
@@ -199,7 +212,7 @@ PLACES = [
     ("exit_reason", 8, 4), ("ready_for_interrupt_injection", 12, 1), ("if_flag", 13, 1),
     ("flags", 14, 2), ("cr8", 16, 8), ("apic_base", 24, 8), ("padding", 32, 256),
     ("kvm_valid_regs", 288, 8), ("kvm_dirty_regs", 296, 8), ("s", 304, 2048),
-    ("debug", 32, 16), ("mmio", 32, 24), ("system_event", 32, 136), ("hypercall", 32, 72),
+    ("debug", 32, 16), ("mmio", 32, 24), ("system_event", 32, 136),
     ("arm_nisv", 32, 16),
 ]  # fmt: skip
 
@@ -249,6 +262,38 @@ def test_a_kernel_is_told_in_a_line() -> None:
             assert word in repr(kernel)
     own = replace(KERNELS["old"], clears=frozenset({"entry", "MMIO", "INTR"}))
     assert "cleared: on KVM_RUN entry and on MMIO, INTR" in repr(own)
+
+
+# KVM_EXIT_ that arch/arm64/kvm sets in Linux 6.1: kvm_arch_vcpu_ioctl_run, handle_exit.c, mmio.c,
+# psci.c, and where a vCPU cannot run (FAIL_ENTRY, INTERNAL_ERROR).
+ARM64 = {
+    "UNKNOWN",
+    "DEBUG",
+    "MMIO",
+    "FAIL_ENTRY",
+    "INTR",
+    "INTERNAL_ERROR",
+    "SYSTEM_EVENT",
+    "ARM_NISV",
+}
+
+
+@pytest.mark.parametrize("reason", sorted(EXIT_REASONS))
+def test_flags_are_cleared_where_arm64_has_a_line(reason: str) -> None:
+    if reason in ARM64:
+        own = Kernel("own", "", WITH_HIGH, "=", frozenset({reason}))
+        assert own.flags_at(reason, 0xFF) is not None
+        return
+    with pytest.raises(KvmvizError) as caught:
+        Kernel("own", "", WITH_HIGH, "=", frozenset({reason}))
+    legal = str(caught.value).split("legal is a set of ")[1]
+    assert set(legal.split(", ")) == {"entry", *ARM64}
+
+
+def test_the_policies_clear_on_all_of_arm64s_exits_but_one() -> None:
+    assert POLICIES["v2_other_exits"].clears == ARM64 - {"DEBUG"}
+    assert POLICIES["v2_not_unknown"].clears == ARM64 - {"UNKNOWN"}
+    assert POLICIES["v2_entry"].clears == {"entry"}
 
 
 ERRORS: list[Any] = [

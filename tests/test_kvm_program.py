@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvmviz import KvmvizError, MmioExit, Struct, Unhandled, parse
+from kvmviz import DebugExit, KvmvizError, MmioExit, Struct, Unhandled, parse
 from kvmviz.kvm.exits import Event, UserWrite
 from kvmviz.kvm.kernel import KERNELS, OLD, WIDENED, WITH_HIGH
 from kvmviz.kvm.page import play
@@ -25,12 +25,13 @@ from kvmviz.kvm.program import (
     matrix,
     read,
 )
-from kvmviz.kvm.words import sentence
+from kvmviz.kvm.words import OLD_HELD, sentence
 from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.
 ESR = 0x00A5C3E1_F2001234
 LOW, HIGH, WHOLE = 0xF2001234, 0x00A5C3E1, ESR
+FAR = 0x40000800
 SWAPPED = 0xF2001234_00A5C3E1
 RIGHT, WRONG, GUEST = "right", "wrong above, EC right", "wrong, EC 0x00, unhandled"
 
@@ -492,7 +493,83 @@ def test_the_handshake_has_every_cell() -> None:
         else:  # right where somebody wrote hsr_high
             assert (cell.knows, cell.right) == (64 if new else 0, new)
         left = 0 if before == "fresh" else 0x80 if abi == LE else 0x1000
-        assert cell.hole == (0x00A5C3E1 if new else left)
+        assert cell.hole == (0x100 if new else left)  # GCS is bit 40 of ESR
+
+
+FAR_BITS = [
+    # the class and bits of ISS; what the page's far is then worth, and to which program it is wrong
+    (0xD2000062, "address", ()),
+    (0xD2000062 | 1 << 15, "granule", ()),
+    (0xD2000062 | 1 << 10, "not valid", ("no_ec",)),
+    (0xD2000062 | 1 << 10 | 1 << 15, "not valid", ("no_ec",)),
+    (0xC2000022 | 1 << 10, "not written", ("no_ec",)),  # FnV is a watchpoint's
+    (0xF2008400, "not written", ("no_ec",)),  # a BRK whose comment has both bits
+]
+
+
+@pytest.mark.parametrize("abi", [LE, BE])
+@pytest.mark.parametrize(("esr", "worth", "wrong"), FAR_BITS)
+def test_what_far_is_worth(esr: int, worth: str, wrong: tuple[str, ...], abi: str) -> None:
+    """Arm ARM: with FnV 1 FAR is not valid, with FnP 1 it is any address in the granule."""
+    step = play("merged", abi, [DebugExit(esr, FAR)]).history[0]
+    said = {
+        "address": f"far {FAR:#x}",
+        "granule": f"far {FAR:#x} but only names the granule (FnP is 1)",
+        "not valid": "far not valid (FnV is 1)",
+        "not written": "",
+    }[worth]
+    for reader in ("flag", "blind", "old", "no_ec"):
+        seen = conclude(step, reader)
+        assert seen.far_valid == worth
+        assert seen.right is (reader not in wrong)
+        assert seen.reading is not None
+        assert seen.reading.far_valid == worth
+        if reader != "no_ec":
+            assert seen.far == (FAR if worth in ("address", "granule") else None)
+            assert (said or "ESR") in sentence(seen)
+            assert ("far" in sentence(seen)) is bool(said)
+    careless = conclude(step, "no_ec")
+    fooled = {row.taken_for for row in careless.fooled}
+    assert fooled == {"not valid": {"a valid far"}, "not written": {"far"}}.get(worth, set())
+    statuses = {
+        "address": "far intact\n",
+        "granule": "far intact but only names the granule (FnP is 1)\n",
+        "not valid": "far intact but not valid (FnV is 1)\n",
+        "not written": "far not written by this exit\n",
+    }
+    assert statuses[worth] in repr(read("merged", "flag", abi, esr, FAR))
+
+
+def test_far_is_worth_what_the_esr_says_that_the_program_read() -> None:
+    """On big-endian a widened kernel's first bytes are bits 63:32, to a program of u32."""
+    step = play("widened", BE, [DebugExit(0xD2000062 << 32 | 0xF2001234, 5)]).history[0]
+    seen = conclude(step, "old")
+    assert (seen.far_valid, seen.far) == ("address", 0)
+    assert seen.reading is not None
+    assert seen.reading.far_valid == "not written"
+
+
+def test_a_program_of_32_bits_misses_gcs() -> None:
+    gcs = 0x100D2000062
+    assert "it misses GCS, in bits 63:32." in read("merged", "old", LE, gcs, FAR).effect
+    for kernel, vmm in (("merged", "flag"), ("old", "flag")):
+        assert "misses" not in read(kernel, vmm, LE, gcs, FAR).effect
+    made_up = read("merged", "old", LE, 0x00A5C3E1_D2000062, FAR)
+    assert "misses" not in made_up.effect
+    assert "bits 63:32 synthetic" in repr(made_up)
+
+
+@pytest.mark.parametrize("esr", [0x100D2000062, 0x00A5C3E1_D2000062])
+def test_an_old_kernel_with_an_upper_half_is_said_to_be_61(esr: int) -> None:
+    for abi in (LE, "i386"):
+        assert OLD_HELD in repr(read("old", "flag", abi, esr, FAR))
+        assert OLD_HELD not in repr(read("merged", "flag", abi, esr, FAR))
+        assert OLD_HELD not in repr(read("old", "flag", abi, esr & 0xFFFFFFFF, FAR))
+    assert OLD_HELD in repr(matrix(esr, FAR))
+    assert OLD_HELD not in repr(matrix(esr, FAR, kernels=["merged"]))
+    step = play("old", BE, [UART, DebugExit(esr, FAR)]).history[1]
+    assert "the kernel held" in sentence(conclude(step, "blind"))
+    assert "(6.1 without the patch)" in sentence(conclude(step, "blind"))
 
 
 def test_the_handshake_of_others() -> None:
@@ -504,7 +581,10 @@ def test_the_handshake_of_others() -> None:
 
 def test_text_of_the_handshake() -> None:
     lines = repr(handshake()).splitlines()
-    assert "synthetic" in lines[0]
+    assert lines[0].startswith("ESR_EL2 = 0x00000100d2000062, GCS set, as the architecture")
+    assert lines[0].endswith("; computed, not dumped")
+    assert "6.1 without the patch" in lines[-1]
+    assert "6.1 without" not in repr(handshake(kernels=["merged"]))
     assert len([line for line in lines if "aarch64" in line]) == 36
     assert "0x00001000" in repr(handshake(kernels=["old"]))
 

@@ -11,7 +11,7 @@ from kvmviz.draw.cells import called, style
 from kvmviz.kvm.exits import DebugExit
 from kvmviz.kvm.kernel import WITH_HIGH
 from kvmviz.kvm.program import Cell, Handshake
-from kvmviz.kvm.words import held, hexa
+from kvmviz.kvm.words import held, hexa, old_held
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
 from kvmviz.text import where
 
@@ -43,13 +43,14 @@ def handshake(shown: Handshake) -> Picture:
         for kernel in (cells[0].kernel for cells in rows)
     )
     width = max(2 * EDGE + names + span * len(panels), 900)
-    notes = wrapped(NOTE, 15, width - 2 * EDGE)
+    event = shown.cells[0].debug.step.event
+    esr = event.esr if isinstance(event, DebugExit) else 0
+    old = "".join(f" {note}." for note in old_held(esr, [cell.kernel for cell in shown.cells]))
+    notes = wrapped(f"{NOTE}{old}", 15, width - 2 * EDGE)
     bands = len({cells[0].before for cells in rows})
     canvas = Canvas(width, 128 + ROW * len(rows) + 26 * bands + 20 * len(notes) + 14)
     canvas.text(EDGE, 38, TITLE, 27, bold=True)
-    event = shown.cells[0].debug.step.event
-    esr = held(event.esr) if isinstance(event, DebugExit) else ""
-    canvas.text(EDGE, 64, f"{esr}; computed, not dumped", 17)
+    canvas.text(EDGE, 64, f"{held(esr)}; computed, not dumped", 17)
     for number, panel in enumerate(panels):
         x, y = EDGE + names + span * number, 104.0
         canvas.text(x, 92, where(panel[0].vcpu.page.layout), 18, bold=True)

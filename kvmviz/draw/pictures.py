@@ -263,7 +263,10 @@ def matrix(shown: Matrix) -> Picture:
                     for line, words in enumerate(textwrap.wrap(cell.vmm.title, 15)):
                         canvas.text(left + 4, 128 + 18 * line, words, 16, colour=QUIET)
                 _tile(canvas, cell, left, y)
-    canvas.text(EDGE, foot, told.V2_NOTE, 16)
+    first = shown.readings[0]
+    old = told.old_held(first.esr, [reading.kernel for reading in shown.readings])
+    for line, note in enumerate((told.V2_NOTE, *old)):
+        canvas.text(EDGE, foot + (18 * line - 8 if old else 0), note, 16)
     return canvas.picture(repr(shown))
 
 

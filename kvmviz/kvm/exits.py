@@ -11,25 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvmviz._base import KvmvizError, find, integer, shown, span, unsigned
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.image import as_bytes
-from kvmviz.kvm.kernel import EXIT_REASONS, SIZE, Kernel, check_debug
+from kvmviz.kvm.kernel import DEBUG_CLASSES, EXIT_REASONS, SIZE, Kernel, check_debug
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 EINTR, ENOSYS = 4, 38
-"""Error numbers of Linux; KVM_RUN returns them negated."""
+"""Error numbers of Linux. The kernel returns them negated; libc's ioctl() makes that -1 and errno,
+so a program sees -1 and errno 4 where this package, which speaks as the kernel, says -EINTR."""
 
 MAX_ERRNO = 4095
 """The largest of them (``include/linux/err.h``)."""
 
 LENGTHS = (1, 2, 4, 8)
 """How many bytes one MMIO access moves."""
+
+DATALESS: Mapping[int, str] = MappingProxyType({4: "wakeup", 5: "suspend"})
+"""System events that hand over no word of data, by type."""
 
 Values = Mapping[str, Any]
 """Members of a struct and what is written into them; see :meth:`kvmviz.Layout.pack`."""
@@ -80,9 +85,10 @@ class Exit:
     """One way in which KVM_RUN ends, if immediate_exit does not end it before.
 
     Each kind is a class of its own. ``reason`` is its name in
-    :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the ioctl returns: 0, or an error
-    number negated; ``member`` the path of the struct in the exit union that it fills in (``mmio``,
-    ``debug.arch``), empty if it leaves the union as it was.
+    :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the kernel's ioctl returns: 0, or an
+    error number negated (a program of libc's gets -1, and the number in errno); ``member`` the path
+    of the struct in the exit union that it fills in (``mmio``, ``debug.arch``), empty if it leaves
+    the union as it was.
     """
 
     reason: ClassVar[str]
@@ -103,8 +109,10 @@ class Exit:
 class DebugExit(Exit):
     """KVM_EXIT_DEBUG: ``esr`` is ESR_EL2, ``far`` FAR_EL2; both of 64 bits.
 
-    The kernel writes far for watchpoints alone (EC 0x34): there it must be given. On another
-    class it may be given, since the register holds something then too; it reaches no page.
+    Five exception classes reach the handler, :data:`kvmviz.kvm.kernel.DEBUG_CLASSES`; another
+    raises :class:`KvmvizError`. The kernel writes far for watchpoints alone (EC 0x34), whether it
+    is valid or not: there it must be given. On another class it may be given, since the register
+    holds something then too; it reaches no page.
     """
 
     esr: int
@@ -113,7 +121,14 @@ class DebugExit(Exit):
     member: ClassVar[str] = "debug.arch"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "esr", check_debug(self.esr, self.far).value)
+        esr = check_debug(self.esr, self.far)
+        if esr.ec not in DEBUG_CLASSES:
+            legal = ", ".join(f"{ec:#04x} ({Esr(ec << 26).name})" for ec in DEBUG_CLASSES)
+            raise KvmvizError(
+                f"ESR {esr.value:#x}: EC {esr.ec:#04x} ({esr.name}) is no debug exit; legal are EC "
+                f"{legal}"
+            )
+        object.__setattr__(self, "esr", esr.value)
         if self.far is not None:
             object.__setattr__(self, "far", integer(self.far, "far"))
 
@@ -126,8 +141,8 @@ class DebugExit(Exit):
         """The exception class, ESR and what far is given."""
         esr = Esr(self.esr)
         far = f", far {self.far:#x}" if self.far is not None else ""
-        made_up = ", bits 63:32 synthetic" if esr.high else ""
-        return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{made_up}{far}"
+        upper = f", {esr.upper}" if esr.upper else ""
+        return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{upper}{far}"
 
 
 @dataclass(frozen=True)
@@ -185,10 +200,11 @@ class MmioExit(Exit):
 
 @dataclass(frozen=True)
 class SystemEvent(Exit):
-    """KVM_EXIT_SYSTEM_EVENT with one word of data: ``type`` of 32 bits, ``data`` of 64.
+    """KVM_EXIT_SYSTEM_EVENT: ``type`` of 32 bits, and one word of ``data`` of 64.
 
-    Types: shutdown 1, reset 2. As Linux 6.1 fills it in; before ndata was added, in the month in
-    which hsr_high was, the same bytes were other members.
+    As Linux 6.1 fills it in: ndata is 1 for shutdown (1) and reset (2). Wakeup (4) and suspend (5)
+    hand over no data, and ndata is 0; data of theirs raises :class:`KvmvizError`. Before v5.18
+    there was no ndata, which is of the same month as hsr_high, and its bytes were 0 for every type.
     """
 
     type: int
@@ -199,16 +215,22 @@ class SystemEvent(Exit):
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", unsigned(self.type, "system_event.type", 32))
         object.__setattr__(self, "data", unsigned(self.data, "system_event.data[0]", 64))
+        if self.data and self.type in DATALESS:
+            raise KvmvizError(
+                f"system_event: type {self.type}, a {DATALESS[self.type]}, hands over no data; "
+                f"legal is data 0, not {self.data:#x}"
+            )
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """The whole member: the kernel zeroes all of it before it fills in the event."""
         data = [self.data, *[0] * 15]
-        return {"type": self.type, "ndata": 1, "data": data}
+        return {"type": self.type, "ndata": int(self.type not in DATALESS), "data": data}
 
     @property
     def words(self) -> str:
         """Its type and its word of data."""
-        return f"system event, type {self.type}, data {self.data:#x}"
+        data = "no data" if self.type in DATALESS else f"data {self.data:#x}"
+        return f"system event, type {self.type}, {data}"
 
 
 @dataclass(frozen=True)

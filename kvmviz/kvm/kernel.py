@@ -33,10 +33,6 @@ WIDENED = OLD.widen("hsr", 64)
 WITH_HIGH = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "hsr_high": "__u32", "far": "__u64"})
 MMIO = Struct("mmio", {"phys_addr": "__u64", "data": "__u8[8]", "len": "__u32", "is_write": "__u8"})
 SYSTEM_EVENT = Struct("system_event", {"type": "__u32", "ndata": "__u32", "data": "__u64[16]"})
-HYPERCALL = Struct(
-    "hypercall",
-    {"nr": "__u64", "args": "__u64[6]", "ret": "__u64", "longmode": "__u32", "pad": "__u32"},
-)
 ARM_NISV = Struct("arm_nisv", {"esr_iss": "__u64", "fault_ipa": "__u64"})
 
 EXIT_REASONS: Mapping[str, int] = MappingProxyType(
@@ -48,6 +44,11 @@ EXIT_REASONS: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """Exit reasons by name, without ``KVM_EXIT_``."""
 
+ARM64_EXITS = (
+    "UNKNOWN", "DEBUG", "MMIO", "FAIL_ENTRY", "INTR", "INTERNAL_ERROR", "SYSTEM_EVENT", "ARM_NISV",
+)  # fmt: skip
+"""Those that ``arch/arm64/kvm`` itself sets, in Linux 6.1: the paths on which it could clear."""
+
 UNION = 256
 """Bytes of the union that holds the exit's own data, whatever its members are."""
 
@@ -56,13 +57,13 @@ UNION = 256
 def kvm_run(debug: Struct) -> Struct:
     """Struct kvm_run of a kernel whose debug exit hands over ``debug``.
 
-    Of the exit union it has those members that matter here; ``padding`` gives the union its size,
+    Of the exit union it has those members that kernels with a hole fill in (a hypercall reaches
+    userspace on arm64 only in kernels after 6.1); ``padding`` gives the union its size,
     as in the header.
     """
     exits: dict[str, Type | str] = {
         "debug": Struct("", {"arch": debug}),
         "mmio": MMIO,
-        "hypercall": HYPERCALL,
         "system_event": SYSTEM_EVENT,
         "arm_nisv": ARM_NISV,
         "padding": f"char[{UNION}]",
@@ -103,6 +104,10 @@ FLAG_VALUE = 1 << 0
 WATCHPOINT_LOW = 0x34
 """The one exception class for which the kernel writes far (ESR_ELx_EC_WATCHPT_LOW)."""
 
+DEBUG_CLASSES = (0x30, 0x32, WATCHPOINT_LOW, 0x38, 0x3C)
+"""The exception classes that reach ``kvm_handle_guest_debug()``: breakpoint, software step and
+watchpoint from a lower exception level, BKPT, BRK (``arm_exit_handlers`` in ``handle_exit.c``)."""
+
 ENTRY = "entry"
 """In :attr:`Kernel.clears`: where KVM_RUN has not yet entered the guest."""
 
@@ -135,7 +140,7 @@ class Kernel:
     ``debug`` is the struct that it writes on a debug exit. ``flag`` is how that exit then sets
     :data:`FLAG`: not at all (``""``), ``run->flags |= FLAG`` (``"|="``) or ``run->flags = FLAG``
     (``"="``). ``clears`` says where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits,
-    by the name of their reason in :data:`EXIT_REASONS`.
+    by the name of their reason in :data:`ARM64_EXITS`: code of arm64's can only clear on those.
 
     Raises :class:`KvmvizError` for another ``flag``, for unknown places in ``clears``, and for what
     is no name and no struct.
@@ -153,7 +158,7 @@ class Kernel:
         who = f"kernel {shown(self.name)[1:-1]}"
         if not isinstance(self.flag, str) or self.flag not in ("", "|=", "="):
             raise KvmvizError(f"{who}: flag {shown(self.flag)}; legal are '', '|=' and '='")
-        places = (ENTRY, *EXIT_REASONS)
+        places = (ENTRY, *ARM64_EXITS)
         if not isinstance(self.clears, Set) or not self.clears <= set(places):
             legal = ", ".join(places)
             raise KvmvizError(f"{who}: clears {shown(self.clears)}; legal is a set of {legal}")
@@ -171,8 +176,8 @@ class Kernel:
 
     def _cleared(self) -> str:
         """Where it clears flags, by what it leaves out if that is shorter."""
-        exits = [name for name in EXIT_REASONS if name in self.clears]
-        kept = [name for name in EXIT_REASONS if name not in self.clears]
+        exits = [name for name in ARM64_EXITS if name in self.clears]
+        kept = [name for name in ARM64_EXITS if name not in self.clears]
         places = ["on KVM_RUN entry"] if ENTRY in self.clears else []
         if exits:
             but = f" but {', '.join(kept)}" if kept else ""
@@ -246,7 +251,7 @@ KERNELS = _by_name(
 )
 """The four kernels, by name."""
 
-_ALL = frozenset(EXIT_REASONS)
+_ALL = frozenset(ARM64_EXITS)
 POLICIES = _by_name(
     Kernel("v2_other_exits", "v2, each other exit path clears", WITH_HIGH, "|=", _ALL - {"DEBUG"}),
     Kernel(

@@ -2,7 +2,9 @@
 
 The rules are those measured on Linux 6.1; the dumps (``data/README.md``) show debug and MMIO
 exits. Not modelled: accesses that the kernel serves itself (its interrupt controller, ioeventfds),
-which fill in mmio without an exit, and registers in ``s``, which arm64 does not use.
+which fill in mmio and go back into the guest without an exit, so that their address lies in the
+hole as an MMIO exit's does; and ``s.regs.device_irq_level`` at byte 304, which the kernel writes
+where a VM has no in-kernel interrupt controller.
 """
 
 from __future__ import annotations
@@ -208,7 +210,8 @@ class Vcpu:
     def run(self, exit: Exit) -> int:
         """One KVM_RUN that ends with ``exit``; returns what the ioctl returns.
 
-        That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS.
+        That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS. So the kernel
+        returns; a program of libc's gets -1, and 4 or 38 in errno.
         """
         returned = self.apply(check_exit(exit)).returned
         assert returned is not None
@@ -278,7 +281,7 @@ class Vcpu:
         what = "KVM_RUN entry" if place == ENTRY else f"KVM_EXIT_{place}"
         write = Write(len(self._steps), "kernel", what)
         sources = list(page.sources)
-        # No kernel writes behind the exit union.
+        # What is modelled of a kernel writes nothing behind the exit union.
         for at, source in enumerate(made.sources[: page.layout.offsets["kvm_valid_regs"]]):
             if source:
                 sources[at] = source._replace(write=write)

@@ -2,6 +2,9 @@
 
 Whether a program is right is decided by which bits of ESR_EL2 lie in the bytes that it takes,
 never by the value: a byte that nobody wrote is wrong also on the day when it happens to fit.
+What far is worth, ESR says: the kernel writes it for watchpoints alone, and there FnV (bit 10) says
+that it is not valid, FnP (bit 15) that it only names the granule (Arm ARM, ISS encoding for an
+exception from a Watchpoint exception).
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ class Vmm:
 
     ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
     all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
-    it read is a watchpoint's, or, if ``trusts_far``, on every debug exit.
+    it read is a watchpoint's with FnV 0, or, if ``trusts_far``, on every debug exit.
 
     Raises :class:`KvmvizError` for a struct without hsr, and for unknown checks.
     """
@@ -145,6 +148,23 @@ as it should, and four that leave out a check. See :mod:`kvmviz.kvm.program`."""
 Bits = tuple[int, int]
 """A range of bits of ESR_EL2: the highest and the lowest."""
 
+Far = Literal["address", "granule", "not valid", "not written"]
+"""What far is worth on a debug exit: the data address, or just some address in its granule; not
+valid though it was written; or left as it was, on all but watchpoints."""
+
+
+def far_by(esr: int) -> Far:
+    """What far is worth on a debug exit with that ESR_EL2, of which bits 31:0 are enough."""
+    if Esr(esr).ec != WATCHPOINT_LOW:
+        return "not written"
+    if esr >> FNV & 1:
+        return "not valid"
+    return "granule" if esr >> FNP & 1 else "address"
+
+
+FNV, FNP = 10, 15
+"""Bits of a watchpoint's ESR_EL2: FAR not valid; FAR not precise."""
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -229,6 +249,11 @@ class Reading:
         return any(source and source.slot.path == "far" for source in self.image.sources)
 
     @property
+    def far_valid(self) -> Far:
+        """What far is worth on this exit, whatever the program makes of it."""
+        return far_by(self.esr)
+
+    @property
     def low_right(self) -> bool:
         """What it takes for bits 31:0, EC among them, are bits 31:0."""
         return all(row.right for row in self.taken if row.wanted[1] < 32)
@@ -273,11 +298,11 @@ class Reading:
             lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
         if far := self.lost_far:
             lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
+        kernel_held = words.held(self.esr)
         return "\n".join(
             (
                 *lines,
-                f"  {words.headline(self)} ({words.gist(self)}); the kernel held "
-                f"{words.held(self.esr)}",
+                f"  {words.headline(self)} ({words.gist(self)}); the kernel held {kernel_held}",
                 f"  {words.statuses(self)}",
                 f"  {self.effect}",
             )
@@ -329,7 +354,10 @@ class Matrix:
             seen = (words.headline(reading)[0], words.hexa(reading), words.cause(reading))
             rows.append((*names, *seen, reading.effect))
         head = "\n".join(filter(None, (words.matrix_head(self), words.matrix_remark(self))))
-        return f"{head}\n{table(rows)}\n  {words.V2_NOTE}"
+        first = self.readings[0]
+        old = words.old_held(first.esr, [reading.kernel for reading in self.readings])
+        notes = map("  {}".format, [words.V2_NOTE, *old])
+        return "\n".join((head, table(rows), *notes))
 
 
 def read(
@@ -401,11 +429,11 @@ def _several(
 class Fooled:
     """A byte of the page that a program took for what it is not.
 
-    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``this run's
-    exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is who wrote the
-    byte last and what it holds, None where nobody has since the page was zeroed. ``stale``: the
-    step that the program looks at did not write it. A byte that is not stale holds other bits than
-    those that it was taken for.
+    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``a valid far``,
+    ``this run's exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is
+    who wrote the byte last and what it holds, None where nobody has since the page was zeroed.
+    ``stale``: the step that the program looks at did not write it. A byte that is not stale holds
+    other bits than those that it was taken for, or a far of which FnV says that it is not valid.
     """
 
     offset: int
@@ -473,14 +501,19 @@ class Conclusion:
 
     @property
     def far(self) -> int | None:
-        """What it takes for the address of a watchpoint."""
+        """What it takes for the address of a watchpoint; see :attr:`far_valid`."""
         if self.value is None or not self._far:
             return None
-        if not (self.vmm.trusts_far or Esr(self.value).ec == WATCHPOINT_LOW):
+        if not (self.vmm.trusts_far or self.far_valid in ("address", "granule")):
             return None
         data = self.step.page.data[self._union : self._union + self._debug.size]
         found: int = self._debug.unpack(data)["far"]
         return found & (1 << 64) - 1  # also where a program's far is signed
+
+    @property
+    def far_valid(self) -> Far | None:
+        """What the ESR that it read says that far is worth; None if it read none."""
+        return None if self.value is None else far_by(self.value)
 
     @cached_property
     def fooled(self) -> tuple[Fooled, ...]:
@@ -538,6 +571,8 @@ class Conclusion:
             written = (source,) if source else ()
             if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
                 yield self._byte(at, "far")
+            elif self.reading.far_valid == "not valid":
+                yield self._byte(at, "a valid far")
 
     @property
     def _far(self) -> range:
@@ -686,27 +721,36 @@ class Handshake:
             "knows: how many bits of ESR_EL2 it gets right, of those that it takes for valid"
         )
         rows = table([head, *(cell._row() for cell in self.cells)])
-        return f"{words.held(esr)}; computed, not dumped\n{rows}\n  {note}"
+        old = words.old_held(esr, [cell.kernel for cell in self.cells])
+        lines = [
+            f"{words.held(esr)}; computed, not dumped",
+            rows,
+            *map("  {}".format, [note, *old]),
+        ]
+        return "\n".join(lines)
 
 
 def handshake(
-    esr: int = 0x00A5C3E1_F2001234,
+    esr: int = 0x0000_0100_D200_0062,
     kernels: Iterable[str | Kernel] = ("old", "v2", "merged"),
     vmms: Iterable[str | Vmm] = ("old", "flag", "blind"),
     abis: Iterable[str | Abi] = ARM64,
+    far: int = 0x4000_0800,
 ) -> Handshake:
     """The matrix: by default three kernels, three programs, both byte orders of arm64.
 
     The programs are old userspace, new userspace that keeps to the handshake, and new userspace
     that does not.
-    The default ``esr`` is a BRK whose bits 63:32 are made up, since they are zero today. Raises
-    :class:`KvmvizError` for unknown names, for two of one name, and for nothing to show.
+    The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
+    exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written if
+    ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one name,
+    for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
     """
     writers = _several(kernels, find_kernel, "kernels")
     readers = _several(vmms, lambda vmm: find(vmm, READERS), "VMMs")
     return Handshake(
         tuple(
-            _cell(before, kernel, vmm, abi, esr)
+            _cell(before, kernel, vmm, abi, DebugExit(esr, far))
             for abi in _several(abis, abis_.find, "ABIs")
             for before in BEFORE
             for kernel in writers
@@ -715,9 +759,11 @@ def handshake(
     )
 
 
-def _cell(before: Before, kernel: str | Kernel, vmm: str | Vmm, abi: str | Abi, esr: int) -> Cell:
+def _cell(
+    before: Before, kernel: str | Kernel, vmm: str | Vmm, abi: str | Abi, exit: DebugExit
+) -> Cell:
     mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
-    events: list[Event] = [DebugExit(esr), mmio]
+    events: list[Event] = [exit, mmio]
     vcpu = play(kernel, abi, events if before == "fresh" else [mmio, *events])
     debug, later = vcpu.history[-2:]
     return Cell(before, vcpu, conclude(debug, vmm), conclude(later, vmm))

@@ -115,7 +115,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             Scenario(
                 "ndata",
                 "A system event, then a debug exit",
-                "An old kernel leaves ndata in the hole: 1 in both byte orders.",
+                "An old kernel leaves ndata in the hole: 1 in both byte orders; before v5.18 0, "
+                "since ndata is of v5.18.",
                 (SystemEvent(2), BRK),
             ),
             Scenario(

@@ -5,14 +5,15 @@ Words of one class alone stand in its ``__repr__``, those of an exit in its ``wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError, span
 from kvmviz.esr import Esr
 from kvmviz.kvm.exits import EINTR, ENOSYS
-from kvmviz.kvm.kernel import EXIT_REASONS, WATCHPOINT_LOW
+from kvmviz.kvm.kernel import EXIT_REASONS, OLD, WATCHPOINT_LOW, Kernel
 from kvmviz.text import runs, spans, table
 
 if TYPE_CHECKING:
@@ -37,10 +38,20 @@ def hexa(reading: Reading) -> str:
     return f"{reading.value:#0{reading.bits // 4 + 2}x}"
 
 
+OLD_HELD = "old is 6.1 without the patch: as released, up to v5.18, a vCPU held 32 bits of ESR"
+"""What is to be said where an old kernel is shown with an upper half of ESR that is not zero."""
+
+
 def held(esr: int) -> str:
-    """The ESR that the kernel held, with what is made up in it."""
-    made_up = ", bits 63:32 synthetic" if Esr(esr).high else ""
-    return f"ESR_EL2 = {esr:#018x}{made_up}"
+    """The ESR that the kernel held, and what its upper half is, if that is not zero."""
+    upper = Esr(esr).upper
+    how = ", as the architecture defines it" if upper and "synthetic" not in upper else ""
+    return f"ESR_EL2 = {esr:#018x}{f', {upper}{how}' if upper else ''}"
+
+
+def old_held(esr: int, kernels: Iterable[Kernel]) -> list[str]:
+    """:data:`OLD_HELD`, where it is to be said."""
+    return [OLD_HELD] if esr >> 32 and any(kernel.debug == OLD for kernel in kernels) else []
 
 
 def headline(reading: Reading) -> str:
@@ -95,6 +106,8 @@ def _esr_effect(reading: Reading) -> str:
             return f"{who} reads all 64 bits of ESR_EL2: {true.name}."
         unknown = vmm.needs_flag and not reading.flag
         more = "; with no flag it knows bits 63:32 to be unknown" if unknown else ""
+        if true.upper and "synthetic" not in true.upper and not unknown:
+            more = f"; it misses {true.upper.removesuffix(' set')}, in bits 63:32"
         return f"{who} reads ESR bits {reading.bits - 1}:0: {true.name}{more}."
     takes = f"{who} takes {' and '.join(_taken(run) for run in reading.runs if not run.right)}"
     if seen.ec == true.ec:
@@ -119,17 +132,30 @@ def statuses(reading: Reading) -> str:
     """What the program's own members are, by name."""
     parts = []
     for name, status in reading.verdict.fields.items():
-        silent = name == "far" and status == "intact" and not reading.writes_far
-        parts.append(f"{name} not written by this exit" if silent else f"{name} {status}")
+        if name != "far" or status != "intact":
+            parts.append(f"{name} {status}")
+        elif not reading.writes_far:
+            parts.append("far not written by this exit")
+        else:
+            parts.append(f"far intact{FAR_WORDS.get(reading.far_valid, '')}")
     return f"its members: {', '.join(parts)}"
+
+
+FAR_WORDS: Mapping[str | None, str] = MappingProxyType(
+    {
+        "not valid": " but not valid (FnV is 1)",
+        "granule": " but only names the granule (FnP is 1)",
+    }
+)
+"""What is to be said behind a far that is not the access's own address, by what it is worth."""
 
 
 def remarks(reading: Reading) -> list[str]:
     """What is not as it is in the world."""
-    abi = reading.image.layout.abi
+    abi, said = reading.image.layout.abi, old_held(reading.esr, [reading.kernel])
     if abi.family == "arm64":
-        return []
-    return [f"hypothetical: arm64's struct, laid out by the rules of {abi.name}"]
+        return said
+    return [f"hypothetical: arm64's struct, laid out by the rules of {abi.name}", *said]
 
 
 # --- many readings ---------------------------------------------------------------------------
@@ -144,9 +170,11 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     orders = " and ".join(sorted({reading.image.layout.abi.byte_order for reading in broken}))
     verb = "break" if " " in orders else "breaks"
     result = f"{orders}-endian {verb}" if broken else "nothing breaks"
-    made_up = "; bits 63:32 synthetic" if esr.high else ""
+    made_up = f"; {esr.upper}" if esr.upper else ""
     dumped = all(reading.is_dumped for reading in readings)
     made = "Linux 6.1, edited for old and widened." if dumped else "Computed, not dumped."
+    if old_held(esr.value, [reading.kernel for reading in readings]):
+        made += " As released, up to v5.18, an old kernel held 32 bits of ESR."
     zero = "Bits 63:32 are normally zero on debug exits today" + (
         f": {orders}-endian VMMs that are wrong here would then read zero."
         if esr.high and broken
@@ -389,7 +417,9 @@ def sentence(seen: Conclusion) -> str:
     because = "".join(f"; {cause}" for cause in _causes(seen))
     if seen.reading is None:
         return f"WRONG: misses this debug exit{because}"
-    far = f", far {seen.far:#x}" if seen.far is not None else ""
+    far = f", far {seen.far:#x}{FAR_WORDS.get(seen.far_valid, '')}" if seen.far is not None else ""
+    if seen.far is None and seen.far_valid == "not valid":
+        far = ", far not valid (FnV is 1)"
     esr = f"ESR {hexa(seen.reading)} ({Esr(seen.reading.value).name.split(',')[0]})"
     if not seen.happened:
         return f"WRONG: takes this for a debug exit, {esr}{far}{because}"
@@ -399,7 +429,9 @@ def sentence(seen: Conclusion) -> str:
         return f"debug exit, {esr}{far}{more}"
     if seen.reading.right:
         return f"WRONG: debug exit, {esr} right{far}{more}{because}"
-    return f"WRONG: debug exit, {esr}{far}, the kernel held {seen.reading.esr:#018x}{because}"
+    old = " (6.1 without the patch)" if old_held(seen.reading.esr, [seen.step.kernel]) else ""
+    true = f"{seen.reading.esr:#018x}{old}"
+    return f"WRONG: debug exit, {esr}{far}, the kernel held {true}{because}"
 
 
 def _causes(seen: Conclusion) -> list[str]:

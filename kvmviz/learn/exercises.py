@@ -329,7 +329,8 @@ _ROWS = (
         ),
         "36",
         "The cure was to clear them before the copy. hsr_high is no such case: the kvm_run page is "
-        "allocated zeroed, and its hole holds what an earlier exit or the program itself left.",
+        "allocated zeroed, and its hole holds what an earlier exit, an access that KVM served "
+        "itself, or the program left.",
     ),
 )
 
