@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from kvmviz._base import KvmvizError, counted, find, listed, shown, span
 from kvmviz.abi import ABIS, siblings
@@ -86,7 +87,7 @@ def offsets(answer: str, layout: Layout) -> set[int]:
         if last >= layout.size:
             legal = f"{layout.struct} has bytes 0..{layout.size - 1} on {layout.abi.name}"
             raise KvmvizError(f"{word}: {legal}.")
-        named |= set(range(first, last + 1))
+        named.update(range(first, last + 1))
     return named
 
 
@@ -110,14 +111,14 @@ def holes(given: str, abi: str) -> Judge:
     return judge
 
 
-def read(part: str, like: int | str) -> int | str | None:
+def read(part: str, like: int | str) -> int | str:
     """The number or the status of an answer that may have a label before a colon.
 
-    None where nothing is answered yet; ``like`` says which of the two is asked for.
+    ``like`` says which of the two is asked for.
     """
     words = part.rpartition(":")[2].strip()
     if not words:
-        return None
+        raise KvmvizError("no answer yet")
     if isinstance(like, str):
         status = words.lower().rstrip(".")
         if status in STATUSES:
@@ -143,14 +144,10 @@ def form(abi: str, *questions: tuple[str, Callable[[], int | str]]) -> Judge:
         wrong = []
         for (label, right), part in zip(questions, said, strict=True):
             try:
-                answered = read(part, right())
+                if (answered := read(part, right())) != right():
+                    wrong.append(f"{label}: on {abi} it is not {answered}")
             except KvmvizError as error:
                 wrong.append(f"{label}: {error}")
-                continue
-            if answered is None:
-                wrong.append(f"{label}: no answer yet")
-            elif answered != right():
-                wrong.append(f"{label}: on {abi} it is not {answered}")
         return Grade(not wrong, "; ".join(wrong or [f"so it is on {abi}"]) + ".")
 
     return judge
@@ -255,10 +252,11 @@ def bits_alike(given: str, value: str) -> Judge:
 
 def _bits(layout: Layout, name: str) -> str:
     """The bits of the struct's bytes, taken for one number, that a bit-field holds."""
-    slots = [slot for slot in layout.slots if slot.member == name and slot.type]
-    if [slot.path for slot in slots] != [name] or slots[0].shape or slots[0].type.kind != "integer":  # type: ignore[union-attr]
+    rows = [(slot.path, slot.shape, slot.type.kind, slot.width)
+            for slot in layout.slots if slot.member == name and slot.type]  # fmt: skip
+    if [row[:3] for row in rows] != [(name, (), "integer")]:
         raise KvmvizError(f"{name} is no single integer on {layout.abi.name}; programs read it so.")
-    image = layout.pack({name: (1 << slots[0].width) - 1})
+    image = layout.pack({name: (1 << rows[0][3]) - 1})
     number = int.from_bytes(bytes(image), layout.abi.byte_order)
     low = (number & -number).bit_length() - 1
     return f"{number.bit_length() - 1}:{low}"
@@ -266,8 +264,8 @@ def _bits(layout: Layout, name: str) -> str:
 
 # C that is a new version.
 
-Wish = Callable[[Struct, Struct, Sequence[str]], str]
-"""What an answer must have beside breaking nothing: words for what is missing, or nothing."""
+Wish = Callable[[Sequence[Slot]], str]
+"""What the new integers of an answer must be on an ABI: words for what is missing, or nothing."""
 
 TAKES = ("removed", "replaced", "taken", "added-in-union")
 """Kinds of findings by which a member that programs read loses its bytes, or shares them."""
@@ -280,29 +278,25 @@ def safe(given: str, abis: Sequence[str], wish: Wish) -> Judge:
     def judge(answer: str) -> Grade:
         old = first_struct(given)
         new = struct_of(answer, old)
-        for abi in abis:
-            laid_out(new, abi, answer)
+        layouts = [laid_out(new, abi, answer) for abi in abis]
         made = review(old, new, abis)
-        names = [abi.name for abi in made.abis]
-        if (taken := takes(made)) is not None:
-            where = ground(made, taken.abis)
-            effect = "" if _is_retyped(taken) else taken.effect
-            told = "; ".join(filter(None, (taken.change, effect)))
-            return Grade(False, f"on {where}, {taken.member}: {told}.", _worth_seeing(made))
+        taken = [row for row in made.findings if row.kind in TAKES or _is_retyped(row)]
+        if taken:
+            first = min(taken, key=lambda row: row.kind != "removed")
+            effect = "" if _is_retyped(first) else first.effect
+            told = "; ".join(filter(None, (first.named, effect)))
+            where = ground(made, first.abis)
+            return Grade(False, f"on {where}, {told}.", _worth_seeing(made))
         if made.breaks:
             return Grade(False, f"it breaks.\n{_broken(made)}", _worth_seeing(made))
-        if missing := wish(old, new, abis):
-            return Grade(False, missing)
-        lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, new.layout(abis[0]))]
+        for layout in layouts:
+            if missing := wish(integers(old, layout)):
+                return Grade(False, f"on {layout.abi.name}, {missing}.")
+        names = [abi.name for abi in made.abis]
+        lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, layouts[0])]
         return Grade(True, "\n".join(lines), _worth_seeing(made))
 
     return judge
-
-
-def takes(made: Review) -> Finding | None:
-    """The first finding by which a member that programs read is not theirs alone any more."""
-    wrong = (row for row in made.findings if row.kind in TAKES or _is_retyped(row))
-    return min(wrong, key=lambda row: row.kind != "removed", default=None)
 
 
 def _is_retyped(row: Finding) -> bool:
@@ -313,7 +307,7 @@ def _is_retyped(row: Finding) -> bool:
 def retyped(old: Struct, new: Struct, abi: str) -> str:
     """What makes a member another kind of value than it was, in words, or nothing."""
     rows = review(old, new, [abi]).findings
-    return next((f"{row.member}: {row.change}." for row in rows if _is_retyped(row)), "")
+    return next((f"{row.named}." for row in rows if _is_retyped(row)), "")
 
 
 def _still(made: Review, layout: Layout) -> list[str]:
@@ -338,26 +332,20 @@ def _broken(made: Review) -> str:
         if (told := _finds(reader, finding, rows[abi]))
     ]
     reader, first, abi, told = hits[0] if hits else ("", wrong[0], wrong[0].abis[0], "")
-    name = f"{first.member}: " if first.member else ""
-    words = "; ".join(filter(None, (f"{name}{first.change.partition('; ')[0]}", told)))
     kind = (first.kind, first.member)
     alike = {a for who, f, a, _ in hits if (who, f.kind, f.member) == (reader, *kind)}
     likewise = [other for other in rows if other in (alike or set(first.abis)) - {abi}]
     others = {(row.kind, row.member) for row in wrong} - {kind}
-    more = [f"likewise on {', '.join(likewise)}"] if likewise else []
+    words = "; ".join(filter(None, (first.named.partition("; ")[0], told)))
+    more = [f"Likewise on {', '.join(likewise)}"] if likewise else []
     more += [counted(len(others), "more finding")] if others else []
-    rest = "; ".join(more)
-    return f"On {abi}, {words}." + (f" {rest[0].upper()}{rest[1:]}." if rest else "")
+    return f"On {abi}, {words}." + (f" {'; '.join(more)}." if more else "")
 
 
 def _finds(reader: str, finding: Finding, row: Pair) -> str:
     """What a program finds where it looks for a member, if that is something else."""
-    wrong = [
-        witness
-        for change in row.changes
-        if change.name == finding.member
-        for witness in (change.lost if reader == PROGRAMS[0] else change.gained)
-    ]
+    change = next((one for one in row.changes if one.name == finding.member), None)
+    wrong = (change.lost if reader == PROGRAMS[0] else change.gained) if change else ()
     # Bytes that hold something else tell more than those that hold nothing new.
     shown = [witness for witness in wrong if witness.found] or wrong
     return f"{reader} finds {found(shown).partition(' and ')[0]}" if shown else ""
@@ -370,8 +358,7 @@ def _worth_seeing(made: Review) -> tuple[Versions, ...]:
     first = broken[0] if broken else names[0]
     others = [abi.name for abi in siblings(first).values() if abi.name != first] + names
     second = next((name for name in others if name != first), first)
-    pair = sorted({first, second}, key=list(ABIS).index)
-    return tuple(Versions(made.old.layout(abi), made.new.layout(abi)) for abi in pair)
+    return _seen(made.old, made.new, *sorted({first, second}, key=list(ABIS).index))
 
 
 def integers(old: Struct, layout: Layout) -> list[Slot]:
@@ -387,14 +374,11 @@ def integers(old: Struct, layout: Layout) -> list[Slot]:
 def with_one(bits: int) -> Wish:
     """The answer has a new integer of so many bits."""
 
-    def wish(old: Struct, new: Struct, abis: Sequence[str]) -> str:
-        for abi in abis:
-            fresh = integers(old, new.layout(abi))
-            if not any(slot.width == bits for slot in fresh):
-                there = ", ".join(f"{slot.path} has {slot.width}" for slot in fresh)
-                more = f": {there}" if there else ""
-                return f"on {abi}, no new integer has {bits} bits{more}."
-        return ""
+    def wish(fresh: Sequence[Slot]) -> str:
+        if any(slot.width == bits for slot in fresh):
+            return ""
+        there = ", ".join(f"{slot.path} has {slot.width}" for slot in fresh)
+        return f"no new integer has {bits} bits{f': {there}' if there else ''}"
 
     return wish
 
@@ -406,18 +390,10 @@ def with_room(bits: int) -> Wish:
     other counts once.
     """
 
-    def wish(old: Struct, new: Struct, abis: Sequence[str]) -> str:
-        for abi in abis:
-            fresh = integers(old, new.layout(abi))
-            held = {
-                bit
-                for slot in fresh
-                if slot.width > 8
-                for bit in range(slot.start, slot.start + slot.extent)
-            }
-            if len(held) < bits:
-                words = f"new integers wider than a byte hold {len(held)} bits"
-                return f"on {abi}, {words}; {bits} are needed."
-        return ""
+    def wish(fresh: Sequence[Slot]) -> str:
+        wide = [range(slot.start, slot.stop) for slot in fresh if slot.width > 8]
+        held = len(set(chain.from_iterable(wide)))
+        words = f"new integers wider than a byte hold {held} bits; {bits} are needed"
+        return words if held < bits else ""
 
     return wish

@@ -216,12 +216,11 @@ def counterpart(home: Home, other: Layout) -> Home | None:
     """
     if not home.depth:
         return homes(other, "")[0]
-    for name in home.layout.named:
-        if place(other, home.path_of(name)) is not None:
-            found = homes(other, home.path_of(name))[-1]
-            same = found.depth == home.depth and found.is_union == home.is_union
-            return found if same else None
-    return None
+    paths = map(home.path_of, home.layout.named)
+    if (path := next((path for path in paths if place(other, path)), None)) is None:
+        return None
+    found = homes(other, path)[-1]
+    return found if (found.depth, found.is_union) == (home.depth, home.is_union) else None
 
 
 @lru_cache(maxsize=32)
@@ -257,11 +256,7 @@ class Pair:
     @cached_property
     def key(self) -> object:
         """Equal where the change is the same in every byte, on whatever ABI."""
-        sides = (
-            (s.size, s.align, s.slots, (*s.named,), tuple(_elements(flexible(s))))
-            for s in (self.old, self.new)
-        )
-        return self.abi.byte_order, *sides
+        return self.abi.byte_order, _every_byte(self.old), _every_byte(self.new)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -272,7 +267,8 @@ class Pair:
         old, new = self._members
         for name in dict.fromkeys((*self.new.named, *self.old.named)):
             before, after = old.get(name, {}), new.get(name, {})
-            if not (before and after) or _as_one(before, after):
+            # A nested struct, or an array of them, of which only place or count differ, is one.
+            if not (before and after) or (len(before) > 1 and _inside(before) == _inside(after)):
                 if name not in self.flexible:
                     yield from self._one(name, before, after)
                 continue
@@ -366,15 +362,6 @@ class Pair:
         return [new[path][0].start for path in names], names, shifts
 
     @cached_property
-    def flexible_moved(self) -> Sequence[tuple[str, int, int]]:
-        """The flexible arrays that start elsewhere, with their offsets before and after."""
-        return [
-            (name, old.offset, new.offset)
-            for name, (old, new) in self.flexible.items()
-            if old and new and old.offset != new.offset
-        ]
-
-    @cached_property
     def passed(self) -> Mapping[str, tuple[str, bool]]:
         """For a member that moved past another that did, that other; True if it is now behind."""
         moved = sorted((change.start, change.name) for change in self.changes if change.moves)
@@ -457,10 +444,11 @@ def _bits(slot: Slot) -> object:
     return slot.start, slot.extent, slot.shape, slot.order, is_float
 
 
-def _elements(found: Mapping[str, Place]) -> Iterator[object]:
-    for path, there in found.items():
-        element = there.element
-        yield path, there.offset, element and (element.size, element.slots)
+def _every_byte(layout: Layout) -> object:
+    """Equal for layouts with the same members in the same places, on whatever ABI."""
+    elements = [(path, there.offset, there.element and (there.element.size, there.element.slots))
+                for path, there in flexible(layout).items()]  # fmt: skip
+    return layout.size, layout.align, layout.slots, (*layout.named,), tuple(elements)
 
 
 def _by_member(before: Members, after: Members) -> Iterator[tuple[str, tuple[Members, Members]]]:
@@ -476,11 +464,6 @@ def _by_member(before: Members, after: Members) -> Iterator[tuple[str, tuple[Mem
             if path in leaves:
                 side[path] = leaves[path]
     yield from found.items()
-
-
-def _as_one(before: Members, after: Members) -> bool:
-    """A nested struct, or an array of them, that is the same inside: place or count differ."""
-    return len(before) > 1 and _inside(before) == _inside(after)
 
 
 def _inside(side: Members) -> set[tuple[object, ...]]:

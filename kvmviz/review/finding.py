@@ -479,9 +479,9 @@ def _pushes(pair: Pair, change: Change) -> str:
     if pushed := pair.pushed(change):
         name, before, after = pushed
         return f"; it moves {name} from {_place(before)} to {_place(after)}"
-    for name, first, last in pair.flexible_moved:
-        if 8 * last >= stop(change.new):
-            return f"; it moves {name} from offset {first} to offset {last}"
+    for name, (old, new) in pair.flexible.items():
+        if old and new and old.offset != new.offset and 8 * new.offset >= stop(change.new):
+            return f"; it moves {name} from offset {old.offset} to offset {new.offset}"
     return ""
 
 
