@@ -75,6 +75,13 @@ def test_many_pieces_are_counted() -> None:
     assert repr(shown).endswith("  left out: 18 more lines, bytes 32..49")
 
 
+def test_what_tells_more_is_a_hole_of_one_version_and_any_difference_of_two() -> None:
+    alone = versions("__u64 a[2]; __u8 b; __u64 c;", "")
+    assert [alone.telling(at, at + 8) for at in (0, 8, 16, 24)] == [False, False, True, False]
+    both = versions("__u64 a[2]; __u8 b; __u64 c;", "__u64 a[2]; __u8 b; __u64 d;")
+    assert [both.telling(at, at + 8) for at in (0, 8, 16, 24)] == [False, False, False, True]
+
+
 def test_letters_can_be_shared_by_several() -> None:
     one, two = versions("__u32 hsr;", ""), versions("__u32 hat;", "")
     names = names_of([one, two])

@@ -123,8 +123,8 @@ def _ruled(
 def between(pair: Pair) -> tuple[Finding, ...]:
     """All findings of a change on one ABI, the worst first."""
     rows = [judged(pair, change) for change in pair.changes]
-    rows += [*_flexible(pair), *_holes(pair)]
-    rows += _sizes(pair, any(row.severity == "breaks" for row in rows))
+    rows += _flexible(pair)
+    rows += _whole(pair, any(row.severity == "breaks" for row in rows))
     return tuple(sorted(rows, key=lambda row: SEVERITIES.index(row.severity)))
 
 
@@ -155,14 +155,6 @@ def judged(pair: Pair, change: Change) -> Finding:
 # --- the struct as a whole -------------------------------------------------------------------
 
 
-def _holes(pair: Pair) -> Iterator[Finding]:
-    """Padding that was not there before: the documents ask for explicit members instead."""
-    for slot in pair.new_holes:
-        words = f"new {told_hole(slot.path)}, {places([slot])}"
-        effect = "no member holds it, so it keeps what was there before"
-        yield _ruled("new-hole", "", "note", words, effect)
-
-
 def told_hole(path: str, home: str = "") -> str:
     """What a slot of padding is called, in a struct of that path: ``hole after n[0].a``."""
     *outer, words = path.split(": ")
@@ -173,8 +165,13 @@ def told_hole(path: str, home: str = "") -> str:
     return f"{words} of {home}" if home else words
 
 
-def _sizes(pair: Pair, breaks: bool) -> Iterator[Finding]:
+def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
     old, new = pair.old, pair.new
+    for slot in pair.new_holes:
+        # The documents ask for explicit members instead.
+        words = f"new {told_hole(slot.path)}, {places([slot])}"
+        effect = "no member holds it, so it keeps what was there before"
+        yield _ruled("new-hole", "", "note", words, effect)
     if old.size != new.size:
         yield _ruled(
             "size", "", "breaks", f"sizeof {old.size} before, {new.size} after",
@@ -285,7 +282,7 @@ def _added(pair: Pair, change: Change) -> Finding:
         is_inside = end <= 8 * before.layout.size
         if home.is_union and not inmost:
             if is_inside:
-                words = f"at the end of {_title(around[-1])}"
+                words = f"at the end of {around[-1].path or 'that member'}"
                 return _in_padding(pair, change, around, "appended", words)
         elif there := before.over(start, end):
             return _over(pair, change, there)
@@ -294,10 +291,6 @@ def _added(pair: Pair, change: Change) -> Finding:
             words = f"in the {told_hole(hole.path, before.path)}"
             return _in_padding(pair, change, around, "added-in-hole", words)
     return _behind(pair, change)
-
-
-def _title(home: Home) -> str:
-    return home.path or "that member"
 
 
 def _grouped(pair: Pair, change: Change, around: Sequence[Home]) -> list[str]:
@@ -318,7 +311,7 @@ def _in_padding(
     never = f"an old writer never writes {where}"
     if any(home.is_union and counterpart(home, pair.old) for home in around[:-1]):
         before += ", bytes of another member of the union too"
-        never += f" when it fills {_title(around[-1])}"
+        never += f" when it fills {around[-1].path or 'that member'}"
     effect = f"{NEW_READER} finds {before}; nothing changes for {OLD_READER}"
     remedy = RULES["added-in-hole"].remedy.format(never=never)
     return Finding(kind, change.name, "warning", f"added {words}, {where}{more}", effect, remedy)

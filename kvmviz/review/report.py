@@ -339,9 +339,10 @@ def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
 
 def _tables(pairs: Sequence[Pair]) -> Iterator[str]:
     """One pair of each group, side by side, as many as fit, then the others below."""
-    sides = [side for pair in pairs for side in (pair.new, pair.old)]
-    names = list(dict.fromkeys(name for side in sides for name in side.named))
-    differing = [name for name in names if any(_differs(pair, name) for pair in pairs)]
+    readers = [v for pair in pairs for v in (pair.backward, pair.forward)]
+    names = list(dict.fromkeys(name for one in readers for name in one.reader.named))
+    # Some side has the member and does not get it, or only one side has it.
+    differing = [n for n in names if any(v.fields.get(n) != "intact" for v in readers)]
     shown = differing[:MOST]
     heads = [("", ""), ("sizeof", ""), ("align", "")]
     heads += [row for name in shown for row in ((name, "old < new"), ("", "new < old"))]
@@ -368,11 +369,6 @@ def _tables(pairs: Sequence[Pair]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
-
-
-def _differs(pair: Pair, name: str) -> bool:
-    """Some side has the member and does not get it, or only one side has it."""
-    return any(v.fields.get(name) != "intact" for v in (pair.forward, pair.backward))
 
 
 def _both(before: int, after: int) -> str:

@@ -199,7 +199,7 @@ class Versions:
         sides = [[side.held(at) for at in range(first, stop)] for side in self.sides]
         if self.new is not None:
             return sides[0] != sides[1] or any(set(row[-1]) - {"intact"} for row in sides[0])
-        return any(source is None for source in self.old.holders[first:stop])
+        return not all(self.old.holders[first:stop])
 
     def __repr__(self) -> str:
         return words_of(self, self.names)
