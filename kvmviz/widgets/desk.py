@@ -35,8 +35,8 @@ _LOOK = """<style>
 .kvmviz-desk p { margin: 0 0 6px 0; line-height: 1.4 }
 .kvmviz-desk pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0 }
 .kvmviz-desk .hint { margin-top: 6px }
-.kvmviz-desk .right { color: #146c2e; background: #fff }
-.kvmviz-desk .wrong { color: #b3122b; background: #fff }
+.kvmviz-desk .right { color: var(--kvmviz-right); background: #fff }
+.kvmviz-desk .wrong { color: var(--kvmviz-wrong); background: #fff }
 </style>"""
 
 MOST_LETTERS = 100_000

@@ -22,6 +22,7 @@ from traitlets import HasTraits, TraitType
 from kvmviz._base import KvmvizError, find, shown
 from kvmviz.draw.canvas import Picture
 from kvmviz.draw.svg import svg
+from kvmviz.style import RIGHT, WRONG
 
 LOCK = threading.RLock()
 """Held from reading a state to having written the next: JupyterLab hands a widget's messages to
@@ -36,6 +37,8 @@ LABEL = "88px"
 ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
 """A row of controls goes on in the next line where the window is narrow."""
 
+_COLOURS = f"<style>.kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}</style>"
+
 STYLE = """<style>
 .kvmviz .widget-label { text-align: left; margin-right: 8px }
 .kvmviz .widget-box > * { margin: 0 }
@@ -44,7 +47,7 @@ STYLE = """<style>
 .kvmviz .widget-toggle-button { margin: 0; padding: 0 8px 0 2px; text-overflow: clip }
 .kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
 .kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
-.kvmviz [role=alert] { color: #b3122b; background: #fff; line-height: 1.4 }
+.kvmviz [role=alert] { color: var(--kvmviz-wrong); background: #fff; line-height: 1.4 }
 .kvmviz pre { line-height: 1.3; white-space: pre-wrap; word-break: normal }
 .kvmviz :is(button, input, select, textarea, [role=slider]):focus-visible {
   outline: 2px solid #0b57d0 !important; outline-offset: 1px !important }
@@ -411,7 +414,8 @@ class Panel(Live, HasTraits):
         """The last children of a box, not seen: what is spoken, and what makes it look and behave
         like the others.
         """  # noqa: D205
-        return [self._spoken, ipw.HTML(STYLE + look + _WIRED, layout={"display": "none"})]
+        page = _COLOURS + STYLE + look + _WIRED
+        return [self._spoken, ipw.HTML(page, layout={"display": "none"})]
 
 
 def choose(control: Any, options: Iterable[Any], name: str) -> None:

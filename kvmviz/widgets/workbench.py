@@ -64,7 +64,7 @@ LINE = 18
 _LOOK = """<style>
 .kvmviz-bench .kvmviz-words pre { white-space: pre; overflow-x: auto }
 .kvmviz-bench .kvmviz-values textarea { white-space: pre-wrap; overflow-wrap: anywhere }
-.kvmviz-bench [role=status] { color: #b3122b; background: #fff; padding: 2px 4px;
+.kvmviz-bench [role=status] { color: var(--kvmviz-wrong); background: #fff; padding: 2px 4px;
   font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }
 .kvmviz-bench [role=status] pre { color: inherit; font-size: 13px; margin: 0; white-space: pre;
   overflow-x: auto }
