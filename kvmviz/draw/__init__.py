@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Picture",
-    "byte_map",
-    "commit_table",
-    "esr",
-    "evidence",
-    "matrix",
-    "overlay",
-    "reading",
-    "rules",
-    "story",
-    "versions",
-]
+    "Picture", "byte_map", "commit_table", "esr", "evidence", "matrix", "overlay", "reading",
+    "rules", "story", "versions",
+]  # fmt: skip
 _HOME = {"Picture": "canvas", "versions": "beside"}
 
 

@@ -13,11 +13,11 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Canvas, Picture, checked, wide
-from kvmviz.draw.cells import Strip, bits_of
+from kvmviz.draw.cells import bits_of, ground, paragraph
 from kvmviz.review.versions import Side, Versions, headline, names_of, words_of
 from kvmviz.rules import up
 from kvmviz.slot import Slot, Source, merged
-from kvmviz.style import INK, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, QUIET, RIGHT, WRONG, Style, styles
 from kvmviz.text import runs, spans, where
 from kvmviz.verdict import Status, member_of
 
@@ -158,12 +158,8 @@ def versions(*shown: Versions) -> Picture:
         notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
     width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
     heads = _wrapped(title, width - 2 * EDGE, 19, 3, bold=True)
-    lines = [line for note in notes for line in _wrapped(note, width - 2 * EDGE, 14, 3)]
-    high = sum(20.0 + LOW * sum(_arms(columns, row)) for row in rows)
-    canvas = Canvas(width, 62 + 24 * len(heads) + high + 22 * len(lines))
-    for number, line in enumerate(heads, 1):
-        canvas.text(EDGE, 4 + 24 * number, line, 19, bold=True, colour=colour)
-    y = 42.0 + 24 * len(heads)
+    canvas = Canvas(width, 0)
+    y = paragraph(canvas, EDGE, 4, heads, 19, 24, bold=True, colour=colour) + 38
     for column in columns:
         column.head(canvas, y - 8)
     for row in rows:
@@ -175,9 +171,10 @@ def versions(*shown: Versions) -> Picture:
             for column in columns:
                 column.row(canvas, y, row, number)
             y += LOW * arms
-    for line in lines:
-        y += 22
-        canvas.text(EDGE, y, line, 14, colour=QUIET)
+    for note in notes:
+        lines = _wrapped(note, width - 2 * EDGE, 14, 3)
+        y = paragraph(canvas, EDGE, y, lines, 14, 22, colour=QUIET)
+    canvas.height = y + 20
     return canvas.picture("\n".join((title, *(words_of(one, names) for one in shown))))
 
 
@@ -241,9 +238,9 @@ class _Column:
     names: tuple[str, ...]
 
     @cached_property
-    def strip(self) -> Strip:
-        """How cells look."""
-        return Strip(self.held.old, None, (), CELL, HIGH, self.names)
+    def styles(self) -> dict[str, Style]:
+        """Colour and letter of each member."""
+        return styles(self.names)
 
     @cached_property
     def arms(self) -> tuple[Arms, ...]:
@@ -275,12 +272,15 @@ class _Column:
     def _drawn(self, number: int, first: int) -> Sequence[Arm]:
         return self.arms[number].between(first, first + CELLS)[:MOST_ARMS]
 
+    def _letter(self, source: Source) -> str:
+        return self.styles[source.slot.member].letter
+
     def _left(self, at: int) -> float:
         return self.x + at % CELLS * CELL
 
     def _cell(self, canvas: Canvas, arm: Arm, y: float, at: int) -> None:
         side, source, left = arm.side, arm.source(at), self._left(at)
-        self.strip.ground(canvas, left + 1, y, source)
+        ground(canvas, left + 1, y, CELL - 2, HIGH, source, self.styles)
         middle, words = left + CELL / 2, ""
         if side.image is not None and (source is None or side.is_stored(at)):
             words = f"{bytes(side.image)[at]:02x}"
@@ -296,7 +296,7 @@ class _Column:
             return
         if source.mask != 0xFF:
             canvas.clear(middle - 14, y + 4, 28, 36)
-        letter = words or self.strip.letter(source)
+        letter = words or self._letter(source)
         canvas.text(middle, y + 20, letter, 17, mono=True, ha="center")
         bits = bits_of(source)
         size = 12.4 if len(bits) < 6 else 9.6
@@ -307,7 +307,7 @@ class _Column:
         room = bit * (share.top - share.bottom + 1)
         if room > bit:
             middle = left + 1 + bit * (7 - share.top) + room / 2
-            letter = self.strip.letter(share)
+            letter = self._letter(share)
             canvas.text(middle, y, letter, min(15, 1.6 * room), mono=True, ha="center")
 
     def _label(self, canvas: Canvas, arm: Arm, y: float, begin: int, end: int) -> None:
@@ -330,7 +330,7 @@ class _Column:
             return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
         judged = arm.judged(begin)
         shares = [
-            (self.strip.letter(s), s.label if s.is_part else s.slot.path, judged.get(s.slot))
+            (self._letter(s), s.label if s.is_part else s.slot.path, judged.get(s.slot))
             for s in source.shares
         ]
         full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
@@ -347,17 +347,15 @@ class _Column:
         tries = [(name, size) for name in names for size in (14.0, 13.0, 12.0)]
         return next(((n, size) for n, size in tries if wide(n, size) <= room), ("", 14.0))
 
-    def notes(self, rows: Sequence[int]) -> list[str]:
+    def notes(self, rows: Sequence[int]) -> Iterator[str]:
         """The full names of pieces too narrow for theirs, one line for each version."""
-        lines = []
         for number, side in enumerate(self.held.sides):
-            names = list(dict.fromkeys(name for row in rows for name in self._full(number, row)))
+            names = dict.fromkeys(name for row in rows for name in self._full(number, row))
             if names:
                 # A letter and its name stay in one line.
                 words = "  ·  ".join(name.replace(" ", "\xa0") for name in names)
                 head = " ".join(filter(None, (self.held.old.abi.name, side.title)))
-                lines.append(f"{head}: {words}")
-        return lines
+                yield f"{head}: {words}"
 
     def _full(self, number: int, first: int) -> Iterator[str]:
         for arm in self._drawn(number, first):
@@ -366,9 +364,8 @@ class _Column:
                 if source and full != self._fitting(arm, begin, end)[0]:
                     yield f"+{begin} {full}" if source.is_part else full
         if hidden := self.arms[number].between(first, first + CELLS)[MOST_ARMS:]:
-            letters = styles(self.names)
             slots = sorted((s for arm in hidden for s in arm.slots), key=lambda s: s.path)
-            paths = [f"{letters[s.member].letter} {s.path}" for s in slots]
+            paths = [f"{self.styles[s.member].letter} {s.path}" for s in slots]
             more = [f"{len(paths) - MOST_ARMS} more"] * (len(paths) > MOST_ARMS)
             yield f"not drawn: {', '.join([*paths[:MOST_ARMS], *more])}"
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import itemgetter
+from typing import Literal
 
 from kvmviz.draw.canvas import Canvas, fitting, wide, wrapped
 from kvmviz.image import pieces
@@ -26,8 +28,8 @@ from kvmviz.text import runs
 ROW, CELL = 16, 58
 """Cells in a row before a byte map goes on in the next, and how wide a cell is there."""
 
-_SAID = (": no member", ": not written", ": left as it was")
-"""How the full name of a piece ends that nobody wrote."""
+HEIGHT, BELOW = 46, 120
+"""Height of a cell, and of a row with all that stands under its cells."""
 
 LABEL = 16
 """Size of the words under the cells of a struct, where they have the room."""
@@ -37,106 +39,73 @@ LABEL = 16
 class Strip:
     """Bytes of a struct, each ``cell`` wide: value, bits, offset, and below them the member.
 
-    ``data`` None draws the layout alone, cells without values. ``names`` are the members that
-    share out the letters, where those are not the layout's own.
+    ``data`` None draws the layout alone, cells without values.
     """
 
     layout: Layout
     data: Sequence[int] | None
     sources: Sequence[Source | None]
     cell: float = CELL
-    height: float = 46
-    names: tuple[str, ...] = ()
 
     @cached_property
-    def _styles(self) -> dict[str, Style]:
-        return styles(self.names or self.layout.named)
+    def styles(self) -> dict[str, Style]:
+        """Colour and letter of each member."""
+        return styles(self.layout.named)
 
     @cached_property
     def _pieces(self) -> tuple[tuple[int, int], ...]:
         """First and last offset of neighbours with one name below them."""
         return tuple(pieces(self.sources, self.layout, ROW))
 
-    @cached_property
-    def _ends(self) -> tuple[int, ...]:
-        return tuple(end for _, end in self._pieces)
-
-    @property
-    def below(self) -> float:
-        """Height of a row: cells and all that stands under them."""
-        return self.height + 74
-
-    @property
-    def total(self) -> float:
-        """Height of all rows, with the names that did not fit below them."""
-        return self.below * -(-len(self.sources) // ROW) + 22 * len(self.legend)
-
     def rows(self, canvas: Canvas, x: float, y: float) -> float:
         """Draw all bytes, 16 in a row, from (x, y) down; the y where they end."""
         for first in range(0, len(self.sources), ROW):
             self.row(canvas, x, y, first, min(first + ROW, len(self.sources)))
-            y += self.below
-        for line in self.legend:
-            canvas.text(x, y + 14, line, LABEL)
-            y += 22
-        return y
+            y += BELOW
+        return paragraph(canvas, x, y - 8, self.legend, LABEL, 22) + 8
 
     def row(self, canvas: Canvas, x: float, y: float, first: int, stop: int) -> None:
         """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
-        under = y + self.height
+        under = y + HEIGHT
         for at in range(first, stop):
             source, left = self.sources[at], x + (at - first) * self.cell
-            self.ground(canvas, left + 1, y, source)
-            middle = left + self.cell / 2
+            ground(canvas, left + 1, y, self.cell - 2, HEIGHT, source, self.styles)
+            middle, centre = left + self.cell / 2, y + HEIGHT / 2
             if self.data is not None:
-                self._value(canvas, middle, y + self.height / 2, self.data[at], source)
+                if source is None or source.is_part:
+                    canvas.clear(middle - 17, centre - 14, 34, 28)
+                canvas.text(
+                    middle, centre, f"{self.data[at]:02x}", 24, mono=True, ha="center",
+                    va="center", colour=INK if source else QUIET,
+                )  # fmt: skip
             bits = bits_of(source)
             size = max(11, min(LABEL, (self.cell - 8) / (0.6 * len(bits))))
             canvas.text(middle, under + 17, bits, size, mono=True, ha="center")
             canvas.text(middle, under + 35, f"+{at}", LABEL, mono=True, ha="center", colour=QUIET)
-        for begin, end in self._pieces[bisect_left(self._ends, first) :]:
+        start = bisect_left(self._pieces, first, key=itemgetter(1))
+        for begin, end in self._pieces[start:]:
             if begin >= stop:
                 break
             left = x + (max(begin, first) - first) * self.cell + 3
             right = x + (min(end + 1, stop) - first) * self.cell - 3
             self._brace(canvas, left, right, under + 42, begin)
 
-    def ground(self, canvas: Canvas, left: float, y: float, source: Source | None) -> None:
-        """The colours of a cell, each as wide as its bits, the most significant on the left."""
-        width, hatch = self.cell - 2, None if source and source.mask == 0xFF else "////"
-        fill = self.fill(source) if hatch is None else NOBODY
-        canvas.box(left, y, width, self.height, fill, edge=QUIET, hatch=hatch)
-        for share in source.shares if source and hatch else ():
-            x, bits = left + width * (7 - share.top) / 8, share.top - share.bottom + 1
-            canvas.box(x, y, width * bits / 8, self.height, self.fill(share), edge=QUIET)
-
     def block(self, canvas: Canvas, x: float, y: float, at: int, width: float) -> None:
         """The whole piece that starts at byte ``at`` as one cell, where its bytes tell nothing."""
         source, middle = self.sources[at], x + width / 2
-        end = next(end for begin, end in pieces(self.sources, self.layout) if begin == at)
-        hatch = None if source else "////"
-        canvas.box(x + 1, y, width - 2, self.height, self.fill(source), edge=QUIET, hatch=hatch)
+        end = dict(self._pieces)[at]
+        ground(canvas, x + 1, y, width - 2, HEIGHT, source, self.styles)
         words = f"{end + 1 - at} bytes" if source else "not written"
         if source is None:
-            canvas.clear(x + 9, y + 10, width - 18, self.height - 20)
+            canvas.clear(x + 9, y + 10, width - 18, HEIGHT - 20)
         canvas.text(middle, y + 29, words, LABEL, ha="center", colour=INK if source else QUIET)
-        under, place = y + self.height, f"+{at}..+{end}"
+        under, place = y + HEIGHT, f"+{at}..+{end}"
         canvas.text(middle, under + 35, place, LABEL, mono=True, ha="center", colour=QUIET)
         self._brace(canvas, x + 3, x + width - 3, under + 42, at)
 
-    def fill(self, source: Source | None) -> str:
-        """The colour of a cell."""
-        return self._styles[source.slot.member].colour if source else NOBODY
-
     def letter(self, source: Source) -> str:
         """The letter of a cell's member."""
-        return self._styles[source.slot.member].letter
-
-    def _value(self, canvas: Canvas, x: float, y: float, value: int, source: Source | None) -> None:
-        if source is None or source.is_part:
-            canvas.clear(x - 17, y - 14, 34, 28)
-        colour = INK if source else QUIET
-        canvas.text(x, y, f"{value:02x}", 24, mono=True, ha="center", va="center", colour=colour)
+        return self.styles[source.slot.member].letter
 
     def _brace(self, canvas: Canvas, left: float, right: float, y: float, at: int) -> None:
         canvas.brace(left, right, y, 5, QUIET)
@@ -155,13 +124,13 @@ class Strip:
         slot = self.layout.slot_at(at)
         if slot.is_padding:
             kind = slot.path.split(" after")[0]
-            return f"{kind}: {self._nobody}", kind, "hole", ""
-        letter = self._styles[slot.member].letter
+            return f"{kind}: {self._hatched}", kind, "hole", ""
+        letter = self.styles[slot.member].letter
         return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
 
     @property
-    def _nobody(self) -> str:
-        """What hatching means: without values, no member; with them, nobody wrote."""
+    def _hatched(self) -> str:
+        """What hatching means."""
         return "no member" if self.data is None else "not written"
 
     @cached_property
@@ -174,9 +143,36 @@ class Strip:
             fits = width_of(full, LABEL) <= (end + 1 - begin) * self.cell
             if source and (source.beside or not fits):
                 words |= {f"{self.letter(s)} {s.slot.path}": None for s in source.shares}
-            silent |= source is None and not (fits and full.endswith(_SAID))
-        told = [*words, *([f"hatched: {self._nobody}"] if silent else [])]
+            silent |= source is None and not fits
+        told = [*words, *([f"hatched: {self._hatched}"] if silent else [])]
         return wrapped("  ·  ".join(told), LABEL, CELL * ROW, most=84)
+
+
+def ground(
+    canvas: Canvas, x: float, y: float, width: float, height: float,
+    source: Source | None, styles: Mapping[str, Style],
+) -> None:  # fmt: skip
+    """The colours of a cell, each as wide as its bits, the most significant on the left."""
+    if source and source.mask == 0xFF:
+        canvas.box(x, y, width, height, styles[source.slot.member].colour, edge=QUIET)
+        return
+    canvas.box(x, y, width, height, NOBODY, edge=QUIET, hatch="////")
+    for share in source.shares if source else ():
+        left, bits = x + width * (7 - share.top) / 8, share.top - share.bottom + 1
+        fill = styles[share.slot.member].colour
+        canvas.box(left, y, width * bits / 8, height, fill, edge=QUIET)
+
+
+def paragraph(
+    canvas: Canvas, x: float, y: float, lines: Iterable[str], size: float, leading: float, *,
+    colour: str = INK, bold: bool = False, mono: bool = False,
+    ha: Literal["left", "center"] = "left",
+) -> float:  # fmt: skip
+    """Lines of words, the first of them ``leading`` below ``y``; where the last one stands."""
+    for line in lines:
+        y += leading
+        canvas.text(x, y, line, size, colour=colour, bold=bold, mono=mono, ha=ha)
+    return y
 
 
 def bits_of(source: Source | None) -> str:
@@ -214,8 +210,12 @@ TALL, LOW = 29, 21
 SMALL = 13
 """Size of the words under the cells of a page."""
 
-HEAD = (("immediate_exit", 1, 1, 66), ("exit_reason", 8, 4, 104), ("flags", 14, 2, 58))
-"""Members of the head that are called out: name, offset, size, and width on the sheet."""
+HEAD = (
+    ("immediate_exit", 1, 1, 20.0, 66),
+    ("exit_reason", 8, 4, 86.0, 104),
+    ("flags", 14, 2, 190.0, 58),
+)
+"""Members of the head that are called out: name, offset, size; left edge and width on the sheet."""
 
 _ON_THE_PAGE = (
     "hsr", "hsr_high", "far", "phys_addr", "data", "len", "is_write", "type", "ndata", "nr", "args",
@@ -239,18 +239,19 @@ def called(source: Source) -> str:
 def legible(step: Step) -> bool:
     """The called-out members say all of the page's head: no other byte of it was written."""
     written = {at for at in range(LINE) if step.page.sources[at]}
-    shown = {at for _, start, size, _ in HEAD for at in range(start, start + size)}
+    shown = {at for _, start, size, *_ in HEAD for at in range(start, start + size)}
     whole = all(
         len({source and source.write for source in step.page.sources[start : start + size]}) == 1
-        for _, start, size, _ in HEAD
+        for _, start, size, *_ in HEAD
     )
     return written <= shown and whole
 
 
 def cell_of(full: bool) -> float:
     """Width of a cell, where the head of the page is drawn in full or called out."""
-    room = WIDTH - 2 * EDGE if full else WIDTH - 2 * EDGE - sum(row[3] for row in HEAD) - 4
-    return room // LINE
+    *_, x, width = HEAD[-1]
+    left = EDGE if full else x + width + 4
+    return (WIDTH - EDGE - left) // LINE
 
 
 def left_of(at: int, full: bool) -> float:
@@ -258,12 +259,9 @@ def left_of(at: int, full: bool) -> float:
     return WIDTH - EDGE - cell_of(full) * (LINE - at % LINE)
 
 
-def called_out() -> Iterator[tuple[str, int, int, float, float]]:
-    """Members of the head: name, offset, size, left edge, width."""
-    x = float(EDGE)
-    for name, start, size, width in HEAD:
-        yield name, start, size, x, width
-        x += width
+def starts(full: bool) -> tuple[int, ...]:
+    """The offset at which each line of cells starts."""
+    return (0, LINE) if full else (LINE,)
 
 
 @dataclass(frozen=True)
@@ -278,39 +276,21 @@ class Lane:
     full: bool
     differing: tuple[int, ...] = ()
 
-    @property
-    def _starts(self) -> tuple[int, ...]:
-        """The offset at which each line starts."""
-        return tuple(range(0, SHOWN, LINE)) if self.full else (LINE,)
-
-    @property
-    def height(self) -> float:
-        """Height of all lines."""
-        return sum(self._above(start) + TALL + 24 + self._below(start) for start in self._starts)
-
     def draw(self, canvas: Canvas, y: float) -> float:
         """Draw from ``y`` down; the y where it ends."""
-        for start in self._starts:
-            y += self._above(start)
+        for start in starts(self.full):
+            # Called-out members stand in the line, too.
+            held = range(start if self.full else 0, start + LINE)
+            y += 24 if any(row.offset in held for row in self.seen.fooled) else 4
             if not self.full:
                 self._head(canvas, y)
             self._line(canvas, y, start)
-            y += TALL + 24 + self._below(start)
+            y += TALL + 24 + (16 if any(at in held for at in self.differing) else 0)
         return y
-
-    def _near(self, offsets: Iterable[int], start: int) -> bool:
-        """Whether a line shows one of some offsets, called-out members included."""
-        return any((start if self.full else 0) <= at < start + LINE for at in offsets)
-
-    def _above(self, start: int) -> float:
-        return 24 if self._near((row.offset for row in self.seen.fooled), start) else 4
-
-    def _below(self, start: int) -> float:
-        return 16 if self._near(self.differing, start) else 0
 
     def _head(self, canvas: Canvas, y: float) -> None:
         step = self.seen.step
-        for name, start, size, x, width in called_out():
+        for name, start, size, x, width in HEAD:
             state, source = step.state(start), step.page.sources[start]
             value = step.page.data[start : start + size]
             number = int.from_bytes(value, step.page.layout.abi.byte_order)
@@ -341,9 +321,13 @@ class Lane:
             canvas.brace(left + 2, right - 2, y + TALL + 3, 3, QUIET)
             name = fitting(_piece_names(step, first, last), right - left, SMALL)
             _name(canvas, (left + right) / 2, y + TALL + 19, name, state)
-        for rows in _hands(self.seen.fooled, start, stop):
-            left, end = left_of(rows[0].offset, self.full), left_of(rows[-1].offset, self.full)
-            _hand(canvas, left + 3, end + cell - 3, y, rows)
+        # A byte has one mark; neighbours taken for the same share it.
+        fooled = {row.offset: row for row in reversed(self.seen.fooled)}
+        marked = filter(fooled.__contains__, range(start, stop))
+        for first, last in runs(marked, lambda at: (fooled[at].taken_for, fooled[at].stale)):
+            left, right = left_of(first, self.full), left_of(last, self.full) + cell
+            rows = [fooled[at] for at in range(first, last + 1)]
+            _hand(canvas, left + 3, right - 3, y, rows)
 
 
 def _pieces(step: Step, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -411,24 +395,6 @@ def _unequal(canvas: Canvas, x: float, y: float) -> None:
     canvas.text(x, y + TALL + 36, "≠", 17, bold=True, ha="center", colour=WRONG)
 
 
-def _hands(fooled: Sequence[Fooled], start: int, stop: int) -> Iterator[list[Fooled]]:
-    """Neighbours taken for the same, of the bytes ``start`` up to ``stop``; one mark a byte."""
-    first: dict[int, Fooled] = {}
-    for row in fooled:
-        if start <= row.offset < stop:
-            first.setdefault(row.offset, row)
-    rows: list[Fooled] = []
-    for row in first.values():
-        if rows and (row.taken_for, row.stale, row.offset) != (
-            rows[-1].taken_for, rows[-1].stale, rows[-1].offset + 1,
-        ):  # fmt: skip
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
-
-
 def _reason(number: int) -> str:
     """An exit reason's short name."""
     name = reason_name(number)
@@ -452,24 +418,25 @@ def _piece_names(step: Step, first: int, last: int) -> tuple[str, ...]:
     if source is None or end is None:
         return "never written", "never"
     name, letter = called(source), style(called(source)).letter
+    held = step.page.data[first : last + 1]
     named = name in ("exit_reason", "flags")
-    bits = f" {source.high}→{end.low}" if source.high > end.high else f" {source.low}→{end.high}"
-    if first == last:
-        bits = f" {source.bits}"
-    if name == USERSPACE:
+    if named and len(held) == source.slot.size:
+        number = int.from_bytes(held, step.page.layout.abi.byte_order)
+        bits = f" {number:#x}" if name == "flags" else f" {number} {_reason(number)}"
+    elif name == USERSPACE:
         bits = ""
     elif source.slot.width == 8:
         several = first != last and source.slot.shape
         bits = f"[{source.element}..{end.element}]" if several else ""
-    elif source.slot.shape:
-        name = f"{name}[{source.element}]"
-    if named and last - first + 1 == source.slot.size:
-        held = int.from_bytes(step.page.data[first : last + 1], step.page.layout.abi.byte_order)
-        bits = f" {held:#x}" if name == "flags" else f" {held} {_reason(held)}"
-    if step.state(first) == "fresh":
-        middle = (f"{letter}{bits}", f"{letter} {bits.rpartition(' ')[2]}")
-        middle = middle if named else (f"{letter} {name}", f"{letter}{bits}")
-        return f"{letter} {name}{bits}", *middle, letter
-    since = f"step {source.write.step}" if source.write else ""
-    ends = (f"{letter} {name}{bits}", f"{letter} {name}", f"{letter}{bits}", letter)
-    return (*(f"{words}, {since}" for words in ends), letter)
+    else:
+        name += f"[{source.element}]" if source.slot.shape else ""
+        down = source.high > end.high
+        ends = f"{source.high}→{end.low}" if down else f"{source.low}→{end.high}"
+        bits = f" {source.bits}" if first == last else f" {ends}"
+    names = (f"{letter} {name}{bits}", f"{letter} {name}", f"{letter}{bits}", letter)
+    if step.state(first) != "fresh":
+        since = f"step {source.write.step}" if source.write else ""
+        return (*(f"{words}, {since}" for words in names), letter)
+    if named:
+        return names[0], names[2], f"{letter} {bits.rpartition(' ')[2]}", letter
+    return names

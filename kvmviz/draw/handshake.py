@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import textwrap
+from collections.abc import Sequence
 from itertools import groupby
 
 from kvmviz._base import KvmvizError
 from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
-from kvmviz.draw.cells import called, style
+from kvmviz.draw.cells import called, paragraph, style
 from kvmviz.kvm.exits import DebugExit
 from kvmviz.kvm.kernel import WITH_HIGH
 from kvmviz.kvm.program import Cell, Handshake
@@ -34,35 +35,28 @@ def handshake(shown: Handshake) -> Picture:
     checked([shown], Handshake, "a picture of the handshake")
     if not shown.cells:
         raise KvmvizError("a picture of the handshake takes at least one cell")
-    panels = [list(cells) for _, cells in groupby(shown.cells, _abi)]
-    vmms = list(dict.fromkeys(cell.vmm.name for cell in shown.cells))
-    rows = [list(cells) for _, cells in groupby(panels[0], _row)]
+    panels = [
+        [list(cells) for _, cells in groupby(panel, lambda c: (c.before, c.kernel.name))]
+        for _, panel in groupby(shown.cells, lambda c: c.vcpu.page.layout.abi.name)
+    ]
+    vmms = {cell.vmm.name for cell in shown.cells}
+    kernels = [cell.kernel for cell in shown.cells]
     span = PAGE + TILE * len(vmms) + GAP
-    names = 16 + max(
-        max(wide(kernel.name, 18, True), wide(kernel.when, 13), 96)
-        for kernel in (cells[0].kernel for cells in rows)
-    )
+    names = 16 + max(96, *(max(wide(k.name, 18, True), wide(k.when, 13)) for k in kernels))
     width = max(2 * EDGE + names + span * len(panels), 900)
+    canvas = Canvas(width, 0)
+    canvas.text(EDGE, 38, TITLE, 27, bold=True)
     event = shown.cells[0].debug.step.event
     esr = event.esr if isinstance(event, DebugExit) else 0
-    old = "".join(f" {note}." for note in old_held(esr, [cell.kernel for cell in shown.cells]))
-    notes = wrapped(f"{NOTE}{old}", 15, width - 2 * EDGE)
-    bands = len({cells[0].before for cells in rows})
-    canvas = Canvas(width, 128 + ROW * len(rows) + 26 * bands + 20 * len(notes) + 14)
-    canvas.text(EDGE, 38, TITLE, 27, bold=True)
     canvas.text(EDGE, 64, f"{held(esr)}; computed, not dumped", 17)
-    for number, panel in enumerate(panels):
-        x, y = EDGE + names + span * number, 104.0
-        canvas.text(x, 92, where(panel[0].vcpu.page.layout), 18, bold=True)
-        before = ""
-        for at, cells in enumerate(list(row) for _, row in groupby(panel, _row)):
-            if at == 0:
-                for column, cell in enumerate(cells):
-                    left = x + PAGE + TILE * column
-                    title, room = cell.vmm.title, TILE - 4
-                    size = next((size for size in (14, 13, 12) if wide(title, size) <= room), 0)
-                    name = title if size else cell.vmm.name
-                    canvas.text(left, 114, name, size or 14, colour=QUIET)
+    for number, rows in enumerate(panels):
+        x, y, before = EDGE + names + span * number, 104.0, ""
+        canvas.text(x, 92, where(rows[0][0].vcpu.page.layout), 18, bold=True)
+        for column, cell in enumerate(rows[0]):
+            title, left = cell.vmm.title, x + PAGE + TILE * column
+            size = next((size for size in (14, 13, 12) if wide(title, size) <= TILE - 4), 0)
+            canvas.text(left, 114, title if size else cell.vmm.name, size or 14, colour=QUIET)
+        for cells in rows:
             if cells[0].before != before:
                 before = cells[0].before
                 y += 26
@@ -77,17 +71,10 @@ def handshake(shown: Handshake) -> Picture:
             for column, cell in enumerate(cells):
                 _tile(canvas, cell, x + PAGE + TILE * column, y)
             y += ROW
-    for line, words in enumerate(notes):
-        canvas.text(EDGE, y + 22 + 20 * line, words, 15)
+    old = "".join(f" {note}." for note in old_held(esr, kernels))
+    notes = wrapped(f"{NOTE}{old}", 15, width - 2 * EDGE)
+    canvas.height = paragraph(canvas, EDGE, y + 2, notes, 15, 20) + 36
     return canvas.picture(repr(shown))
-
-
-def _abi(cell: Cell) -> Hashable:
-    return cell.vcpu.page.layout.abi.name
-
-
-def _row(cell: Cell) -> Hashable:
-    return cell.before, cell.kernel.name
 
 
 def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
@@ -114,14 +101,12 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
 
 def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     """What one program makes of both exits."""
-    colour = RIGHT if cell.right else WRONG
-    fill = RIGHT_GROUND if cell.right else WRONG_GROUND
+    colour, fill = (RIGHT, RIGHT_GROUND) if cell.right else (WRONG, WRONG_GROUND)
     canvas.box(x, y, TILE - 6, ROW - 6, fill, edge=colour, line=1.2)
     canvas.text(x + 7, y + 31, "✓" if cell.right else "✗", 26, bold=True, colour=colour)
     digits = hexa(cell.debug.reading)[2:] if cell.debug.reading else "misses"
-    for line in range(0, len(digits), 8):
-        part = digits[line : line + 8]
-        canvas.text(x + 36, y + 22 + 20 * line / 8, part, 18, mono=True, colour=colour)
+    lines = textwrap.wrap(digits, 8)
+    paragraph(canvas, x + 36, y + 2, lines, 18, 20, mono=True, colour=colour)
     # The words stand on one line, in a place of their own.
     canvas.text(x + 7, y + 68, fitting(words_of(cell), TILE - 16, 14), 14, colour=colour)
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import name_of
 from kvmviz.draw.canvas import Canvas, Picture, checked, shrunk, wide, wrapped
-from kvmviz.draw.cells import CELL, ROW, Strip, width_of
+from kvmviz.draw.cells import BELOW, CELL, ROW, Strip, paragraph, width_of
 from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import words as told
@@ -60,17 +59,15 @@ def byte_map(*images: Image, title: str = "") -> Picture:
     strips = [strip_of(image) for image in images]
     cells = CELL * min(ROW, max(len(image) for image in images))
     legend = max(width_of(line, 16) for strip in strips for line in (*strip.legend, ""))
-    canvas = Canvas(
-        max(2 * EDGE + max(cells, legend), 700), 90 + sum(62 + strip.total for strip in strips)
-    )
+    canvas = Canvas(max(2 * EDGE + max(cells, legend), 700), 0)
     head = title or str(images[0].layout.struct)
     size = shrunk(head, 26, canvas.width - 2 * EDGE, bold=True)
     canvas.text(EDGE, 40, head, size, bold=True)
     y = 60.0
     for strip in strips:
-        y += 26
-        canvas.text(EDGE, y, where(strip.layout), 18, bold=True)
-        y = strip.rows(canvas, EDGE, y + 14) + 22
+        canvas.text(EDGE, y + 26, where(strip.layout), 18, bold=True)
+        y = strip.rows(canvas, EDGE, y + 40) + 22
+    canvas.height = y + 30
     return canvas.picture("\n".join(map(repr, images)))
 
 
@@ -84,24 +81,30 @@ def rules(shown: Rules) -> Picture:
     _check_size([layout])
     strip = Strip(layout, None, [merged(holders) for holders in layout.holders])
     room = FULL - 2 * EDGE
-    lines = [
-        line
-        for number, step in enumerate(shown.steps, 1)
-        for line in wrapped(f"{number}. {step}", 17, room, most=104, indent="    ")
-    ]
-    canvas = Canvas(FULL, 110 + strip.total + 26 * len(lines))
+    canvas = Canvas(FULL, 0)
     head = f"{layout.struct} on {where(layout)}: {counted(layout.size, 'byte')}"
     canvas.text(EDGE, 40, head, shrunk(head, 24, room, bold=True), bold=True)
     y = strip.rows(canvas, EDGE, 66) + 14
-    for line in lines:
-        y += 26
-        canvas.text(EDGE, y, line, 17)
+    for number, step in enumerate(shown.steps, 1):
+        lines = wrapped(f"{number}. {step}", 17, room, most=104, indent="    ")
+        y = paragraph(canvas, EDGE, y, lines, 17, 26)
+    canvas.height = y + 30
     return canvas.picture(f"{layout!r}\n{shown!r}")
 
 
-def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) -> None:
-    """The reader's hand over the bytes that it takes; ``y`` is the upper edge of the cells."""
+def bracket(
+    canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float, stop: int, what: str
+) -> None:
+    """The reader's hand over the bytes that it takes; ``y`` is the upper edge of the cells.
+
+    Raises :class:`KvmvizError` from byte ``stop`` on, where ``what`` has no room for it.
+    """
     for run in reading.runs:
+        if run.last >= stop:
+            raise KvmvizError(
+                f"{what} draws what is taken for ESR from bytes 0..{stop - 1}; VMM "
+                f"{reading.vmm.name} takes it from byte {run.first} of {reading.vmm.debug} on"
+            )
         bits = f"{run.wanted[0]}:{run.wanted[1]}"
         names: tuple[str, ...] = (f"taken for ESR[{bits}]", f"ESR[{bits}]", bits)
         if not run.right and run.found:
@@ -111,35 +114,14 @@ def bracket(canvas: Canvas, strip: Strip, reading: Reading, x: float, y: float) 
 
 
 def hand(
-    canvas: Canvas,
-    strip: Strip,
-    first: int,
-    last: int,
-    x: float,
-    y: float,
-    names: tuple[str, ...],
-    colour: str,
-) -> None:
+    canvas: Canvas, strip: Strip, first: int, last: int, x: float, y: float,
+    names: tuple[str, ...], colour: str,
+) -> None:  # fmt: skip
     """A bracket over bytes, with the first of some names that has room above it."""
     left, right = x + first * strip.cell + 2, x + (last + 1) * strip.cell - 2
     canvas.brace(left, right, y - 4, -10, colour, 3)
     if name := next((n for n in names if width_of(n, 15) <= right - left), ""):
         canvas.text((left + right) / 2, y - 20, name, 15, ha="center", colour=colour)
-
-
-def _check_place(shown: Reading, stop: int, what: str) -> None:
-    """Hands have room over the first row of bytes only."""
-    behind = [run.first for run in shown.runs if run.last >= stop]
-    if behind:
-        raise KvmvizError(
-            f"{what} draws what is taken for ESR from bytes 0..{stop - 1}; VMM {shown.vmm.name} "
-            f"takes it from byte {behind[0]} of {shown.vmm.debug} on"
-        )
-
-
-def verdict_colour(reading: Reading) -> str:
-    """Green where the program gets what it takes the bytes for, red where it does not."""
-    return RIGHT if reading.sound else WRONG
 
 
 def reading(shown: Reading) -> Picture:
@@ -149,31 +131,29 @@ def reading(shown: Reading) -> Picture:
     :data:`MOST` bytes.
     """
     checked([shown], Reading, "a picture of a reading")
-    _check_place(shown, ROW, "a picture of a reading")
     _check_size([shown.image.layout])
     strip, room = strip_of(shown.image), FULL - 2 * EDGE
-    lines = [*wrapped(shown.effect, 19, room, most=84), *told.remarks(shown)]
-    canvas = Canvas(FULL, 204 + strip.total + 26 * len(lines))
-    colour = verdict_colour(shown)
+    canvas = Canvas(FULL, 0)
+    colour = RIGHT if shown.sound else WRONG
     place = where(shown.image.layout)
     title, left = told.headline(shown), room - width_of(place, 20) - 20
     size = min(28, 28 * left / (1.1 * width_of(title, 28)))
     canvas.text(EDGE, 42, title, size, bold=True, colour=colour)
     esr = told.held(shown.esr)
     canvas.text(EDGE, 72, esr, 17)
-    right = canvas.width - EDGE
+    right = FULL - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
     canvas.text(right, 42, place, 20, bold=True, ha="right")
     canvas.text(right, 72, head, shrunk(head, 17, room - wide(esr, 17) - 20), ha="right")
-    bracket(canvas, strip, shown, EDGE, 130)
+    bracket(canvas, strip, shown, EDGE, 130, ROW, "a picture of a reading")
     if lost := [at for at in shown.lost_far if at < ROW]:
         hand(canvas, strip, lost[0], lost[-1], EDGE, 130, ("taken for far", "far"), WRONG)
     y = strip.rows(canvas, EDGE, 130) + 10
-    for line in lines:
-        y += 26
-        canvas.text(EDGE, y, line, 19, colour=colour)
+    lines = [*wrapped(shown.effect, 19, room, most=84), *told.remarks(shown)]
+    y = paragraph(canvas, EDGE, y, lines, 19, 26, colour=colour)
     status = told.statuses(shown)
     canvas.text(EDGE, y + 28, status, shrunk(status, 17, room))
+    canvas.height = y + 64
     return canvas.picture(repr(shown))
 
 
@@ -190,7 +170,6 @@ def story(readings: Sequence[Reading]) -> Picture:
     canvas.text(EDGE, 40, title, 29, bold=True)
     canvas.text(EDGE, 70, subtitle, 18)
     for number, shown in enumerate(readings):
-        _check_place(shown, 8, "a story")
         row, column = divmod(number, 2)
         x, y = 132.0 + 574 * column, 100.0 + 194 * row
         if not row:
@@ -206,20 +185,20 @@ def story(readings: Sequence[Reading]) -> Picture:
                 canvas.text(EDGE, y + 112 + 18 * line, kind, size, mono=True)
         _panel(canvas, shown, x, y)
     lines = textwrap.wrap(note, 128)
-    for line, words in enumerate(lines):
-        canvas.text(EDGE, canvas.height - 14 - 22 * (len(lines) - 1 - line), words, 16)
+    paragraph(canvas, EDGE, canvas.height - 14 - 22 * len(lines), lines, 16, 22)
     return canvas.picture(told.story(readings))
 
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
-    colour, head, gist = verdict_colour(shown), told.headline(shown), told.gist(shown)
+    colour = RIGHT if shown.sound else WRONG
+    head, gist = told.headline(shown), told.gist(shown)
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
     left = x + max(230, width_of(head, 19), wide(head, 19, bold=True) + 6)
     room = x + 8 * strip.cell + 116 - left
     size = min(17, 17 * room / width_of(gist, 17))
     canvas.text(left, y + 34, gist, size, colour=colour)
-    bracket(canvas, strip, shown, x, y + 58)
+    bracket(canvas, strip, shown, x, y + 58, 8, "a story")
     strip.row(canvas, x, y + 58, 0, 8)
     strip.block(canvas, x + 8 * strip.cell, y + 58, 8, 116)
 
@@ -231,25 +210,24 @@ def matrix(shown: Matrix) -> Picture:
     ABIs, and if a program takes ESR from behind byte 7.
     """
     checked([shown], Matrix, "a picture of a matrix")
-    panels = [list(rows) for _, rows in groupby(shown.readings, lambda r: r.image.layout.abi)]
+    panels = [
+        [list(cells) for _, cells in groupby(readings, lambda r: r.kernel.name)]
+        for _, readings in groupby(shown.readings, lambda r: r.image.layout.abi)
+    ]
     if len(panels) > 2:
         raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")
-    by_kernel = [
-        [list(cells) for _, cells in groupby(readings, lambda r: r.kernel.name)]
-        for readings in panels
-    ]
-    kernels = [cells[0].kernel for rows in by_kernel for cells in rows]
+    kernels = [one.kernel for one in shown.readings]
     titles = [textwrap.wrap(one.vmm.title, 15) for one in shown.readings]
     names = max(max(wide(k.name, 18, True), wide(k.when, 14)) + 2 for k in kernels)
     start = EDGE + max(102, names)
-    span = 143 * max(len(cells) for rows in by_kernel for cells in rows) + 10
+    span = 143 * max(len(cells) for rows in panels for cells in rows) + 10
     top = 124 + 18 * max(2, *map(len, titles))
-    foot = top + 132 * max(map(len, by_kernel)) + 18
+    foot = top + 132 * max(map(len, panels)) + 18
     canvas = Canvas(max(1280, start + span * len(panels) - 10), foot + 14)
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
     canvas.text(EDGE, 70, told.matrix_head(shown), 18)
     canvas.text(canvas.width - EDGE, 40, told.matrix_remark(shown), 15, ha="right")
-    for panel, rows in enumerate(by_kernel):
+    for panel, rows in enumerate(panels):
         x = start + span * panel
         canvas.text(x, 104, where(rows[0][0].image.layout), 20, bold=True)
         for row, cells in enumerate(rows):
@@ -260,32 +238,28 @@ def matrix(shown: Matrix) -> Picture:
             for column, cell in enumerate(cells):
                 left = x + 143 * column
                 if not row:
-                    for line, words in enumerate(textwrap.wrap(cell.vmm.title, 15)):
-                        canvas.text(left + 4, 128 + 18 * line, words, 16, colour=QUIET)
+                    head = textwrap.wrap(cell.vmm.title, 15)
+                    paragraph(canvas, left + 4, 110, head, 16, 18, colour=QUIET)
                 _tile(canvas, cell, left, y)
-    first = shown.readings[0]
-    old = told.old_held(first.esr, [reading.kernel for reading in shown.readings])
-    for line, note in enumerate((told.V2_NOTE, *old)):
-        canvas.text(EDGE, foot + (18 * line - 8 if old else 0), note, 16)
+    old = told.old_held(shown.readings[0].esr, kernels)
+    paragraph(canvas, EDGE, foot - (26 if old else 18), (told.V2_NOTE, *old), 16, 18)
     return canvas.picture(repr(shown))
 
 
 def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
-    _check_place(shown, 8, "a matrix")
-    sign, colour = told.headline(shown)[0], verdict_colour(shown)
-    ground = RIGHT_GROUND if shown.sound else WRONG_GROUND
+    colour, ground = (RIGHT, RIGHT_GROUND) if shown.sound else (WRONG, WRONG_GROUND)
     canvas.box(x, y, 138, 124, ground, edge=colour, line=1.2)
-    canvas.text(x + 6, y + 30, sign, 26, bold=True, colour=colour)
-    digits = told.hexa(shown)[2:]
-    for line, part in enumerate(textwrap.wrap(digits, 8)):
-        canvas.text(x + 34, y + 25 + 22 * line, part, 20, mono=True, colour=colour)
+    canvas.text(x + 6, y + 30, told.headline(shown)[0], 26, bold=True, colour=colour)
+    digits = textwrap.wrap(told.hexa(shown)[2:], 8)
+    paragraph(canvas, x + 34, y + 3, digits, 20, 22, mono=True, colour=colour)
     canvas.text(x + 6, y + 69, told.cause(shown), 15, colour=colour)
-    strip = replace(strip_of(shown.image, 15.5), height=18)
-    bracket(canvas, strip, shown, x + 6, y + 90)
+    strip = strip_of(shown.image, 15.5)
+    bracket(canvas, strip, shown, x + 6, y + 90, 8, "a matrix")
     for at, source in enumerate(shown.image.sources[:8]):
         left, hatch = x + 6 + at * strip.cell, None if source else "/////"
-        canvas.box(left, y + 90, 14.5, 18, strip.fill(source), edge=QUIET, hatch=hatch)
+        fill = strip.styles[source.slot.member].colour if source else NOBODY
+        canvas.box(left, y + 90, 14.5, 18, fill, edge=QUIET, hatch=hatch)
         if source:
             canvas.text(left + 7, y + 104, strip.letter(source), 14, ha="center")
 
@@ -294,8 +268,7 @@ def overlay(shown: Overlay) -> Picture:
     """The bytes of a real dump over those predicted from the event alone."""
     checked([shown], Overlay, "a picture of an overlay")
     strip = strip_of(shown.predicted)
-    rows = -(-len(shown.real) // ROW)
-    canvas = Canvas(FULL, 92 + rows * (strip.below + 118))
+    canvas = Canvas(FULL, 0)
     count = len(shown.differing)
     canvas.text(EDGE, 38, f"{count} bytes differ", 28, bold=True, colour=WRONG if count else RIGHT)
     canvas.text(EDGE, 66, shown.dump.title, 17)
@@ -310,7 +283,8 @@ def overlay(shown: Overlay) -> Picture:
             canvas.text(left + 29, y + 52, f"{shown.real[at]:02x}", 24, mono=True, ha="center")
             canvas.text(left + 29, y + 82, sign, 20, ha="center", colour=colour)
         strip.row(canvas, EDGE, y + 92, first, stop)
-        y += strip.below + 118
+        y += BELOW + 118
+    canvas.height = y + 8
     return canvas.picture(repr(shown))
 
 
@@ -382,9 +356,7 @@ def esr(shown: Esr) -> Picture:
         canvas.text(EDGE, y, words, 17, mono=True)
         canvas.text(EDGE + 310, y, field.meaning, 17)
         y += 26
-    for line in notes:
-        y += 24
-        canvas.text(EDGE, y, line, 17, colour=QUIET)
+    paragraph(canvas, EDGE, y, notes, 17, 24, colour=QUIET)
     return canvas.picture(repr(shown))
 
 
@@ -408,6 +380,5 @@ def commit_table(old: Overlay, widened: Overlay, with_high: Overlay) -> Picture:
             y = 102.0 + 146 * row
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
             strip.row(canvas, x, y + 26, offset, offset + 4 if row < 2 else 16)
-    for line, note in enumerate(told.commit_notes(overlays)):
-        canvas.text(EDGE, 560 + 26 * line, note, 17)
+    paragraph(canvas, EDGE, 534, told.commit_notes(overlays), 17, 26)
     return canvas.picture(told.commit_table(overlays))

@@ -5,7 +5,7 @@ One row a step, time downward. Sizes are in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -16,15 +16,17 @@ from kvmviz.abi import Abi
 from kvmviz.draw.canvas import Canvas, Picture, wide, wrapped
 from kvmviz.draw.cells import (
     EDGE,
+    HEAD,
     LINE,
     SHOWN,
     WIDTH,
     Lane,
     called,
-    called_out,
     cell_of,
     left_of,
     legible,
+    paragraph,
+    starts,
     style,
 )
 from kvmviz.kvm import scenario as scenarios
@@ -231,42 +233,31 @@ def timeline(
 def draw(shown: Scene, full: bool = False) -> Picture:
     """A scene as a picture."""
     cells = full or not all(legible(seen.step) for row in shown.rows for seen in row)
-    rows = [_Row(shown, at, cells) for at in range(len(shown.rows))]
-    notes = _lines(shown.scenario.note, 15) if shown.scenario.note else []
+    canvas = Canvas(WIDTH, 0)
+    heading = _lines(shown.scenario.title, 23, bold=True)
+    y = paragraph(canvas, EDGE, 3, heading, 23, 27, bold=True)
+    if wide(shown.subtitle, 15) > WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30:
+        y += 20
+        canvas.text(EDGE, y, shown.subtitle, 15)
+    else:
+        canvas.text(WIDTH - EDGE, y, shown.subtitle, 15, ha="right")
+    notes = _lines(shown.scenario.note, 15)
     if shown.scenario.synthetic:
         notes.append("bits 63:32 of ESR are synthetic")
-    names = _legend(shown, cells)
-    heading = _lines(shown.scenario.title, 23, bold=True)
-    rest = WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30
-    below = wide(shown.subtitle, 15) > rest
-    head = 8 + 27 * len(heading) + 20 * (below + len(notes))
-    top = head + 32 + 44
-    height = top + sum(row.height for row in rows) + 21 * len(names) + (
-        8 if rows and not shown.left_out else 28
-    )  # fmt: skip
-    canvas = Canvas(WIDTH, height)
-    for line, words in enumerate(heading):
-        canvas.text(EDGE, 30 + 27 * line, words, 23, bold=True)
-    y: float = 3 + 27 * len(heading) + 20 * below
-    canvas.text(
-        EDGE if below else WIDTH - EDGE, y, shown.subtitle, 15, ha="left" if below else "right"
-    )
-    for line, words in enumerate(notes):
-        canvas.text(EDGE, y + 22 + 20 * line, words, 15, colour=QUIET)
-    _key(canvas, head)
-    _axis(canvas, top, cells)
-    y = top
-    for row in rows:
-        row.draw(canvas, y)
-        y += row.height
-    if not rows:
+    y = paragraph(canvas, EDGE, y + 2, notes, 15, 20, colour=QUIET) + 3
+    _key(canvas, y)
+    y += 76
+    _axis(canvas, y, cells)
+    for at in range(len(shown.rows)):
+        y = _row(canvas, y, shown, at, cells)
+    if not shown.rows:
         canvas.text(EDGE, y + 18, "before any step: every byte is 0, nobody has written any", 15)
         y += 20
     if shown.left_out:
         canvas.text(EDGE, y + 18, shown.left_out, 15, italic=True, colour=QUIET)
         y += 20
-    for line, words in enumerate(names):
-        canvas.text(EDGE, y + 18 + 21 * line, words, 15)
+    y = paragraph(canvas, EDGE, y - 3, _legend(shown, cells), 15, 21)
+    canvas.height = y + 11
     return canvas.picture(repr(shown))
 
 
@@ -310,81 +301,59 @@ def _key(canvas: Canvas, y: float) -> None:
 
 def _axis(canvas: Canvas, y: float, full: bool) -> None:
     """Offsets over the columns; ``y`` is where the rows begin."""
-    if not full:
-        for name, start, size, x, width in called_out():
-            place = f"+{start}" if size == 1 else f"+{start}..{start + size - 1}"
-            head, tail = (name[:9], name[9:]) if len(name) > 12 else ("", name)
-            middle = x + width / 2 - 3
-            if head:
-                canvas.text(middle, y - 34, head, 13, ha="center")
-            canvas.text(middle, y - 20, tail, 13, ha="center")
-            canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
-    starts = (0, LINE) if full else (LINE,)
-    if full:
-        canvas.text(EDGE, y - 37, "byte offset in struct kvm_run", 13)
-    for line, start in enumerate(starts):
-        under = y - 5 - 16 * (len(starts) - 1 - line)
+    for line, start in enumerate(reversed(starts(full))):
         for at in range(start, start + LINE):
             middle = left_of(at, full) + cell_of(full) / 2
-            words = f"+{at}" if full else f"{at}"
-            size = 12 if full else 14
-            canvas.text(middle, under, words, size, mono=True, ha="center", colour=QUIET)
-    if not full:
-        left = left_of(LINE, full)
-        canvas.text(left, y - 21, "exit union: byte offset in struct kvm_run", 13)
+            words, size = (f"+{at}", 12) if full else (f"{at}", 14)
+            canvas.text(
+                middle, y - 5 - 16 * line, words, size, mono=True, ha="center", colour=QUIET
+            )
+    if full:
+        canvas.text(EDGE, y - 37, "byte offset in struct kvm_run", 13)
+        return
+    canvas.text(left_of(LINE, full), y - 21, "exit union: byte offset in struct kvm_run", 13)
+    for name, start, size, left, width in HEAD:
+        place = f"+{start}" if size == 1 else f"+{start}..{start + size - 1}"
+        middle = left + width / 2 - 3
+        # Two lines have room for a name.
+        *head, tail = (name[:9], name[9:]) if len(name) > 12 else (name,)
+        paragraph(canvas, middle, y - 48, head, 13, 14, ha="center")
+        canvas.text(middle, y - 20, tail, 13, ha="center")
+        canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
 
 
-class _Row:
-    """One step: what happened, and a lane for each page."""
-
-    def __init__(self, shown: Scene, at: int, full: bool) -> None:
-        self.seen: Sequence[Conclusion] = shown.rows[at]
-        self.differing = shown.differing[at]
-        self.now = at == len(shown.rows) - 1 and len(shown.rows) > 1
-        step = self.seen[0].step
-        self.titles = _lines(title(step), 15)
-        small = filter(None, (completion(step), *{_beyond(one.step): 0 for one in self.seen}))
-        self.small = _lines(" · ".join(small), 14)
-        self.lanes = [
-            Lane(seen, full, () if lane else self.differing) for lane, seen in enumerate(self.seen)
-        ]
-        # A single conclusion stands at the right of the first line with room, else below them.
-        self.at: int | None = None
-        if len(self.seen) == 1:
-            room = WIDTH - 2 * EDGE - wide(_headline(self.seen[0]), 16, True) - 24
-            sizes = [*((line, 15) for line in self.titles), *((line, 14) for line in self.small)]
-            fits = [at for at, (line, size) in enumerate(sizes) if wide(line, size) <= room]
-            self.at = next((at for at in fits if at >= len(self.titles) - 1), None)
-        self.told = [
-            self.at is None and bool(_headline(seen) or self.seen[1:]) for seen in self.seen
-        ]
-
-    @property
-    def height(self) -> float:
-        """Height of all of it."""
-        lanes = sum(lane.height for lane in self.lanes) + 20 * sum(self.told)
-        return 9 + 19 * len(self.titles) + 18 * len(self.small) + lanes
-
-    def draw(self, canvas: Canvas, y: float) -> None:
-        """Draw from ``y`` down."""
-        if self.now:
-            canvas.box(6, y + 2, WIDTH - 12, self.height - 2, NOW, edge=NOW)
-        canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
-        for at, words in enumerate((*self.titles, *self.small)):
-            small = at >= len(self.titles)
-            y += 18 if small else 19
-            canvas.text(EDGE, y, words, 14 if small else 15, colour=QUIET if small else INK)
-            if at == self.at:
-                _conclusion(canvas, self.seen[0], y)
-        y += 4
-        for seen, lane, told in zip(self.seen, self.lanes, self.told, strict=True):
-            if told:
-                y += 20
-                if len(self.seen) > 1:
-                    other = f"   {_difference(self.differing)}" if lane is self.lanes[-1] else ""
-                    canvas.text(EDGE, y - 4, f"{seen.step.kernel.name} kernel{other}", 15)
-                _conclusion(canvas, seen, y - 4)
-            y = lane.draw(canvas, y)
+def _row(canvas: Canvas, y: float, shown: Scene, at: int, full: bool) -> float:
+    """One step from ``y`` down: what happened, and a lane for each page; where it ends."""
+    top, under = y, len(canvas.marks)
+    pages, differing = shown.rows[at], shown.differing[at]
+    several, step = len(pages) > 1, pages[0].step
+    canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
+    small = filter(None, (completion(step), *{_beyond(seen.step): 0 for seen in pages}))
+    titles = _lines(title(step), 15)
+    lines = [*((words, 15) for words in titles), *((w, 14) for w in _lines(" · ".join(small), 14))]
+    # A single conclusion stands at the right of the first line with room, else below them.
+    room = WIDTH - 2 * EDGE - wide(_headline(pages[0]), 16, True) - 24
+    ends = [] if several else range(len(titles) - 1, len(lines))
+    beside = next((number for number in ends if wide(*lines[number]) <= room), None)
+    for number, (words, size) in enumerate(lines):
+        y += size + 4
+        canvas.text(EDGE, y, words, size, colour=INK if size == 15 else QUIET)
+        if number == beside:
+            _conclusion(canvas, pages[0], y)
+    y += 4
+    for number, seen in enumerate(pages):
+        if several:
+            other = f"   {_difference(differing)}" if number else ""
+            canvas.text(EDGE, y + 16, f"{seen.step.kernel.name} kernel{other}", 15)
+        if several or (beside is None and _headline(seen)):
+            _conclusion(canvas, seen, y + 16)
+            y += 20
+        y = Lane(seen, full, () if number else differing).draw(canvas, y)
+    y += 5
+    if at and at == len(shown.rows) - 1:
+        canvas.box(6, top + 2, WIDTH - 12, y - top - 2, NOW, edge=NOW)
+        canvas.marks.insert(under, canvas.marks.pop())  # below all that stands on it
+    return y
 
 
 def _conclusion(canvas: Canvas, seen: Conclusion, y: float) -> None:
