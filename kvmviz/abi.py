@@ -58,10 +58,10 @@ class Abi:
         for name in ("name", "family", "source"):
             value = getattr(self, name)
             if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= MOST_NAME):
-                raise KvmvizError(f"{title}: {name} {shown(value)} is no printable text, "
-                                  f"1 .. {MOST_NAME} characters")  # fmt: skip
-        for name, legal in _LEGAL.items():
-            found = chosen(getattr(self, name), legal, f"{title}: {name}")
+                legal = f"printable text, 1 .. {MOST_NAME} characters"
+                raise KvmvizError(f"{title}: {name} {shown(value)} is no {legal}")
+        for name, values in _LEGAL.items():
+            found = chosen(getattr(self, name), values, f"{title}: {name}")
             object.__setattr__(self, name, found)
 
     def align(self, size: int) -> int:
@@ -69,55 +69,33 @@ class Abi:
         return min(size, self.max_align)
 
 
-def _table() -> Mapping[str, Abi]:
-    aapcs64 = "AAPCS64, Fundamental Data Types and Composite Types"
-    aapcs32 = "AAPCS32, Fundamental Data Types and Composite Types"
-    power = "Power ELF ABI, Fundamental Types"
-    mips = "System V ABI, MIPS supplement"
-    rows: tuple[Abi, ...] = (
-        Abi("aarch64", "little", 16, 64, "arm64", aapcs64, False, "unnamed"),
-        Abi("aarch64_be", "big", 16, 64, "arm64", aapcs64, False, "unnamed"),
-        Abi("x86_64", "little", 16, 64, "x86-64", "System V ABI, AMD64 supplement, 3.1.2"),
-        Abi(
-            "i386",
-            "little",
-            4,
-            32,
-            "i386",
-            "System V ABI, Intel386 supplement, Data Representation",
-        ),
-        Abi("arm", "little", 8, 32, "arm", aapcs32, False, "unnamed"),
-        Abi("armeb", "big", 8, 32, "arm", aapcs32, False, "unnamed"),
-        Abi("ppc64", "big", 16, 64, "ppc64", power, False),
-        Abi("ppc64le", "little", 16, 64, "ppc64", power, False),
-        Abi("ppc32", "big", 8, 32, "ppc32", power, False),
-        Abi("s390x", "big", 8, 64, "s390x", "ELF ABI, s390x supplement, Fundamental Types", False),
-        Abi(
-            "m68k",
-            "big",
-            2,
-            32,
-            "m68k",
-            "System V ABI, Motorola 68000, as gcc has it",
-            True,
-            "packed",
-        ),
-        Abi("mips", "big", 8, 32, "mips", mips),
-        Abi("mipsel", "little", 8, 32, "mips", mips),
-        Abi(
-            "riscv64",
-            "little",
-            16,
-            64,
-            "riscv64",
-            "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields",
-            False,
-        ),
-    )
-    return MappingProxyType({abi.name: abi for abi in rows})
+_AAPCS64 = "AAPCS64, Fundamental Data Types and Composite Types"
+_AAPCS32 = "AAPCS32, Fundamental Data Types and Composite Types"
+_AMD64 = "System V ABI, AMD64 supplement, 3.1.2"
+_I386 = "System V ABI, Intel386 supplement, Data Representation"
+_POWER = "Power ELF ABI, Fundamental Types"
+_S390X = "ELF ABI, s390x supplement, Fundamental Types"
+_M68K = "System V ABI, Motorola 68000, as gcc has it"
+_MIPS = "System V ABI, MIPS supplement"
+_RISCV = "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields"
 
-
-ABIS: Mapping[str, Abi] = _table()
+_ROWS = (
+    Abi("aarch64", "little", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
+    Abi("aarch64_be", "big", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
+    Abi("x86_64", "little", 16, 64, "x86-64", _AMD64),
+    Abi("i386", "little", 4, 32, "i386", _I386),
+    Abi("arm", "little", 8, 32, "arm", _AAPCS32, False, "unnamed"),
+    Abi("armeb", "big", 8, 32, "arm", _AAPCS32, False, "unnamed"),
+    Abi("ppc64", "big", 16, 64, "ppc64", _POWER, False),
+    Abi("ppc64le", "little", 16, 64, "ppc64", _POWER, False),
+    Abi("ppc32", "big", 8, 32, "ppc32", _POWER, False),
+    Abi("s390x", "big", 8, 64, "s390x", _S390X, False),
+    Abi("m68k", "big", 2, 32, "m68k", _M68K, True, "packed"),
+    Abi("mips", "big", 8, 32, "mips", _MIPS),
+    Abi("mipsel", "little", 8, 32, "mips", _MIPS),
+    Abi("riscv64", "little", 16, 64, "riscv64", _RISCV, False),
+)
+ABIS: Mapping[str, Abi] = MappingProxyType({abi.name: abi for abi in _ROWS})
 """The named ABIs, by name."""
 
 

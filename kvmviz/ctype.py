@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -36,8 +36,25 @@ MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
 """The largest struct: members of one, elements of one array, types that lie in each other."""
 
 
+class _Single:
+    """A type that is no array: the innermost element of itself."""
+
+    shape: ClassVar[tuple[int, ...]] = ()
+
+    @property
+    def leaf(self) -> Self:
+        """Itself."""
+        return self
+
+
+def _settle(frozen: object, **values: object) -> None:
+    """What a frozen object holds, once it has been checked."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
+
+
 @dataclass(frozen=True)
-class Scalar:
+class Scalar(_Single):
     """A scalar type: its name as C spells it, its width in bits, its signedness.
 
     ``bits`` 0 is the width of the ABI's ``long`` and pointers, ``signed`` None what the ABI says
@@ -51,6 +68,7 @@ class Scalar:
     kind: Literal["integer", "float", "bool", "pointer"] = "integer"
     order: ByteOrder | None = None
     align: int = 0
+    depth: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -78,16 +96,6 @@ class Scalar:
         """Size in bytes."""
         return self.bits // 8
 
-    @property
-    def depth(self) -> int:
-        """The types that lie in each other: none."""
-        return 0
-
-    @property
-    def leaf(self) -> Scalar:
-        """Itself: a scalar is its own innermost element."""
-        return self
-
     def dtype(self, order: ByteOrder) -> np.dtype[Any]:
         """The numpy type of this scalar in memory of one byte order, whatever the host's is.
 
@@ -110,35 +118,28 @@ class Scalar:
         return 0, (1 << bits) - 1
 
 
-def _scalars() -> Mapping[str, Scalar]:
-    table: dict[str, Scalar] = {}
+def _scalars() -> Iterator[Scalar]:
     for bits in (*WIDTHS, 128):
         for sign, signed in (("u", False), ("s", True)):
-            table |= {n: Scalar(n, bits, signed) for n in (f"{sign}{bits}", f"__{sign}{bits}")}
+            yield Scalar(f"{sign}{bits}", bits, signed)
+            yield Scalar(f"__{sign}{bits}", bits, signed)
     for bits in WIDTHS:
-        table[f"int{bits}_t"] = Scalar(f"int{bits}_t", bits, signed=True)
-        table[f"uint{bits}_t"] = Scalar(f"uint{bits}_t", bits)
+        yield from (Scalar(f"int{bits}_t", bits, signed=True), Scalar(f"uint{bits}_t", bits))
     for bits in WIDTHS[1:]:
-        table[f"__le{bits}"] = Scalar(f"__le{bits}", bits, order="little")
-        table[f"__be{bits}"] = Scalar(f"__be{bits}", bits, order="big")
+        yield from (Scalar(f"__{order[0]}e{bits}", bits, order=order) for order in BYTE_ORDERS)
     # Widths on which every ABI of kvmviz.abi agrees, but that of long.
     bases = (("char", 8), ("short", 16), ("int", 32), ("long", 0), ("long long", 64))
     for base, bits in (*bases, ("__int128", 128)):
-        table[f"unsigned {base}"] = Scalar(f"unsigned {base}", bits)
-        table[f"signed {base}"] = Scalar(f"signed {base}", bits, signed=True)
-        table[base] = Scalar(base, bits, signed=None if base == "char" else True)
-    table |= {n: Scalar(n, 128, n[2] == "i") for n in ("__int128_t", "__uint128_t")}
-    table |= {n: Scalar(n, 8, kind="bool") for n in ("_Bool", "bool")}
-    table |= {
-        "float": Scalar("float", 32, kind="float"),
-        "double": Scalar("double", 64, kind="float"),
-    }
-    for name, signed in (("size_t", False), ("ssize_t", True), ("uintptr_t", False)):
-        table[name] = Scalar(name, 0, signed)
-    return table
+        yield Scalar(f"unsigned {base}", bits)
+        yield Scalar(f"signed {base}", bits, signed=True)
+        yield Scalar(base, bits, signed=None if base == "char" else True)
+    yield from (Scalar("__int128_t", 128, signed=True), Scalar("__uint128_t", 128))
+    yield from (Scalar(name, 8, kind="bool") for name in ("_Bool", "bool"))
+    yield from (Scalar("float", 32, kind="float"), Scalar("double", 64, kind="float"))
+    yield from (Scalar("size_t", 0), Scalar("ssize_t", 0, signed=True), Scalar("uintptr_t", 0))
 
 
-SCALARS: Mapping[str, Scalar] = _scalars()
+SCALARS: Mapping[str, Scalar] = {kind.name: kind for kind in _scalars()}
 """The scalar types, by name."""
 
 POINTER = Scalar("void *", 0, kind="pointer")
@@ -167,12 +168,12 @@ class Array:
     count: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "element", as_type(self.element, "array"))
-        object.__setattr__(self, "count", _count(self.count, "array of", 0))
+        element = as_type(self.element, "array")
+        _settle(self, element=element, count=_count(self.count, "array of", 0))
         _check_depth(self, "array")
 
     def __str__(self) -> str:
-        return f"{self.leaf}{''.join(f'[{n}]' for n in self.shape)}"
+        return f"{self.leaf}{brackets(self.shape)}"
 
     @cached_property
     def depth(self) -> int:
@@ -187,8 +188,7 @@ class Array:
     @property
     def shape(self) -> tuple[int, ...]:
         """The counts, outermost first, as C writes them."""
-        inner = self.element.shape if isinstance(self.element, Array) else ()
-        return (self.count, *inner)
+        return (self.count, *self.element.shape)
 
 
 def _count(value: object, what: str, least: int) -> int:
@@ -222,9 +222,9 @@ class Member:
 
     def __post_init__(self) -> None:
         kind, align = _declared(self.type, f"{self}")
-        object.__setattr__(self, "type", kind)
+        _settle(self, type=kind)
         if align and type(self.align) is int:
-            object.__setattr__(self, "align", self.align or align)
+            _settle(self, align=self.align or align)
 
     def __str__(self) -> str:
         return _title(self.name)
@@ -263,8 +263,11 @@ def _declared(spec: Type | str, where: str) -> tuple[Type, int]:
     return as_type(spec, where), 0
 
 
+_ATTRIBUTES = ("union", "packed", "align", "pack", "typedef_align")
+
+
 @dataclass(frozen=True, init=False, repr=False)
-class Struct:
+class Struct(_Single):
     """A C struct or union: a tag and members, in order, with no offsets yet.
 
     ``members`` are :class:`Member` objects, ``(name, type)`` pairs, or a mapping; a type is an
@@ -300,16 +303,15 @@ class Struct:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
             raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
         title = f"struct {tag or '(anonymous)'}"
-        given = {
-            "tag": tag,
-            "union": chosen(union, (False, True), f"{title}: union"),
-            "packed": chosen(packed, (False, True), f"{title}: packed"),
-            "align": _alignment(align, title),
-            "pack": _alignment(pack, f"{title}, #pragma pack", PACKS),
-            "typedef_align": _alignment(typedef_align, f"{title}, typedef"),
-        }
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+        _settle(
+            self,
+            tag=tag,
+            union=chosen(union, (False, True), f"{title}: union"),
+            packed=chosen(packed, (False, True), f"{title}: packed"),
+            align=_alignment(align, title),
+            pack=_alignment(pack, f"{title}, #pragma pack", PACKS),
+            typedef_align=_alignment(typedef_align, f"{title}, typedef"),
+        )
         rows = members.items() if isinstance(members, Mapping) else members
         try:
             pairs = tuple(islice(rows, MAX_MEMBERS + 1))
@@ -317,7 +319,7 @@ class Struct:
             told = f"{shown(members)} are no members; give (name, type) pairs"
             raise KvmvizError(f"{self}: {told}") from error
         made = tuple(map(self._member, pairs))
-        object.__setattr__(self, "members", made)
+        _settle(self, members=made)
         if len(made) > MAX_MEMBERS:
             raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
         _check_depth(self, f"{self}")
@@ -369,11 +371,6 @@ class Struct:
         """The types that lie in each other, itself counted."""
         return 1 + max((member.type.depth for member in self.members), default=0)
 
-    @property
-    def leaf(self) -> Struct:
-        """Itself: the innermost element where a struct is one."""
-        return self
-
     def names(self) -> Iterator[str]:
         """Names that C code can use on this struct, those of anonymous members included."""
         for member in self.members:
@@ -399,8 +396,7 @@ class Struct:
 
     @cached_property
     def _hash(self) -> int:
-        kept = (self.union, self.packed, self.align, self.pack, self.typedef_align)
-        return hash((self.tag, self.members, *kept))
+        return hash((self.tag, self.members, *(getattr(self, name) for name in _ATTRIBUTES)))
 
     def __hash__(self) -> int:
         return self._hash
@@ -420,10 +416,8 @@ class Struct:
 
     def changed(self, **given: Any) -> Struct:
         """A copy with some of its attributes, or its members, changed."""
-        names = ("union", "packed", "align", "pack", "typedef_align")
-        kept = {name: getattr(self, name) for name in names}
-        members = given.pop("members", self.members)
-        return Struct(self.tag, members, **(kept | given), empty=not self.members)
+        kept = {name: getattr(self, name) for name in ("members", *_ATTRIBUTES)}
+        return Struct(self.tag, **(kept | given), empty=self.is_empty)
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.
@@ -436,11 +430,10 @@ class Struct:
         """
         legal = f"{listed(WIDTHS)} bits"
         bits = chosen(bits, WIDTHS, f"{self}, {_title(member)}: width", legal)
-        names = [row.name for row in self.members]
-        if not isinstance(member, str) or member not in names:
-            raise no_member(f"{self}", member, filter(None, names))
-        at = names.index(member)
-        row = self.members[at]
+        rows = {row.name: row for row in self.members if row.name is not None}
+        if not isinstance(member, str) or member not in rows:
+            raise no_member(f"{self}", member, rows)
+        row = rows[member]
         if not isinstance(row.type, Scalar) or row.type.kind != "integer" or row.bits is not None:
             raise KvmvizError(f"{self}, member {member} is no integer; only integers are widened")
         wide = f"__{'u' if row.type.signed is False else 's'}{bits}"
@@ -448,8 +441,8 @@ class Struct:
             wide = f"__{row.type.order[0]}e{bits}"
         elif row.type.signed is None and bits == 8:
             wide = "char"
-        changed = (*self.members[:at], replace(row, type=scalar(wide)), *self.members[at + 1 :])
-        return self.changed(members=changed)
+        widened = replace(row, type=scalar(wide))
+        return self.changed(members=[widened if one is row else one for one in self.members])
 
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
@@ -499,9 +492,7 @@ class Conditional(Struct):
             raise KvmvizError("a struct that differs by ABI has variants, at least one, as structs")
         for name in (name for names, _ in rows for name in names):
             abis.find(name)
-        given = {"tag": tag, "union": rows[0][1].union, "variants": rows, "errors": errors or {}}
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+        _settle(self, tag=tag, union=rows[0][1].union, variants=rows, errors=errors or {})
 
     def on(self, abi: str | Abi) -> Struct:
         """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""
@@ -537,12 +528,9 @@ class Conditional(Struct):
         return Conditional(self.tag, rows, self.errors)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("members", "packed", "align", "pack", "typedef_align"):
-            self._differs(name)
+        if name in ("members", *_ATTRIBUTES):
+            raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
         raise AttributeError(name)
-
-    def _differs(self, name: str) -> NoReturn:
-        raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Conditional):
@@ -561,19 +549,20 @@ class Conditional(Struct):
         return f"{self} differs by ABI:\n{told}"
 
 
+def brackets(shape: Iterable[int]) -> str:
+    """The counts of an array, or the indices of an element, as C writes them: ``[2][3]``."""
+    return "".join(f"[{number}]" for number in shape)
+
+
 def name_of(kind: Type, name: str = "") -> str:
     """A declaration as C writes it: ``__u8 data[8]``."""
-    return f"{kind.leaf} {name}{_counts(kind)}".strip()
-
-
-def _counts(kind: Type) -> str:
-    return "".join(f"[{n}]" for n in kind.shape) if isinstance(kind, Array) else ""
+    return f"{kind.leaf} {name}{brackets(kind.shape)}".strip()
 
 
 def _defined(struct: Struct) -> str:
     """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
     lines = [*_declare(struct)]
-    if not isinstance(struct, Conditional) and struct.typedef_align:
+    if struct.typedef_align:
         lines[0] = f"typedef {lines[0].replace(f' {struct.tag}', '', 1)}"
         lines[-1] += f" {struct.tag}{_attributes(False, struct.typedef_align)}"
     lines = [*dict.fromkeys(_typedefs(struct)), *lines]
@@ -585,13 +574,11 @@ def _defined(struct: Struct) -> str:
 
 def _typedefs(struct: Struct) -> Iterator[str]:
     """Types whose alignment is their own: an attribute of a member can only raise it."""
-    if isinstance(struct, Conditional):
-        return
-    for member in struct.members:
+    for member in () if isinstance(struct, Conditional) else struct.members:
         leaf = member.type.leaf
         if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
             yield from _typedefs(leaf)
-        elif align := leaf.align if isinstance(leaf, Scalar) else _typedef_align(leaf):
+        elif align := _own_align(leaf):
             yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, align)};"
 
 
@@ -600,17 +587,19 @@ def _is_inside(kind: Struct, name: str | None) -> bool:
     return not (name and kind.tag)
 
 
-def _typedef_align(kind: Struct) -> int:
+def _own_align(kind: Scalar | Struct) -> int:
+    """The alignment that a typedef gives a type, 0 without."""
+    if isinstance(kind, Scalar):
+        return kind.align
     return 0 if isinstance(kind, Conditional) else kind.typedef_align
 
 
 def _alias(kind: Scalar | Struct) -> str:
     """The type under a name that C can give it, where its alignment is a typedef's."""
-    if isinstance(kind, Struct):
-        align = _typedef_align(kind)
-        return f"{kind.tag}_{align}" if align else f"{kind}"
-    words = kind.name.replace("*", "p").split()
-    return "_".join((*words, str(kind.align))) if kind.align else kind.name
+    if not (align := _own_align(kind)):
+        return f"{kind}"
+    name = kind.name if isinstance(kind, Scalar) else kind.tag
+    return "_".join((*name.replace("*", "p").split(), str(align)))
 
 
 def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterator[str]:
@@ -624,7 +613,7 @@ def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterato
     for member in struct.members:
         leaf = member.type.leaf
         asked = _attributes(member.packed, member.align)
-        name = f" {member.name or ''}{_counts(member.type)}".rstrip()
+        name = f" {member.name or ''}{brackets(member.type.shape)}".rstrip()
         bits = "" if member.bits is None else f" : {member.bits}"
         if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
             *body, last = _declare(leaf, depth + 1, struct.pack)
