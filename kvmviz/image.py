@@ -15,7 +15,7 @@ from kvmviz._base import KvmvizError, counted, hexed, integer, shown
 from kvmviz.ctype import Array, Scalar, Struct, Type, no_member
 from kvmviz.rules import Field, extent
 from kvmviz.slot import Slot, Source, element_path
-from kvmviz.style import Style, styles
+from kvmviz.style import styles
 from kvmviz.text import bits, runs, table, where
 
 if TYPE_CHECKING:
@@ -70,29 +70,26 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
     rows = []
     for first, last in pieces(sources, layout):
         source = sources[first]
-        held = data[first : last + 1].hex(" ")
-        if source is not None and source.is_part:
-            rows.append((f"+{first}", held, *_shares(source, letters)))
-            continue
+        letter = "".join(letters[s.slot.member].letter for s in source.shares) if source else "-"
         if source is None:
-            rows.append((f"+{first}", held, "-", f"not written {unwritten(layout, first)}"))
-            continue
-        letter = letters[source.slot.member].letter
-        if source.slot.shape and source.slot.type and source.slot.type.bits == 8:
-            rows.append((f"+{first}", held, letter, _elements(source, last - first)))
-            continue
-        taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
-        rows.append((f"+{first}", held, letter, f"{source.path}  bits {taken}"))
+            told = f"not written {unwritten(layout, first)}"
+        elif source.is_part:
+            told = _shares(source.shares)
+        elif source.slot.shape and source.slot.width == 8:
+            told = _elements(source, last - first)
+        else:
+            taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+            told = f"{source.path}  bits {taken}"
+        rows.append((f"+{first}", data[first : last + 1].hex(" "), letter, told))
     return table(rows, right=(0,))
 
 
-def _shares(source: Source, letters: Mapping[str, Style]) -> tuple[str, str]:
-    """Letters and bits of all that holds bits of one byte, the most significant first."""
-    shares = source.shares
+def _shares(shares: Sequence[Source]) -> str:
+    """The bits of all that holds bits of one byte, the most significant first."""
     told = [f"{s.path}  {bits(s.high, s.low)} in {bits(s.top, s.bottom)}" for s in shares]
-    free = 0xFF & ~sum(s.mask for s in shares)
-    rest = [f"bits not written: mask {free:#04x}"] if free else []
-    return "".join(letters[s.slot.member].letter for s in shares), " · ".join(told + rest)
+    if free := 0xFF & ~sum(s.mask for s in shares):
+        told.append(f"bits not written: mask {free:#04x}")
+    return " · ".join(told)
 
 
 def _elements(source: Source, more: int) -> str:
@@ -202,19 +199,17 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
 
 
 def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
+    where, size = f"{layout.struct}, fill", layout.size
     if isinstance(fill, int | np.integer):
-        fill = integer(fill, f"{layout.struct}, fill")
+        fill = integer(fill, where)
         if not 0 <= fill <= 0xFF:
-            raise KvmvizError(
-                f"{layout.struct}: fill {hexed(fill)} is no byte; legal are 0 .. 0xff"
-            )
-        return bytearray([fill]) * layout.size
-    held = as_bytes(fill, f"{layout.struct}, fill")
-    if len(held) != layout.size:
-        raise KvmvizError(
-            f"{layout.struct}: fill has {len(held)} bytes; "
-            f"legal is one byte's value or a buffer of {layout.size} bytes"
-        )
+            told = f"fill {hexed(fill)} is no byte; legal are 0 .. 0xff"
+            raise KvmvizError(f"{layout.struct}: {told}")
+        return bytearray([fill]) * size
+    held = as_bytes(fill, where)
+    if len(held) != size:
+        legal = f"legal is one byte's value or a buffer of {size} bytes"
+        raise KvmvizError(f"{layout.struct}: fill has {len(held)} bytes; {legal}")
     return bytearray(held)
 
 
@@ -242,12 +237,11 @@ class _Writer:
             yield from self.assign(layout.named[name].type, value, prefix + name)
 
     def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
-        shape = kind.shape if isinstance(kind, Array) else ()
-        items = [*self.elements(shape, value, path)] if shape else [(0, value)]
+        items = [*self.elements(kind.shape, value, path)]
         if isinstance(kind.leaf, Struct):
             inner = kind.leaf.layout(self.top.abi)
             for number, item in items:
-                yield from self.write(inner, item, f"{element_path(path, shape, number)}.")
+                yield from self.write(inner, item, f"{element_path(path, kind.shape, number)}.")
             return
         slot, scalar = self.leaves[path], kind.leaf.on(self.top.abi)
         numbers = self.checked(slot, scalar, items)
@@ -255,7 +249,9 @@ class _Writer:
             for index, held in numbers:
                 start = slot.offset + index * scalar.size
                 size = slot.size if slot.is_bit_field else scalar.size
-                yield slot, self.put(slot, range(start, start + size), int(held))
+                offsets = range(start, start + size)
+                self.put(slot, offsets, int(held))
+                yield slot, offsets
             return
         for first, last in runs(range(len(numbers)), lambda at: numbers[at][0] - at):
             start = slot.offset + numbers[first][0] * scalar.size
@@ -264,24 +260,22 @@ class _Writer:
             np.ndarray(data.shape, dtype, self.memory, start)[...] = data
             yield slot, range(start, start + data.nbytes)
 
-    def put(self, slot: Slot, offsets: range, value: int) -> range:
+    def put(self, slot: Slot, offsets: range, value: int) -> None:
         """Write what numpy has no type for, bit by bit of each byte."""
         for offset, source in zip(offsets, slot.sources(offsets), strict=True):
             kept = self.memory[offset] & ~source.mask
             self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
-        return offsets
 
     def elements(
         self, shape: Sequence[int], value: Any, path: str, number: int = 0
     ) -> Iterator[tuple[int, Any]]:
-        """Every element of an array, counted flat."""
+        """Every element of an array, counted flat; what is no array is its own, number 0."""
+        if not shape:
+            yield number, value
+            return
         count, *inner = shape
         for index, item in _items(value, count, f"{self.top.struct}, {path}"):
-            flat = count * number + index
-            if inner:
-                yield from self.elements(inner, item, f"{path}[{index}]", flat)
-            else:
-                yield flat, item
+            yield from self.elements(inner, item, f"{path}[{index}]", count * number + index)
 
     def checked(
         self, slot: Slot, scalar: Scalar, items: Sequence[tuple[int, Any]]
@@ -290,10 +284,9 @@ class _Writer:
         low, high = scalar.limits
         if slot.is_bit_field and scalar.kind != "bool":
             low, high = scalar.limits_of(slot.width)
-        if scalar.kind == "float":
-            return [(at, self.number(slot, scalar, at, value, 0, 0)) for at, value in items]
+        plain = scalar.kind != "float"
         return [
-            (at, value) if type(value) is int and low <= value <= high
+            (at, value) if plain and type(value) is int and low <= value <= high
             else (at, self.number(slot, scalar, at, value, low, high))
             for at, value in items
         ]  # fmt: skip
@@ -310,9 +303,8 @@ class _Writer:
         if not low <= number <= high:
             bits = slot.width if slot.is_bit_field else scalar.bits
             room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
-            raise KvmvizError(
-                f"{where}: {hexed(number)} does not fit {room}; legal are {low:#x} .. {high:#x}"
-            )
+            legal = f"legal are {low:#x} .. {high:#x}"
+            raise KvmvizError(f"{where}: {hexed(number)} does not fit {room}; {legal}")
         return number
 
 
@@ -338,10 +330,10 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
     """Index and value of the elements to write: all of a list, some of a mapping."""
     if isinstance(value, Mapping):
         for index in value:
-            legal = isinstance(index, int | np.integer) and not isinstance(index, bool)
-            if not legal or index not in range(count):
-                legal_ones = f"legal are 0 .. {count - 1}"
-                raise KvmvizError(f"{where}: no element {shown(index)}; {legal_ones}")
+            whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+            if not whole or index not in range(count):
+                legal = f"legal are 0 .. {count - 1}"
+                raise KvmvizError(f"{where}: no element {shown(index)}; {legal}")
         return value.items()
     try:
         if isinstance(value, str) or not hasattr(value, "__getitem__"):
@@ -354,10 +346,8 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
         told = f"{shown(value)} is no list; legal is a list of {count}"
         raise KvmvizError(f"{where}: {told}") from None
     if size != count or len(items) != count:
-        raise KvmvizError(
-            f"{where}: {size} elements; legal is exactly {count}, "
-            "or a mapping of index to value for some of them"
-        )
+        legal = f"exactly {count}, or a mapping of index to value for some of them"
+        raise KvmvizError(f"{where}: {size} elements; legal is {legal}")
     return enumerate(items)
 
 
@@ -369,35 +359,18 @@ def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, An
 
 
 def _value(layout: Layout, field: Field, kind: Type, raw: npt.NDArray[np.uint8], at: int) -> Any:
-    if isinstance(kind.leaf, Scalar) and not _is_odd(kind.leaf, field):
-        shape = kind.shape if isinstance(kind, Array) else ()
-        scalar = kind.leaf.on(layout.abi)
-        order = scalar.order or layout.abi.byte_order
-        return np.ndarray(shape, scalar.dtype(order), raw, at).tolist()
     if isinstance(kind, Struct):
         return _read(kind.layout(layout.abi), raw, at)
+    if isinstance(kind.leaf, Scalar):
+        scalar, order = kind.leaf.on(layout.abi), kind.leaf.order or layout.abi.byte_order
+        if field.bits is None and scalar.bits < 128:
+            return np.ndarray(kind.shape, scalar.dtype(order), raw, at).tolist()
     if isinstance(kind, Array):
         step, _ = extent(kind.element, layout.abi)
         rows = (at + step * number for number in range(kind.count))
         return [_value(layout, field, kind.element, raw, row) for row in rows]
-    return _odd(layout, field, kind.on(layout.abi), raw, at)
-
-
-def _is_odd(scalar: Scalar, field: Field) -> bool:
-    """It has no numpy type: a bit-field, or 128 bits."""
-    return field.bits is not None or scalar.bits == 128
-
-
-def _odd(layout: Layout, field: Field, scalar: Scalar, raw: npt.NDArray[np.uint8], at: int) -> int:
+    # What numpy has no type for: a bit-field, or 128 bits.
     width = scalar.bits if field.bits is None else field.bits
-    start = field.start % 8 if field.bits is not None else 0
-    order = (
-        layout.abi.byte_order if field.bits is not None else scalar.order or layout.abi.byte_order
-    )
-    slot = Slot("", "", start, width, scalar, order)
-    value = 0
-    for offset in range(slot.size):
-        source = slot.source(offset)
-        assert source is not None
-        value |= (int(raw[at + offset]) & source.mask) >> source.bottom << source.low
-    return value - (1 << width) if scalar.signed and value >> width - 1 else value
+    slot = Slot("", "", field.start % 8, width, scalar, order)
+    placed = ((int(raw[at + offset]), source) for offset, source in slot.placed)
+    return assigned(sum((b & s.mask) >> s.bottom << s.low for b, s in placed), slot)

@@ -21,11 +21,11 @@ from kvmviz import image as images
 from kvmviz import rules
 from kvmviz._base import KvmvizError, counted, integer, shown
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Scalar, Struct, Type
+from kvmviz.ctype import Array, Scalar, Struct, Type, brackets
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, Source, element_path
 from kvmviz.style import styles
-from kvmviz.text import bits, table, where
+from kvmviz.text import bits, span_is, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -149,13 +149,11 @@ class Layout:
 
     def _open(self, field: Field, path: str = "") -> Iterator[Slot]:
         """The leaves of a member; ``path`` is the array element that it is, if it is one."""
-        kind, path = field.type, path or field.name or ""
-        leaf, order = kind.leaf, self.abi.byte_order
-        shape = kind.shape if isinstance(kind, Array) else ()
+        name = field.name or ""
+        path, leaf, shape = path or name, field.type.leaf, field.type.shape
         if isinstance(leaf, Scalar):
-            scalar = leaf.on(self.abi)
-            order = order if field.bits else scalar.order or order
-            yield Slot(path, field.name or "", field.start, field.extent, scalar, order, shape)
+            order = leaf.order or self.abi.byte_order
+            yield Slot(path, name, field.start, field.extent, leaf.on(self.abi), order, shape)
             return
         inner = leaf.layout(self.abi)
         if not inner.slots:
@@ -166,7 +164,7 @@ class Layout:
                 where = f"{element}: {slot.path}" if slot.is_padding else f"{element}.{slot.path}"
                 start = field.start + 8 * inner.size * number + slot.start
                 size, held, order = slot.extent, slot.type, slot.order
-                yield Slot(where, field.name or "", start, size, held, order, slot.shape)
+                yield Slot(where, name, start, size, held, order, slot.shape)
 
     def slot_at(self, offset: int) -> Slot:
         """The first slot that covers a byte."""
@@ -199,11 +197,10 @@ class Layout:
     def leaves(self) -> int:
         """Slots of its members, one each at least; of arrays of structs, those of every element."""
         total = 0
-        for field in self.fields:
-            kind, count = field.type, 1
+        for kind in (field.type for field in self.fields):
+            count = 1
             if isinstance(kind.leaf, Struct):
-                shape = kind.shape if isinstance(kind, Array) else ()
-                count = max(1, kind.leaf.layout(self.abi).leaves) * prod(shape)
+                count = max(1, kind.leaf.layout(self.abi).leaves) * prod(kind.shape)
             total += max(1, count)
         return total
 
@@ -217,10 +214,8 @@ class Layout:
         """For each byte, every slot that holds it: none in padding, several in a union."""
         rows: list[list[Source]] = [[] for _ in range(self.size)]
         for slot in self.slots:
-            if slot.type is not None:
-                offsets = range(slot.offset, slot.offset + slot.size)
-                for offset, source in zip(offsets, slot.sources(offsets), strict=True):
-                    rows[offset].append(source)
+            for offset, source in slot.placed:
+                rows[offset].append(source)
         return tuple(map(tuple, rows))
 
     @cached_property
@@ -252,16 +247,12 @@ class Layout:
         else:
             widest = next(f.name or f"an {f.kind}" for f in self.fields if f.align == asked)
             yield f"the struct is aligned to {own}, as its most aligned member, {widest}."
-        last = f"bytes {self.end}..{self.size - 1} are"
-        tail = f"{f'byte {self.end} is' if self.size - self.end == 1 else last} tail padding"
-        yield (
-            f"size {self.size}: {self.end} rounded up to a multiple of {own}; "
-            f"{tail if self.size > self.end else 'no tail padding'}."
-        )
+        tail = f"{span_is(self.end, self.size - 1)} tail padding"
+        tail = tail if self.size > self.end else "no tail padding"
+        yield f"size {self.size}: {self.end} rounded up to a multiple of {own}; {tail}."
         if self.struct.typedef_align:
-            yield (
-                f"under its typedef it is aligned to {self.align}, which does not change its size."
-            )
+            effect = "which does not change its size"
+            yield f"under its typedef it is aligned to {self.align}, {effect}."
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
@@ -310,36 +301,22 @@ class Layout:
         return images.unpack(self, buffer, offset)
 
     def __repr__(self) -> str:
-        holes = [slot for slot in self.holes if slot.start < 8 * self.end]
-        lost = sum(slot.extent for slot in holes if slot.extent % 8 == 0) // 8
-        unused = sum(slot.extent for slot in holes if slot.extent % 8)
-        whole = sum(slot.extent % 8 == 0 for slot in holes)
-        tail = self.size - self.end
         letters = styles(self.named)
         rows: list[Sequence[object]] = [("offset", "size", "", "member")]
         for slot in self.slots:
             if slot.type is None:
-                size = counted(slot.extent, "bit") if slot.extent % 8 else slot.size
-                rows.append((slot.offset, size, "", f"-- {slot.path}: no member --"))
-            elif slot.is_bit_field:
-                kind = f"{slot.path}  {slot.type.name} : {slot.width}, {_bits_of_bytes(slot)}"
-                rows.append(
-                    (slot.offset, counted(slot.width, "bit"), letters[slot.member].letter, kind)
-                )
+                letter, told = "", f"-- {slot.path}: no member --"
             else:
-                kind = slot.type.name + "".join(f"[{n}]" for n in slot.shape)
-                rows.append(
-                    (slot.offset, slot.size, letters[slot.member].letter, f"{slot.path}  {kind}")
-                )
-        return "\n".join(
-            (
-                f"{self.struct} on {where(self)}: size {self.size}, align {self.align}",
-                table(rows, right=(0, 1)),
-                f"  holes: {whole}, {counted(lost, 'byte')} in all; "
-                f"tail padding: {counted(tail, 'byte')}"
-                + (f"; unused bits beside bit-fields: {unused}" if unused else ""),
-            )
-        )
+                letter, told = letters[slot.member].letter, f"{slot.path}  {slot.type.name}"
+                told += _width(slot) if slot.is_bit_field else brackets(slot.shape)
+            rows.append((slot.offset, _size(slot), letter, told))
+        inner = [slot.extent for slot in self.holes if slot.start < 8 * self.end]
+        holes = [extent // 8 for extent in inner if extent % 8 == 0]
+        unused = sum(extent for extent in inner if extent % 8)
+        last = f"  holes: {len(holes)}, {counted(sum(holes), 'byte')} in all; "
+        last += f"tail padding: {counted(self.size - self.end, 'byte')}"
+        last += f"; unused bits beside bit-fields: {unused}" if unused else ""
+        return f"{_head(self)}\n{table(rows, right=(0, 1))}\n{last}"
 
 
 def _check_layout(given: object) -> None:
@@ -351,10 +328,19 @@ def _place(slot: Slot) -> int:
     return slot.start
 
 
-def _bits_of_bytes(slot: Slot) -> str:
-    """Where a bit-field lies: ``bits 7:5 of +4, bits 1:0 of +5``, 7 the most significant."""
-    sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
-    return ", ".join(f"{bits(s.top, s.bottom)} of +{at}" for at, s in sources if s)
+def _head(layout: Layout) -> str:
+    return f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}"
+
+
+def _size(slot: Slot) -> object:
+    """A slot's size in a table: its bytes, or the bits that it has where they are not whole."""
+    return counted(slot.extent, "bit") if slot.is_bit_field or slot.extent % 8 else slot.size
+
+
+def _width(slot: Slot) -> str:
+    """A bit-field's width and place: `` : 5, bits 7:5 of +4, bits 1:0 of +5``."""
+    held = [f"{bits(source.top, source.bottom)} of +{at}" for at, source in slot.placed]
+    return f" : {slot.width}, {', '.join(held)}"
 
 
 WIDEST = 8
@@ -371,23 +357,16 @@ class ByteMap:
         _check_layout(self.layout)
 
     def __repr__(self) -> str:
-        layout = self.layout
-        letters = styles(layout.named)
-        rows: list[Sequence[object]] = [
-            ("offset", "size", "", "type", "member", "bits of its bytes")
-        ]
-        for slot in layout.slots:
-            part = (slot.is_bit_field and slot.extent) or (slot.type is None and slot.extent % 8)
-            size = f"{slot.extent} bits" if part else slot.size
-            if slot.type is None:
-                rows.append((slot.offset, size, "-", "", slot.path, "no member"))
-                continue
-            name = slot.path + "".join(f"[{n or ''}]" for n in slot.shape)
-            letter = letters[slot.member].letter
-            rows.append((slot.offset, size, letter, slot.type.name, name, _bits(slot)))
-        lost = sum(slot.size for slot in layout.holes if slot.extent % 8 == 0)
-        head = f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}"
-        return f"{head}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"
+        letters = styles(self.layout.named)
+        rows = [("offset", "size", "", "type", "member", "bits of its bytes")]
+        for slot in self.layout.slots:
+            letter, kind, name, held = "-", "", slot.path, "no member"
+            if slot.type is not None:
+                letter, kind, held = letters[slot.member].letter, slot.type.name, _bits(slot)
+                name += brackets(slot.shape).replace("[0]", "[]")
+            rows.append((f"{slot.offset}", f"{_size(slot)}", letter, kind, name, held))
+        lost = sum(slot.size for slot in self.layout.holes if slot.extent % 8 == 0)
+        return f"{_head(self.layout)}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"
 
 
 def _bits(slot: Slot) -> str:
@@ -396,8 +375,7 @@ def _bits(slot: Slot) -> str:
     if not slot.extent:
         return "flexible: elements lie behind what sizeof counts"
     if slot.is_bit_field:
-        sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
-        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in sources if s)
+        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in slot.placed)
     told = slot.bits_of_bytes(slot.offset, min(slot.type.size, WIDEST))
     more = " ..." if slot.type.size > WIDEST else ""
     return f"{'each: ' if slot.shape else ''}{told}{more}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from kvmviz._base import KvmvizError
 from kvmviz.abi import Abi
 from kvmviz.ctype import WIDTHS, Array, Member, Scalar, Struct, Type
+from kvmviz.text import span_is
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,16 @@ def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     elif offset == first:
         why = f"right behind the member before it: {align} divides {offset}"
     else:
-        hole = f"bytes {first}..{offset - 1} are" if offset - first > 1 else f"byte {first} is"
+        hole = span_is(first, offset - 1)
         why = f"the next multiple of {align} after {first}; {hole} a hole, where no member lies"
-    bent = (
-        f"; #pragma pack({align}) lowers the alignment from {asked} to {align}"
-        if align < asked
-        else _bent(member, abi, natural, align)
-    )
-    return Field(member.name, member.type, 8 * offset, 8 * size, align, why + bent)
+    why += _bent(member, abi, natural, asked, align)
+    return Field(member.name, member.type, 8 * offset, 8 * size, align, why)
 
 
-def _bent(member: Member, abi: Abi, natural: int, align: int) -> str:
+def _bent(member: Member, abi: Abi, natural: int, asked: int, align: int) -> str:
     """What made the alignment another than the type's own, or the type's than its size."""
+    if align < asked:
+        return f"; #pragma pack({align}) lowers the alignment from {asked} to {align}"
     if align > natural:
         return f"; aligned({member.align}) raises the alignment from {natural} to {align}"
     if align < natural:

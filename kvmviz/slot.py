@@ -6,13 +6,17 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from kvmviz.abi import ByteOrder
-from kvmviz.ctype import Scalar
+from kvmviz.ctype import Scalar, brackets
 
-_INDEX = re.compile(r"\[\d+\]")
+
+@lru_cache(maxsize=4096)
+def member_of(path: str) -> str:
+    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
+    return re.sub(r"\[\d+\]", "", path)
 
 
 class Write(NamedTuple):
@@ -72,9 +76,7 @@ class Source(NamedTuple):
     @property
     def label(self) -> str:
         """The bits as C would name them: ``hsr[31:24]``, ``data[2]`` for a whole byte."""
-        if self.slot.type is not None and self.slot.width == 8:
-            return self.path
-        return f"{self.path}[{self.bits}]"
+        return self.path if self.slot.width == 8 else f"{self.path}[{self.bits}]"
 
     @property
     def bits(self) -> str:
@@ -84,7 +86,7 @@ class Source(NamedTuple):
     @property
     def member(self) -> str:
         """The member that the bits belong to, whichever element of an array holds it."""
-        return _INDEX.sub("", self.slot.path)
+        return member_of(self.slot.path)
 
     @property
     def path(self) -> str:
@@ -94,11 +96,11 @@ class Source(NamedTuple):
 
 def element_path(path: str, shape: Sequence[int], element: int) -> str:
     """The path of one element of an array, counted flat: ``grid[1][2]``."""
-    told = ""
+    indices = []
     for count in reversed(shape):
         element, index = divmod(element, count)
-        told = f"[{index}]{told}"
-    return path + told
+        indices.append(index)
+    return path + brackets(reversed(indices))
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,16 @@ class Slot:
         """The first bit behind it."""
         return self.start + self.extent
 
+    @property
+    def offsets(self) -> range:
+        """Offsets of the bytes that hold bits of it."""
+        return range(self.offset, self.offset + self.size)
+
+    @property
+    def placed(self) -> Iterator[tuple[int, Source]]:
+        """Those offsets, each with what its byte holds; none in padding."""
+        return zip(self.offsets, self.sources(self.offsets), strict=False)
+
     @cached_property
     def width(self) -> int:
         """Bits of one value."""
@@ -167,7 +179,7 @@ class Slot:
             return None
         first = max(8 * offset, self.start)
         element, begin = divmod(first - self.start, self.width)
-        last = min(8 * offset + 7, self.start + self.extent - 1)
+        last = min(8 * offset + 7, self.stop - 1)
         count = last - first + 1
         if self.order == "little":
             low, bottom = begin, first - 8 * offset
@@ -180,9 +192,10 @@ class Slot:
         if self.is_bit_field or self.type is None:
             yield from filter(None, map(self.source, offsets))
             return
-        size, width = self.width // 8, self.width
-        lows = [*range(0, width, 8)] if self.order == "little" else [*range(width - 8, -8, -8)]
-        is_array, first = bool(self.shape), self.offset
+        lows = [*range(0, self.width, 8)]
+        if self.order == "big":
+            lows.reverse()
+        size, is_array, first = len(lows), bool(self.shape), self.offset
         for offset in offsets:
             element, place = divmod(offset - first, size)
             low = lows[place]

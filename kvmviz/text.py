@@ -56,6 +56,11 @@ def plain(words: str) -> str:
     return _COMMAND.sub(lambda m: f"{m[0][0]}\\x{ord(m[0][1]):02x}{m[0][2:]}", told)
 
 
+def span_is(first: int, last: int) -> str:
+    """Bytes as the subject of a sentence: ``byte 3 is`` or ``bytes 4..7 are``."""
+    return f"{span(first, last)} {'is' if first == last else 'are'}"
+
+
 def spans(offsets: Iterable[int]) -> str:
     """Offsets in order in words, neighbours joined: ``bytes 1..3, byte 7``."""
     return ", ".join(span(first, last) for first, last in runs(offsets))

@@ -5,11 +5,10 @@ It is reached from the source of every byte, never from sample values.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, counted, grouped
@@ -18,12 +17,6 @@ from kvmviz.ctype import Array, Struct, Type, name_of
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
 from kvmviz.text import few_spans, runs, some, table, where
-
-
-@lru_cache(maxsize=4096)
-def member_of(path: str) -> str:
-    """A leaf's path without the indices of array elements: ``n.a`` for ``n[1].a``."""
-    return re.sub(r"\[\d+\]", "", path)
 
 
 def is_in(path: str, name: str) -> bool:
@@ -37,6 +30,10 @@ class Place(NamedTuple):
     offset: int
     type: Type
     abi: Abi
+
+    def behind(self, offset: int) -> Place:
+        """The same, counted from what the struct lies in, at that offset."""
+        return self._replace(offset=self.offset + offset)
 
     @property
     def element(self) -> Layout | None:
@@ -56,7 +53,7 @@ def place(layout: Layout, path: str) -> Place | None:
         return Place(field.offset, field.type, layout.abi)
     leaf = field.type.leaf
     found = place(leaf.layout(layout.abi), rest) if isinstance(leaf, Struct) else None
-    return found and found._replace(offset=found.offset + field.offset)
+    return found and found.behind(field.offset)
 
 
 def flexible(layout: Layout) -> dict[str, Place]:
@@ -64,14 +61,11 @@ def flexible(layout: Layout) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for name, field in layout.named.items():
         kind = field.type
-        if isinstance(kind, Array) and 0 in kind.shape:
+        if 0 in kind.shape:
             found[name] = Place(field.offset, kind, layout.abi)
         elif isinstance(kind.leaf, Struct):  # in an array, that of the first element stands for all
-            inner = flexible(kind.leaf.layout(layout.abi))
-            found |= {
-                f"{name}.{path}": there._replace(offset=there.offset + field.offset)
-                for path, there in inner.items()
-            }
+            for path, there in flexible(kind.leaf.layout(layout.abi)).items():
+                found[f"{name}.{path}"] = there.behind(field.offset)
     return found
 
 
@@ -115,10 +109,10 @@ def _judge_bit(
     wanted: Source, written: tuple[Source, ...], bit: int
 ) -> tuple[Status, Source | None]:
     there = [source for source in written if source.mask & bit]
-    same = [s for s in there if member_of(s.slot.path) == member_of(wanted.slot.path)]
-    exact = [s for s in same if _same(s, wanted) and _carries(s, wanted, bit)]
-    if exact:
-        return "intact", exact[0]
+    same = [source for source in there if source.member == wanted.member]
+    for source in same:
+        if _same(source, wanted) and _carries(source, wanted, bit):
+            return "intact", source
     return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
 
 
@@ -126,12 +120,15 @@ def _same(one: Source, other: Source) -> bool:
     """They have the same path, elements of arrays included."""
     if one.slot.path != other.slot.path:
         return False
-    if one.slot.shape[1:] == other.slot.shape[1:] and bool(one.slot.shape) == bool(
-        other.slot.shape
-    ):
+    if _rows(one.slot) == _rows(other.slot):
         # Elements are counted flat, and each takes as much of the count on both sides.
         return one.element == other.element
     return one.path == other.path
+
+
+def _rows(slot: Slot) -> tuple[bool, tuple[int, ...]]:
+    """The shape of an array but for its length, which a longer one need not share."""
+    return bool(slot.shape), slot.shape[1:]
 
 
 def _carries(source: Source, wanted: Source, bits: int) -> bool:
@@ -151,19 +148,6 @@ def numbers_alike(one: Slot, other: Slot) -> bool:
     return "float" not in kinds or (len(kinds) == 1 and one.width == other.width)
 
 
-def _judge_place(wanted: Place, written: Place | None) -> Status:
-    """A flexible array by where it starts and what each of its elements is.
-
-    How many elements are there, no layout says: an array of fixed length is as good a writer.
-    """
-    if written is None:
-        return "unwritten"
-    mine, other = wanted.element, written.element
-    if mine is None or other is None or wanted.offset != written.offset or mine.size != other.size:
-        return "moved"
-    return Verdict(other, mine).fields["element"]
-
-
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
@@ -174,10 +158,8 @@ class Verdict:
     def __post_init__(self) -> None:
         for layout in (self.writer, self.reader):
             if not isinstance(layout, Layout):
-                raise KvmvizError(
-                    f"compare takes two layouts, not a {type(layout).__name__[:40]}; "
-                    "see Struct.layout(abi)"
-                )
+                told = f"not a {type(layout).__name__[:40]}; see Struct.layout(abi)"
+                raise KvmvizError(f"compare takes two layouts, {told}")
         for layout in (self.writer, self.reader) if self.writer != self.reader else ():
             if layout.leaves > MOST_LEAVES:
                 raise KvmvizError(
@@ -188,8 +170,7 @@ class Verdict:
     @cached_property
     def witnesses(self) -> tuple[Witness, ...]:
         """Every byte that the reader takes for a value, in order of offset, with its status."""
-        return self._judged([(slot, range(slot.offset, slot.offset + slot.size))
-                             for slot in self.reader.slots if slot.type])  # fmt: skip
+        return self._judged([(slot, slot.offsets) for slot in self.reader.slots if slot.type])
 
     @cached_property
     def wrong(self) -> tuple[Witness, ...]:
@@ -213,30 +194,27 @@ class Verdict:
         for slot in self.reader.slots:
             held = extents.get(_alike(slot), 0)
             if slot.type and held < slot.extent:
-                first = slot.offset if not held else (slot.start + held) // 8
-                rows.append((slot, range(first, slot.offset + slot.size)))
+                rows.append((slot, slot.offsets[(slot.start + held) // 8 - slot.offset :]))
         return rows
 
     def _judged(self, asked: list[tuple[Slot, range]]) -> tuple[Witness, ...]:
         """A witness for each of these bytes of the reader, in order of offset."""
-        if (count := sum(len(offsets) for _, offsets in asked)) > MOST_BYTES:
+        count = sum(len(offsets) for _, offsets in asked)
+        if count > MOST_BYTES:
             raise KvmvizError(
                 f"{self.reader.struct} has {count} bytes to be judged one by one; "
                 f"compare judges up to {MOST_BYTES}"
             )
         written = _sources(self.writer, sorted({at for _, offsets in asked for at in offsets}))
-        if (
-            count := sum(len(written.get(at, ())) for _, row in asked for at in row)
-        ) > MOST_SOURCES:
+        count = sum(len(written.get(at, ())) for _, offsets in asked for at in offsets)
+        if count > MOST_SOURCES:
             raise KvmvizError(
                 f"{self.writer.struct} holds {count} members' bytes where {self.reader.struct} "
                 f"has others; compare judges up to {MOST_SOURCES}"
             )
         rows = []
         for slot, offsets in asked:
-            for at in offsets:
-                wanted = slot.source(at)
-                assert wanted is not None
+            for at, wanted in zip(offsets, slot.sources(offsets), strict=True):
                 status, found = judge(wanted, tuple(written.get(at, ())))
                 rows.append(Witness(at, status, wanted, found))
         return tuple(sorted(rows, key=lambda row: row.offset))
@@ -254,8 +232,17 @@ class Verdict:
     @cached_property
     def flexible(self) -> dict[str, Status]:
         """Status of the reader's flexible array members, which have a place but no bytes yet."""
+        return {path: status for path, (status, _) in self.elements.items()}
+
+    @cached_property
+    def elements(self) -> dict[str, tuple[Status, str]]:
+        """The same, each with what makes the status.
+
+        An array is judged by where it starts and what each of its elements is. How many elements
+        are there, no layout says: an array of fixed length is as good a writer.
+        """
         wanted = flexible(self.reader)
-        return {path: _judge_place(here, place(self.writer, path)) for path, here in wanted.items()}
+        return {path: _elements(path, at, place(self.writer, path)) for path, at in wanted.items()}
 
     @property
     def breaks(self) -> bool:
@@ -284,8 +271,7 @@ class Verdict:
 def _alike(slot: Slot) -> object:
     """Equal where two slots hold the same bits of the same values, as far as both reach."""
     is_float = slot.type is not None and slot.type.kind == "float"
-    shape = (len(slot.shape), slot.shape[1:])
-    return slot.path, slot.start, slot.width, slot.order, shape, is_float
+    return slot.path, slot.start, slot.width, slot.order, _rows(slot), is_float
 
 
 def _sources(layout: Layout, offsets: Sequence[int]) -> Mapping[int, list[Source]]:
@@ -313,24 +299,30 @@ def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
     told = [f"{place} {_hold(place)} {found}" if found else f"{place}: never written"
             for place, found in lies(verdict.wrong_in.get(member, ()))]  # fmt: skip
-    told += [elements_there(verdict, path) for path, status in verdict.flexible.items()
+    told += [why for path, (status, why) in verdict.elements.items()
              if status != "intact" and path.split(".")[0] == member]  # fmt: skip
     return "; ".join(told)
 
 
 def elements_there(verdict: Verdict, path: str) -> str:
     """Why the elements of a flexible array of the reader are not those that the writer has."""
-    wanted, written = flexible(verdict.reader)[path], place(verdict.writer, path)
+    return verdict.elements[path][1]
+
+
+def _elements(path: str, wanted: Place, written: Place | None) -> tuple[Status, str]:
     if written is None:
-        return f"no {path} is written"
+        return "unwritten", f"no {path} is written"
     mine, other = wanted.element, written.element
     if mine is None or other is None:
-        return f"{path} is written as {name_of(written.type)}, not as an array"
+        return "moved", f"{path} is written as {name_of(written.type)}, not as an array"
     if wanted.offset != written.offset:
-        return f"the elements are written from offset {written.offset} on, not {wanted.offset}"
+        there = f"from offset {written.offset} on, not {wanted.offset}"
+        return "moved", f"the elements are written {there}"
     if mine.size != other.size:
-        return f"the elements are written with {counted(other.size, 'byte')} each, not {mine.size}"
-    return f"of each element, {found_there(Verdict(other, mine), 'element')}"
+        there = f"with {counted(other.size, 'byte')} each, not {mine.size}"
+        return "moved", f"the elements are written {there}"
+    inner = Verdict(other, mine)
+    return inner.fields["element"], f"of each element, {found_there(inner, 'element')}"
 
 
 def _hold(place: str) -> str:
@@ -341,8 +333,7 @@ def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
     """Bytes that are not intact, and what they hold; nothing for those that nobody writes."""
     for status in STATUSES[:-1]:
         rows = [w for w in witnesses if w.status == status]
-        swapped = [w for w in rows if _is_swapped(w)]
-        if swapped:
+        if swapped := [w for w in rows if _is_swapped(w)]:
             whose = some(list(dict.fromkeys(w.wanted.member for w in swapped)))
             yield few_spans(w.offset for w in swapped), f"the bytes of {whose} in opposite order"
         if others := [w for w in rows if not _is_swapped(w)]:

@@ -16,10 +16,10 @@ from kvmviz.draw.canvas import Canvas, Picture, checked, wide
 from kvmviz.draw.cells import bits_of, ground, paragraph
 from kvmviz.review.versions import Side, Versions, headline, names_of, words_of
 from kvmviz.rules import up
-from kvmviz.slot import Slot, Source, merged
+from kvmviz.slot import Slot, Source, member_of, merged
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, Style, styles
 from kvmviz.text import runs, spans, where
-from kvmviz.verdict import Status, member_of
+from kvmviz.verdict import Status
 
 CELLS = 8
 """Bytes in a row of a panel."""

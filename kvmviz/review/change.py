@@ -18,9 +18,9 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
 from kvmviz.rules import Field, up
-from kvmviz.slot import Slot
+from kvmviz.slot import Slot, member_of
 from kvmviz.text import span
-from kvmviz.verdict import Place, Verdict, Witness, flexible, member_of, numbers_alike, place
+from kvmviz.verdict import Place, Verdict, Witness, flexible, numbers_alike, place
 
 Members = Mapping[str, tuple[Slot, ...]]
 """Leaves by path, those of an array's elements under one path; padding is never among them."""

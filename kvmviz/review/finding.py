@@ -16,9 +16,9 @@ from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import Array, Member, Struct, Type, scalar
 from kvmviz.layout import Layout
 from kvmviz.review.change import Change, Home, Pair, counterpart, homes, stop
-from kvmviz.slot import Slot
+from kvmviz.slot import Slot, member_of
 from kvmviz.text import bits, few_spans, plain, some
-from kvmviz.verdict import Place, Witness, elements_there, is_in, lies, member_of
+from kvmviz.verdict import Place, Witness, elements_there, is_in, lies
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")

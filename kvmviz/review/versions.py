@@ -14,10 +14,10 @@ from kvmviz.ctype import Conditional, Struct
 from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
 from kvmviz.review.report import Review, ground, review
-from kvmviz.slot import Slot, Source
+from kvmviz.slot import Slot, Source, member_of
 from kvmviz.style import styles
 from kvmviz.text import runs, span, table, where
-from kvmviz.verdict import STATUSES, Status, Verdict, flexible, member_of
+from kvmviz.verdict import STATUSES, Status, Verdict, flexible
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""
