@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 from numbers import Integral
@@ -263,9 +263,6 @@ def _declared(spec: Type | str, where: str) -> tuple[Type, int]:
     return as_type(spec, where), 0
 
 
-_ATTRIBUTES = ("union", "packed", "align", "pack", "typedef_align")
-
-
 @dataclass(frozen=True, init=False, repr=False)
 class Struct(_Single):
     """A C struct or union: a tag and members, in order, with no offsets yet.
@@ -346,9 +343,8 @@ class Struct(_Single):
             if not isinstance(kind, Struct):
                 raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {kind}")
             if made.align or made.packed:
-                raise KvmvizError(
-                    f"{self}: an anonymous member has no attributes but those of its {kind}"
-                )
+                told = f"an anonymous member has no attributes but those of its {kind}"
+                raise KvmvizError(f"{self}: {told}")
         elif name is not None and not _is_name(name):
             raise KvmvizError(f"{self}: {shown(name)} is not a C identifier")
         _alignment(made.align, f"{self}, {made}")
@@ -396,7 +392,7 @@ class Struct(_Single):
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.tag, self.members, *(getattr(self, name) for name in _ATTRIBUTES)))
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
     def __hash__(self) -> int:
         return self._hash
@@ -416,8 +412,7 @@ class Struct(_Single):
 
     def changed(self, **given: Any) -> Struct:
         """A copy with some of its attributes, or its members, changed."""
-        kept = {name: getattr(self, name) for name in ("members", *_ATTRIBUTES)}
-        return Struct(self.tag, **(kept | given), empty=self.is_empty)
+        return replace(self, empty=self.is_empty, **given)
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.
@@ -528,7 +523,7 @@ class Conditional(Struct):
         return Conditional(self.tag, rows, self.errors)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("members", *_ATTRIBUTES):
+        if name in ("members", "packed", "align", "pack", "typedef_align"):
             raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
         raise AttributeError(name)
 

@@ -42,11 +42,11 @@ class Image:
             raise KvmvizError(f"an image is bytes and a tuple, not {shown(data)}, {shown(sources)}")
         if not {*map(type, sources)} <= {Source, type(None)}:
             raise KvmvizError("an image's sources are entries of other images, or None")
-        if getattr(layout, "size", None) != len(data) or len(data) != len(sources):
-            title, size = getattr(layout, "struct", shown(layout)), getattr(layout, "size", "none")
-            raise KvmvizError(
-                f"{title}: {len(data)} bytes with {len(sources)} sources; its size is {size}"
-            )
+        size = getattr(layout, "size", "none")
+        if not size == len(data) == len(sources):
+            title = getattr(layout, "struct", shown(layout))
+            told = f"{len(data)} bytes with {len(sources)} sources; its size is {size}"
+            raise KvmvizError(f"{title}: {told}")
 
     def __bytes__(self) -> bytes:
         return self.data

@@ -118,21 +118,17 @@ def _bent(member: Member, abi: Abi, natural: int, asked: int, align: int) -> str
     return ""
 
 
-def _is_disputed(struct: Struct, member: Member, abi: Abi, end: int) -> bool:
-    """Whether gcc and clang give an aligned bit-field another place, outside ``#pragma pack``.
+def _is_disputed(kind: Scalar, bits: int, align: int, abi: Abi, end: int) -> bool:
+    """Whether gcc and clang give an ``aligned(align)`` bit-field another place, if not packed.
 
     gcc looks whether it straddles its unit after ``aligned`` has moved it, clang before; and to
     gcc, what is as wide as an integer and in the right place is a member like others. Found by
     laying out the same thousands of structs with both on x86_64 and i386.
     """
-    kind, bits = member.type, member.bits
-    assert isinstance(kind, Scalar)
-    if not bits or struct.pack or struct.packed or member.packed or abi.bit_fields == "packed":
-        return False
     unit = kind.on(abi).bits
     natural = 8 * abi.align(unit // 8)
-    if member.align:
-        asked, start = 8 * member.align, up(end, 8 * member.align)
+    if align:
+        asked, start = 8 * align, up(end, 8 * align)
         if end % natural + bits > unit:
             return False
         whole = bits == unit > max(natural, asked) and start % unit == 0
@@ -152,48 +148,41 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     assert isinstance(kind, Scalar)
     assert bits is not None
     unit = kind.on(abi).bits
+    where = f"{struct}, member {member.name}"
     if bits > unit:
-        raise KvmvizError(
-            f"{struct}, member {member.name}: a bit-field of {bits} bits; on {abi.name} "
-            f"{kind.name} has {unit}"
-        )
+        told = f"a bit-field of {bits} bits; on {abi.name} {kind.name} has {unit}"
+        raise KvmvizError(f"{where}: {told}")
     natural = 8 * (kind.align or abi.align(unit // 8))
-    if abi.bit_fields == "packed":
-        # gcc's EMPTY_FIELD_BOUNDARY: a zero-width bit-field ends a unit of 16 bits there.
-        natural = 1 if bits else 16
-    if bits and struct.pack and member.align > struct.pack:
-        raise KvmvizError(
-            f"{struct}, member {member.name}: aligned({member.align}) on a bit-field under "
-            f"#pragma pack({struct.pack}); gcc and clang place it differently"
-        )
-    if _is_disputed(struct, member, abi, end):
-        raise KvmvizError(
-            f"{struct}, member {member.name}: a bit-field of {bits} bits, aligned("
-            f"{member.align or kind.align}); gcc and clang place it differently"
-        )
-    # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
-    align = 1 if bits and not struct.pack and (struct.packed or member.packed) else natural
-    align = max(align, 8 * member.align)
-    if struct.pack and bits:
-        align = min(align, 8 * struct.pack)
-    start, why = end, "right behind the bits before it" if end else "the first bits of the struct"
+    in_units, packed = abi.bit_fields != "packed", struct.packed or member.packed
     if bits == 0:
-        start, why = up(end, align), f"no bits: ends the unit, up to a multiple of {align} bits"
-    elif not struct.pack and end % align + bits > unit:
+        # gcc's EMPTY_FIELD_BOUNDARY: where there are no units, it ends one of 16 bits.
+        align = max(natural if in_units else 16, 8 * member.align)
+        why = f"no bits: ends the unit, up to a multiple of {align} bits"
+        asked = 0 if abi.bit_fields == "units" else align // 8
+        return Field(member.name, kind, up(end, align), 0, asked, why, 0)
+    told, is_plain = "", in_units and not (struct.pack or packed)
+    if struct.pack and member.align > struct.pack:
+        told = f"aligned({member.align}) on a bit-field under #pragma pack({struct.pack})"
+    elif is_plain and _is_disputed(kind, bits, member.align, abi, end):
+        told = f"a bit-field of {bits} bits, aligned({member.align or kind.align})"
+    if told:
+        raise KvmvizError(f"{where}: {told}; gcc and clang place it differently")
+    # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
+    align = natural if in_units and (struct.pack or not packed) else 1
+    align = max(align, 8 * member.align)
+    align = min(align, 8 * struct.pack or align)
+    start, why = end, "right behind the bits before it" if end else "the first bits of the struct"
+    if not struct.pack and end % align + bits > unit:
         start = up(end, align)
         why = f"it would straddle a unit of {unit} bits: up to the next multiple of {align} bits"
     elif member.align:
         start = up(end, 8 * member.align)
         why = f"aligned({member.align}) moves it to a multiple of {8 * member.align} bits"
-    counts = bool(member.name) or abi.bit_fields != "units"
-    if abi.bit_fields == "packed" and bits:
-        whole = bits in (16, 32, 64) and end % 16 == 0
-        if whole and not (struct.packed or member.packed):
-            # gcc makes it a member like others: as wide as an integer, and in the right place
-            # before its own `aligned` moves it.
-            align = max(8 * member.align, min(16, 8 * struct.pack or 16))
-            counts = True
-        else:
-            counts = bool(member.align)
-    asked = up(align, 8) // 8 if counts else 0
-    return Field(member.name, kind, start, bits, asked, why, bits)
+    counts = bool(member.name) or abi.bit_fields == "unnamed"
+    if not in_units:
+        # gcc makes it a member like others where it is as wide as an integer, and in the right
+        # place before its own `aligned` moves it.
+        whole = bits in (16, 32, 64) and end % 16 == 0 and not packed
+        align = max(8 * member.align, min(16, 8 * struct.pack or 16)) if whole else align
+        counts = whole or bool(member.align)
+    return Field(member.name, kind, start, bits, up(align, 8) // 8 if counts else 0, why, bits)
