@@ -412,7 +412,8 @@ class Struct(_Single):
 
     def changed(self, **given: Any) -> Struct:
         """A copy with some of its attributes, or its members, changed."""
-        return replace(self, empty=self.is_empty, **given)
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Struct(**(kept | given), empty=self.is_empty)
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.

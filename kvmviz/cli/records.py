@@ -37,9 +37,8 @@ def _member(slot: Slot) -> Record:
     }
     if slot.shape:
         return found
-    sources = ((at, slot.source(at)) for at in range(slot.offset, slot.offset + slot.size))
     held = [
-        {"offset": at, "bits": [s.high, s.low], "in": [s.top, s.bottom]} for at, s in sources if s
+        {"offset": at, "bits": [s.high, s.low], "in": [s.top, s.bottom]} for at, s in slot.placed
     ]
     return found | {"bits": slot.width, "bytes": held}
 

@@ -15,7 +15,7 @@ from math import inf, prod
 
 from kvmviz._base import grouped
 from kvmviz.abi import Abi
-from kvmviz.ctype import Array, Struct, Type
+from kvmviz.ctype import Struct, Type
 from kvmviz.layout import Layout
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, member_of
@@ -92,7 +92,7 @@ class Change:
         if self.is_struct:
             return not (isinstance(one.leaf, Struct) and isinstance(two.leaf, Struct))
         before, after = self.old[0], self.new[0]
-        shape, other = _shape(one), _shape(two)
+        shape, other = one.shape, two.shape
         return (
             not self.is_alike
             or (before.order != after.order and not self.is_bit_field and before.width > 8)
@@ -111,13 +111,9 @@ class Change:
         return any(slot.is_bit_field for slot in (*self.old, *self.new))
 
 
-def _shape(kind: Type) -> tuple[int, ...]:
-    return kind.shape if isinstance(kind, Array) else ()
-
-
 def _count(kind: Type | None, slots: tuple[Slot, ...]) -> int:
     if kind is not None and isinstance(kind.leaf, Struct):
-        return prod(_shape(kind))
+        return prod(kind.shape)
     return prod(slots[0].shape) * len(slots)
 
 

@@ -416,7 +416,7 @@ def _flexible_kept(pair: Pair, name: str, before: Place, after: Place) -> Iterat
 
 def _is_flexible(kind: Type) -> bool:
     """An array whose elements sizeof does not count."""
-    return isinstance(kind, Array) and 0 in kind.shape
+    return 0 in kind.shape
 
 
 def _fixed(pair: Pair, name: str, before: Place, after: Place) -> Finding:
@@ -517,7 +517,7 @@ def _types(change: Change) -> str:
 def type_words(kind: Type | None) -> str:
     """A type as a sentence has it: ``__u8[2][4]``, ``struct arch``, ``a struct of lo, hi``."""
     assert kind is not None
-    counts = "".join(f"[{n or ''}]" for n in kind.shape) if isinstance(kind, Array) else ""
+    counts = "".join(f"[{n or ''}]" for n in kind.shape)
     if not isinstance(kind.leaf, Struct):
         return f"{kind.leaf.name}{counts}"
     if kind.leaf.tag:
