@@ -315,10 +315,8 @@ def _axis(canvas: Canvas, y: float, full: bool) -> None:
     for name, start, size, left, width in HEAD:
         place = f"+{start}" if size == 1 else f"+{start}..{start + size - 1}"
         middle = left + width / 2 - 3
-        # Two lines have room for a name.
-        *head, tail = (name[:9], name[9:]) if len(name) > 12 else (name,)
-        paragraph(canvas, middle, y - 48, head, 13, 14, ha="center")
-        canvas.text(middle, y - 20, tail, 13, ha="center")
+        lines = [name[:9], name[9:]] if len(name) > 12 else [name]
+        paragraph(canvas, middle, y - 20 - 14 * len(lines), lines, 13, 14, ha="center")
         canvas.text(middle, y - 5, place, 12, mono=True, ha="center", colour=QUIET)
 
 
