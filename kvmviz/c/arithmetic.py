@@ -24,28 +24,9 @@ _CHARACTER = re.compile(r"L?'(?:([ -\[\]-~])|\\([0-7]{1,3})|\\x([0-9a-fA-F]{1,2}
 _ESCAPES = dict(zip("nrtabfve\\'\"?", b"\n\r\t\a\b\f\v\x1b\\'\"?", strict=True))
 _RANKS = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
 _RANK = {sign: rank for rank, signs in enumerate(_RANKS, 1) for sign in signs.split()}
-_OPERATORS: Mapping[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "&": operator.and_,
-    "|": operator.or_,
-    "^": operator.xor,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
-    "<=": operator.le,
-    ">=": operator.ge,
-}
-
 OTHERS: Mapping[str, tuple[int, int]] = {
-    "long": (32, 64),
-    "char": (0, 1),
-    "wide": (0, 1),
-    "enum": (0, 1),
-    "orders": (0, 1),
-}
+    "long": (32, 64), "char": (0, 1), "wide": (0, 1), "enum": (0, 1), "orders": (0, 1),
+}  # fmt: skip
 """What an expression may ask of its target, and the answers that there are.
 
 The width of ``long`` in bits; whether ``char`` and ``wchar_t`` are signed; whether a constant that
@@ -280,11 +261,11 @@ def fits(value: int, bits: int, signed: bool) -> bool:
     return -(1 << bits - 1) <= value < 1 << bits - 1 if signed else 0 <= value < 1 << bits
 
 
-def _fit(value: int, bits: int, signed: bool) -> Number:
+def _fit(value: int | None, bits: int, signed: bool) -> Number:
     """A result: unsigned ones wrap around, signed ones must not."""
-    if not signed:
+    if value is not None and not signed:
         value %= 1 << bits
-    return Number(value if fits(value, bits, signed) else None, bits, signed)
+    return Number(value if value is not None and fits(value, bits, signed) else None, bits, signed)
 
 
 def _promoted(number: Number) -> Number:
@@ -303,75 +284,90 @@ def _negated(sign: str) -> Step:
     def made(machine: Machine, number: Number) -> Number:
         value, bits, signed = _promoted(number)
         if sign == "!":
-            return Number(None if value is None else int(not value), machine.least, True)
-        if value is None:
-            return Number(None, bits, signed)
-        return _fit({"-": -value, "+": value, "~": ~value}[sign], bits, signed)
+            return _truth(value if value is None else not value, machine)
+        return _fit(None if value is None else _SIGNS[sign](value), bits, signed)
 
     return 1, made
 
 
+def _truth(value: object, machine: Machine) -> Number:
+    """What is true or false; None stays what has no value."""
+    return Number(None if value is None else int(bool(value)), machine.least, True)
+
+
 def _chosen(machine: Machine, condition: Number, yes: Number, no: Number) -> Number:
-    bits, signed = _common(yes, no)
     value = (yes if condition.value else no).value
-    if condition.value is None or value is None:
-        return Number(None, bits, signed)
-    return _fit(value, bits, signed)
+    return _fit(None if condition.value is None else value, *_common(yes, no))
 
 
 def _applied(sign: str) -> Step:
     def made(machine: Machine, left: Number, right: Number) -> Number:
         if sign in ("&&", "||"):
             # What the left side settles needs no right one.
-            settled = left.value is not None and bool(left.value) == (sign == "||")
-            value = left.value if settled else None
-            if not settled and None not in (left.value, right.value):
-                value = right.value
-            return Number(None if value is None else int(bool(value)), machine.least, True)
-        logical = _RANK[sign] in (6, 7)
-        bits, signed = _common(left, right)
-        if sign in ("<<", ">>"):
-            _, bits, signed = _promoted(left)
-        result = (machine.least, True) if logical else (bits, signed)
-        if left.value is None or right.value is None:
-            return Number(None, *result)
-        if sign in ("<<", ">>"):
-            return _shifted(sign, left.value, right.value, bits, signed)
-        first, second = _fit(left.value, bits, signed), _fit(right.value, bits, signed)
-        if first.value is None or second.value is None:
-            return Number(None, *result)
-        if sign in ("/", "%"):
-            return _divided(sign, first.value, second.value, bits, signed)
-        value = int(_OPERATORS[sign](first.value, second.value))
-        return Number(value, *result) if logical else _fit(value, bits, signed)
+            settles = left.value is None or bool(left.value) == (sign == "||")
+            return _truth(left.value if settles else right.value, machine)
+        shifts = sign in ("<<", ">>")
+        bits, signed = _promoted(left)[1:] if shifts else _common(left, right)
+        first = _fit(left.value, bits, signed).value
+        second = right.value if shifts else _fit(right.value, bits, signed).value
+        value: int | None = None
+        if first is not None and second is not None and sign in _BOUNDED:
+            value = _BOUNDED[sign](first, second, bits, signed)
+        elif first is not None and second is not None:
+            value = _PLAIN[sign](first, second)
+        return _truth(value, machine) if sign in _COMPARISONS else _fit(value, bits, signed)
 
     return 2, made
 
 
-def _shifted(sign: str, value: int, by: int, bits: int, signed: bool) -> Number:
-    if not 0 <= by < bits:
-        return Number(None, bits, signed)
-    if sign == ">>":
-        return Number(value >> by, bits, signed)
+def _raised(value: int, by: int, bits: int, signed: bool) -> int | None:
+    """``<<``: gcc and clang let a bit reach the sign, 1 << 31 is the smallest int.
+
+    What is negative gcc does not take for a constant.
+    """
+    if not 0 <= by < bits or (signed and (value < 0 or value << by >> bits)):
+        return None
     value <<= by
-    if signed:
-        # gcc and clang let a bit reach the sign: 1 << 31 is the smallest int. What is negative
-        # gcc does not take for a constant.
-        if value < 0 or value >> bits:
-            return Number(None, bits, signed)
-        value = (value ^ 1 << bits - 1) - (1 << bits - 1)
-    return _fit(value, bits, signed)
+    return (value ^ 1 << bits - 1) - (1 << bits - 1) if signed else value
 
 
-def _divided(sign: str, first: int, second: int, bits: int, signed: bool) -> Number:
+def _lowered(value: int, by: int, bits: int, signed: bool) -> int | None:
+    return value >> by if 0 <= by < bits else None
+
+
+def _divided(first: int, second: int, bits: int, signed: bool) -> int | None:
+    """``/``, rounded towards 0."""
     if not second:
-        return Number(None, bits, signed)
+        return None
     value = abs(first) // abs(second) * (-1 if (first < 0) != (second < 0) else 1)
-    rest = _fit(first - value * second, bits, signed)
-    whole = _fit(value, bits, signed)
-    return whole if sign == "/" or whole.value is None else rest
+    return value if fits(value, bits, signed) else None
 
 
+def _rest(first: int, second: int, bits: int, signed: bool) -> int | None:
+    value = _divided(first, second, bits, signed)
+    return None if value is None else first - value * second
+
+
+_SIGNS: Mapping[str, Callable[[int], int]] = {
+    "-": operator.neg,
+    "+": operator.pos,
+    "~": operator.invert,
+}
+_COMPARISONS = {
+    "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+}  # fmt: skip
+_PLAIN: Mapping[str, Callable[[int, int], int]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul,
+    "&": operator.and_, "|": operator.or_, "^": operator.xor, **_COMPARISONS,
+}  # fmt: skip
+_BOUNDED: Mapping[str, Callable[[int, int, int, bool], int | None]] = {
+    "<<": _raised,
+    ">>": _lowered,
+    "/": _divided,
+    "%": _rest,
+}
+"""Operators that have no value for some operands, by the width in bits and the sign."""
 _UNARY = {sign: _negated(sign) for sign in "-+~!"}
 _BINARY = {sign: _applied(sign) for sign in _RANK}
 _CHOICE: Step = (3, _chosen)

@@ -14,10 +14,9 @@ out of an argument keeps its own.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import NoReturn
 
 from kvmviz._base import KvmvizError
@@ -35,6 +34,7 @@ from kvmviz.c.source import (
     Token,
     is_token,
     shortened,
+    word_set,
 )
 
 MAX_INCLUDES = 5000
@@ -44,45 +44,23 @@ MAX_TOLD = 16
 MARK = "\n"
 """What a token begins with that is no C: a ``#pragma pack``, whose words follow."""
 
-_LAYING = [
-    line.split()
-    for line in """
-    scalar_storage_order
-    ms_struct
-    options
-    align
-    push_macro
-    pop_macro
-    GCC optimize
-    clang attribute
-    """.splitlines()
-    if line.strip()
-]
+_LAYING = (
+    *(["scalar_storage_order"], ["ms_struct"], ["options"], ["align"]),
+    *(["push_macro"], ["pop_macro"], ["GCC", "optimize"], ["clang", "attribute"]),
+)
 """Pragmas that change layouts, or the macros that do."""
 
-
-IDLE = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        deprecated unused may_alias counted_by nonstring always_inline const pure format
-        noreturn warn_unused_result visibility gnu_inline designated_init used nothrow error
-        warning bitwise noderef address_space user section no_instrument_function malloc
-        alloc_size
-        """,
-    )
-)
+IDLE = word_set("""
+    deprecated unused may_alias counted_by nonstring always_inline const pure format
+    noreturn warn_unused_result visibility gnu_inline designated_init used nothrow error
+    warning bitwise noderef address_space user section no_instrument_function malloc
+    alloc_size
+""")
 """Attributes that say nothing about a layout."""
-_HAS = frozenset(
-    (
-        "__has_attribute",
-        "__has_builtin",
-        "__has_c_attribute",
-        "__has_cpp_attribute",
-        "__has_include",
-        "__has_include_next",
-    )
-)
+_HAS = word_set("""
+    __has_attribute __has_builtin __has_c_attribute __has_cpp_attribute __has_include
+    __has_include_next
+""")
 """What gcc and clang answer of themselves; for ``#ifdef``, macros."""
 _ASKS = _HAS | {"defined"}
 _LAID = ("packed", "aligned", "mode", "vector_size", "transparent_union")
@@ -106,9 +84,10 @@ class Files:
         self.missing: dict[str, None] = {}
         self.included = False
 
+    @cached_property
     def main_lines(self) -> list[Line]:
         """The tokens of the text itself."""
-        return self._read("", lambda: self.main)
+        return self.main.lines()
 
     def header(self, name: str, at: int, beside: bool) -> list[Line] | None:
         """The tokens of a header; None for one that is not given.
@@ -119,15 +98,12 @@ class Files:
         path = self._path(name, at, beside)
         if path not in self.given and name not in (*types.SETTLED, *types.HEADERS):
             self.missing[name] = None
-        if name in types.SETTLED:
-            text = types.SETTLED[name]
-        elif path in self.given:
-            text = self.given[path]
-        elif name in types.GIVEN:
-            text = types.GIVEN[name]
-        else:
-            return None
-        return self._read(path, lambda: Source(self.sources, text, path, at))
+        for texts, key in ((types.SETTLED, name), (self.given, path), (types.GIVEN, name)):
+            if key in texts:
+                if path not in self.lines:
+                    self.lines[path] = Source(self.sources, texts[key], path, at).lines()
+                return self.lines[path]
+        return None
 
     def has(self, name: str, at: int, beside: bool) -> bool:
         """Whether there is such a header: given, or known here."""
@@ -155,11 +131,6 @@ class Files:
         folder = posixpath.dirname(self.main.at(at).name)
         near = posixpath.normpath(posixpath.join(folder, name))
         return near if beside and near in self.given else name
-
-    def _read(self, name: str, source: Callable[[], Source]) -> list[Line]:
-        if name not in self.lines:
-            self.lines[name] = source().lines()
-        return self.lines[name]
 
 
 @dataclass(frozen=True)
@@ -361,7 +332,7 @@ class Preprocessor:
 
     def tokens(self) -> Iterator[Token]:
         """All that is left of the text, macros put in."""
-        return self.expander.expand(self.read(self.files.main_lines()))
+        return self.expander.expand(self.read(self.files.main_lines))
 
     def find(self, name: str) -> Macro | None:
         """What a name stands for here."""

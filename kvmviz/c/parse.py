@@ -6,16 +6,16 @@ And text as people paste it: how much of a struct can be shown, which line a mes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from kvmviz import abi as abis
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import target
-from kvmviz.c.declarations import Reader
 from kvmviz.c.macros import Files, Preprocessor
 from kvmviz.c.source import LINE_END, MAX_DIRECTIVES, MAX_TOKENS, MAX_WORK
+from kvmviz.c.unit import Unit
 from kvmviz.ctype import Array, Conditional, Struct, Type
 from kvmviz.layout import Layout
 
@@ -44,15 +44,14 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     for abi in ABIS.values():
         run = next((run for run in runs if run.facts.hold(abi)), None)
         if run is None:
-            # The next reading takes about as long as the last did.
-            told = ""
-            if _next(run.tokens for run in runs) > MAX_WORK:
-                told = f"{MAX_WORK} words and signs"
-            elif _next(run.directed for run in runs) > MAX_DIRECTIVES:
-                told = f"{MAX_DIRECTIVES} words and signs in directives"
-            if told:
-                most = f"{told}, read anew for {len(runs) + 1} ABIs"
-                raise KvmvizError(f"line 1, column 1: more than {most}")
+            for most, what, spent in (
+                (MAX_WORK, "words and signs", [run.tokens for run in runs]),
+                (MAX_DIRECTIVES, "words and signs in directives", [run.directed for run in runs]),
+            ):
+                # The next reading takes about as long as the last did.
+                if sum(spent) + sum(spent[-1:]) > most:
+                    told = f"{most} {what}, read anew for {len(runs) + 1} ABIs"
+                    raise KvmvizError(f"line 1, column 1: more than {told}")
             run = _Run(files, abi)
             runs.append(run)
         run.abis.append(abi.name)
@@ -75,7 +74,7 @@ class _Run:
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
         preprocessor = Preprocessor(files, abi, self.facts)
-        reader = Reader(preprocessor)
+        reader = Unit(preprocessor)
         try:
             reader.read()
         except KvmvizError as error:
@@ -86,12 +85,6 @@ class _Run:
             self.places = {name: at for name, at in reader.places.items() if name in reader.own}
         self.tokens = MAX_TOKENS - preprocessor.expander.left
         self.directed = preprocessor.spent
-
-
-def _next(spent: Iterable[int]) -> int:
-    """What all readings will have spent after one more."""
-    rows = [*spent]
-    return sum(rows) + rows[-1] if rows else 0
 
 
 def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:

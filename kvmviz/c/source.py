@@ -34,17 +34,23 @@ NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
 
-KEYWORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        auto break case char const continue default do double else enum extern float for goto if
-        inline int long register restrict return short signed sizeof static struct switch
-        typedef union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex
-        _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
-        """,
-    )
-)
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a table."""
+    return frozenset(text.split())
+
+
+def by_name(rows: Mapping[str, str]) -> dict[str, str]:
+    """A table turned around: what stands for each of the names that a row lists."""
+    return {name: value for value, names in rows.items() for name in names.split()}
+
+
+KEYWORDS = word_set("""
+    auto break case char const continue default do double else enum extern float for goto if
+    inline int long register restrict return short signed sizeof static struct switch
+    typedef union unsigned void volatile while _Alignas _Alignof _Atomic _Bool _Complex
+    _Generic _Imaginary _Noreturn _Static_assert _Thread_local asm
+""")
 """What C reserves: none is a name, and none may be a macro."""
 
 LINE_END = re.compile(r"\r\n?|\n")

@@ -14,6 +14,7 @@ from functools import cache
 
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS, Abi
+from kvmviz.c.source import by_name
 from kvmviz.ctype import Array, Scalar, Struct, Type
 from kvmviz.rules import extent
 
@@ -33,130 +34,81 @@ class _Family:
     kernel: Mapping[str, str] = field(default_factory=dict)
 
 
-_SHORT_IDS = dict.fromkeys(("__kernel_old_uid_t", "__kernel_old_gid_t"), "unsigned short")
-_SHORT = _SHORT_IDS | dict.fromkeys(
-    (
-        "__kernel_mode_t",
-        "__kernel_ipc_pid_t",
-        "__kernel_uid_t",
-        "__kernel_gid_t",
-        "__kernel_old_dev_t",
-    ),
-    "unsigned short",
-)
+_SHORT_IDS = by_name({"unsigned short": "__kernel_old_uid_t __kernel_old_gid_t"})
+_SHORT = _SHORT_IDS | by_name({
+    "unsigned short": "__kernel_mode_t __kernel_ipc_pid_t __kernel_uid_t __kernel_gid_t "
+    "__kernel_old_dev_t",
+})  # fmt: skip
 _LONG_DEV = {"__kernel_old_dev_t": "unsigned long"}
+_SHORT_DEV = {"__kernel_old_dev_t": "unsigned short", "__kernel_ino_t": "unsigned int"}
 _POWER = ("_LITTLE_ENDIAN", "_BIG_ENDIAN")
 _FAMILIES: Mapping[str, _Family] = {
     "arm64": _Family(
-        "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE",
-        "__AARCH64EL__",
-        "__AARCH64EB__",
+        "__aarch64__ __WCHAR_UNSIGNED__ __ARM_64BIT_STATE", "__AARCH64EL__", "__AARCH64EB__",
         kernel=_SHORT_IDS,
     ),
     "x86-64": _Family("__x86_64__ __x86_64 __amd64__ __amd64", kernel=_SHORT_IDS | _LONG_DEV),
     "i386": _Family("__i386__ __i386 i386", kernel=_SHORT),
     "arm": _Family(
-        "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE",
-        "__ARMEL__",
-        "__ARMEB__",
-        8,
-        _SHORT,
+        "__arm__ __WCHAR_UNSIGNED__ __arm __ARM_EABI__ __ARM_32BIT_STATE", "__ARMEL__",
+        "__ARMEB__", biggest=8, kernel=_SHORT,
     ),
     "ppc64": _Family(
-        "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64",
-        *_POWER,
+        "__powerpc__ __powerpc64__ __PPC__ __PPC64__ _ARCH_PPC _ARCH_PPC64", *_POWER,
         kernel=_LONG_DEV,
     ),
     "ppc32": _Family(
         "__powerpc__ __PPC__ _ARCH_PPC", *_POWER, kernel={"__kernel_ipc_pid_t": "short"}
     ),
-    "s390x": _Family(
-        "__s390__ __s390x__ __zarch__",
-        biggest=8,
-        kernel={"__kernel_old_dev_t": "unsigned short", "__kernel_ino_t": "unsigned int"},
-    ),
+    "s390x": _Family("__s390__ __s390x__ __zarch__", biggest=8, kernel=_SHORT_DEV),
     "m68k": _Family("__m68k__ __mc68000__", biggest=2, kernel=_SHORT),
     "mips": _Family(
         "__mips__ _mips mips _ABIO32 _MIPS_SIM __mips_o32",
-        "__MIPSEL__ _MIPSEL __MIPSEL MIPSEL",
-        "__MIPSEB__ _MIPSEB __MIPSEB MIPSEB",
-        8,
+        "__MIPSEL__ _MIPSEL __MIPSEL MIPSEL", "__MIPSEB__ _MIPSEB __MIPSEB MIPSEB", biggest=8,
     ),
     "riscv64": _Family("__riscv"),
-}
+}  # fmt: skip
 """All that tells architectures apart, beside what :class:`kvmviz.abi.Abi` says of them."""
 
-_KERNEL: Mapping[str, str] = {
-    "__kernel_mode_t": "unsigned int",
-    "__kernel_ipc_pid_t": "int",
-    "__kernel_uid_t": "unsigned int",
-    "__kernel_gid_t": "unsigned int",
-    "__kernel_old_uid_t": "unsigned int",
-    "__kernel_old_gid_t": "unsigned int",
-    "__kernel_old_dev_t": "unsigned int",
-    "__kernel_ino_t": "unsigned long",
-}
+_KERNEL = by_name({
+    "unsigned int": "__kernel_mode_t __kernel_uid_t __kernel_gid_t __kernel_old_uid_t "
+    "__kernel_old_gid_t __kernel_old_dev_t",
+    "int": "__kernel_ipc_pid_t",
+    "unsigned long": "__kernel_ino_t",
+})  # fmt: skip
 """Types of Linux that differ by architecture, as asm-generic/posix_types.h has them."""
 
-COMMON: Mapping[str, str] = {
-    "__STDC__": "1",
-    "__STDC_VERSION__": "201112L",
-    "__STDC_HOSTED__": "1",
-    "__STDC_UTF_16__": "1",
-    "__STDC_UTF_32__": "1",
-    "__GNUC_STDC_INLINE__": "1",
-    "__FINITE_MATH_ONLY__": "0",
-    "__GNUC__": "12",
-    "__GNUC_MINOR__": "2",
-    "__GNUC_PATCHLEVEL__": "0",
-    "__linux__": "1",
-    "__linux": "1",
-    "linux": "1",
-    "unix": "1",
-    "__unix": "1",
-    "__gnu_linux__": "1",
-    "__unix__": "1",
-    "__ELF__": "1",
-    "__CHAR_BIT__": "8",
-    "__ORDER_LITTLE_ENDIAN__": "1234",
-    "__ORDER_BIG_ENDIAN__": "4321",
-    "__ORDER_PDP_ENDIAN__": "3412",
-    "__SIZE_TYPE__": "unsigned long",
-    "__PTRDIFF_TYPE__": "long",
-    "__INTPTR_TYPE__": "long",
-    "__UINTPTR_TYPE__": "unsigned long",
-    "__INTMAX_TYPE__": "long long",
-    "__UINTMAX_TYPE__": "unsigned long long",
-    "__CHAR16_TYPE__": "unsigned short",
-    "__CHAR32_TYPE__": "unsigned int",
-    "__WINT_TYPE__": "unsigned int",
-    **{
-        name: f"{sign}{word}"
-        for word, bits in (("char", 8), ("short", 16), ("int", 32), ("long long", 64))
-        for name, sign in (
-            (f"__INT{bits}_TYPE__", "signed "),
-            (f"__UINT{bits}_TYPE__", "unsigned "),
-            (f"__INT_LEAST{bits}_TYPE__", "signed "),
-            (f"__UINT_LEAST{bits}_TYPE__", "unsigned "),
-        )
-    },
-}
+COMMON = by_name({
+    "1": "__STDC__ __STDC_HOSTED__ __STDC_UTF_16__ __STDC_UTF_32__ __GNUC_STDC_INLINE__ __ELF__ "
+    "linux __linux __linux__ __gnu_linux__ unix __unix __unix__",
+    "201112L": "__STDC_VERSION__",
+    "12": "__GNUC__",
+    "2": "__GNUC_MINOR__",
+    "0": "__GNUC_PATCHLEVEL__ __FINITE_MATH_ONLY__",
+    "8": "__CHAR_BIT__",
+    "1234": "__ORDER_LITTLE_ENDIAN__",
+    "4321": "__ORDER_BIG_ENDIAN__",
+    "3412": "__ORDER_PDP_ENDIAN__",
+    "long": "__PTRDIFF_TYPE__ __INTPTR_TYPE__",
+    "unsigned long": "__SIZE_TYPE__ __UINTPTR_TYPE__",
+    "signed char": "__INT8_TYPE__ __INT_LEAST8_TYPE__",
+    "unsigned char": "__UINT8_TYPE__ __UINT_LEAST8_TYPE__",
+    "signed short": "__INT16_TYPE__ __INT_LEAST16_TYPE__",
+    "unsigned short": "__UINT16_TYPE__ __UINT_LEAST16_TYPE__ __CHAR16_TYPE__",
+    "signed int": "__INT32_TYPE__ __INT_LEAST32_TYPE__",
+    "unsigned int": "__UINT32_TYPE__ __UINT_LEAST32_TYPE__ __CHAR32_TYPE__ __WINT_TYPE__",
+    "signed long long": "__INT64_TYPE__ __INT_LEAST64_TYPE__",
+    "unsigned long long": "__UINT64_TYPE__ __UINT_LEAST64_TYPE__ __UINTMAX_TYPE__",
+    "long long": "__INTMAX_TYPE__",
+})  # fmt: skip
 """Macros that are the same on every ABI."""
 
 
-_FIXED: Mapping[str, int] = {"SCHAR": 8, "SHRT": 16, "INT": 32, "LONG_LONG": 64, "SIG_ATOMIC": 32}
-_LONGS = ("LONG", "INTPTR", "PTRDIFF")
 _PLAIN = ("SCHAR", "LONG_LONG")
 """Types whose width has another name in clang than in gcc."""
 _BYTES: Mapping[str, int] = {
-    "SHORT": 2,
-    "INT": 4,
-    "LONG_LONG": 8,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "WCHAR_T": 4,
-    "WINT_T": 4,
-}
+    "SHORT": 2, "INT": 4, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8, "WCHAR_T": 4, "WINT_T": 4,
+}  # fmt: skip
 
 
 def _family(abi: Abi) -> _Family:
@@ -227,17 +179,17 @@ def _widths(abi: Abi) -> dict[str, str]:
 
 def _integers(abi: Abi) -> Iterator[tuple[str, int, bool]]:
     """Integer types: what macros call them, width in bits, sign."""
-    for name, bits in _FIXED.items():
-        yield name, bits, True
+    long, wide = abi.word_bits, "__WCHAR_UNSIGNED__" not in _family(abi).macros
+    yield from (
+        ("SCHAR", 8, True), ("SHRT", 16, True), ("INT", 32, True), ("SIG_ATOMIC", 32, True),
+        ("LONG", long, True), ("INTPTR", long, True), ("PTRDIFF", long, True),
+        ("SIZE", long, False), ("UINTPTR", long, False), ("LONG_LONG", 64, True),
+        ("INTMAX", 64, True), ("UINTMAX", 64, False), ("WINT", 32, False), ("WCHAR", 32, wide),
+    )  # fmt: skip
     for bits in (8, 16, 32, 64):
         for name in (f"INT{bits}", f"INT_LEAST{bits}"):
             yield name, bits, True
             yield f"U{name}", bits, False
-    for name in _LONGS:
-        yield name, abi.word_bits, True
-    yield from (("INTMAX", 64, True), ("UINTMAX", 64, False), ("WINT", 32, False))
-    yield from (("UINTPTR", abi.word_bits, False), ("SIZE", abi.word_bits, False))
-    yield "WCHAR", 32, "__WCHAR_UNSIGNED__" not in _family(abi).macros
 
 
 @cache

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import attrgetter
 
 from kvmviz.abi import Abi, ByteOrder
+from kvmviz.c.source import by_name, word_set
 from kvmviz.c.target import Facts
-from kvmviz.ctype import POINTER, SCALARS, Array, Member, Scalar, Struct, Type
+from kvmviz.ctype import POINTER, SCALARS, Member, Scalar, Struct, Type
 
 SETTLED: Mapping[str, str] = {
     "asm/bitsperlong.h": "",
@@ -27,20 +29,15 @@ SETTLED: Mapping[str, str] = {
 """,
 }
 """What stands in headers of one architecture: kvmviz.c.target knows them all, so none is read."""
-HEADERS = frozenset(
-    re.findall(
-        r"\S+",
-        """
-        linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
-        asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
-        linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
-        limits.h stdalign.h linux/time.h linux/time_types.h
-        """,
-    )
-)
+HEADERS = word_set("""
+    linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
+    asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
+    linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
+    limits.h stdalign.h linux/time.h linux/time_types.h
+""")
 """Headers of which all that a layout needs is known, so that nobody misses them."""
 
-_SAME: Mapping[str, str] = {
+_SAME = by_name({
     "int": "pid_t key_t clockid_t __kernel_pid_t __kernel_key_t __kernel_mqd_t __kernel_timer_t "
     "__kernel_clockid_t __kernel_rwf_t __kernel_daddr_t",
     "unsigned int": "uint uid_t gid_t socklen_t id_t "
@@ -59,7 +56,12 @@ _SAME: Mapping[str, str] = {
     "__u64": "u_int64_t",
     "__be32": "in_addr_t",
     "__be16": "in_port_t",
-}
+})  # fmt: skip
+"""Names for scalars that headers give, and that no text needs to explain."""
+
+
+_ALIKE = attrgetter("bits", "signed", "kind", "align")
+"""By what C tells two scalars apart: neither a name nor a byte order."""
 
 
 @dataclass
@@ -81,26 +83,16 @@ class Kind:
         """Whether both are one type: a name may be given to it twice."""
         first, second = self.type, other.type
         if isinstance(first, Scalar) and isinstance(second, Scalar):
-            return (first.bits, first.signed, first.kind, first.align) == (
-                second.bits,
-                second.signed,
-                second.kind,
-                second.align,
-            )
+            return _ALIKE(first) == _ALIKE(second)
         return self is other or (first is not None and first == second)
 
 
 FLOATS = ("long double", "__float128", "_Float128")
 """Types of which only pointers are read."""
-WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        void char short int long signed unsigned float double _Bool _Complex _Imaginary __int128
-        __float128 _Float128 _Float64 _Float32 _Decimal32 _Decimal64 _Decimal128
-        """,
-    )
-)
+WORDS = word_set("""
+    void char short int long signed unsigned float double _Bool _Complex _Imaginary __int128
+    __float128 _Float128 _Float64 _Float32 _Decimal32 _Decimal64 _Decimal128
+""")
 """Words of which types are made."""
 _SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
 _ORDERED = re.compile(r"__([lb])e(?:16|32|64)")
@@ -111,15 +103,10 @@ def named(title: str, facts: Facts, abi: Abi) -> Kind | None:
     if title == "void" or title in FLOATS:
         return Kind(title)
     if title == "__kernel_fsid_t":
-        return Kind(title, _fsid(), 8, 2)
+        return Kind(title, Struct(title, {"val": "int[2]"}), 8, 2)
     found = _typedefs().get(title) or SCALARS.get(title)
     found = found or SCALARS.get(facts.typedef(title, abi) or ordered(title.split()))
     return Kind(title, found, found.size or 8) if found else None
-
-
-def is_named(title: str, abi: Abi) -> bool:
-    """Whether :func:`named` knows a name."""
-    return named(title, Facts(), abi) is not None
 
 
 def annotated(name: str, kind: Kind, facts: Facts, abi: Abi) -> Kind | None:
@@ -149,64 +136,29 @@ def ordered(words: Sequence[str]) -> str:
 
 @cache
 def _typedefs() -> Mapping[str, Scalar]:
-    """Names for scalars that headers give, and that no text needs to explain."""
-    found = {
-        name: POINTER if kind == "char *" else SCALARS[kind]
-        for kind, row in _SAME.items()
-        for name in row.split()
-    }
+    found = {name: SCALARS.get(kind, POINTER) for name, kind in _SAME.items()}
     # linux/types.h: aligned(16), which tells on s390x.
     return found | {name: replace(SCALARS[name], align=16) for name in ("__s128", "__u128")}
 
 
 @cache
-def _fsid() -> Struct:
-    return Struct("__kernel_fsid_t", {"val": "int[2]"})
-
-
-@cache
 def structs() -> Mapping[str, Struct]:
     """Structs of headers, by what C calls them."""
-    data = Struct(
-        "",
-        [
-            Member(None, Struct("", {"ss_family": "__u16", "__data": "char[126]"})),
-            Member("__align", POINTER),
-        ],
-        union=True,
-    )
+    family = Struct("", {"ss_family": "__u16", "__data": "char[126]"})
+    storage = Member(None, Struct("", [Member(None, family), ("__align", POINTER)], union=True))
     in_addr = Struct("in_addr", {"s_addr": "__be32"})
-    bytes6 = Struct(
-        "",
-        {"u6_addr8": "__u8[16]", "u6_addr16": "__be16[8]", "u6_addr32": "__be32[4]"},
-        union=True,
-    )
-    in6_addr = Struct("in6_addr", [("in6_u", bytes6)])
+    words = {"u6_addr8": "__u8[16]", "u6_addr16": "__be16[8]", "u6_addr32": "__be32[4]"}
+    in6_addr = Struct("in6_addr", {"in6_u": Struct("", words, union=True)})
+    port = [("sin_family", "__u16"), ("sin_port", "__be16")]
+    port6 = [("sin6_family", "__u16"), ("sin6_port", "__be16"), ("sin6_flowinfo", "__be32")]
     made = (
-        Struct("sockaddr", {"sa_family": "__u16", "sa_data": "char[14]"}),
-        Struct("__kernel_sockaddr_storage", [Member(None, data)]),
-        Struct("sockaddr_storage", [Member(None, data)]),
         in_addr,
         in6_addr,
-        Struct(
-            "sockaddr_in",
-            [
-                ("sin_family", "__u16"),
-                ("sin_port", "__be16"),
-                ("sin_addr", in_addr),
-                ("sin_zero", Array(SCALARS["unsigned char"], 8)),
-            ],
-        ),
-        Struct(
-            "sockaddr_in6",
-            [
-                ("sin6_family", "__u16"),
-                ("sin6_port", "__be16"),
-                ("sin6_flowinfo", "__be32"),
-                ("sin6_addr", in6_addr),
-                ("sin6_scope_id", "__u32"),
-            ],
-        ),
+        Struct("sockaddr", {"sa_family": "__u16", "sa_data": "char[14]"}),
+        Struct("__kernel_sockaddr_storage", [storage]),
+        Struct("sockaddr_storage", [storage]),
+        Struct("sockaddr_in", [*port, ("sin_addr", in_addr), ("sin_zero", "unsigned char[8]")]),
+        Struct("sockaddr_in6", [*port6, ("sin6_addr", in6_addr), ("sin6_scope_id", "__u32")]),
         Struct("__kernel_timespec", {"tv_sec": "long long", "tv_nsec": "long long"}),
         Struct("__kernel_old_timeval", {"tv_sec": "long", "tv_usec": "long"}),
         Struct("__kernel_old_timespec", {"tv_sec": "long", "tv_nsec": "long"}),

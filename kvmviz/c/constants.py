@@ -1,0 +1,232 @@
+"""Names and constant expressions of one text: enumerators, casts, ``sizeof``, ``offsetof``.
+
+What a type in brackets is, the reader of declarations says, which builds on this one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from kvmviz.c import arithmetic, target, types
+from kvmviz.c.arithmetic import Expressions, Machine, Number, Step
+from kvmviz.c.macros import Preprocessor
+from kvmviz.c.source import KEYWORDS
+from kvmviz.c.types import WORDS, Kind
+from kvmviz.ctype import SCALARS, Array, Scalar, Type
+
+TAGS = ("struct", "union", "enum")
+QUALIFIERS = frozenset(("const", "volatile"))
+ALIGN = ("_Alignof", "__alignof__")
+_ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout")
+_STRING = re.compile(r'L?"')
+_PLAIN_STRING = re.compile(r'"((?:\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~])*)"')
+_ESCAPE = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
+
+
+class Constants(Expressions):
+    """Reads constant expressions with the names that a text has declared so far.
+
+    ``tags`` and ``typedefs`` are its types, ``values`` its enumerators; ``spoilt`` says of some
+    names why they are not understood.
+    """
+
+    def __init__(self, reader: Preprocessor) -> None:
+        super().__init__(reader.source, ())
+        self.reader, self.abi, self.facts = reader, reader.abi, reader.facts
+        self.answers = target.answers(reader.abi)
+        self.tags: dict[str, Kind] = {}
+        self.typedefs: dict[str, Kind] = {}
+        self.values: dict[str, Step] = {}
+        self.spoilt: dict[str, str] = {}
+
+    def type_name(self, n: int) -> Kind:
+        """A type in brackets, with stars and brackets behind it; ``n`` is where one asks for it."""
+        raise NotImplementedError
+
+    def pointed_at(self) -> Kind | None:
+        """The type in ``(type *)0)->``, read up to its end; None for anything else."""
+        raise NotImplementedError
+
+    # --- names -------------------------------------------------------------------------------
+
+    def named(self, title: str) -> Kind | None:
+        """The type of a name."""
+        return self.typedefs.get(title) or types.named(title, self.facts, self.abi)
+
+    def missing(self, name: str = "") -> str:
+        """Why a name is not known: what a header's declaration lacks, or a header itself."""
+        return f"; {self.spoilt[name]}" if name in self.spoilt else self.reader.files.hint()
+
+    def is_type(self, n: int) -> bool:
+        """Whether a type begins at the word of that number."""
+        word = self.words[n]
+        if word in WORDS or word in TAGS or word in QUALIFIERS:
+            return True
+        is_name = word.isidentifier() and word not in KEYWORDS and word not in self.values
+        return is_name and self.named(word) is not None
+
+    def identifier(self) -> str:
+        """A name that is given: no keyword, and not ``struct { ... } __packed;``."""
+        name = self.word
+        if name in KEYWORDS or name in ("typeof", "__attribute__"):
+            self.fail(f"{name!r} is a keyword and can be no name")
+        if not name.isidentifier():
+            self.expected("a name")
+        if _ATTRIBUTE.fullmatch(name):
+            self.refuse("what looks like an attribute macro", self.n)
+        return self.next()
+
+    def refuse(self, title: str, n: int) -> NoReturn:
+        """Raise for what C knows and is not read here."""
+        self.n = max(self.n, n + 1)
+        self.fail(f"{title} is not supported: {self.snippet(n)!r}", n)
+
+    # --- expressions -------------------------------------------------------------------------
+
+    def constant(self) -> int:
+        """The value of the expression that stands here."""
+        word, start = self.word, self.n
+        is_alone = word.isdigit() and self.words[start + 1] in ("]", ")", ",", ";")
+        if is_alone and word[0] != "0" and len(word) < 10:
+            return int(self.next())
+        value = self.settled(self.expression(), start).value
+        assert value is not None
+        return value
+
+    def settled(
+        self, steps: list[Step], start: int, key: Callable[[Number], Any] = lambda one: one.value
+    ) -> Number:
+        """The value of steps; what it owes to the ABI becomes a fact."""
+        if arithmetic.depends(steps, self.answers, ("enum",), key=key):
+            told = self.written(start)
+            self.fail(f"gcc and clang differ in the type of a constant in {told!r}", start)
+        for what in arithmetic.depends(steps, self.answers, target.TOLD, key=key):
+            self.facts.tell(what, self.abi)
+        found = arithmetic.run(steps, Machine(self.answers))
+        if found.value is None:
+            self.uncomputed(self.written(start), start)
+        return found
+
+    def name(self) -> list[Step]:
+        """A constant of the text, or what ``sizeof`` and its like say."""
+        n, word = self.n, self.word
+        if word == "offsetof":
+            return [self.offset()]
+        if word == "sizeof" or word in ALIGN:
+            return [self.measured()]
+        if word in KEYWORDS:
+            self.expected("an expression")
+        self.next()
+        if word not in self.values:
+            self.fail(f"{word!r} is no integer constant of this text{self.missing(word)}", n)
+        return [self.values[word]]
+
+    def converted(self) -> Step | None:
+        """A cast to an integer type, if one stands here."""
+        if self.word != "(" or not self.is_type(self.n + 1):
+            return None
+        n = self.n
+        self.next()
+        made = self.type_name(n).type
+        self.expect(")")
+        if isinstance(made, Scalar) and made.kind == "bool":
+            return arithmetic.cast(8, False, True)
+        if not isinstance(made, Scalar) or made.kind != "integer" or made.bits > 64:
+            self.uncomputed(self.written(n), n)
+        return arithmetic.cast(made.bits, made.signed, False)
+
+    def offset(self) -> Step:
+        """What ``offsetof`` is."""
+        n = self.n
+        self.next()
+        self.expect("(")
+        whole = self.type_name(n)
+        self.expect(",")
+        path = self.path()
+        self.expect(")")
+        made = self.sized(whole, n)
+        if target.member(made, path, self.abi) is None:
+            self.unsized(n)
+        return arithmetic.size(self.facts.ask(made, path, self.abi))
+
+    def measured(self) -> Step:
+        """What ``sizeof`` or an alignment is."""
+        n, word = self.n, self.next()
+        depth = 0
+        while self.words[self.n + depth] == "(":
+            depth += 1
+        inner = self.n + depth
+        made: Type | None = None
+        if depth and _STRING.match(self.words[inner]):
+            made = self.string(depth)
+        elif depth and self.is_type(self.n + 1):
+            self.next()
+            kind = self.type_name(n)
+            self.expect(")")
+            made = self.sized(kind, n)
+        elif depth > 1 and self.is_type(inner):
+            made = self.through(depth, n)
+        if made is not None:
+            return arithmetic.size(self.facts.ask(made, word, self.abi))
+        if word != "sizeof":
+            self.expected("a type in brackets")
+        single = depth == 1 and self.words[inner + 1] == ")" and self.words[inner].isidentifier()
+        if single and self.words[inner] not in self.values:
+            self.n = inner + 2
+            self.unsized(n)
+        return arithmetic.width(self.unary())
+
+    def string(self, depth: int) -> Type:
+        """The array that a string is, with the brackets around it."""
+        self.n += depth
+        length, n = 1, self.n
+        while match := _PLAIN_STRING.fullmatch(self.word):
+            length += len(_ESCAPE.sub("x", match[1]))
+            self.next()
+        if self.n == n:
+            self.expected("a string of plain characters")
+        for _ in range(depth):
+            self.expect(")")
+        return Array(SCALARS["char"], length)
+
+    def through(self, depth: int, n: int) -> Type | None:
+        """What ``((struct s *)0)->member`` is, in brackets; None for another expression."""
+        start = self.n
+        self.n += depth
+        whole = self.pointed_at()
+        if whole is None:
+            self.n = start
+            return None
+        path = self.path()
+        for _ in range(depth - 2):
+            self.expect(")")
+        found = target.member(self.sized(whole, n), path, self.abi)
+        if found is None:
+            self.unsized(n)
+        return found[0]
+
+    def path(self) -> tuple[str | int, ...]:
+        """A member's path: names and indices."""
+        found: list[str | int] = [self.identifier()]
+        while self.word in (".", "["):
+            if self.take("."):
+                found.append(self.identifier())
+            else:
+                self.next()
+                found.append(self.constant())
+                self.expect("]")
+        return tuple(found)
+
+    def sized(self, kind: Kind, n: int) -> Type:
+        """A type that has a size; ``n`` is where one asks for it."""
+        return kind.type or types.structs().get(kind.name) or self.unsized(n)
+
+    def unsized(self, n: int) -> NoReturn:
+        """Raise for what has no size that is known."""
+        inner = n + 2 if self.words[n] != "offsetof" and self.words[n + 1] == "(" else n
+        end = self.closing.get(n + 1, self.n) + (inner == n)
+        told = self.written(inner, end)
+        missing = self.missing(" ".join(self.words[inner:end]))
+        self.fail(f"{told!r} has no known size here{missing}", n)
