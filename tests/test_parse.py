@@ -539,6 +539,7 @@ ERRORS: list[tuple[str, str]] = [
     ("enum e { A = };", "line 1, column 13: expected an expression after '='"),
     ("enum e { A B };", "line 1, column 11: expected '}' after 'A'"),
     ("int x", "line 1, column 6: expected ';' after 'x'"),
+    ("struct s { u32 a; }; int f(void), g(void) {}", "line 1, column 42: expected ';' after ')'"),
     ("= 3;", "line 1, column 1: expected a type, not '='"),
     ("#if BYTE_ORDER == LITTLE_ENDIAN\n#endif", "line 1, column 1: 'BYTE_ORDER' is no macro here"),
     ("#if __has_attribute(ms_struct)\n#endif", "line 1, column 1: gcc and clang answer otherwise"),

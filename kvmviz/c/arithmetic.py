@@ -349,10 +349,8 @@ def _rest(first: int, second: int, bits: int, signed: bool) -> int | None:
 
 
 _SIGNS: Mapping[str, Callable[[int], int]] = {
-    "-": operator.neg,
-    "+": operator.pos,
-    "~": operator.invert,
-}
+    "-": operator.neg, "+": operator.pos, "~": operator.invert,
+}  # fmt: skip
 _COMPARISONS = {
     "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
@@ -362,11 +360,8 @@ _PLAIN: Mapping[str, Callable[[int, int], int]] = {
     "&": operator.and_, "|": operator.or_, "^": operator.xor, **_COMPARISONS,
 }  # fmt: skip
 _BOUNDED: Mapping[str, Callable[[int, int, int, bool], int | None]] = {
-    "<<": _raised,
-    ">>": _lowered,
-    "/": _divided,
-    "%": _rest,
-}
+    "<<": _raised, ">>": _lowered, "/": _divided, "%": _rest,
+}  # fmt: skip
 """Operators that have no value for some operands, by the width in bits and the sign."""
 _UNARY = {sign: _negated(sign) for sign in "-+~!"}
 _BINARY = {sign: _applied(sign) for sign in _RANK}

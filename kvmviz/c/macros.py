@@ -188,7 +188,7 @@ class Expander:
             word, at, hidden = token
             if word in raw:
                 yield token
-                yield from _bracket(following)
+                yield from bracket(following)
                 continue
             macro = self.find(word) if word[0].isalpha() or word[0] == "_" else None
             if macro is None or word in hidden:
@@ -300,7 +300,7 @@ class Expander:
         return [token for token in made if token[0]]
 
 
-def _bracket(following: Callable[[], Token | None]) -> Iterator[Token]:
+def bracket(following: Callable[[], Token | None]) -> Iterator[Token]:
     """The next token; if it opens a bracket, all up to where that closes."""
     depth = 0
     while token := following():
@@ -380,8 +380,7 @@ class Preprocessor:
         if word in ("ifdef", "ifndef", "def", "ndef"):
             name = tokens[0][0] if tokens else ""
             return self.is_macro(name, at) == (word in ("ifdef", "def"))
-        expanded = list(self.expander.expand(tokens, raw=_ASKS))
-        return _Condition(self, expanded, at).holds()
+        return _Condition(self, list(self.expander.expand(tokens, raw=_ASKS)), at).holds()
 
     def is_macro(self, name: str, at: int) -> bool:
         """Whether a name is a macro here."""

@@ -13,7 +13,7 @@ from kvmviz._base import KvmvizError
 from kvmviz.c import types
 from kvmviz.c.constants import QUALIFIERS, TAGS
 from kvmviz.c.declarations import POINTS, Base, Declarations
-from kvmviz.c.macros import MARK
+from kvmviz.c.macros import MARK, bracket
 from kvmviz.c.source import KEYWORDS, MAX_DEPTH, Token, by_name, is_torn, shortened
 from kvmviz.c.target import Facts
 
@@ -134,12 +134,7 @@ class Unit(Declarations):
 
     def quiet(self, tokens: Iterator[Token], place: int) -> None:
         """Pass over a ``_Pragma`` that lays nothing out."""
-        text, depth = "", 0
-        for word, _, _ in tokens:
-            depth += (word == "(") - (word == ")")
-            text += word
-            if depth <= 0:
-                break
+        text = "".join(word for word, _, _ in bracket(lambda: next(tokens, None)))
         if not _QUIET.match(text[1:]):
             told = shortened(text[1:-1])
             self.source.fail(place, f"a '_Pragma' is not supported: {told}")
