@@ -18,7 +18,7 @@ class Style(NamedTuple):
 
 # Light fills of hues that stay apart under colour blindness and, by lightness, in grey; the
 # letter says the same again for whoever sees neither.
-_FILLS = (
+FILLS = (
     "#74aee0", "#f6bd60", "#d9f2cc", "#f2d6ec", "#e4d96f", "#a9e0dc",
     "#d8c0a8", "#c9c6f2", "#f6c1b2", "#b9d3a0", "#dddddd", "#fff3b0", "#cfe3f5",
 )  # fmt: skip
@@ -26,11 +26,11 @@ USERSPACE = "userspace"
 """What stands for bytes of the exit union that userspace wrote: of no exit's member."""
 
 _LETTERS: Mapping[str, str] = MappingProxyType({"hsr": "A", "hsr_high": "B", "far": "C"})
-_ON_THE_PAGE = (
+ON_THE_PAGE = (
     *_LETTERS, "phys_addr", "data", "len", "is_write", USERSPACE, "type", "ndata",
     "exit_reason", "flags", "immediate_exit",
 )  # fmt: skip
-_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(_ON_THE_PAGE, _FILLS, strict=True)))
+_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(ON_THE_PAGE, FILLS, strict=True)))
 """Of the members that stand in one picture of the kvm_run page, so that no two look alike."""
 
 INK = "#1a1a1a"
@@ -50,7 +50,7 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     it gets the next one that is free. A letter is the first of the name's own that no member
     before it has, as far as there is one.
     """
-    known, others = tuple(names), _FILLS[len(_LETTERS) :]
+    known, others = tuple(names), FILLS[len(_LETTERS) :]
     found: dict[str, Style] = {}
     letters = {_LETTERS[name] for name in known if name in _LETTERS}
     fills = {_COLOURS[name] for name in known if name in _COLOURS}
