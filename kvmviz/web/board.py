@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Literal
 
 from kvmviz import text
+from kvmviz.image import pieces, unwritten
 from kvmviz.kvm import words
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import Step
@@ -203,23 +204,21 @@ def _page_cells(now: Step, offsets: range) -> tuple[Cell, ...]:
 
 
 def _whose(source: Source) -> str:
-    """The member that a byte of the page belongs to; what userspace put into the union is no
-    member's."""
+    """The member that a byte of the page belongs to: of no member what userspace put there."""
     return USERSPACE if source.slot.path == "padding" else source.member
 
 
 def _page_braces(now: Step, offsets: range) -> tuple[Span, ...]:
-    def key(at: int) -> object:
+    def writer(at: int) -> object:
         source = now.page.sources[at]
         return source and (source.slot, source.write)
 
     found = []
-    for _, group in groupby(offsets, key):
-        run = list(group)
-        source = now.page.sources[run[0]]
+    for first, last in text.runs(offsets, writer):
+        source = now.page.sources[first]
         name = _whose(source).rpartition(".")[2] if source else "never written"
         name = f"{PAGE[name].letter} {name}" if source else name
-        found.append(Span(run[0], run[-1], name, quiet=now.state(run[0]) != "fresh"))
+        found.append(Span(first, last, name, quiet=now.state(first) != "fresh"))
     return tuple(found)
 
 
@@ -247,7 +246,7 @@ def _cells(shown: Reading) -> tuple[Cell, ...]:
             continue
         source, value = image.sources[at], image.data[at]
         if source is None:
-            said = f"byte {at}: {text.unwritten(image.layout, at)[1:-1]}, not written by this exit"
+            said = f"byte {at}: {unwritten(image.layout, at)[1:-1]}, not written by this exit"
             made.append(Cell(f"memory{at}", at, value, "–", "unwritten", said))
             continue
         key = identity(source)
@@ -278,12 +277,12 @@ def _braces(sources: Sequence[Source | None], layout: Layout) -> tuple[Span, ...
     """Members, holes and what was left as it was, below the bytes."""
     letters = styles(layout.named)
     found = []
-    for first, last in text.pieces(sources, layout, 16):
+    for first, last in pieces(sources, layout, 16):
         source = sources[first]
         if source is not None:
             name = f"{letters[source.slot.member].letter} {source.slot.path}"
         else:
-            slot = text.slot_at(layout, first)
+            slot = layout.slot_at(first)
             name = (
                 f"{slot.path.split(' after')[0]}: not written"
                 if slot.is_padding

@@ -112,8 +112,8 @@ def _table(scene: Scene) -> str:
         for row in rows
     )
     return (
-        f'<div class="wide" tabindex="0" role="group" aria-label="table"><table><thead><tr>{top}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wide" tabindex="0" role="group" aria-label="table"><table><thead>'
+        f"<tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -127,16 +127,18 @@ def _choosing(told: tuple[Scene, ...]) -> Iterator[str]:
         if scene.guess:
             yield f"#{scene.name}:not(:has(.guess :checked)) .told{{display:none}}"
             for value in scene.guess.options:
-                yield f'#{scene.name}:not(:has([value="{value}"]:checked)) .said-{value}{{display:none}}'
+                unsaid = f'#{scene.name}:not(:has([value="{value}"]:checked))'
+                yield f"{unsaid} .said-{value}{{display:none}}"
 
 
 def _targets(told: tuple[Scene, ...]) -> Iterator[str]:
-    """CSS for links without a script: a state that is the target is shown in place of the others."""
+    """CSS for links without a script: the state that is the target, and no controls that lie."""
     yield ".kv-board:target{display:block!important}"
     for scene in told:
         if scene.states:
             yield f"#{scene.name}:has(.kv-board:target) .kv-board:not(:target){{display:none}}"
             yield f"#{scene.name}:has(.kv-board:target) .told{{display:block!important}}"
+            yield f"#{scene.name}:has(.kv-board:target) .controls{{display:none}}"
 
 
 def _asset(name: str) -> str:

@@ -104,10 +104,12 @@ def _opening() -> Scene:
             "A virtual machine stops because its guest hit a breakpoint. The kernel (KVM on arm64) "
             "tells the program that runs the guest, its VMM, why: it writes the syndrome register "
             "ESR_EL2 into a struct that both can see.",
-            "<pre>struct kvm_debug_exit_arch {\n\t__u32 hsr;   /* ESR_EL2, why the guest stopped */\n"
+            "<pre>struct kvm_debug_exit_arch {\n\t__u32 hsr;   /* ESR_EL2, why the guest stopped "
+            "*/\n"
             "\t__u64 far;   /* FAR_EL2, the address, for watchpoints */\n};</pre>",
             "Then the architecture made ESR_EL2 a register of 64 bits, and 32 bits of it have no "
-            "place. The plain idea: make <code>hsr</code> a <code>__u64</code>. The struct keeps its 16 "
+            "place. The plain idea: make <code>hsr</code> a <code>__u64</code>. The struct keeps "
+            "its 16 "
             "bytes, <code>far</code> stays at offset 8.",
         ),
         "Let them raise hands for each answer before you go on. Nobody has to know KVM: it is one "
@@ -153,8 +155,10 @@ def _before() -> Scene:
         "before",
         "Before the change",
         (
-            "Up to Linux v5.18 the kernel writes 32 bits at offset 0. The next four bytes belong to "
-            "no member: the compiler leaves them free, because <code>far</code> has 64 bits and must "
+            "Up to Linux v5.18 the kernel writes 32 bits at offset 0. The next four bytes belong "
+            "to "
+            "no member: the compiler leaves them free, because <code>far</code> has 64 bits and "
+            "must "
             "stand at a multiple of 8. Nobody writes them.",
         ),
         "The hatched bytes will matter twice: they are what saves the day, and then they need a "
@@ -176,10 +180,13 @@ def _widened() -> Scene:
         "What the old program reads now",
         (
             "Byte order moves the bytes inside a member, and nothing else. The widened "
-            "<code>hsr</code> shows a big-endian program its upper half, which is zero on nearly every "
-            "exit today: exception class 0, no debug exit that it knows. QEMU would hand the exception "
+            "<code>hsr</code> shows a big-endian program its upper half, which is zero on nearly "
+            "every "
+            "exit today: exception class 0, no debug exit that it knows. QEMU would hand the "
+            "exception "
             "back to the guest. Nothing crashes, nothing is logged.",
-            "With a guarded control stack the upper half is no longer zero: bit 40 says that such an "
+            "With a guarded control stack the upper half is no longer zero: bit 40 says that "
+            "such an "
             "access hit the watchpoint. Then the wrong value is not even zero.",
         ),
         "Flip it three times. The bracket does not move, the bytes do. Say: this is the whole bug.",
@@ -204,9 +211,11 @@ def _sizes() -> Scene:
         "sizeof",
         "Would a size check have noticed?",
         (
-            "A check at build time compares <code>sizeof</code> and offsets. On every ABI whose 64-bit "
+            "A check at build time compares <code>sizeof</code> and offsets. On every ABI whose "
+            "64-bit "
             "members are aligned to 8 bytes, all of these are the same before and after. What does "
-            "catch it is the size of the member itself: <code>sizeof(run-&gt;debug.arch.hsr) == 4</code>.",
+            "catch it is the size of the member itself: <code>sizeof(run-&gt;debug.arch.hsr) == "
+            "4</code>.",
         ),
         "Ask for hands: who has a static assert on sizeof(struct) at work? i386 and m68k differ: "
         "remember them.",
@@ -225,7 +234,8 @@ def _rebuilt() -> Scene:
         "rebuild",
         "Then build every program again?",
         (
-            "A program built with the wide <code>hsr</code> is right on the wide kernel. But kernel and "
+            "A program built with the wide <code>hsr</code> is right on the wide kernel. But "
+            "kernel and "
             "programs are updated by different people on different days: on yesterday's kernel the "
             "new program takes four bytes for ESR that nobody wrote (here they hold "
             "<code>aa</code>).",
@@ -247,13 +257,15 @@ def _hole() -> Scene:
             "The compiler has left some. Every member stands at a multiple of its alignment "
             "(AAPCS64), here 8 for <code>far</code>:",
         ),
-        "Read the three rules aloud against the picture. The hole is four bytes, just what is missing.",
+        "Read the three rules aloud against the picture. The hole is four bytes, just what is "
+        "missing.",
         1.5,
         (ORDER,),
         _by_order("old", "old", WATCHPOINT),
         rules=layout.rules.steps,
         after=(
-            "A new member <code>__u32 hsr_high</code> in the hole moves nothing, in either byte order.",
+            "A new member <code>__u32 hsr_high</code> in the hole moves nothing, in either byte "
+            "order.",
         ),
     )
 
@@ -267,9 +279,11 @@ def _elsewhere() -> Scene:
         "elsewhere",
         "Is there always a hole?",
         (
-            "The same two structs by the rules of other ABIs: i386 aligns 64 bits to 4 bytes, m68k to "
+            "The same two structs by the rules of other ABIs: i386 aligns 64 bits to 4 bytes, "
+            "m68k to "
             "2. There the old struct has 12 bytes and no hole, so the new member pushes "
-            "<code>far</code> away. The trick is not portable; arm64's alignment rule makes it safe.",
+            "<code>far</code> away. The trick is not portable; arm64's alignment rule makes it "
+            "safe.",
         ),
         "KVM on arm64 never meets i386. Everyone who copies the trick into a shared header does.",
         1.5,
@@ -291,7 +305,8 @@ def _high() -> Scene:
         (
             "This is what was merged for Linux v5.19. The program that was built before finds "
             "<code>hsr</code> where it always was, on both byte orders. A new one puts the halves "
-            "together: <code>((__u64)hsr_high &lt;&lt; 32) | hsr</code>. The halves are two members, "
+            "together: <code>((__u64)hsr_high &lt;&lt; 32) | hsr</code>. The halves are two "
+            "members, "
             "each in the host's byte order, never one of eight bytes.",
             "Big-endian arm64 kernels can no longer be configured since September 2025. The lesson "
             "stays: s390x, ppc, mips, m68k, sparc, and every file and network format.",
@@ -316,8 +331,10 @@ def _unwritten() -> Scene:
         "The new program on yesterday's kernel",
         (
             "The old kernel does not know <code>hsr_high</code> and writes nothing there. The page "
-            "was zeroed when it was made, so no kernel memory leaks; but it is used again and again. "
-            "Here the guest touched a device (an MMIO exit: the kernel hands the access to the VMM) "
+            "was zeroed when it was made, so no kernel memory leaks; but it is used again and "
+            "again. "
+            "Here the guest touched a device (an MMIO exit: the kernel hands the access to the "
+            "VMM) "
             "before it hit the breakpoint, and half of the device's address is still there.",
         ),
         "Dashed bytes are from an earlier exit. On little-endian it is the zero half by luck.",
@@ -326,7 +343,8 @@ def _unwritten() -> Scene:
         states,
         ("little",),
         after=(
-            "So the value alone cannot say whether it is one. A bit in <code>run-&gt;flags</code> does: "
+            "So the value alone cannot say whether it is one. A bit in "
+            "<code>run-&gt;flags</code> does: "
             "<code>KVM_DEBUG_ARCH_HSR_HIGH_VALID</code>.",
         ),
     )
@@ -359,8 +377,10 @@ def _stale() -> Scene:
         ("step-1", "step-2", "merged"),
         after=(
             "Three ways to clear were weighed: on all other exits, on all but UNKNOWN, once at the "
-            "entry of KVM_RUN. The last has one place to forget, and was merged. One case is left to "
-            "the program: with <code>immediate_exit</code> set KVM_RUN returns before that line, and "
+            "entry of KVM_RUN. The last has one place to forget, and was merged. One case is "
+            "left to "
+            "the program: with <code>immediate_exit</code> set KVM_RUN returns before that line, "
+            "and "
             "the page still shows the last exit. So look at what the ioctl returned, then at "
             "<code>exit_reason</code>, then at the flag.",
         ),
@@ -385,7 +405,8 @@ def _matrix() -> Scene:
         "matrix",
         "Every kernel with every program",
         (
-            "One watchpoint, hit by a guarded-control-stack access: ESR 0x100d2000062. Each tile says "
+            "One watchpoint, hit by a guarded-control-stack access: ESR 0x100d2000062. Each tile "
+            "says "
             "what the program reads, and opens its bytes.",
         ),
         "Only one row has no cross for a program that follows the protocol. Click a tile if asked.",
@@ -430,12 +451,14 @@ def _rules() -> Scene:
         1.5,
         rules=(
             "A member's width is ABI: same size and same offsets are not the same bytes.",
-            "Judge a change per byte order, and for both directions: old program on new kernel, new "
+            "Judge a change per byte order, and for both directions: old program on new kernel, "
+            "new "
             "program on old kernel.",
             "Put new members where every byte was padding, and check on every ABI that it was.",
             "Padding that was never written holds whatever was there: a new member in it needs "
             "something that says when it is valid.",
-            "A flag that is set needs a place that clears it: the one that every path goes through.",
+            "A flag that is set needs a place that clears it: the one that every path goes "
+            "through.",
             "Leave no hole where you can declare one: x86's struct of the same name had its "
             "<code>pad</code> from the start.",
         ),
