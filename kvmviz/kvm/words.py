@@ -414,7 +414,7 @@ def sentence(seen: Conclusion) -> str:
         if "reason" in seen.vmm.checks:
             return f"no debug exit: exit_reason is {reason_name(seen.step.reason)}"
         return "no debug exit: the flag is not set"
-    because = "".join(f"; {cause}" for cause in _causes(seen))
+    because = "".join(f"; {cause}" for cause in causes(seen))
     if seen.reading is None:
         return f"WRONG: misses this debug exit{because}"
     far = f", far {seen.far:#x}{FAR_WORDS.get(seen.far_valid, '')}" if seen.far is not None else ""
@@ -434,7 +434,7 @@ def sentence(seen: Conclusion) -> str:
     return f"WRONG: debug exit, {esr}{far}, the kernel held {true}{because}"
 
 
-def _causes(seen: Conclusion) -> list[str]:
+def causes(seen: Conclusion) -> list[str]:
     """What fooled a program, neighbouring bytes of one writer joined."""
     found = []
     for (taken_for, source), rows in groupby(seen.fooled, _cause):

@@ -1,0 +1,262 @@
+"""The board and the page without a browser: what is written equals the Python objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import pytest
+
+from kvmviz.kvm.kernel import ESR_BIT
+from kvmviz.kvm.page import play
+from kvmviz.kvm.program import READERS, VMMS, Reading, conclude, read
+from kvmviz.kvm.scenario import SCENARIOS
+from kvmviz.web import board
+from kvmviz.web.page import page
+from kvmviz.web.scenes import scenes
+
+VOID = {"meta", "input", "br"}
+
+
+@dataclass
+class Element:
+    """An element as a browser takes it: tag, attributes, children, and the text of all of it."""
+
+    tag: str
+    attributes: dict[str, str]
+    children: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(c if isinstance(c, str) else c.text for c in self.children)
+
+    @property
+    def classes(self) -> set[str]:
+        return set(self.attributes.get("class", "").split())
+
+    def find(self, tag: str, *classes: str) -> list[Element]:
+        """Elements below it, in order."""
+        found = []
+        for child in self.children:
+            if isinstance(child, Element):
+                if child.tag == tag and set(classes) <= child.classes:
+                    found.append(child)
+                found += child.find(tag, *classes)
+        return found
+
+
+class Tree(HTMLParser):
+    """Reads HTML strictly: what is opened is closed, in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self.open = [self.root]
+        self.feed(text)
+        self.close()
+        assert self.open == [self.root], self.open[-1].tag
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        made = Element(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].children.append(made)
+        if tag not in VOID:
+            self.open.append(made)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def tree(text: str) -> Element:
+    return Tree(text).root
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return page()
+
+
+@pytest.fixture(scope="module")
+def root(whole: str) -> Element:
+    return tree(whole)
+
+
+def spans(shown: Element, kind: str) -> Iterator[tuple[int, int, str, str]]:
+    """First and last byte of each hand or brace, its verdict and name; parts of one joined."""
+    offset = 0
+    for octet in shown.find("div", "octet"):
+        offset = int(octet.find("s")[0].text)
+        for part in octet.find("span", kind):
+            at, count = map(int, re.findall(r"\d+", part.attributes["style"]))
+            verdict = next(iter(part.classes & {"right", "wrong"}), "")
+            yield offset + at - 1, offset + at + count - 2, verdict, part.text
+
+
+KINDS = [
+    (kernel, vmm, abi, esr)
+    for kernel in ("old", "widened", "v2", "merged")
+    for vmm in VMMS
+    for abi in ("aarch64", "aarch64_be", "i386", "m68k")
+    for esr in (0xF2001234, 0x100_D2000062)
+]
+
+
+@pytest.mark.parametrize(("kernel", "vmm", "abi", "esr"), KINDS)
+def test_a_reading_in_html_is_the_reading(kernel: str, vmm: str, abi: str, esr: int) -> None:
+    shown = read(kernel, vmm, abi, esr, 0x40000800, 0xAA)
+    made = tree(board.reading(shown).html("one two"))
+    (article,) = made.find("article")
+    verdict = "right" if shown.sound else "wrong"
+    assert article.classes == {"kv-board", verdict, "one", "two"}
+    assert article.find("pre")[0].text == repr(shown)
+    assert article.find("p", "effect")[0].text == shown.effect
+    assert article.find("strong")[0].text[0] == ("✓" if shown.sound else "✗")
+    check_cells(article, shown)
+    check_hands(article, shown)
+
+
+def check_cells(article: Element, shown: Reading) -> None:
+    cells, offsets = article.find("button"), article.find("s")
+    assert [s.text for s in offsets] == [f"+{at}" for at in range(len(cells))]
+    keys = [cell.attributes["data-key"] for cell in cells]
+    assert len(set(keys)) == len(keys)  # else a byte would not know whence it came
+    for at, cell in enumerate(cells[: len(shown.image)]):
+        source = shown.image.sources[at]
+        assert cell.find("b")[0].text == f"{shown.image.data[at]:02x}"
+        assert cell.find("i")[0].text == (source.bits if source else "–")
+        assert ("unwritten" in cell.classes) == (source is None)
+        if source is None:
+            assert cell.attributes["data-key"] == f"memory{at}"
+            continue
+        wide = source.slot.width == 64 and source.low >= 32
+        assert ("high" in cell.classes) == wide
+        if source.slot.path in ESR_BIT:
+            byte = (source.low + ESR_BIT[source.slot.path]) // 8
+            assert cell.attributes["data-key"] == f"ESR{byte}"
+        assert f"{source.path}[{source.bits}]" in cell.find("span")[0].text
+    assert all("past" in cell.classes for cell in cells[len(shown.image) :])
+
+
+def check_hands(article: Element, shown: Reading) -> None:
+    covered: dict[int, str] = {}
+    for first, last, verdict, _ in spans(article, "hand"):
+        covered |= dict.fromkeys(range(first, last + 1), verdict)
+    wanted = dict.fromkeys(shown.lost_far, "wrong")
+    for run in shown.runs:
+        verdict = "right" if run.right else "wrong"
+        wanted |= dict.fromkeys(range(run.first, run.last + 1), verdict)
+    assert covered == wanted
+    names = {name for *_, name in spans(article, "hand") if name}
+    assert {f"ESR[{run.wanted[0]}:{run.wanted[1]}]" for run in shown.runs} <= names
+    braced = [(first, last) for first, last, *_ in spans(article, "brace")]
+    assert [at for first, last in braced for at in range(first, last + 1)] == [
+        *range(len(shown.image))
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("kernel", ["old", "v2", "merged"])
+def test_a_step_in_html_is_the_step(name: str, kernel: str) -> None:
+    for now in play(kernel, "aarch64_be", SCENARIOS[name].events).history:
+        for vmm in READERS:
+            seen = conclude(now, vmm)
+            (article,) = tree(board.step(seen).html()).find("article")
+            assert article.find("pre")[0].text == f"{seen!r}\n{now!r}"
+            assert article.classes & {"right", "wrong"} == (
+                {"right" if seen.right else "wrong"} if seen.looks else set()
+            )
+            cells = article.find("button")
+            offsets = [int(s.text) for s in article.find("s")]
+            assert offsets == [*range(8, 16), *range(32, 48)]
+            for at, cell in zip(offsets, cells, strict=True):
+                assert cell.find("b")[0].text == f"{now.page.data[at]:02x}"
+                assert now.state(at) in cell.classes
+                assert cell.attributes["data-key"] == f"page{at}"
+
+
+def test_words_are_escaped() -> None:
+    shown = board.Board("<b>&\"'", None, (), (), "", (), "</pre><script>")
+    assert tree(shown.html()).find("strong")[0].text == "<b>&\"'"
+    assert "<script" not in shown.html()
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+def test_the_page_is_one_small_file_that_asks_for_nothing(whole: str) -> None:
+    assert whole == page.__wrapped__()
+    assert len(whole.encode()) <= 400_000
+    assert not re.search(r"https?:|url\(|@import|src=|<link|fetch\(|XMLHttp", whole)
+
+
+def test_every_state_of_every_scene_is_there_once(root: Element) -> None:
+    wanted = [
+        (",".join((scene.name, *values)), shown)
+        for scene in scenes()
+        for values, shown in scene.states.items()
+    ]
+    articles = root.find("article")
+    assert [article.attributes["id"] for article in articles] == [name for name, _ in wanted]
+    for article, (_, shown) in zip(articles, wanted, strict=True):
+        assert article.find("pre")[0].text == repr(shown)
+
+
+def test_what_is_chosen_leaves_one_state(root: Element, whole: str) -> None:
+    """The CSS hides a state that lacks a chosen value: any choice leaves just one."""
+    for scene in scenes():
+        values = [set(control.options) for control in scene.controls]
+        assert all(control.start in control.options for control in scene.controls)
+        chosen = [frozenset(state) for state in scene.states]
+        assert len(set(chosen)) == len(chosen)
+        for state in chosen:
+            assert all(len(state & options) == 1 for options in values)
+        for options in values:
+            for value in options:
+                rule = f'#{scene.name}:has([value="{value}"]:checked) .kv-board:not(.{value})'
+                assert rule in whole
+        taken = [value for options in values for value in options]
+        guesses = [*scene.guess.options] if scene.guess else []
+        assert len({*taken, *guesses}) == len(taken) + len(guesses)
+
+
+def test_a_guess_comes_before_its_answer(root: Element, whole: str) -> None:
+    for scene in scenes():
+        if not scene.guess:
+            continue
+        assert scene.guess.right in scene.guess.options
+        (section,) = [s for s in root.find("section") if s.attributes["id"] == scene.name]
+        guesses = section.find("fieldset", "guess")[0].find("input")
+        assert not any("checked" in one.attributes for one in guesses)
+        assert f"#{scene.name}:not(:has(.guess :checked)) .told{{display:none}}" in whole
+        assert section.find("div", "told")[0].find("article")
+        for value in scene.guess.options:
+            assert f'#{scene.name}:not(:has([value="{value}"]:checked)) .said-{value}' in whole
+
+
+def test_links_lead_to_states(root: Element) -> None:
+    there = {article.attributes["id"] for article in root.find("article")}
+    there |= {section.attributes["id"] for section in root.find("section")}
+    links = [link.attributes["href"] for link in root.find("a")]
+    assert len(links) > 24
+    assert all(link.removeprefix("#") in there for link in links)
+
+
+def test_the_talk_takes_twenty_minutes_and_about_twenty_five_presses() -> None:
+    told = [*scenes()]
+    assert 18 <= sum(scene.minutes for scene in told) <= 22
+    presses = len(told) - 1 + sum(len(scene.steps) for scene in told)
+    assert 20 <= presses <= 30
+    for scene in told:
+        assert scene.notes
+        legal = [value for control in scene.controls for value in control.options]
+        legal += scene.guess.options if scene.guess else []
+        assert set(scene.steps) <= set(legal)
+
+
+def test_the_story_has_about_1200_words() -> None:
+    prose = " ".join(part for s in scenes() for part in (*s.prose, *s.after, *s.rules))
+    assert 900 <= len(re.sub(r"<[^>]+>", " ", prose).split()) <= 1400
