@@ -258,5 +258,8 @@ def test_the_talk_takes_twenty_minutes_and_about_twenty_five_presses() -> None:
 
 
 def test_the_story_has_about_1200_words() -> None:
-    prose = " ".join(part for s in scenes() for part in (*s.prose, *s.after, *s.rules))
+    told = [part for s in scenes() for part in (s.title, *s.prose, *s.after, *s.rules)]
+    for guess in (scene.guess for scene in scenes() if scene.guess):
+        told += [guess.question, *(words for pair in guess.options.values() for words in pair)]
+    prose = " ".join(told)
     assert 900 <= len(re.sub(r"<[^>]+>", " ", prose).split()) <= 1400
