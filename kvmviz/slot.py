@@ -212,3 +212,18 @@ def merged(sources: Sequence[Source]) -> Source | None:
     for source in reversed(sources):
         entry = source.merged(entry)
     return entry
+
+
+def bits_of(source: Source | None) -> str:
+    """The bits that a cell holds, as the text below it says: ``31:24``, ``[2]``, a dash."""
+    if source is None:
+        return "–"
+    if source.beside:
+        shares = "|".join(share.bits for share in source.shares)
+        return shares if len(shares) < 9 else f"{len(source.shares)} parts"
+    whole = (
+        source.element is not None
+        and source.high == 7
+        and source.slot.size == math.prod(source.slot.shape)
+    )
+    return f"[{source.element}]" if whole else f"{source.high}:{source.low}"

@@ -18,7 +18,7 @@ def inside(box: Any) -> Iterator[Any]:
 
 
 def part(panel: Panel, kind: str) -> Any:
-    """The HTML element of a kind: view, words, error or spoken."""
+    """The HTML element of a kind: view, error or spoken."""
     return next(one for one in inside(panel.box) if f"kvmviz-{kind}" in one._dom_classes)
 
 
@@ -37,8 +37,8 @@ def plain(markup: str) -> str:
     return html.unescape(re.sub("<[^>]*>", "", markup))
 
 
-def alt(panel: Panel) -> str:
-    """The alt text of the picture."""
-    found = re.search(r"alt='([^']*)'", part(panel, "view").value)
+def twin(panel: Panel) -> str:
+    """The words that are folded in the board."""
+    found = re.search(r"<pre tabindex=0>(.*?)</pre>", part(panel, "view").value, re.DOTALL)
     assert found
     return html.unescape(found[1])

@@ -1,7 +1,7 @@
 """Every state of the explorer and of the timeline's scenarios, walked: ``make proof``.
 
 What a state shows is held against the rules by hand in :mod:`tests.proof_page`; here each state
-that a reader can turn to is shown, its alt text is its words, and its words say what was turned.
+that a reader can turn to is shown, its board holds its words, and its words say what was turned.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def wrong(explorer: Explorer, asked: dict[str, object]) -> list[str]:
     held = {name: explorer.controls[name].value for name in ("abi", "layout", "reader")}
     missing = [word for word in said if word not in words]
     missing += [name for name, value in held.items() if value != getattr(explorer, name)]
-    if panels.alt(explorer) not in words:
-        missing.append("alt text")
+    if panels.twin(explorer) != words:
+        missing.append("words in the board")
     return [f"explorer {asked}: {one}" for one in missing]
 
 
@@ -66,8 +66,8 @@ def told(timeline: Timeline, asked: dict[str, object]) -> list[str]:
         timeline.step = step
         said = [f"step {step}: ", f"{timeline.kernel}", f"VMM: {timeline.reader}, "]
         missing += [f"step {step}: {word}" for word in said if word not in timeline.words]
-        if panels.alt(timeline) != timeline.words:
-            missing.append(f"step {step}: alt text")
+        if panels.twin(timeline) != timeline.words:
+            missing.append(f"step {step}: words in the board")
     return [f"timeline {asked}: {one}" for one in missing]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kvmviz import MmioExit, draw
+from kvmviz import MmioExit
 from kvmviz.kvm.kernel import KERNELS
+from kvmviz.kvm.words import headline
 from kvmviz.learn.exercises import EXERCISES, WATCH
 from kvmviz.widgets import timeline as scrub
 from kvmviz.widgets import workbench
@@ -77,7 +78,16 @@ def explorer(page: Page) -> Locator:
 
 
 def picture(page: Page) -> Locator:
-    return explorer(page).get_by_role("img")
+    return explorer(page).locator(".kv-board")
+
+
+def unfold(page: Page) -> None:
+    """What lies under "more"; it stays unfolded."""
+    more = explorer(page).locator(".kvmviz-more")
+    if more.get_attribute("aria-expanded") != "true":
+        more.focus()
+        page.keyboard.press("Enter")
+    expect(explorer(page).get_by_label("esr", exact=True)).to_be_visible(timeout=SOON)
 
 
 def button(page: Page, name: str) -> Locator:
@@ -86,13 +96,15 @@ def button(page: Page, name: str) -> Locator:
 
 
 def follows(page: Page, state: State) -> str:
-    """Wait until picture, its alt text and the words are those of a state; the picture's source."""
-    expect(picture(page)).to_have_attribute("alt", draw.reading(state.reading).text, timeout=SOON)
+    """Wait until the board is that of a state, its words too; the bytes that it shows."""
     expect(explorer(page).locator("pre")).to_have_text(frame(state).words, timeout=SOON)
-    source = picture(page).get_attribute("src")
-    assert source
-    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
-    return source
+    expect(picture(page).locator("strong")).to_have_text(headline(state.reading))
+    return bytes_of(page)
+
+
+def bytes_of(page: Page) -> str:
+    """The cells of a board, in order: value and bits of each."""
+    return " ".join(picture(page).locator("button :is(b, i)").all_text_contents())
 
 
 def test_mouse_turns_byte_order_and_width(page: Page) -> None:
@@ -100,10 +112,9 @@ def test_mouse_turns_byte_order_and_width(page: Page) -> None:
     button(page, "little-endian").click()
     little = replace(HOME, abi="aarch64")
     flipped = follows(page, little)
-    alt = picture(page).get_attribute("alt") or ""
     assert flipped != before
-    assert "WRONG" not in alt
-    assert "✓ reads 0xd2000062" in alt
+    expect(picture(page).locator("strong")).to_have_text("✓ reads 0xd2000062")
+    unfold(page)
     explorer(page).get_by_title("hsr: 32 bits wide").click()
     narrow = follows(page, replace(little, widths=(("hsr", 32), ("far", 64))))
     assert narrow not in (before, flipped)
@@ -124,6 +135,12 @@ def test_keyboard_alone_turns_byte_order_and_width(story: browser.Watched, page:
     little = replace(HOME, abi="aarch64")
     flipped = follows(page, little)
     assert focused(page) == "little-endian"
+    page.keyboard.press("ArrowRight")
+    follows(page, HOME)
+    page.keyboard.press("ArrowLeft")
+    follows(page, little)
+    assert focused(page) == "little-endian"
+    unfold(page)
     tab_to(page, "hsr: 32 bits wide")
     page.keyboard.press("Space")
     narrow = follows(page, replace(little, widths=(("hsr", 32), ("far", 64))))
@@ -132,25 +149,28 @@ def test_keyboard_alone_turns_byte_order_and_width(story: browser.Watched, page:
 
 
 def test_tab_goes_through_the_controls_as_they_stand(page: Page) -> None:
+    unfold(page)
     button(page, "hsr_high").first.click()
     follows(page, replace(HOME, layout="hsr_high"))
     button(page, "little-endian").focus()
     names = [focused(page)]
-    while names[-1] != RESET:
+    while names[-1] != "far: 64 bits wide":
         page.keyboard.press("Tab")
         names.append(focused(page))
         assert len(names) < 40, " / ".join(names)
     widths = [f"{m}: {b} bits wide" for m in ("hsr", "hsr_high", "far") for b in (8, 16, 32, 64)]
     assert names == [
-        *("little-endian", "big-endian", "ABI", "old", "widened", "hsr_high", *widths),
+        *("little-endian", "big-endian", "old", "widened", "hsr_high"),
         *("u32 hsr", "u64 hsr", "hsr_high if flag set", "hsr_high, flag ignored"),
-        *("esr", "far", "fill", RESET),
+        *("ABI, widths, and what the registers held", RESET),
+        *("ABI", "esr", "far", "fill", *widths),
     ]
 
 
 def test_keys_in_a_control_are_the_controls_own(page: Page) -> None:
     cells = "jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.type).join()"
     before = page.evaluate(cells)
+    unfold(page)
     explorer(page).locator("select").focus()
     page.keyboard.press("x")  # JupyterLab's command to cut a cell, and the first letter of x86_64
     follows(page, replace(HOME, abi="x86_64"))
@@ -163,6 +183,7 @@ def test_keys_in_a_control_are_the_controls_own(page: Page) -> None:
 
 
 def test_a_screen_reader_is_told_names_states_and_the_verdict(page: Page) -> None:
+    unfold(page)
     rows = {"byte order", "kernel writes", "hsr bits", "hsr_high bits", "far bits", "VMM reads"}
     for name in rows:
         expect(explorer(page).get_by_role("group", name=name, exact=True)).to_be_visible()
@@ -209,6 +230,7 @@ def test_malformed_hex_is_told_beside_the_controls(
     page: Page, name: str, typed: str, said: str
 ) -> None:
     before = follows(page, HOME)
+    unfold(page)
     field = explorer(page).get_by_label(name, exact=True)
     held = field.input_value()
     field.fill(typed)
@@ -217,7 +239,7 @@ def test_malformed_hex_is_told_beside_the_controls(
     expect(told).to_contain_text(f"{name}: ", timeout=SOON)
     expect(told).to_contain_text(said)
     at, place = box(field), box(told)
-    assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 20
+    assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 60
     assert follows(page, HOME) == before
     expect(field).to_have_value(typed)  # to be mended
     button(page, "little-endian").click()
@@ -242,18 +264,69 @@ def test_quick_clicks_are_all_taken(page: Page) -> None:
         expect(button(page, "✓ u32 hsr")).to_be_visible()
 
 
+def test_a_byte_that_is_pointed_at_says_what_it_is(page: Page) -> None:
+    cells = picture(page).locator(".octet button")
+    cells.nth(4).hover()
+    told = cells.nth(4).locator("span")
+    expect(told).to_have_css("opacity", "1")
+    expect(told).to_have_text("byte 4: hsr[31:24]")
+    marked = "[...CSS.highlights.get('kv-byte')].map(String).join()"
+    assert "d2 00 00 62" in page.evaluate(marked)
+    explorer(page).locator("summary").click()
+    picture(page).locator(".octet button").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(cells.nth(1)).to_be_focused()
+    button(page, "little-endian").click()
+    follows(page, replace(HOME, abi="aarch64"))
+    expect(explorer(page).locator("pre")).to_be_visible()  # as it was left
+    explorer(page).locator("summary").click()
+    expect(explorer(page).locator("pre")).to_be_hidden()
+
+
+MOVING = "board => board.getAnimations({subtree: true}).length"
+
+
+def test_bytes_travel_and_end_where_they_are(page: Page) -> None:
+    button(page, "little-endian").click()
+    follows(page, replace(HOME, abi="aarch64"))
+    page.wait_for_timeout(1000)
+    assert picture(page).evaluate(MOVING) == 0
+    places = "board => [...board.querySelectorAll('button')].map(b => b.getBoundingClientRect().x)"
+    stood = picture(page).evaluate(places)
+    page.evaluate(
+        """at => { const view = document.querySelector(".kvmviz-view"); window.most = 0;
+          new MutationObserver(() => requestAnimationFrame(() => { window.most =
+            view.getAnimations({subtree: true}).length; })).observe(
+              view, {subtree: true, childList: true}); }"""
+    )
+    button(page, "big-endian").click()
+    follows(page, HOME)
+    page.wait_for_function("window.most > 0")
+    assert page.evaluate("window.most") == 16  # all turn round inside hsr and far
+    page.wait_for_timeout(1000)
+    assert picture(page).evaluate(places) == stood
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate("window.most = -1")
+    button(page, "little-endian").click()
+    follows(page, replace(HOME, abi="aarch64"))
+    page.wait_for_function("window.most >= 0")
+    assert page.evaluate("window.most") == 0
+    page.emulate_media(reduced_motion="no-preference")
+
+
 def test_controls_picture_and_verdict_fit_one_window(page: Page, tmp_path: Path) -> None:
     explorer(page).evaluate("e => e.scrollIntoView({block: 'start'})")
     page.screenshot(path=tmp_path / "explorer.png")
     window = box(page.locator(".jp-WindowedPanel-outer").first)
     low, right = window["y"] + window["height"], window["x"] + window["width"]
     place = box(explorer(page))
-    # The verdict stands in the picture too; the words below it may need scrolling.
+    # Its words are folded.
     shown = box(picture(page))
     assert place["y"] >= window["y"] - 1
     assert shown["y"] + shown["height"] <= low
     assert shown["x"] + shown["width"] <= right
-    for control in explorer(page).locator("button, input, select, label:visible").all():
+    controls = ":is(button, input, select, label):visible:not(.kv-board *)"
+    for control in explorer(page).locator(controls).all():
         at = box(control)
         assert at["x"] + at["width"] <= right
         assert at["y"] + at["height"] <= shown["y"]
@@ -291,12 +364,10 @@ def bench(pages: dict[str, Page]) -> Page:
 
 
 def shows(page: Page, state: Bench) -> None:
-    """Wait until a workbench shows a state: picture, its alt text, and the words."""
+    """Wait until a workbench shows a state: the board, and the words in it."""
     words = workbench.frame(state).words
-    alt = draw.versions(*state.versions).text
-    expect(picture(page)).to_have_attribute("alt", alt, timeout=SOON)
-    expect(explorer(page).locator("pre").last).to_have_text(words, timeout=SOON)
-    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+    expect(picture(page).locator("pre")).to_have_text(words, timeout=SOON)
+    expect(picture(page).locator("strong")).to_have_text(state.title)
 
 
 WITH_HIGH = OLD.replace("hsr;\n", "hsr;\n    __u32 hsr_high;\n")
@@ -308,16 +379,19 @@ def test_c_that_is_typed_moves_picture_alt_text_and_verdict(bench: Page) -> None
     shows(bench, Bench(changed=""))
     field.press_sequentially(WITH_HIGH)
     shows(bench, Bench(changed=WITH_HIGH))
-    alt = picture(bench).get_attribute("alt") or ""
-    assert alt.startswith("✓ nothing breaks, but old bytes never hold hsr_high")
+    told = picture(bench).locator("strong")
+    expect(told).to_have_text(
+        "✗ breaks on i386, m68k; on aarch64, aarch64_be: nothing breaks, but old bytes never hold "
+        "hsr_high"
+    )
     explorer(bench).get_by_label("beside").select_option("i386")
     shows(bench, Bench(changed=WITH_HIGH, abis=("aarch64", "i386")))
-    assert "far foreign on i386" in (picture(bench).get_attribute("alt") or "")
+    expect(told).to_contain_text("far foreign on i386")
 
 
 def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
     field = explorer(bench).get_by_label("new C, or empty")
-    before = picture(bench).get_attribute("src")
+    before = bytes_of(bench)
     wrong = WITH_HIGH.replace("hsr_high;", "hsr_high")
     field.fill(wrong)
     told = explorer(bench).get_by_role("status")
@@ -326,7 +400,7 @@ def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
     at, place = box(field), box(told)
     assert at["y"] + at["height"] <= place["y"] < at["y"] + at["height"] + 20
     assert "gradient" in field.evaluate("e => getComputedStyle(e).backgroundImage")
-    assert picture(bench).get_attribute("src") == before
+    assert bytes_of(bench) == before
     assert field.input_value() == wrong
     shows(bench, Bench())
     field.fill(WITH_HIGH)
@@ -383,7 +457,7 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
         expect(told).to_contain_text(verdict, timeout=SOON)
         page.screenshot(path=tmp_path / f"desk_{verdict[0]}.png")
     expect(desk.get_by_text("solved · 1 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
-    expect(desk.get_by_role("img")).to_have_attribute("alt", re.compile("^✓ nothing breaks"))
+    expect(desk.locator(".kv-board strong")).to_have_text(re.compile("^✓ nothing breaks"))
 
 
 # The timeline: the kvm_run page over time.
@@ -413,11 +487,8 @@ def scrubbed(timeline: Page) -> Page:
 
 
 def stands_at(page: Page, state: scrub.State) -> None:
-    """Wait until picture, its alt text and the words are those of a state of the timeline."""
-    words = scrub.frame(state).words
-    expect(picture(page)).to_have_attribute("alt", words, timeout=SOON)
-    expect(explorer(page).locator("pre")).to_have_text(words, timeout=SOON)
-    assert picture(page).evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+    """Wait until the board's words are those of a state of the timeline."""
+    expect(picture(page).locator("pre")).to_have_text(scrub.frame(state).words, timeout=SOON)
 
 
 def test_the_timelines_rows_of_buttons_have_names(scrubbed: Page) -> None:
@@ -430,6 +501,17 @@ def test_timeline_is_scrubbed_by_arrow_keys(scrubbed: Page) -> None:
     for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5)):
         scrubbed.keyboard.press(key)
         stands_at(scrubbed, scrub.State(step=step))
+
+
+def test_the_timeline_keeps_its_height(scrubbed: Page) -> None:
+    heights = set()
+    for step in range(6):
+        if step:
+            button(scrubbed, "Next").click() if step > 1 else button(scrubbed, "Back").click()
+        at = 0 if step == 1 else step - 1 if step else 1
+        stands_at(scrubbed, scrub.State(step=at))
+        heights.add(box(explorer(scrubbed).locator(".kvmviz-view"))["height"])
+    assert len(heights) == 1
 
 
 def tab_to_slider(page: Page) -> None:

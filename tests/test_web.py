@@ -9,10 +9,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from kvmviz import parse
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import READERS, VMMS, Reading, conclude, read
 from kvmviz.kvm.scenario import SCENARIOS
+from kvmviz.kvm.scene import scene
+from kvmviz.review.versions import Versions, headline
 from kvmviz.web import board
 from kvmviz.web.page import page
 from kvmviz.web.scenes import scenes
@@ -122,7 +125,7 @@ def test_a_reading_in_html_is_the_reading(kernel: str, vmm: str, abi: str, esr: 
 def check_cells(article: Element, shown: Reading) -> None:
     cells, offsets = article.find("button"), article.find("s")
     assert [s.text for s in offsets] == [f"+{at}" for at in range(len(cells))]
-    keys = [cell.attributes["data-key"] for cell in cells]
+    keys = [cell.attributes["name"] for cell in cells]
     assert len(set(keys)) == len(keys)  # else a byte would not know whence it came
     for at, cell in enumerate(cells[: len(shown.image)]):
         source = shown.image.sources[at]
@@ -130,13 +133,13 @@ def check_cells(article: Element, shown: Reading) -> None:
         assert cell.find("i")[0].text == (source.bits if source else "–")
         assert ("unwritten" in cell.classes) == (source is None)
         if source is None:
-            assert cell.attributes["data-key"] == f"memory{at}"
+            assert cell.attributes["name"] == f"memory{at}"
             continue
         wide = source.slot.width == 64 and source.low >= 32
         assert ("high" in cell.classes) == wide
         if source.slot.path in ESR_BIT:
             byte = (source.low + ESR_BIT[source.slot.path]) // 8
-            assert cell.attributes["data-key"] == f"ESR{byte}"
+            assert cell.attributes["name"] == f"ESR{byte}"
         assert f"{source.path}[{source.bits}]" in cell.find("span")[0].text
     assert all("past" in cell.classes for cell in cells[len(shown.image) :])
 
@@ -175,7 +178,94 @@ def test_a_step_in_html_is_the_step(name: str, kernel: str) -> None:
             for at, cell in zip(offsets, cells, strict=True):
                 assert cell.find("b")[0].text == f"{now.page.data[at]:02x}"
                 assert now.state(at) in cell.classes
-                assert cell.attributes["data-key"] == f"page{at}"
+                assert cell.attributes["name"] == f"page{at}"
+
+
+@pytest.mark.parametrize("beside", [None, "merged"])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_history_in_html_is_the_history(name: str, beside: str | None, full: bool) -> None:
+    for number in range(len(SCENARIOS[name].events)):
+        shown = scene(SCENARIOS[name], "v2", "aarch64_be", "no_reason", beside, number, 2)
+        made = board.history(shown, full)
+        (article,) = tree(made.html()).find("article")
+        assert article.find("pre")[0].text == repr(made) == repr(shown)
+        offsets = [*range(64)] if full else [*range(8, 16), *range(32, 48)]
+        strips = article.find("div", "strip")
+        for strip, seen in zip(strips, shown.rows[-1], strict=True):
+            assert [int(s.text) for s in strip.find("s")] == offsets
+            for at, cell in zip(offsets, strip.find("button"), strict=True):
+                assert cell.find("b")[0].text == f"{seen.step.page.data[at]:02x}"
+                assert seen.step.state(at) in cell.classes
+                assert ("differs" in cell.classes) == (at in shown.differing[-1])
+        if beside:
+            verdicts = [title.classes & {"right", "wrong"} for title in article.find("h4")]
+            assert verdicts == [
+                {"right" if seen.right else "wrong"} if seen.looks else set()
+                for seen in shown.rows[-1]
+            ]
+        (now,) = [row for row in article.find("li") if "aria-current" in row.attributes]
+        assert f"step {number}: " in now.text
+        later = [row.text[0] for row in article.find("li") if row.text > now.text]
+        assert "✓" not in later[1:]
+
+
+CHANGES = [
+    ("struct s { __u32 hsr; __u64 far; };", "struct s { __u64 hsr; __u64 far; };"),
+    ("struct s { __u32 hsr; __u64 far; };", "struct s { __u32 hsr, hsr_high; __u64 far; };"),
+    ("struct s { __u64 op:5, rest:59; };", "struct s { __u64 op:3, more:2, rest:59; };"),
+    (
+        "struct s { __u32 type; union { __u64 flags; __u64 data[2]; }; };",
+        "struct s { __u32 type, ndata; union { __u64 flags; __u64 data[16]; }; };",
+    ),
+    ("struct s { __u8 a; __u64 b[9]; };", ""),
+]
+
+
+@pytest.mark.parametrize("abi", ["aarch64", "aarch64_be", "i386", "m68k"])
+@pytest.mark.parametrize("values", [(), (("hsr", 0x123456789A),)])
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_versions_in_html_are_the_versions(
+    old: str, new: str, values: tuple[tuple[str, int], ...], abi: str
+) -> None:
+    layouts = [parse(text)["s"].layout(abi) if text else None for text in (old, new)]
+    assert layouts[0]
+    shown = Versions(layouts[0], layouts[1], values)
+    made = board.versions([shown])
+    (article,) = tree(made.html()).find("article")
+    title = headline([shown])
+    assert article.find("strong")[0].text == title
+    assert article.classes & {"right", "wrong"} == {"✓": {"right"}, "✗": {"wrong"}}.get(
+        title[0], set()
+    )
+    assert article.find("pre")[0].text == f"{title}\n{shown!r}"
+    cells = article.find("button")
+    keys = [cell.attributes["name"] for cell in cells]
+    assert len(set(keys)) == len(keys)
+    held: list[dict[int, list[tuple[str, str]]]] = [{}, {}]
+    for cell in cells:
+        words = cell.find("span")[0].text
+        at = int(words.removeprefix("byte ").partition(":")[0])
+        number = int(cell.attributes["name"].split(".")[1])
+        held[number].setdefault(at, []).append((cell.find("b")[0].text, words))
+    left = re.search(r"Left out: (.*)\.", " ".join(p.text for p in article.find("p")))
+    for number, side in enumerate(shown.sides):
+        if not left and "not drawn" not in article.text:
+            assert sorted(held[number]) == [*range(side.layout.size)]
+        for at, told in held[number].items():
+            for source in side.layout.holders[at]:
+                assert any(source.slot.path in words for _, words in told)
+            for slot, status in side.judged[at].items():
+                assert any(slot.path in words and status in words for _, words in told)
+            if side.image and side.is_stored(at):
+                assert told[0][0] == f"{bytes(side.image)[at]:02x}"
+    wrong = any(
+        status != "intact"
+        for number, side in enumerate(shown.sides)
+        for at in held[number]
+        for status in side.judged[at].values()
+    )
+    assert bool(article.find("span", "brace", "wrong")) == wrong
 
 
 def test_words_are_escaped() -> None:

@@ -8,7 +8,7 @@ import pytest
 from kvmviz import ABIS, Explorer, KvmvizError
 from kvmviz.abi import siblings
 from kvmviz.kvm.program import VMMS
-from tests.panels import alt, error, part, plain
+from tests.panels import error, part, plain, twin
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def control(explorer: Explorer, name: str) -> Any:
 def test_the_default_tells_the_story(explorer: Explorer) -> None:
     assert explorer.byte_order == "big"
     assert explorer.layout == "widened"
-    assert "✗ reads 0x00000000" in alt(explorer)
+    assert "✗ reads 0x00000000" in twin(explorer)
     assert "re-inject it into the guest" in repr(explorer)
 
 
@@ -31,7 +31,7 @@ def test_setting_from_code_moves_the_controls_and_the_view(explorer: Explorer) -
     explorer.byte_order = "little"
     assert control(explorer, "byte_order").value == "little"
     assert control(explorer, "abi").value == "aarch64"
-    assert "✓ reads 0xd2000062" in alt(explorer)
+    assert "✓ reads 0xd2000062" in twin(explorer)
 
 
 CLICKS: list[tuple[str, object, str]] = [
@@ -55,7 +55,7 @@ CLICKS: list[tuple[str, object, str]] = [
 @pytest.mark.parametrize(("name", "value", "shown"), CLICKS)
 def test_turning_a_control(explorer: Explorer, name: str, value: object, shown: str) -> None:
     control(explorer, name).value = value
-    assert shown in alt(explorer)
+    assert shown in twin(explorer)
     assert shown in repr(explorer)
     assert error(explorer) == ""
 
@@ -137,6 +137,19 @@ def test_byte_order_stays_in_the_family(explorer: Explorer, abi: str) -> None:
         else:
             with pytest.raises(KvmvizError, match=f"{explorer.abi} has"):
                 explorer.byte_order = order
+
+
+def test_what_lies_under_more_stays_as_it_was_left(explorer: Explorer) -> None:
+    more, inside = control(explorer, "more"), control(explorer, "esr")
+    folded = next(b for b in explorer.box.children if any(inside in row.children for row in
+                  getattr(b, "children", ()) if hasattr(row, "children")))  # fmt: skip
+    assert folded.layout.display == "none"
+    more.value = True
+    for _ in range(2):
+        assert folded.layout.display is None
+        explorer.reset()
+    more.value = False
+    assert folded.layout.display == "none"
 
 
 def test_reset_goes_back_to_the_start() -> None:

@@ -217,9 +217,7 @@ def test_threads_that_turn_different_settings_lose_none() -> None:
                    for name, value in clicks.items()))  # fmt: skip
         assert (explorer.layout, explorer.reader) == ("old", "u64")
         assert (explorer.byte_order, explorer.esr) == ("little", 0xF2001234)
-        picture = explorer.picture
-        assert picture
-        assert panels.alt(explorer) == picture.text
+        assert panels.twin(explorer) == explorer.words
 
 
 def test_thirty_events_added_by_three_threads_are_all_held() -> None:
@@ -327,8 +325,7 @@ def test_a_viewer_gets_widget_picture_and_words(kind: Any) -> None:
     assert panel.picture
     assert about["image/png"]["alt"] == panel.picture.text
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
-    assert panels.alt(panel) == panel.picture.text
-    assert panels.plain(panels.part(panel, "words").value) == panel.words
+    assert panels.twin(panel) == panel.words
     assert panel.words.startswith(panel.picture.text) or panel.picture.text in panel.words
 
 

@@ -19,7 +19,7 @@ from kvmviz.kvm.kernel import WITH_HIGH, Kernel
 from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.widgets.timeline import KEPT, KINDS, NONE, Timeline, event_from
-from tests.panels import alt, error, part, plain
+from tests.panels import error, part, twin
 
 MINE = Kernel("mine", "never", WITH_HIGH, "|=", frozenset({"MMIO"}))
 
@@ -35,7 +35,7 @@ def control(timeline: Timeline, name: str) -> Any:
 
 def shown(timeline: Timeline) -> tuple[str, str, str]:
     """All that the page shows of it."""
-    return part(timeline, "view").value, part(timeline, "words").value, error(timeline)
+    return part(timeline, "view").value, timeline.words, error(timeline)
 
 
 def test_the_default_tells_the_story(timeline: Timeline) -> None:
@@ -46,9 +46,8 @@ def test_the_default_tells_the_story(timeline: Timeline) -> None:
     assert "byte 15, taken for this exit's flag, holds flags[7:0] of step 0" in repr(timeline)
 
 
-def test_alt_words_and_repr_are_one(timeline: Timeline) -> None:
-    assert alt(timeline) == timeline.words == repr(timeline)
-    assert plain(part(timeline, "words").value) == timeline.words
+def test_words_and_repr_are_one(timeline: Timeline) -> None:
+    assert twin(timeline) == timeline.words == repr(timeline)
 
 
 def test_setting_from_code_moves_the_controls_and_the_view(timeline: Timeline) -> None:
@@ -61,7 +60,7 @@ def test_setting_from_code_moves_the_controls_and_the_view(timeline: Timeline) -
     assert control(timeline, "byte_order").value == "little"
     assert control(timeline, "full").value is True
     assert control(timeline, "step").value == 0
-    assert "old and merged kernels · aarch64 (little-endian) · VMM: blind" in alt(timeline)
+    assert "old and merged kernels · aarch64 (little-endian) · VMM: blind" in twin(timeline)
 
 
 TURNS: list[tuple[str, object, str]] = [
@@ -124,7 +123,7 @@ def test_a_scenario_can_be_chosen_and_scrubbed(timeline: Timeline, name: str, or
     for step in range(last + 1):
         timeline.step = step
         assert f"step {step}: " in repr(timeline)
-        assert alt(timeline) == repr(timeline)
+        assert twin(timeline) == repr(timeline)
 
 
 def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> None:
@@ -291,10 +290,3 @@ def test_what_is_ones_own_is_kept_to_come_back_to(timeline: Timeline) -> None:
     assert timeline.events == (Interrupted(),)
     with pytest.raises(KvmvizError, match="unknown kernel 'mine0'"):
         timeline.kernel = "mine0"
-
-
-def test_what_lies_below_the_page_stays_where_it_is(timeline: Timeline) -> None:
-    height = part(timeline, "view").layout.min_height
-    timeline.clear()
-    assert part(timeline, "view").layout.min_height == height
-    assert int(height.removesuffix("px")) > 300

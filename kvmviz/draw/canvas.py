@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -128,82 +128,27 @@ def wrapped(
     return lines
 
 
-class Words(NamedTuple):
-    """Words on a sheet: ``size`` is the height of the letters' box in pixels."""
-
-    x: float
-    y: float
-    text: str
-    size: float
-    colour: str
-    face: Face
-    ha: Literal["left", "center", "right"]
-    va: Literal["baseline", "center"]
-
-
-class Box(NamedTuple):
-    """A filled rectangle: its upper left corner, its size, and how wide its edge is drawn."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    fill: str
-    edge: str
-    line: float
-    hatch: str | None
-
-
-class Stroke(NamedTuple):
-    """A line through points."""
-
-    points: tuple[tuple[float, float], ...]
-    colour: str
-    width: float
-
-
-Mark = Words | Box | Stroke
-
-
-def _artist(mark: Mark) -> Artist:
-    """A mark as matplotlib's."""
-    if isinstance(mark, Words):
-        text = Text(
-            mark.x, mark.y, mark.text, color=mark.colour, fontproperties=_properties(mark.face),
-            horizontalalignment=mark.ha, verticalalignment=mark.va, parse_math=False,
-        )  # fmt: skip
-        text.set_fontsize(mark.size * POINT)
-        if FEATURES:
-            text.set_fontfeatures(FEATURES)
-        return text
-    if isinstance(mark, Box):
-        patch = Rectangle(
-            (mark.x, mark.y), mark.width, mark.height,
-            facecolor=mark.fill, edgecolor=mark.edge, linewidth=mark.line,
-        )  # fmt: skip
-        if mark.hatch:
-            patch.set(hatch=mark.hatch, hatch_linewidth=HATCH)
-        return patch
-    xs, ys = zip(*mark.points, strict=True)
-    return Line2D(xs, ys, color=mark.colour, linewidth=mark.width, solid_joinstyle="miter")
-
-
 HATCH = 0.8
 """Width of a line of hatching, in points as all lines."""
 
-ORDER = (Box, Stroke, Words)
-"""What lies higher is drawn later, whenever it was put on the sheet: as matplotlib does."""
+
+class Made(NamedTuple):
+    """An artist to be made when its figure is: under the settings that the figure has."""
+
+    kind: Callable[..., Artist]
+    where: tuple[Any, ...]
+    traits: Mapping[str, Any]
 
 
 class Picture:
-    """A finished drawing: ``marks`` on a sheet of ``width`` by ``height`` pixels.
+    """A finished drawing on a sheet of ``width`` by ``height`` pixels.
 
     ``text`` are the words that say the same. In a notebook it shows as PNG, with the words as its
     text and its alt text.
     """
 
-    def __init__(self, marks: Sequence[Mark], width: float, height: float, text: str) -> None:
-        self.marks = tuple(sorted(marks, key=lambda mark: ORDER.index(type(mark))))
+    def __init__(self, marks: Sequence[Made], width: float, height: float, text: str) -> None:
+        self.marks = tuple(marks)
         self.text = text
         self._size = width, height
         # As many pixels as matplotlib makes of it.
@@ -221,8 +166,8 @@ class Picture:
             FigureCanvasAgg(figure)
             flip = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
             pixels = flip + figure.transFigure
-            for mark in self.marks:
-                artist = _artist(mark)
+            for kind, where, traits in self.marks:
+                artist = kind(*where, **traits)
                 artist.set_transform(pixels)
                 figure.add_artist(artist)
         return figure
@@ -287,7 +232,7 @@ class Canvas:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self.marks: list[Mark] = []
+        self.marks: list[Made] = []
 
     def text(
         self,
@@ -307,7 +252,13 @@ class Canvas:
         face: Face = "Sans-Oblique" if italic else "Sans-Bold" if bold else "Sans"
         if mono:
             face = "SansMono-Bold" if bold else "SansMono"
-        self.marks.append(Words(x, y, words, size, colour, face, ha, va))
+        traits = {
+            "color": colour, "fontproperties": _properties(face), "fontsize": size * POINT,
+            "horizontalalignment": ha, "verticalalignment": va, "parse_math": False,
+        }  # fmt: skip
+        if FEATURES:
+            traits["fontfeatures"] = FEATURES
+        self.marks.append(Made(Text, (x, y, words), traits))
 
     def box(
         self,
@@ -322,7 +273,10 @@ class Canvas:
         hatch: str | None = None,
     ) -> None:
         """A filled rectangle whose upper left corner is (x, y)."""
-        self.marks.append(Box(x, y, width, height, fill, edge, line, hatch))
+        traits = {"facecolor": fill, "edgecolor": edge, "linewidth": line}
+        if hatch:
+            traits |= {"hatch": hatch, "hatch_linewidth": HATCH}
+        self.marks.append(Made(Rectangle, ((x, y), width, height), traits))
 
     def clear(self, x: float, y: float, width: float, height: float) -> None:
         """A white spot, for words to stay readable on hatching."""
@@ -330,7 +284,8 @@ class Canvas:
 
     def line(self, xs: list[float], ys: list[float], colour: str = INK, width: float = 1) -> None:
         """A line through points."""
-        self.marks.append(Stroke(tuple(zip(xs, ys, strict=True)), colour, width))
+        traits = {"color": colour, "linewidth": width, "solid_joinstyle": "miter"}
+        self.marks.append(Made(Line2D, (xs, ys), traits))
 
     def brace(
         self, left: float, right: float, y: float, deep: float, colour: str, width: float = 1

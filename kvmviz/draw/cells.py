@@ -7,7 +7,6 @@ from; one that nobody wrote is hatched.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from kvmviz.kvm.page import State, Step
 from kvmviz.kvm.program import Conclusion, Fooled
 from kvmviz.kvm.words import reason_name
 from kvmviz.layout import Layout
-from kvmviz.slot import Source
-from kvmviz.style import INK, NOBODY, QUIET, USERSPACE, WRONG, Style, styles
+from kvmviz.slot import Source, bits_of
+from kvmviz.style import INK, NOBODY, ON_THE_PAGE, QUIET, USERSPACE, WRONG, Style, styles
 from kvmviz.text import runs
 
 ROW, CELL = 16, 58
@@ -175,21 +174,6 @@ def paragraph(
     return y
 
 
-def bits_of(source: Source | None) -> str:
-    """The bits that a cell holds, as the text below it says: ``31:24``, ``[2]``, a dash."""
-    if source is None:
-        return "–"
-    if source.beside:
-        shares = "|".join(share.bits for share in source.shares)
-        return shares if len(shares) < 9 else f"{len(source.shares)} parts"
-    whole = (
-        source.element is not None
-        and source.high == 7
-        and source.slot.size == math.prod(source.slot.shape)
-    )
-    return f"[{source.element}]" if whole else f"{source.high}:{source.low}"
-
-
 def width_of(words: str, size: float) -> float:
     """How wide words are, and at least what letters take on average: enough to keep them apart."""
     return max(0.6 * size * len(words), wide(words, size))
@@ -197,9 +181,6 @@ def width_of(words: str, size: float) -> float:
 
 WIDTH, EDGE = 1074, 20
 """Of the sheet that shows a page over time, and its margin."""
-
-SHOWN = 64
-"""How many bytes of the page are shown, from offset 0 on."""
 
 LINE = 32
 """Bytes in a line of cells: the head of the page, or the first ones of the exit union."""
@@ -217,16 +198,11 @@ HEAD = (
 )
 """Members of the head that are called out: name, offset, size; left edge and width on the sheet."""
 
-_ON_THE_PAGE = (
-    "hsr", "hsr_high", "far", "phys_addr", "data", "len", "is_write", "type", "ndata", "nr", "args",
-    "esr_iss", "fault_ipa", "exit_reason", "flags", "immediate_exit", USERSPACE,
-)  # fmt: skip
-
 
 @lru_cache(maxsize=1024)
 def style(name: str) -> Style:
     """Colour and letter of a member; those that no exit here writes have letters of their own."""
-    return styles(dict.fromkeys((*_ON_THE_PAGE, name)))[name]
+    return styles(dict.fromkeys((*ON_THE_PAGE, name)))[name]
 
 
 def called(source: Source) -> str:

@@ -171,7 +171,7 @@ def _before() -> Scene:
 
 def _widened() -> Scene:
     control = Control("exit", {"brk": "BRK", "gcs": "watchpoint, a defined upper half"}, "brk")
-    states = {
+    states: dict[tuple[str, ...], Board] = {
         (order, name): _seen("widened", "old", abi, esr)
         for (order, abi), (name, esr) in product(ABI.items(), {"brk": BRK, "gcs": GCS}.items())
     }
@@ -226,7 +226,7 @@ def _sizes() -> Scene:
 
 def _rebuilt() -> Scene:
     kernels = Control("kernel", {"old": "old", "widened": "widened"}, "old")
-    states = {
+    states: dict[tuple[str, ...], Board] = {
         (order, kernel): _seen(kernel, "u64", abi, fill=0xAA)
         for (order, abi), kernel in product(ABI.items(), kernels.options)
     }
@@ -274,7 +274,9 @@ def _elsewhere() -> Scene:
     abis = Control(
         "laid out as on", {"aarch64_be": "aarch64_be", "i386": "i386", "m68k": "m68k"}, "aarch64_be"
     )
-    states = {(abi,): _seen("merged", "old", abi, WATCHPOINT) for abi in abis.options}
+    states: dict[tuple[str, ...], Board] = {
+        (abi,): _seen("merged", "old", abi, WATCHPOINT) for abi in abis.options
+    }
     return Scene(
         "elsewhere",
         "Is there always a hole?",
@@ -295,7 +297,7 @@ def _elsewhere() -> Scene:
 
 def _high() -> Scene:
     vmms = Control("VMM", {"v-old": "built before", "v-flag": "new, checks the flag"}, "v-old")
-    states = {
+    states: dict[tuple[str, ...], Board] = {
         (order, f"v-{vmm}"): _seen("merged", vmm, abi, GCS)
         for (order, abi), vmm in product(ABI.items(), ("old", "flag"))
     }
@@ -320,7 +322,7 @@ def _high() -> Scene:
 
 
 def _unwritten() -> Scene:
-    states = {
+    states: dict[tuple[str, ...], Board] = {
         (order,): board.step(
             conclude(play("old", abi, SCENARIOS["mmio_low"].events).history[1], "blind")
         )
@@ -356,7 +358,7 @@ STEPS = {"step-0": "1 debug exit", "step-1": "2 MMIO exit", "step-2": "3 system 
 def _stale() -> Scene:
     kernels = Control("kernel", {"v2": "patch v2", "merged": "merged"}, "v2")
     steps = Control("time", STEPS, "step-0")
-    states = {}
+    states: dict[tuple[str, ...], Board] = {}
     for kernel in kernels.options:
         history = play(kernel, "aarch64_be", SCENARIOS["stale_flag"].events).history
         for at, name in enumerate(STEPS):
@@ -425,7 +427,7 @@ def _turn() -> Scene:
     exits = {"e-brk": BRK, "e-watch": WATCHPOINT, "e-gcs": GCS}
     words = ("BRK", "watchpoint", "watchpoint, GCS bit")
     control = Control("exit", dict(zip(exits, words, strict=True)), "e-watch")
-    states = {
+    states: dict[tuple[str, ...], Board] = {
         (order, kernel, f"r-{vmm}", name): _seen(kernel, vmm, abi, esr, 0xAA)
         for (order, abi), kernel, vmm, (name, esr) in product(
             ABI.items(), kernels.options, VMMS, exits.items()

@@ -16,6 +16,7 @@ from kvmviz.learn.exercises import Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.learn.session import Session
 from kvmviz.review.versions import Versions
+from kvmviz.web import board
 from kvmviz.widgets.panel import (
     LOCK,
     ROW,
@@ -26,17 +27,18 @@ from kvmviz.widgets.panel import (
     area,
     choice,
     choose,
-    img,
+    figure,
 )
 
 _LOOK = """<style>
 .kvmviz-desk textarea { padding: 4px 6px }
-.kvmviz-desk h4 { margin: 0 0 4px 0; font-size: 16px }
-.kvmviz-desk p { margin: 0 0 6px 0; line-height: 1.4 }
-.kvmviz-desk pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0 }
+.kvmviz-desk h4:not(.kv-board *) { margin: 0 0 4px 0; font-size: 16px }
+.kvmviz-desk p:not(.kv-board *) { margin: 0 0 6px 0; line-height: 1.4 }
+.kvmviz-desk pre:not(.kv-board *) { white-space: pre-wrap; word-break: normal;
+  overflow-wrap: anywhere; margin: 0 }
 .kvmviz-desk .hint { margin-top: 6px }
-.kvmviz-desk .right { color: var(--kvmviz-right); background: #fff }
-.kvmviz-desk .wrong { color: var(--kvmviz-wrong); background: #fff }
+.kvmviz-desk [role=status] .right { color: var(--kvmviz-right); background: #fff }
+.kvmviz-desk [role=status] .wrong { color: var(--kvmviz-wrong); background: #fff }
 </style>"""
 
 MOST_LETTERS = 100_000
@@ -59,8 +61,7 @@ class State:
 @lru_cache(maxsize=16)
 def frame(seen: tuple[Versions, ...]) -> Frame:
     """What there is to look at in a grade."""
-    picture = draw.versions(*seen)
-    return Frame(img(picture), picture.text)
+    return figure(board.versions(seen))
 
 
 def _chosen(desk: Desk, state: State, name: str) -> State:

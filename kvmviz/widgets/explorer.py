@@ -19,6 +19,7 @@ from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.program import VMMS, Reading, read
 from kvmviz.kvm.program import find as find_vmm
+from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
@@ -30,7 +31,7 @@ from kvmviz.widgets.panel import (
     buttons,
     choice,
     entry,
-    img,
+    figure,
 )
 
 KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": "merged"}
@@ -88,12 +89,13 @@ class State:
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What an explorer shows in a state."""
-    reading, picture = state.reading, state.picture
+    reading = state.reading
     kinds = ", ".join(
         name_of(member.type, member.name or "") for member in state.kernel.debug.members
     )
-    words = f"kernel writes {kinds}\n{picture.text}\n{reading.verdict!r}"
-    return Frame(img(picture), words, reading.effect)
+    shown = board.reading(reading)
+    words = f"kernel writes {kinds}\n{shown.twin}\n{reading.verdict!r}"
+    return figure(replace(shown, twin=words), reading.effect)
 
 
 def _ordered(_: Any, state: State, order: object) -> State:
@@ -178,7 +180,7 @@ class Explorer(Panel):
     esr = Setting[int, "int | str"](
         "The ESR_EL2 that the kernel held.",
         lambda value: hexadecimal(value, "esr", 64),
-        by=entry("esr", lambda state: f"{state.esr:#018x}", "276px", LABEL),
+        by=entry("esr", lambda state: f"{state.esr:#018x}", "200px"),
     )
     far = Setting[int, "int | str"](
         "The FAR_EL2 that the kernel held; it is written for watchpoints only.",
@@ -199,16 +201,22 @@ class Explorer(Panel):
     def _arrange(self) -> list[Any]:
         part = self._controls
         self._button("reset", "Reset", "Back to the state at the start", self.reset)
+        more = part["more"] = ipw.ToggleButton(
+            description="more", tooltip="ABI, widths, and what the registers held",
+            layout={"width": "auto"},
+        ).add_class("kvmviz-more")  # fmt: skip
         rows = (
-            ("byte_order", "abi"),
-            ("layout",),
+            ("byte_order", "layout"),
+            ("reader", "more", "reset"),
+            ("abi", "esr", "far", "fill"),
             [f"width {member}" for member in MEMBERS],
-            ("reader",),
-            ("esr", "far", "fill", "reset"),
         )
-        boxes = [ipw.Box([part[name] for name in row], layout=ROW) for row in rows]
-        self._error.layout.min_height = "28px"
-        return [*boxes, self._error, self._view, self._words, *self._finish()]
+        *boxes, values, widths = (ipw.Box([part[name] for name in row], layout=ROW) for row in rows)
+        folded = ipw.VBox([values, widths], layout={"display": "none"})
+        more.observe(
+            lambda _: setattr(folded.layout, "display", None if more.value else "none"), "value"
+        )
+        return [*boxes, folded, self._error, self._view, *self._finish()]
 
     def _adapt(self) -> None:
         self._controls["width hsr_high"].disabled = "hsr_high" not in self._state.bits

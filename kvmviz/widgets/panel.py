@@ -13,6 +13,8 @@ import threading
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -21,15 +23,16 @@ from traitlets import HasTraits, TraitType
 
 from kvmviz._base import KvmvizError, find, shown
 from kvmviz.draw.canvas import Picture
-from kvmviz.draw.svg import svg
 from kvmviz.style import RIGHT, WRONG
+from kvmviz.web import board
+from kvmviz.web.board import Board
 
 LOCK = threading.RLock()
 """Held from reading a state to having written the next: JupyterLab hands a widget's messages to
 more than one thread. One lock for all, since matplotlib draws in one thread only."""
 
 FRAMES = 64
-"""How many frames of a kind of widget are kept, to come back to: some 100 KB each."""
+"""How many frames of a kind of widget are kept, to come back to: some 10 KB each."""
 
 LABEL = "88px"
 """Width of the label at the left of a row: controls stand below each other."""
@@ -37,74 +40,37 @@ LABEL = "88px"
 ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
 """A row of controls goes on in the next line where the window is narrow."""
 
-_COLOURS = f"<style>.kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}</style>"
+_COLOURS = f".kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}"
 
-STYLE = """<style>
-.kvmviz .widget-label { text-align: left; margin-right: 8px }
-.kvmviz .widget-box > * { margin: 0 }
-.kvmviz .widget-toggle-buttons, .kvmviz .widget-toggle-buttons > div { display: flex }
-.kvmviz .widget-toggle-buttons > div { flex-wrap: wrap; gap: 2px }
-.kvmviz .widget-toggle-button { margin: 0; padding: 0 8px 0 2px; text-overflow: clip }
-.kvmviz .widget-toggle-button::before { content: ""; display: inline-block; width: 15px }
-.kvmviz .widget-toggle-button.mod-active::before { content: "✓"; font-weight: bold }
-.kvmviz [role=alert] { color: var(--kvmviz-wrong); background: #fff; line-height: 1.4 }
-.kvmviz pre { line-height: 1.3; white-space: pre-wrap; word-break: normal }
-.kvmviz :is(button, input, select, textarea, [role=slider]):focus-visible {
-  outline: 2px solid #0b57d0 !important; outline-offset: 1px !important }
-.kvmviz .kvmviz-spoken { position: absolute; width: 1px; height: 1px; overflow: hidden }
-.kvmviz .widget-textarea { flex-direction: column; align-items: stretch; width: 100%;
-  height: auto; overflow: visible }
-.kvmviz .widget-textarea > label { width: auto; height: 22px; line-height: 22px;
-  text-align: left; font-weight: bold }
-.kvmviz .widget-textarea textarea { font-family: var(--jp-code-font-family, monospace);
-  font-size: 13px; line-height: 18px; padding: 4px 6px; white-space: pre; overflow: auto;
-  height: auto; flex: none; tab-size: 4 }
-</style>"""
-"""What is chosen carries a mark, for the eye and in the button's accessible name."""
 
-_WIRED = """<style onload="
-const box = this.closest('.kvmviz'), done = 'kvmvizWired' in box.dataset;
-box.dataset.kvmvizWired = '';
-for (const said of box.querySelectorAll('.kvmviz-spoken')) said.setAttribute('aria-live', 'polite');
-const name = group => {
-  group.setAttribute('role', 'group');
-  const label = group.querySelector('.widget-label');
-  group.setAttribute('aria-label', label.textContent || label.title);
-  for (const one of group.querySelectorAll('button'))
-    one.setAttribute('aria-pressed', one.classList.contains('mod-active'));
-};
-const all = () => box.querySelectorAll('.widget-toggle-buttons').forEach(name);
-if (!done) box.addEventListener('focusin',
-  event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'));
-if (!done) new MutationObserver(all).observe(
-  box, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
-all();
-"></style>"""
-"""Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices for
-its command to cut the cell. Rows of buttons get names and states that a screen reader tells, and
-the verdict is spoken when it changes. ipywidgets has no trait for any of these."""
+@cache
+def _wired() -> str:
+    """What makes a box look and behave: style sheets, and scripts that run when they are there."""
+    script = f"{board.script()}\n{_asset('panel.js')}"
+    return (
+        f"<style>{board.css()}{_COLOURS}{_asset('panel.css')}</style>"
+        f'<style onload="{html.escape(script)}"></style>'
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("kvmviz.widgets").joinpath(name).read_text("utf-8")
 
 
 class Frame(NamedTuple):
-    """All that a reader sees of a state: a picture as HTML, and the words that say the same.
+    """All that a reader sees of a state: a board as HTML, and the words that say the same.
 
-    ``spoken`` is what a screen reader says when the state changes. What lies below the picture
-    stays where it is while no later picture is higher than ``height``, in pixels.
+    ``spoken`` is what a screen reader says when the state changes.
     """
 
     html: str
     words: str
     spoken: str = ""
-    height: int = 0
 
 
-def img(picture: Picture) -> str:
-    """A picture as an HTML element of its own size, with its words as alt text."""
-    data = base64.b64encode(svg(picture).encode()).decode()
-    return (
-        f"<img width={picture.width} height={picture.height} style='max-width:100%;height:auto' "
-        f"alt='{html.escape(picture.text, quote=True)}' src='data:image/svg+xml;base64,{data}'>"
-    )
+def figure(shown: Board, spoken: str = "") -> Frame:
+    """A board as what a reader sees, its words folded in it."""
+    return Frame(f'<div class="kv-figure">{shown.html()}</div>', shown.twin, spoken)
 
 
 def alert(words: str) -> str:
@@ -267,11 +233,10 @@ class Panel(Live, HasTraits):
     def __init__(self, home: Any, start: Mapping[str, Any]) -> None:
         super().__init__()
         self._state = self._home = home
-        self._syncing, self._tallest = False, 0
+        self._syncing = False
         self._refused: set[str] = set()
-        self._view, self._words, self._error, self._spoken = (ipw.HTML() for _ in range(4))
+        self._view, self._error, self._spoken = (ipw.HTML() for _ in range(3))
         self._view.add_class("kvmviz-view")
-        self._words.add_class("kvmviz-words")
         self._error.add_class("kvmviz-error")
         self._spoken.add_class("kvmviz-spoken")
         self._controls: dict[str, Any] = {}
@@ -360,11 +325,7 @@ class Panel(Live, HasTraits):
 
     def _put(self, frame: Frame) -> None:
         self._view.value = frame.html
-        self._words.value = f"<pre>{html.escape(frame.words)}</pre>"
         self._spoken.value = html.escape(frame.spoken)
-        if frame.height > self._tallest:
-            self._tallest = frame.height
-            self._view.layout.min_height = f"{frame.height}px"
 
     def _say(self, words: str) -> None:
         """An error beside the controls; no words take it away."""
@@ -414,8 +375,7 @@ class Panel(Live, HasTraits):
         """The last children of a box, not seen: what is spoken, and what makes it look and behave
         like the others.
         """  # noqa: D205
-        page = _COLOURS + STYLE + look + _WIRED
-        return [self._spoken, ipw.HTML(page, layout={"display": "none"})]
+        return [self._spoken, ipw.HTML(_wired() + look, layout={"display": "none"})]
 
 
 def choose(control: Any, options: Iterable[Any], name: str) -> None:

@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided and drawn in :mod:`kvmviz.draw.timeline`.
+What it shows is decided in :mod:`kvmviz.kvm.scene` and written in :mod:`kvmviz.web.board`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
-from kvmviz.draw.timeline import Scene, check_step, scene
 from kvmviz.kvm.captures import ABI_OF, scenarios
 from kvmviz.kvm.exits import (
     DebugExit,
@@ -36,7 +35,9 @@ from kvmviz.kvm.page import Step, Vcpu
 from kvmviz.kvm.program import READERS, Conclusion, Vmm, conclude
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.scene import Scene, check_step, find, scene
 from kvmviz.kvm.words import sentence
+from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
@@ -50,7 +51,7 @@ from kvmviz.widgets.panel import (
     choice,
     choose,
     decimal,
-    img,
+    figure,
     octets,
 )
 
@@ -100,9 +101,9 @@ class State:
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What a timeline shows in a state."""
-    picture, rows = state.picture, state.scene.rows
-    spoken = sentence(rows[-1][0]) if rows else ""
-    return Frame(img(picture), picture.text, spoken, picture.height)
+    shown = state.scene
+    spoken = sentence(shown.rows[-1][0]) if shown.rows else ""
+    return figure(board.history(shown, state.full), spoken)
 
 
 def own(events: Iterable[Event]) -> Scenario:
@@ -189,7 +190,7 @@ def _chosen(panel: Timeline, state: State, what: object) -> State:
         if panel._own is None:
             return replace(state, scenario=own(state.scenario.events))
         what = panel._own
-    found = timeline.find(what)  # type: ignore[arg-type]
+    found = find(what)  # type: ignore[arg-type]
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 
@@ -320,7 +321,7 @@ class Timeline(Panel):
         boxes = [[part[name] for name in row] for row in rows]
         boxes[-1].append(self._error)
         *above, below = (ipw.Box(row, layout=ROW) for row in boxes)
-        return [*above, self._view, below, self._words, *self._finish()]
+        return [*above, self._view, below, *self._finish()]
 
     def _ask(self) -> None:
         """Entries that the chosen kind of step has, with values to start from."""

@@ -20,8 +20,10 @@ from kvmviz.c.parse import laid_out, place, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
 from kvmviz.review import review
-from kvmviz.review.report import WORDS, ground, headline
-from kvmviz.review.versions import Versions, names_of
+from kvmviz.review.report import WORDS, Review, ground
+from kvmviz.review.report import headline as told
+from kvmviz.review.versions import Versions, headline, names_of, words_of
+from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LOCK,
@@ -33,7 +35,7 @@ from kvmviz.widgets.panel import (
     area,
     choice,
     choose,
-    img,
+    figure,
 )
 
 OLD = """\
@@ -62,7 +64,6 @@ LINE = 18
 """Height in pixels of a line of C."""
 
 _LOOK = """<style>
-.kvmviz-bench .kvmviz-words pre { white-space: pre; overflow-x: auto }
 .kvmviz-bench .kvmviz-values textarea { white-space: pre-wrap; overflow-wrap: anywhere }
 .kvmviz-bench [role=status] { color: var(--kvmviz-wrong); background: #fff; padding: 2px 4px;
   font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }
@@ -139,7 +140,42 @@ class State:
     @property
     def picture(self) -> Picture:
         """The picture."""
-        return draw.versions(*self.versions)
+        return draw.versions(*self.versions, title=self.title)
+
+    @property
+    def review(self) -> Review | None:
+        """The change on every ABI, of a big struct on the two; None where there is none."""
+        old, new = self.old, self.new
+        if new is None:
+            return None
+        size = max(laid_out(struct, abi).size for struct in (old, new) for abi in self.abis)
+        return review(old, new) if size <= EVERYWHERE else review(old, new, self.abis)
+
+    @property
+    def title(self) -> str:
+        """One verdict for the ABIs that are shown and for those that are not."""
+        title, found = headline(self.versions), self.review
+        if not found or title.startswith("✗"):
+            return title
+        broken = dict.fromkeys(
+            name for row in found.findings for name in row.abis if row.severity == "breaks"
+        )
+        if not broken:
+            return title
+        shown = ", ".join(dict.fromkeys(self.abis))
+        return f"✗ breaks on {ground(found, [*broken])}; on {shown}: {title.removeprefix('✓ ')}"
+
+    @property
+    def judged(self) -> Iterator[str]:
+        """What ``kvmviz compare`` says of the change."""
+        found = self.review
+        if found is None:
+            return
+        yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {told(found)}"
+        for row in found.findings[:MOST_FINDINGS]:
+            yield f"  {WORDS[row.severity]}: {row.named} [{ground(found, row.abis)}]"
+        if left := len(found.findings) - MOST_FINDINGS:
+            yield from [f"  and {left} more"] * (left > 0)
 
     def faults(self) -> dict[str, str]:
         """What is wrong, by setting; nothing else can go wrong when it is shown."""
@@ -207,22 +243,10 @@ def parsed(values: str) -> dict[str, int]:
 @lru_cache(maxsize=FRAMES)
 def frame(state: State) -> Frame:
     """What a workbench shows in a state: the picture, and in words all that there is to say."""
-    picture = state.picture
-    return Frame(img(picture), "\n".join((picture.text, *_judged(state))))
-
-
-def _judged(state: State) -> Iterator[str]:
-    """What ``kvmviz compare`` says of the change: on every ABI, of a big struct on the two."""
-    old, new = state.old, state.new
-    if new is None:
-        return
-    size = max(laid_out(struct, abi).size for struct in (old, new) for abi in state.abis)
-    found = review(old, new) if size <= EVERYWHERE else review(old, new, state.abis)
-    yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {headline(found)}"
-    for row in found.findings[:MOST_FINDINGS]:
-        yield f"  {WORDS[row.severity]}: {row.named} [{ground(found, row.abis)}]"
-    if left := len(found.findings) - MOST_FINDINGS:
-        yield from [f"  and {left} more"] * (left > 0)
+    shown, title = state.versions, state.title
+    names = names_of(shown)
+    twin = "\n".join((title, *(words_of(one, names) for one in shown), *state.judged))
+    return figure(board.versions(shown, title, twin), title)
 
 
 def _text(name: str, **start: str) -> Any:
@@ -318,7 +342,7 @@ class Workbench(Panel):
         above = ipw.Box([part[name] for name in (*BOTH, "struct", "reset")], layout=ROW)
         right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
-        return [both, self._words, *self._finish(_LOOK), self._marks]
+        return [both, *self._finish(_LOOK), self._marks]
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
         if "values" not in asked and "values" in state.faults():

@@ -1,0 +1,46 @@
+// Run once a widget, with `this` an element in its box. ipywidgets has no trait for any of these.
+const box = this.closest(".kvmviz"), done = "kvmvizWired" in box.dataset;
+box.dataset.kvmvizWired = "";
+for (const said of box.querySelectorAll(".kvmviz-spoken")) said.setAttribute("aria-live", "polite");
+// Rows of buttons get names and states that a screen reader tells.
+const name = group => {
+  group.setAttribute("role", "group");
+  const label = group.querySelector(".widget-label");
+  group.setAttribute("aria-label", label.textContent || label.title);
+  for (const one of group.querySelectorAll("button"))
+    one.setAttribute("aria-pressed", one.classList.contains("mod-active"));
+};
+const all = () => {
+  box.querySelectorAll(".widget-toggle-buttons").forEach(name);
+  for (const one of box.querySelectorAll(".kvmviz-more"))
+    one.setAttribute("aria-expanded", one.classList.contains("mod-active"));
+};
+// What lies below stays where it is: a view is as high as it ever was with its words folded.
+const settle = view => {
+  kvmviz.settle(view);
+  if (!view.querySelector("details[open]"))
+    view.style.minHeight = `${Math.max(parseFloat(view.style.minHeight) || 0, view.firstElementChild?.scrollHeight ?? 0)}px`;
+};
+if (!done) {
+  // Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices
+  // for its command to cut the cell.
+  box.addEventListener("focusin", ({target}) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  // Arrow keys choose in a row of buttons, as among radio buttons.
+  box.addEventListener("keydown", event => {
+    const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    const row = event.target.closest(".widget-toggle-buttons");
+    if (!by || !row) return;
+    const buttons = [...row.querySelectorAll("button:enabled")];
+    const next = buttons[buttons.indexOf(event.target) + by];
+    next?.focus();
+    next?.click();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  new MutationObserver(all).observe(
+    box, {subtree: true, childList: true, attributes: true, attributeFilter: ["class"]});
+  for (const view of box.querySelectorAll(".kvmviz-view"))
+    new MutationObserver(() => settle(view)).observe(view, {subtree: true, childList: true});
+}
+all();
+box.querySelectorAll(".kvmviz-view").forEach(settle);
