@@ -475,7 +475,7 @@ def _version(arm: Arm, first: int, column: int, number: int, names: Sequence[str
         ]
         cells.append(
             Cell(
-                f"{place}{source.path}{source.low // 8}",
+                f"{place}{source.path}.{source.low}",
                 at,
                 bytes(side.image)[at] if side.image and stored else letters[:3],
                 bits_of(source),
