@@ -13,7 +13,6 @@ import threading
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -43,7 +42,6 @@ ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "
 _COLOURS = f".kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}"
 
 
-@cache
 def _wired() -> str:
     """What makes a box look and behave: style sheets, and scripts that run when they are there."""
     script = f"{board.script()}\n{_asset('panel.js')}"
