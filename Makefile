@@ -10,7 +10,7 @@ LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks bench proof fuzz mutants oldest clean distclean
+.PHONY: help lab page test lint notebooks bench proof fuzz mutants oldest clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -22,6 +22,9 @@ lab: $(VENV)/lab.stamp ## open the story in JupyterLab (LAB_FLAGS=--no-browser)
 	$(PYTHON) -m jupyterlab --LabApp.news_url=None \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	    $(LAB_FLAGS) notebooks/01_story.ipynb
+
+page: $(VENV)/lab.stamp ## write page.html: the story and the talk, for any browser
+	$(PYTHON) -m kvmviz page page.html
 
 test: lint ## lint, tests, and the notebooks against their stored outputs
 	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)

@@ -24,6 +24,7 @@ from kvmviz import ABIS, KvmvizError
 from kvmviz.__main__ import main
 from kvmviz.cli import dump, inputs
 from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.web.page import page
 from tests.strategies import c_text, steady
 
 OLD_H = """#include <linux/types.h>
@@ -465,6 +466,16 @@ def test_only_figures_load_matplotlib(tmp_path: Path) -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
+def test_the_page_is_written(run: Run) -> None:
+    status, out, err = run("page", "story.html")
+    assert (status, err) == (0, "")
+    assert "story.html" in out
+    assert Path("story.html").read_text("utf-8") == page()
+    status, out, err = run("page", "nowhere/story.html")
+    assert (status, out) == (2, "")
+    assert "nowhere/story.html: No such file" in err
+
+
 # --- errors ----------------------------------------------------------------------------------
 
 
@@ -546,7 +557,7 @@ def test_help_and_version() -> None:
     assert told.returncode == 0
     for words in ("examples:", "exit status:", "layout", "compare", "decode", "figure"):
         assert words in told.stdout
-    for command in (["layout"], ["compare"], ["decode"], ["figure", "layout"]):
+    for command in (["layout"], ["compare"], ["decode"], ["figure", "layout"], ["page"]):
         done = program(*command, "--help")
         assert done.returncode == 0
         assert f"kvmviz {' '.join(command)} " in done.stdout.split("examples:")[1]

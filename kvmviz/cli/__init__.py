@@ -10,6 +10,7 @@ import sys
 import traceback
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import kvmviz
@@ -56,6 +57,7 @@ examples:
   git show HEAD:kvm.h | kvmviz compare - kvm.h --abi arm64
   kvmviz decode run.bin --offset 32 --struct kvm_debug_exit_arch --abi arm64
   kvmviz figure compare old.h new.h -o change.svg
+  kvmviz page story.html
 """
 
 _COLOURS = (
@@ -253,6 +255,14 @@ def _figure_compare(args: Namespace) -> int:
     return _save(args, [args.old, args.new], shown.old, shown.new)
 
 
+def _page(args: Namespace) -> int:
+    from kvmviz.web.page import page
+
+    Path(args.output).write_text(page(), "utf-8", newline="\n")
+    print(f"{args.output}: the page and, behind its key t, the talk")
+    return FINE
+
+
 def _save(args: Namespace, read: list[str], old: Struct, new: Struct | None = None) -> int:
     """The picture of a struct, or of what it was and what it became."""
     given = [row.partition("=")[2] or row for row in args.include]
@@ -359,6 +369,14 @@ def _parser() -> Parser:
         "  kvmviz figure compare old.h new.h --abi arm64 -o change.png\n")  # fmt: skip
     _old_new(made)
     _output(made)
+
+    made = some.add_parser(
+        "page", help="the story and the talk as one HTML file that needs nothing else",
+        description="The story, an explorer and the talk as one HTML file that needs no network "
+        "and no Python to be read.",
+    )  # fmt: skip
+    made.add_argument("output", metavar="OUT.html", help="where to write it")
+    made.set_defaults(run=_page)
     return top
 
 
