@@ -13,6 +13,7 @@ from kvmviz import captures, draw
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+WIDGETS = {"Desk", "Explorer", "Guess", "Scores", "Timeline", "Workbench"}
 
 
 def cells(path: Path, kind: str = "code") -> list[Any]:
@@ -54,6 +55,12 @@ class TestNotebook:
             tree = ast.parse(cell.source)
             assert len(cell.source.splitlines()) <= 12
             assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef) for n in ast.walk(tree))
+
+    def test_a_cell_that_makes_a_widget_runs_alone(self, path: Path) -> None:
+        for cell in cells(path):
+            calls = [n.func for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)]
+            if WIDGETS & {getattr(f, "id", getattr(f, "attr", "")) for f in calls}:
+                exec(compile(cell.source, f"{path.stem} {cell.id}", "exec"), {})
 
     def test_claims_can_fail(self, path: Path) -> None:
         tests = [

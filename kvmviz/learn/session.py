@@ -103,3 +103,7 @@ class Session:
     def __repr__(self) -> str:
         rows = [(name, row.title, self.state(name)) for name, row in self.exercises.items()]
         return f"{self.score}\n{table(rows)}"
+
+
+SESSION = Session()
+"""The session of who sits at this Python: the desks of a notebook count together in it."""
