@@ -21,7 +21,7 @@ help: ## list the targets
 lab: $(VENV)/lab.stamp ## open the story in JupyterLab (LAB_FLAGS=--no-browser)
 	$(PYTHON) -m jupyterlab --LabApp.news_url=None \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-	    $(LAB_FLAGS) notebooks/01_story.ipynb
+	    --LabApp.default_url=/lab/tree/notebooks/01_story.ipynb $(LAB_FLAGS)
 
 page: $(VENV)/lab.stamp ## write page.html: the story and the talk, for any browser
 	$(PYTHON) -m kvmviz page page.html

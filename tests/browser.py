@@ -228,11 +228,11 @@ DONE = """() => {
   return errors.length || !left.length ? errors : null;
 }"""
 
-# The cell that shows a live widget, scrolled to; how far it is from the one that is active.
+# The cell that shows a live widget, no guess, scrolled to; how far it is from the active one.
 SHOW = """async () => {
   const notebook = jupyterapp.shell.currentWidget.content;
   const index = notebook.widgets.findIndex(cell => cell.model.type === "code"
-    && cell.model.outputs.toJSON().some(
+    && !cell.model.sharedModel.getSource().includes("Guess(") && cell.model.outputs.toJSON().some(
       output => output.data && "application/vnd.jupyter.widget-view+json" in output.data));
   await notebook.scrollToItem(index, "start");
   return index - notebook.activeCellIndex;

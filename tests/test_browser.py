@@ -74,7 +74,7 @@ def page(story: browser.Watched) -> Page:
 
 
 def explorer(page: Page) -> Locator:
-    return page.locator(".kvmviz").first
+    return page.locator(".kvmviz:not(.kvmviz-guess)").first
 
 
 def picture(page: Page) -> Locator:

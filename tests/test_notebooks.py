@@ -46,7 +46,8 @@ class TestNotebook:
     def test_every_picture_has_words_and_no_dead_widget(self, path: Path) -> None:
         for output in (output for cell in cells(path) for output in cell.outputs):
             data = output.get("data", {})
-            assert set(data) <= {"text/plain", "image/png"}
+            assert set(data) <= {"text/plain", "image/png", "text/html"}
+            assert "<details>" in data.get("text/html", "<details>")
             if "image/png" in data:
                 assert "+0" in data["text/plain"] or len(data["text/plain"].splitlines()) > 3
 

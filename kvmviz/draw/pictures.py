@@ -166,7 +166,7 @@ def story(readings: Sequence[Reading]) -> Picture:
     """
     readings = checked(readings, Reading, "a story")
     title, subtitle, note = told.story_words(readings)
-    canvas = Canvas(1280, max(720, 138 + 194 * -(-len(readings) // 2)))
+    canvas = Canvas(1280, 138 + 194 * -(-len(readings) // 2))
     canvas.text(EDGE, 40, title, 29, bold=True)
     canvas.text(EDGE, 70, subtitle, 18)
     for number, shown in enumerate(readings):

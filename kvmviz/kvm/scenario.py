@@ -75,7 +75,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         for row in (
             Scenario(
                 "stale_flag",
-                "A flag that nobody clears",
+                "A debug exit, then five more runs",
                 "The debug exit sets the flag. On v2 every later exit still shows it.",
                 (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
             ),

@@ -180,11 +180,16 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
         if esr.high and broken
         else "."
     )
+    names = {reading.kernel.name for reading in readings}
+    if len(names) == 1:
+        title, warned = f"The {names.pop()} kernel: {result}", ""
+    else:
+        title, warned = f"Same size, same offset of far, and {result}", " No size check would warn."
     return (
-        f"Same size, same offset of far, and {result}",
+        title,
         f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up}). What a VMM "
         f"{readings[0].vmm.phrase} reads:",
-        f"{zero} No size check would warn. {made}",
+        f"{zero}{warned} {made}",
     )
 
 

@@ -42,7 +42,7 @@ ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "
 _COLOURS = f".kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}"
 
 
-def _wired() -> str:
+def wired() -> str:
     """What makes a box look and behave: style sheets, and scripts that run when they are there."""
     script = f"{board.script()}\n{_asset('panel.js')}"
     return (
@@ -373,7 +373,7 @@ class Panel(Live, HasTraits):
         """The last children of a box, not seen: what is spoken, and what makes it look and behave
         like the others.
         """  # noqa: D205
-        return [self._spoken, ipw.HTML(_wired() + look, layout={"display": "none"})]
+        return [self._spoken, ipw.HTML(wired() + look, layout={"display": "none"})]
 
 
 def choose(control: Any, options: Iterable[Any], name: str) -> None:

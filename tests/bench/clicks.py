@@ -93,7 +93,7 @@ def painted(area: Locator, button: Locator) -> float:
 
 def measure(page: Page, rounds: int) -> dict[str, list[float]]:
     """Seconds of every click, by what was clicked; a round clicks each of them once."""
-    explorer = page.locator(".kvmviz")
+    explorer = page.locator(".kvmviz:not(.kvmviz-guess)")
     label, pyplot = page.locator(".bench-label"), page.locator(".bench-pyplot")
     view, esr = explorer.locator(".kvmviz-view"), explorer.get_by_label("esr", exact=True)
     explorer.locator(".kvmviz-more").click()

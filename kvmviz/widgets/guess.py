@@ -1,0 +1,119 @@
+"""A guess: a question and its options first; verdict and figure only after an answer."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as ipw
+
+from kvmviz._base import KvmvizError, find, shown
+from kvmviz.draw.canvas import Picture
+from kvmviz.learn.question import QUESTIONS, Question
+from kvmviz.web.board import Board
+from kvmviz.widgets.panel import LOCK, Frame, Live, figure, wired
+
+_LOOK = """<style>
+.kvmviz-guess .widget-radio, .kvmviz-guess .widget-radio-box { width: auto; height: auto }
+.kvmviz-guess .widget-radio-box label { line-height: 1.6; height: auto; white-space: normal }
+.kvmviz-guess p { margin: 4px 0; line-height: 1.4 }
+.kvmviz-guess pre { line-height: 1.3; overflow-x: auto }
+.kvmviz-guess .right { color: #146c2e; background: #fff }
+.kvmviz-guess .wrong { color: #b3122b; background: #fff }
+</style>"""
+
+
+class Guess(Live):
+    """A question that is answered before it is told: ``Guess(question, options, right=option)``.
+
+    ``options`` are words with what is said to who chooses them; ``shows`` makes the figure. A
+    question of the notebooks goes by its name: ``Guess("widened")``. :attr:`answer` can be set
+    from code as by the buttons; None asks anew. Where no kernel runs, the answer is folded away.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        right: str = "",
+        shows: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._question = (
+            find(QUESTIONS, question, "question")
+            if options is None
+            else Question(question, options, right, shows)
+        )
+        self._answer: str | None = None
+        self._asked = ipw.RadioButtons(options=list(self._question.options), index=None)
+        self._said, self._view = ipw.HTML(), ipw.HTML().add_class("kvmviz-view")
+        again = ipw.Button(description="Ask again", tooltip="Hide the answer and ask anew")
+        again.on_click(lambda _: setattr(self, "answer", None))
+        self._asked.observe(lambda change: self._show(change["new"]), "value")
+        words = ipw.HTML(f"<p><b>{html.escape(self._question.words)}</b></p>")
+        look = ipw.HTML(wired() + _LOOK, layout={"display": "none"})
+        self._again = ipw.HBox([again], layout={"display": "none"})
+        parts = [words, self._asked, self._said, self._view, self._again, look]
+        self._box = ipw.VBox(parts).add_class("kvmviz").add_class("kvmviz-guess")
+
+    @property
+    def answer(self) -> str | None:
+        """The option that is chosen; None where nobody has answered yet."""
+        return self._answer
+
+    @answer.setter
+    def answer(self, option: str | None) -> None:
+        if option is not None and not isinstance(option, str):
+            raise KvmvizError(f"an answer is one of the options, not {shown(option)}")
+        if option is not None:
+            find(self._question.options, option, "option")
+        self._asked.value = option
+
+    def _show(self, option: str | None) -> None:
+        with LOCK:
+            self._answer = option
+            told = "" if option is None else self._question.told(option)
+            kind = "right" if option == self._question.right else "wrong"
+            self._said.value = f"<p role='status' class='{kind}'>{html.escape(told)}</p>"
+            seen = None if option is None else self._question.shows()
+            self._view.value = _figure(seen).html
+            self._again.layout.display = "none" if option is None else None
+
+    def __repr__(self) -> str:
+        asked = self._question
+        rows = [f"  {'(x)' if one == self._answer else '( )'} {one}" for one in asked.options]
+        if self._answer is not None:
+            rows += [asked.told(self._answer), _figure(asked.shows()).words]
+        return "\n".join(filter(None, (asked.words, *rows)))
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle, about = super()._repr_mimebundle_(**options)
+        asked = self._question
+        rows = "".join(f"<li>{html.escape(one)}</li>" for one in asked.options)
+        told = "".join(
+            f"<li>{html.escape(one)}<br>{html.escape(asked.told(one))}</li>"
+            for one in asked.options
+        )
+        words = html.escape(_figure(asked.shows()).words)
+        bundle["text/html"] = (
+            f"<p><b>{html.escape(asked.words)}</b></p><ul>{rows}</ul>"
+            f"<details><summary>Show the answer</summary><ul>{told}</ul>"
+            f"<pre>{words}</pre></details>"
+        )
+        return bundle, about
+
+
+def _figure(seen: object) -> Frame:
+    """What belongs to an answer, as HTML and as words."""
+    if seen is None:
+        return Frame("", "")
+    if isinstance(seen, Board):
+        return figure(seen)
+    words = html.escape(repr(seen), quote=True)
+    if not isinstance(seen, Picture):
+        return Frame(f"<pre>{words}</pre>", repr(seen))
+    png = base64.b64encode(seen.render("png", 2)).decode()
+    image = f'<img src="data:image/png;base64,{png}" alt="{words}" style="max-width:100%">'
+    return Frame(image, repr(seen))

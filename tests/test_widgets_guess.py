@@ -1,0 +1,82 @@
+"""A guess gives nothing away before it is answered, and says why to whatever is answered."""
+
+import pytest
+
+from kvmviz import Esr, KvmvizError
+from kvmviz.learn.question import QUESTIONS
+from kvmviz.widgets.guess import Guess
+
+OPTIONS = {"three": "one too many.", "two": "one and one."}
+
+
+def guess() -> Guess:
+    return Guess("1 + 1?", OPTIONS, right="two", shows=lambda: Esr(0xF2001234))
+
+
+def seen(shown: Guess) -> str:
+    """All that its live box holds now, but for style sheets and scripts."""
+    held = [str(getattr(child, "value", None) or "") for child in shown.box.children]
+    return "".join(words for words in held if "<style" not in words)
+
+
+class TestGuess:
+    def test_nothing_is_given_away_before_an_answer(self) -> None:
+        called: list[int] = []
+        asked = Guess("1 + 1?", OPTIONS, right="two", shows=lambda: called.append(1))
+        assert repr(asked) == "1 + 1?\n  ( ) three\n  ( ) two"
+        assert not called
+        assert not any(said in seen(asked) for said in OPTIONS.values())
+
+    @pytest.mark.parametrize(
+        ("option", "mark"), [("two", "✓ right: one and one."), ("three", "✗ not so: one too many.")]
+    )
+    def test_right_and_wrong_are_both_explained(self, option: str, mark: str) -> None:
+        asked = guess()
+        asked.answer = option
+        assert mark in repr(asked)
+        assert mark in seen(asked)
+        assert repr(Esr(0xF2001234)) in repr(asked)
+        assert "0x00000000f2001234" in seen(asked)
+
+    def test_it_can_be_asked_again(self) -> None:
+        asked = guess()
+        before = seen(asked), repr(asked)
+        asked.answer = "two"
+        assert (seen(asked), repr(asked)) != before
+        asked.answer = None
+        assert repr(asked) == before[1]
+        assert "one and one" not in seen(asked)
+
+    def test_without_a_kernel_the_answer_is_folded(self) -> None:
+        data, _ = guess()._repr_mimebundle_()
+        before, after = data["text/html"].split("<details>")
+        assert data["text/plain"] == repr(guess())
+        assert not any(said in before for said in OPTIONS.values())
+        assert all(said in after for said in OPTIONS.values())
+        assert "0x00000000f2001234" in after
+
+    @pytest.mark.parametrize(
+        ("options", "right", "says"),
+        [(OPTIONS, "four", "four"), ({}, "two", "no options")],
+    )
+    def test_a_question_without_a_right_option_is_refused(
+        self, options: dict[str, str], right: str, says: str
+    ) -> None:
+        with pytest.raises(KvmvizError, match=says):
+            Guess("?", options, right=right)
+
+    def test_an_answer_is_one_of_the_options(self) -> None:
+        asked = guess()
+        with pytest.raises(KvmvizError, match="three"):
+            asked.answer = "four"
+        assert asked.answer is None
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_of_the_notebooks_gives_nothing_away(name: str) -> None:
+    asked = Guess(name)
+    question = QUESTIONS[name]
+    assert not any(said in repr(asked) for said in question.options.values())
+    asked.answer = question.right
+    assert question.options[question.right] in repr(asked)
+    assert "<img" in seen(asked) or "<pre" in seen(asked)
