@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 LOCAL = ("127.0.0.1", "localhost")
 PATIENCE = 120
@@ -194,19 +194,27 @@ class Watched:
 
 
 @contextlib.contextmanager
-def browser(width: int = 1280, height: int = 720) -> Iterator[Watched]:
-    """An empty page in a Chromium of its own, profile and all."""
+def running() -> Iterator[Browser]:
+    """A Chromium of its own, profile and all."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
+        made = playwright.chromium.launch(
             executable_path=chromium(), headless=True, args=list(CHROMIUM_FLAGS)
         )
-        context = running.new_context(viewport={"width": width, "height": height})
+        yield made
+        made.close()
+
+
+@contextlib.contextmanager
+def browser(width: int = 1280, height: int = 720) -> Iterator[Watched]:
+    """An empty page in a Chromium of its own."""
+    with running() as made:
+        context = made.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(PATIENCE * 1000)
-        yield _watch(context)
-        running.close()
+        yield watch(context)
 
 
-def _watch(context: BrowserContext) -> Watched:
+def watch(context: BrowserContext) -> Watched:
+    """An empty page in a context, watched."""
     watched = Watched(context.new_page())
     # A context's requests are those of its pages, frames and service workers.
     context.on("request", lambda request: watched.requests.append(request.url))

@@ -26,10 +26,13 @@
   addEventListener("change", ({target}) => {
     const scene = target.closest("section");
     for (const figure of all(".kv-figure", scene)) kvmviz.settle(figure);
-    const board = all(".kv-board", scene).find(one => one.offsetParent);
-    if (board) live.textContent = ["strong", ".effect"].map(part => board.querySelector(part).textContent).join(". ");
+    say(scene);
     link(scene);
   });
+  function say(scene) {
+    const board = all(".kv-board", scene).find(one => one.offsetParent);
+    live.textContent = board ? ["strong", ".effect"].map(part => board.querySelector(part).textContent).join(". ") : "";
+  }
 
   // The talk: a press chooses the next value of the scene, or goes on to the next scene.
   let at = 0, step = 0, notes = null, began = 0;
@@ -48,27 +51,22 @@
     settle(false);
     link(scenes[at]);
   }
-  function place() {
+  function place(moving = false) {
     scenes.forEach((scene, n) => scene.classList.toggle("now", n === at));
-    settle(false);
+    settle(moving);
+    say(scenes[at]);
     link(scenes[at]);
     tell();
   }
+  const wanted = value => all("input", scenes[at]).find(one => one.value === value);
   function go(by) {
-    if (by > 0 && step < steps().length) {
-      const input = all("input", scenes[at]).find(one => one.value === steps()[step]);
-      step += 1;
-      if (input && !input.checked) {
-        input.checked = true;
-        input.dispatchEvent(new Event("change", {bubbles: true}));
-      }
-      return tell();
-    }
-    if (!scenes[at + by]) return;
-    at += by;
-    step = 0;
+    const stays = step + by >= 0 && step + by <= steps().length;
+    if (!stays && !scenes[at + by]) return;
+    if (!stays) at += by;
+    step = stays ? step + by : by > 0 ? 0 : steps().length;
     reset(scenes[at]);
-    place();
+    for (const value of steps().slice(0, step)) wanted(value).checked = true;
+    place(stays);
   }
 
   // The speaker's notes, in a window of their own.
@@ -80,7 +78,7 @@
       clock: `${new Date().toTimeString().slice(0, 5)} · ${Math.floor((Date.now() - began) / 60000)} min spoken, ${left} min from here`,
       place: `${at + 1}/${scenes.length} · step ${step}/${steps().length}`,
       title: scene.querySelector("h2").textContent, said: scene.querySelector("aside").textContent,
-      next: `next: ${steps()[step] ?? scenes[at + 1]?.querySelector("h2").textContent ?? "the end"}`,
+      next: `next: ${wanted(steps()[step])?.nextSibling.textContent ?? scenes[at + 1]?.querySelector("h2").textContent ?? "the end"}`,
     };
     for (const [id, words] of Object.entries(lines)) page.getElementById(id).textContent = words;
   }
@@ -97,12 +95,12 @@
   const keys = {
     ArrowRight: () => go(1), PageDown: () => go(1), " ": () => go(1), ArrowLeft: () => go(-1), PageUp: () => go(-1),
     Escape: leave, n: open_notes,
-    f: () => document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen(),
+    f: () => document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen().catch(() => {}),
   };
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (!talking()) {
-      if (event.key === "t" && event.target === document.body) enter(nearest());
+      if (event.key === "t") enter(nearest());
       return;
     }
     const radio = event.target.matches?.("input") && event.key.startsWith("Arrow");

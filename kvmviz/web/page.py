@@ -42,7 +42,7 @@ def page() -> str:
 
 
 def _section(scene: Scene) -> str:
-    prose = "".join(part if part.startswith("<pre>") else f"<p>{part}</p>" for part in scene.prose)
+    prose = "".join(part if part.startswith("<pre") else f"<p>{part}</p>" for part in scene.prose)
     after = "".join(f"<p>{part}</p>" for part in scene.after)
     parts = (
         f'<div class="prose">{prose}</div>',

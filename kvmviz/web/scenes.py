@@ -20,6 +20,8 @@ from kvmviz.web.board import Board
 
 BRK, WATCHPOINT, GCS = 0xF2001234, 0xD2000062, 0x100_D2000062
 FAR = 0x4000_0800
+FILL = 0xAA
+"""What lies where nobody wrote, so that it is seen."""
 ABI = {"little": "aarch64", "big": "aarch64_be"}
 
 
@@ -104,7 +106,7 @@ def _opening() -> Scene:
             "A virtual machine stops because its guest hit a breakpoint. The kernel (KVM on arm64) "
             "tells the program that runs the guest, its VMM, why: it writes the syndrome register "
             "ESR_EL2 into a struct that both can see.",
-            "<pre>struct kvm_debug_exit_arch {\n\t__u32 hsr;   /* ESR_EL2, why the guest stopped "
+            "<pre tabindex=0>struct kvm_debug_exit_arch {\n\t__u32 hsr;   /* ESR_EL2, why the guest stopped "
             "*/\n"
             "\t__u64 far;   /* FAR_EL2, the address, for watchpoints */\n};</pre>",
             "Then the architecture made ESR_EL2 a register of 64 bits, and 32 bits of it have no "
@@ -227,7 +229,7 @@ def _sizes() -> Scene:
 def _rebuilt() -> Scene:
     kernels = Control("kernel", {"old": "old", "widened": "widened"}, "old")
     states: dict[tuple[str, ...], Board] = {
-        (order, kernel): _seen(kernel, "u64", abi, fill=0xAA)
+        (order, kernel): _seen(kernel, "u64", abi, fill=FILL)
         for (order, abi), kernel in product(ABI.items(), kernels.options)
     }
     return Scene(
@@ -352,12 +354,12 @@ def _unwritten() -> Scene:
     )
 
 
-STEPS = {"step-0": "1 debug exit", "step-1": "2 MMIO exit", "step-2": "3 system event"}
+STEPS = {"step-0": "0 debug exit", "step-1": "1 MMIO exit", "step-2": "2 system event"}
 
 
 def _stale() -> Scene:
     kernels = Control("kernel", {"v2": "patch v2", "merged": "merged"}, "v2")
-    steps = Control("time", STEPS, "step-0")
+    steps = Control("step", STEPS, "step-0")
     states: dict[tuple[str, ...], Board] = {}
     for kernel in kernels.options:
         history = play(kernel, "aarch64_be", SCENARIOS["stale_flag"].events).history
@@ -392,7 +394,7 @@ def _stale() -> Scene:
 def _matrix() -> Scene:
     found: dict[tuple[str, str, str], Reading] = {
         (shown.kernel.name, shown.vmm.name, shown.image.layout.abi.byte_order): shown
-        for shown in matrix(GCS, FAR).readings
+        for shown in matrix(GCS, FAR, FILL).readings
     }
     head = ("kernel", "byte order", *(vmm.title for vmm in VMMS.values()))
     rows = [[(word, "") for word in head]]
@@ -411,7 +413,8 @@ def _matrix() -> Scene:
             "says "
             "what the program reads, and opens its bytes.",
         ),
-        "Only one row has no cross for a program that follows the protocol. Click a tile if asked.",
+        "A program that follows the protocol has one cross, on the widened big-endian kernel. Click a "
+        "tile if asked.",
         1.5,
         table=rows,
     )
@@ -428,7 +431,7 @@ def _turn() -> Scene:
     words = ("BRK", "watchpoint", "watchpoint, GCS bit")
     control = Control("exit", dict(zip(exits, words, strict=True)), "e-watch")
     states: dict[tuple[str, ...], Board] = {
-        (order, kernel, f"r-{vmm}", name): _seen(kernel, vmm, abi, esr, 0xAA)
+        (order, kernel, f"r-{vmm}", name): _seen(kernel, vmm, abi, esr, FILL)
         for (order, abi), kernel, vmm, (name, esr) in product(
             ABI.items(), kernels.options, VMMS, exits.items()
         )
