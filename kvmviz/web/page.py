@@ -32,7 +32,8 @@ def page() -> str:
             "<noscript><style>",
             *_targets(told),
             "</style></noscript></head><body>",
-            f'<div class="top"><h1>{TITLE}</h1><button id="talk" hidden>talk (t)</button></div>',
+            f'<header class="top"><h1>{TITLE}</h1>'
+            '<button id="talk" hidden>talk (t)</button></header>',
             '<main class="kv-auto">',
             *map(_section, told),
             '</main><p id="live" aria-live="polite"></p>',

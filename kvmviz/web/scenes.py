@@ -106,7 +106,8 @@ def _opening() -> Scene:
             "A virtual machine stops because its guest hit a breakpoint. The kernel (KVM on arm64) "
             "tells the program that runs the guest, its VMM, why: it writes the syndrome register "
             "ESR_EL2 into a struct that both can see.",
-            "<pre tabindex=0>struct kvm_debug_exit_arch {\n\t__u32 hsr;   /* ESR_EL2, why the guest stopped "
+            "<pre tabindex=0>struct kvm_debug_exit_arch {\n"
+            "\t__u32 hsr;   /* ESR_EL2, why the guest stopped "
             "*/\n"
             "\t__u64 far;   /* FAR_EL2, the address, for watchpoints */\n};</pre>",
             "Then the architecture made ESR_EL2 a register of 64 bits, and 32 bits of it have no "
@@ -203,7 +204,7 @@ SIZED = ("aarch64", "aarch64_be", "x86_64", "ppc64", "s390x", "arm", "i386", "m6
 
 
 def _sizes() -> Scene:
-    head = ("", "old", "widened", "with hsr_high")
+    head = ("ABI", "old", "widened", "with hsr_high")
     rows = [[(word, "") for word in head]]
     for abi in SIZED:
         made = [struct.layout(abi) for struct in (OLD, WIDENED, WITH_HIGH)]
@@ -413,8 +414,8 @@ def _matrix() -> Scene:
             "says "
             "what the program reads, and opens its bytes.",
         ),
-        "A program that follows the protocol has one cross, on the widened big-endian kernel. Click a "
-        "tile if asked.",
+        "A program that follows the protocol has one cross, on the widened big-endian kernel. "
+        "Click a tile if asked.",
         1.5,
         table=rows,
     )
