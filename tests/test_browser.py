@@ -293,8 +293,8 @@ def test_bytes_travel_and_end_where_they_are(page: Page) -> None:
     assert picture(page).evaluate(MOVING) == 0
     places = "board => [...board.querySelectorAll('button')].map(b => b.getBoundingClientRect().x)"
     stood = picture(page).evaluate(places)
-    page.evaluate(
-        """at => { const view = document.querySelector(".kvmviz-view"); window.most = 0;
+    picture(page).evaluate(
+        """board => { const view = board.closest(".kvmviz-view"); window.most = 0;
           new MutationObserver(() => requestAnimationFrame(() => { window.most =
             view.getAnimations({subtree: true}).length; })).observe(
               view, {subtree: true, childList: true}); }"""

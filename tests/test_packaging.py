@@ -141,7 +141,14 @@ def test_the_wheel_is_pure_python_and_complete(wheel: zipfile.ZipFile) -> None:
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kvmviz").rglob("*.*")}
     files = {name for name in files if "__pycache__" not in name}
     assert {name for name in wheel.namelist() if name.startswith("kvmviz/")} == files
-    assert {Path(name).suffix for name in files} == {".py", ".md", ".jsonl", ".typed"}
+    assert {Path(name).suffix for name in files} == {
+        ".py",
+        ".md",
+        ".jsonl",
+        ".typed",
+        ".css",
+        ".js",
+    }
 
 
 def test_the_wheel_needs_three_packages(wheel: zipfile.ZipFile) -> None:

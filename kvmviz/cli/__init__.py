@@ -374,6 +374,8 @@ def _parser() -> Parser:
         "page", help="the story and the talk as one HTML file that needs nothing else",
         description="The story, an explorer and the talk as one HTML file that needs no network "
         "and no Python to be read.",
+        epilog="examples:\n  kvmviz page story.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument("output", metavar="OUT.html", help="where to write it")
     made.set_defaults(run=_page)
