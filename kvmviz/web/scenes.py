@@ -162,7 +162,7 @@ def _before() -> Scene:
             "to "
             "no member: the compiler leaves them free, because <code>far</code> has 64 bits and "
             "must "
-            "stand at a multiple of 8. Nobody writes them.",
+            "stand at a multiple of 8. No debug exit writes them.",
         ),
         "The hatched bytes will matter twice: they are what saves the day, and then they need a "
         "flag. far is hatched as well: a breakpoint instruction does not write it.",
@@ -187,7 +187,7 @@ def _widened() -> Scene:
             "every "
             "exit today: exception class 0, no debug exit that it knows. QEMU would hand the "
             "exception "
-            "back to the guest. Nothing crashes, nothing is logged.",
+            "back to the guest. No build and no size check warned.",
             "With a guarded control stack the upper half is no longer zero: bit 40 says that "
             "such an "
             "access hit the watchpoint. Then the wrong value is not even zero.",
@@ -240,7 +240,7 @@ def _rebuilt() -> Scene:
             "A program built with the wide <code>hsr</code> is right on the wide kernel. But "
             "kernel and "
             "programs are updated by different people on different days: on yesterday's kernel the "
-            "new program takes four bytes for ESR that nobody wrote (here they hold "
+            "new program takes four bytes for ESR that the exit left alone (here they hold "
             "<code>aa</code>).",
         ),
         "An ABI is a promise to both sides: old program on new kernel, new program on old kernel.",
@@ -335,7 +335,7 @@ def _unwritten() -> Scene:
         "unwritten",
         "The new program on yesterday's kernel",
         (
-            "The old kernel does not know <code>hsr_high</code> and writes nothing there. The page "
+            "A debug exit of the old kernel writes no <code>hsr_high</code>. The page "
             "was zeroed when it was made, so no kernel memory leaks; but it is used again and "
             "again. "
             "Here the guest touched a device (an MMIO exit: the kernel hands the access to the "
