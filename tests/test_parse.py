@@ -1203,6 +1203,52 @@ def test_headers_that_include_themselves_end() -> None:
         parse("#include <a.h>\nstruct s { u8 a; };", many)
 
 
+class Folder(dict[str, str]):
+    """Headers that are read when they are asked for: nobody counts them, nobody lists them."""
+
+    def __len__(self) -> int:
+        raise AssertionError
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+
+def test_headers_may_be_read_when_they_are_asked_for() -> None:
+    found = parse("#include <a.h>\nstruct s { u8 a[N]; };", Folder({"a.h": "#define N 3\n"}))
+    assert found["s"].layout("arm").size == 3
+
+
+@pytest.mark.parametrize(
+    ("defines", "size"),
+    [
+        ({"X": "1"}, 8),
+        ({"X": "0"}, 2),
+        ({"X": ""}, 2),
+        ({"X": None}, 1),
+        ({"F(x)": "x * 2", "X": "F(0) + 1"}, 8),
+    ],
+)
+def test_macros_may_be_given(defines: dict[str, str | None], size: int) -> None:
+    text = "struct s {\n#if X + 0\nu64 a;\n#elif defined(X)\nu16 a;\n#else\nu8 a;\n#endif\n};"
+    assert parse(text, None, defines)["s"].layout("arm").size == size
+
+
+BAD_DEFINES: list[tuple[Any, str]] = [
+    (["X"], "defines map names, not a list"),
+    ({"X": "1\n2"}, "defines: 'X': '1\\n2' are no name and text of a line"),
+    ({3: "a"}, "defines: 3: 'a' are no name"),
+    ({"X": 3}, "defines: 'X': 3 are no name"),
+    ({"3": "4"}, "line 1, column 1: <defines>, line 1, column 1: '#define 3 4' gives no legal"),
+]
+
+
+@pytest.mark.parametrize(("defines", "message"), BAD_DEFINES)
+def test_macros_that_are_given_are_names_with_a_text(defines: Any, message: str) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        parse("struct s { u8 a; };", None, defines)
+    assert f"{caught.value}".startswith(message)
+
+
 @pytest.mark.parametrize("headers", [["a.h"], {"a.h": b"x"}, {"a.h": None}])
 def test_headers_map_names_to_texts(headers: Any) -> None:
     with pytest.raises(KvmvizError, match=r"headers map names to texts|C text is a str, not"):

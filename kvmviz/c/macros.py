@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NoReturn
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, shown
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import arithmetic, target, types
 from kvmviz.c.arithmetic import Expressions, Machine, Number, Step
 from kvmviz.c.source import (
     KEYWORDS,
+    LINE_END,
     MAX_DEPTH,
     MAX_HEADERS,
     MAX_TOKENS,
@@ -72,14 +73,25 @@ class Files:
     """The text and the headers it may include, cut into tokens once for all ABIs.
 
     ``included`` says that the text asks for a header, ``missing`` are those that are not there.
+    ``defined`` are the lines that stand for ``defines``, read before the text.
     """
 
-    def __init__(self, text: str, headers: Mapping[str, str] | None) -> None:
-        if headers is not None and not isinstance(headers, Mapping):
-            raise KvmvizError(f"headers map names to texts, not a {type(headers).__name__}")
+    def __init__(
+        self,
+        text: str,
+        headers: Mapping[str, str] | None = None,
+        defines: Mapping[str, str | None] | None = None,
+    ) -> None:
+        for what, rows in (("headers map names to texts", headers), ("defines map names", defines)):
+            if rows is not None and not isinstance(rows, Mapping):
+                raise KvmvizError(f"{what}, not a {type(rows).__name__}")
         self.sources: list[Source] = []
         self.main = Source(self.sources, text)
-        self.given = headers or {}
+        self.defined: list[Line] = []
+        if defines:
+            lines = "".join(_defined(name, value) for name, value in defines.items())
+            self.defined = Source(self.sources, lines, "defines", 0).lines()
+        self.given: Mapping[str, str] = {} if headers is None else headers
         self.lines: dict[str, list[Line]] = {}
         self.missing: dict[str, None] = {}
         self.included = False
@@ -131,6 +143,14 @@ class Files:
         folder = posixpath.dirname(self.main.at(at).name)
         near = posixpath.normpath(posixpath.join(folder, name))
         return near if beside and near in self.given else name
+
+
+def _defined(name: str, value: str | None) -> str:
+    """The directive that a name and a value stand for, as in ``-D NAME=VALUE`` and ``-U NAME``."""
+    told = f"{name} {value}"
+    if not (isinstance(name, str) and isinstance(value, str | None)) or LINE_END.search(told):
+        raise KvmvizError(f"defines: {shown(name)}: {shown(value)} are no name and text of a line")
+    return f"#undef {name}\n" if value is None else f"#define {told}\n"
 
 
 @dataclass(frozen=True)
@@ -332,6 +352,7 @@ class Preprocessor:
 
     def tokens(self) -> Iterator[Token]:
         """All that is left of the text, macros put in."""
+        list(self.read(self.files.defined))
         return self.expander.expand(self.read(self.files.main_lines))
 
     def find(self, name: str) -> Macro | None:
@@ -564,7 +585,7 @@ def _plain(name: str, text: str) -> Macro:
 def _standard() -> Mapping[str, Macro]:
     """What holds on every ABI where a text says nothing else."""
     text = types.ANNOTATIONS + types.PREDEFINED
-    reader = Preprocessor(Files(text, None), next(iter(ABIS.values())), target.Facts())
+    reader = Preprocessor(Files(text), next(iter(ABIS.values())), target.Facts())
     list(reader.tokens())
     found = {name: macro for name, macro in reader.macros.items() if macro}
     return {name: _plain(name, text) for name, text in target.common().items()} | found

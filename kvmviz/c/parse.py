@@ -25,12 +25,19 @@ MOST = 4096
 _PLACE = re.compile(r"line (\d+), column (\d+): ")
 
 
-def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Struct]:
+def parse(
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    defines: Mapping[str, str | None] | None = None,
+) -> dict[str, Struct]:
     """Every struct and union defined in the C text, by tag, or typedef name where there is none.
 
     They stand in the order in which the text opens them. ``headers`` maps what an ``#include``
     names, without its signs, to that header's text; one that is not there is passed over, and
-    what it defines is unknown. Nothing else is read, and nothing is run. Where the text depends
+    what it defines is unknown. It may be any mapping, also one that reads a text when it is asked
+    for. ``defines`` are macros that hold from the start, by name, as a compiler's ``-D NAME=VALUE``
+    has them; None says that there is none of that name, ``-U NAME``. Nothing else is read, and
+    nothing is run. Where the text depends
     on its target (``#ifdef __x86_64__``, ``__LITTLE_ENDIAN_BITFIELD``, ``sizeof(long)``), the
     struct waits for :meth:`Struct.layout` to learn the ABI; so does an error that not all have.
 
@@ -39,7 +46,7 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> dict[str, Stru
     variables are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
     counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
-    files = Files(text, headers)
+    files = Files(text, headers, defines)
     runs: list[_Run] = []
     for abi in ABIS.values():
         run = next((run for run in runs if run.facts.hold(abi)), None)
