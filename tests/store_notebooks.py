@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from kvmviz import captures, draw
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-PNG = "image/png"
+PNG = re.compile(r"(?<=data:image/png;base64,)[^\"]+")
 
 
 def small(png: str) -> str:
@@ -50,8 +51,8 @@ def store(path: Path) -> None:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             data.pop(WIDGET_VIEW, None)
-            if PNG in data:
-                data[PNG] = small(data[PNG])
+            if html := data.get("text/html"):
+                data["text/html"] = PNG.sub(lambda found: small(found[0]), html)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 

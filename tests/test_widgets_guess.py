@@ -48,7 +48,7 @@ class TestGuess:
         assert "one and one" not in seen(asked)
 
     def test_without_a_kernel_the_answer_is_folded(self) -> None:
-        data, _ = guess()._repr_mimebundle_()
+        data = guess()._repr_mimebundle_()
         before, after = data["text/html"].split("<details>")
         assert data["text/plain"] == repr(guess())
         assert not any(said in before for said in OPTIONS.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import math
 import textwrap
@@ -144,7 +146,7 @@ class Picture:
     """A finished drawing on a sheet of ``width`` by ``height`` pixels.
 
     ``text`` are the words that say the same. In a notebook it shows as PNG, with the words as its
-    text and its alt text.
+    alt text.
     """
 
     def __init__(self, marks: Sequence[Made], width: float, height: float, text: str) -> None:
@@ -219,12 +221,19 @@ class Picture:
             raise KvmvizError(f"save: {quoted(str(path))}: {why}") from None
         return target
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        size = {"width": self.width, "height": self.height, "alt": self.text}
-        data = {"image/png": self.render("png", min(2, self._most)), "text/plain": self.text}
-        return data, {"image/png": size}
+    @property
+    def html(self) -> str:
+        """The picture as an HTML element: a PNG, and the words as its alt text.
+
+        Viewers of notebooks drop the alt text of an ``image/png`` output; they keep this one's.
+        """
+        png = base64.b64encode(self.render("png", min(2, self._most))).decode()
+        words = html.escape(self.text, quote=True)
+        look = f'width="{self.width}" style="max-width:100%"'
+        return f'<img alt="{words}" {look} src="data:image/png;base64,{png}">'
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
 
 
 class Canvas:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +15,10 @@ from kvmviz.web.board import Board
 from kvmviz.widgets.panel import LOCK, Frame, Live, figure, wired
 
 _LOOK = """<style>
-.kvmviz-guess .widget-radio, .kvmviz-guess .widget-radio-box { width: auto; height: auto }
+.kvmviz-guess .widget-radio { flex-direction: column }
+.kvmviz-guess .widget-radio > .widget-label { font-weight: bold; line-height: 1.4 }
+.kvmviz-guess :is(.widget-radio, .widget-radio-box, .widget-radio > .widget-label) {
+  width: auto; height: auto; max-width: none; white-space: normal }
 .kvmviz-guess .widget-radio-box label { line-height: 1.6; height: auto; white-space: normal }
 .kvmviz-guess p { margin: 4px 0; line-height: 1.4 }
 .kvmviz-guess pre { line-height: 1.3; overflow-x: auto }
@@ -47,15 +49,16 @@ class Guess(Live):
             else Question(question, options, right, shows)
         )
         self._answer: str | None = None
-        self._asked = ipw.RadioButtons(options=list(self._question.options), index=None)
+        self._asked = ipw.RadioButtons(
+            description=self._question.words, options=list(self._question.options), index=None
+        )
         self._said, self._view = ipw.HTML(), ipw.HTML().add_class("kvmviz-view")
         again = ipw.Button(description="Ask again", tooltip="Hide the answer and ask anew")
         again.on_click(lambda _: setattr(self, "answer", None))
         self._asked.observe(lambda change: self._show(change["new"]), "value")
-        words = ipw.HTML(f"<p><b>{html.escape(self._question.words)}</b></p>")
         look = ipw.HTML(wired() + _LOOK, layout={"display": "none"})
         self._again = ipw.HBox([again], layout={"display": "none"})
-        parts = [words, self._asked, self._said, self._view, self._again, look]
+        parts = [self._asked, self._said, self._view, self._again, look]
         self._box = ipw.VBox(parts).add_class("kvmviz").add_class("kvmviz-guess")
 
     @property
@@ -88,8 +91,8 @@ class Guess(Live):
             rows += [asked.told(self._answer), _figure(asked.shows()).words]
         return "\n".join(filter(None, (asked.words, *rows)))
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle, about = super()._repr_mimebundle_(**options)
+    def _repr_mimebundle_(self, **options: object) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(**options)
         asked = self._question
         rows = "".join(f"<li>{html.escape(one)}</li>" for one in asked.options)
         told = "".join(
@@ -102,7 +105,7 @@ class Guess(Live):
             f"<details><summary>Show the answer</summary><ul>{told}</ul>"
             f"<pre>{words}</pre></details>"
         )
-        return bundle, about
+        return bundle
 
 
 def _figure(seen: object) -> Frame:
@@ -111,9 +114,6 @@ def _figure(seen: object) -> Frame:
         return Frame("", "")
     if isinstance(seen, Board):
         return figure(seen)
-    words = html.escape(repr(seen), quote=True)
-    if not isinstance(seen, Picture):
-        return Frame(f"<pre>{words}</pre>", repr(seen))
-    png = base64.b64encode(seen.render("png", 2)).decode()
-    image = f'<img src="data:image/png;base64,{png}" alt="{words}" style="max-width:100%">'
-    return Frame(image, repr(seen))
+    if isinstance(seen, Picture):
+        return Frame(seen.html, repr(seen))
+    return Frame(f"<pre>{html.escape(repr(seen))}</pre>", repr(seen))

@@ -2,16 +2,17 @@
 const box = this.closest(".kvmviz"), done = "kvmvizWired" in box.dataset;
 box.dataset.kvmvizWired = "";
 for (const said of box.querySelectorAll(".kvmviz-spoken")) said.setAttribute("aria-live", "polite");
-// Rows of buttons get names and states that a screen reader tells.
+// Rows of buttons and options get names and states that a screen reader tells.
+const rows = ".widget-toggle-buttons, .widget-radio";
 const name = group => {
-  group.setAttribute("role", "group");
+  group.setAttribute("role", group.matches(".widget-radio") ? "radiogroup" : "group");
   const label = group.querySelector(".widget-label");
   group.setAttribute("aria-label", label.textContent || label.title);
   for (const one of group.querySelectorAll("button"))
     one.setAttribute("aria-pressed", one.classList.contains("mod-active"));
 };
 const all = () => {
-  box.querySelectorAll(".widget-toggle-buttons").forEach(name);
+  box.querySelectorAll(rows).forEach(name);
   for (const one of box.querySelectorAll(".kvmviz-more"))
     one.setAttribute("aria-expanded", one.classList.contains("mod-active"));
 };
@@ -25,15 +26,16 @@ if (!done) {
   // Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices
   // for its command to cut the cell.
   box.addEventListener("focusin", ({target}) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
-  // Arrow keys choose in a row of buttons, as among radio buttons.
+  // Arrow keys choose in a row of buttons. Among the options of a guess they only move: what is
+  // chosen is told at once, and the next one would not be a guess any more.
   box.addEventListener("keydown", event => {
     const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-    const row = event.target.closest(".widget-toggle-buttons");
+    const row = event.target.closest(rows);
     if (!by || !row) return;
-    const buttons = [...row.querySelectorAll("button:enabled")];
-    const next = buttons[buttons.indexOf(event.target) + by];
+    const all = [...row.querySelectorAll(":is(button, input):enabled")];
+    const next = all[all.indexOf(event.target) + by];
     next?.focus();
-    next?.click();
+    if (next?.matches("button")) next.click();
     event.preventDefault();
     event.stopPropagation();
   });

@@ -7,7 +7,6 @@ follows from the state alone.
 
 from __future__ import annotations
 
-import base64
 import html
 import threading
 from binascii import unhexlify
@@ -198,14 +197,11 @@ class Live:
         """The picture that it shows now, if it has one."""
         return None
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
-        about: dict[str, Any] = {}
-        picture = self.picture
-        if picture is not None:
-            data, about = picture._repr_mimebundle_()
-            bundle["image/png"] = base64.b64encode(data["image/png"]).decode()
-        return bundle | {"text/plain": repr(self)}, about
+        if (picture := self.picture) is not None:
+            bundle["text/html"] = picture.html
+        return bundle | {"text/plain": repr(self)}
 
 
 class Panel(Live, HasTraits):
