@@ -21,6 +21,7 @@ from kvmviz.kvm.page import Step
 from kvmviz.kvm.program import READERS, Conclusion, conclusions
 from kvmviz.kvm.words import sentence
 
+U32, U64, FLAG, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 LE, BE = "aarch64", "aarch64_be"
 BRK, WATCH = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800)
 UART = MmioExit(0x09000000, 4, b"\x5a\x5a\0\0")
@@ -141,14 +142,14 @@ class Poked:
 # program: looks at what KVM_RUN returned, at exit_reason, at the flag before all else; how it
 # reads hsr: as u64, or with hsr_high never, if the flag is set, always
 PLAIN = {
-    "old": (True, True, False, "never"),
-    "u64": (True, True, False, "u64"),
-    "flag": (True, True, False, "flag"),
-    "blind": (True, True, False, "always"),
-    "flag_only": (False, False, True, "flag"),
-    "no_reason": (True, False, False, "flag"),
-    "no_return": (False, True, False, "flag"),
-    "no_ec": (True, True, False, "flag"),
+    U32: (True, True, False, "never"),
+    U64: (True, True, False, "u64"),
+    FLAG: (True, True, False, "flag"),
+    BLIND: (True, True, False, "always"),
+    FLAG_ALONE: (False, False, True, "flag"),
+    NO_REASON: (True, False, False, "flag"),
+    NO_RETURN: (False, True, False, "flag"),
+    NO_EC: (True, True, False, "flag"),
 }
 
 
@@ -171,7 +172,7 @@ def plainly(page: bytes, returned: int, big: bool, reader: str) -> int | None:
 
 def plain_far(page: bytes, esr: int, big: bool, reader: str) -> int | None:
     """What the program takes for far, having read that ESR: only a valid one, but for no_ec."""
-    if reader != "no_ec" and (esr >> 26 & 0x3F != 0x34 or esr >> 10 & 1):
+    if reader != NO_EC and (esr >> 26 & 0x3F != 0x34 or esr >> 10 & 1):
         return None
     return int.from_bytes(page[40:48], "big" if big else "little")
 
@@ -268,7 +269,7 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
     if ("WRONG" in sentence(seen)) is seen.right:
         yield "its sentence"
     # Whatever userspace poisons: a merged kernel writes all that these two read.
-    if step.kernel.name == "merged" and seen.vmm.name in ("flag", "old") and not seen.right:
+    if step.kernel.name == "merged" and seen.vmm.name in (FLAG, U32) and not seen.right:
         yield "is fooled though it keeps to the handshake"
 
 

@@ -17,7 +17,7 @@ from kvmviz.kvm.scenario import SCENARIOS
 from kvmviz.widgets.timeline import Timeline
 from tests import panels
 
-LAYOUTS = {"old": ("hsr", "far"), "widened": ("hsr", "far"), "hsr_high": ("hsr", "hsr_high", "far")}
+LAYOUTS = {"old": ("hsr", "far"), "widened": ("hsr", "far"), "merged": ("hsr", "hsr_high", "far")}
 ESRS = (0xD2000062, 0x00A5C3E1F2001234)
 WIDTHS = (8, 16, 32, 64)
 

@@ -8,7 +8,7 @@ import pytest
 
 from kvmviz import ABIS, Abi, KvmvizError, Struct, parse
 from kvmviz import abi as abis
-from kvmviz.kvm.kernel import OLD, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER
 
@@ -84,7 +84,7 @@ def test_alignment_of_scalars(name: str, aligned: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 4, 8, 16])
 def test_an_abi_of_ones_own(limit: int) -> None:
     abi = Abi("mine", "big", limit, 64, "mine", "nobody")
-    layout = WITH_HIGH.layout(abi)
+    layout = MERGED.layout(abi)
     assert abis.find(abi) is abi
     assert layout.abi is abi
     assert (layout.size, layout.align) == (16, min(limit, 8))

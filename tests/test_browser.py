@@ -150,8 +150,8 @@ def test_keyboard_alone_turns_byte_order_and_width(story: browser.Watched, page:
 
 def test_tab_goes_through_the_controls_as_they_stand(page: Page) -> None:
     unfold(page)
-    button(page, "hsr_high").first.click()
-    follows(page, replace(HOME, layout="hsr_high"))
+    button(page, "merged").first.click()
+    follows(page, replace(HOME, layout="merged"))
     button(page, "little-endian").focus()
     names = [focused(page)]
     while names[-1] != "far: 64 bits wide":
@@ -160,7 +160,7 @@ def test_tab_goes_through_the_controls_as_they_stand(page: Page) -> None:
         assert len(names) < 40, " / ".join(names)
     widths = [f"{m}: {b} bits wide" for m in ("hsr", "hsr_high", "far") for b in (8, 16, 32, 64)]
     assert names == [
-        *("little-endian", "big-endian", "old", "widened", "hsr_high"),
+        *("little-endian", "big-endian", "old", "widened", "merged"),
         *("u32 hsr", "u64 hsr", "hsr_high if flag set", "hsr_high, flag ignored"),
         *("ABI, widths, and what the registers held", RESET),
         *("ABI", "esr", "far", "fill", *widths),
@@ -253,12 +253,12 @@ def test_quick_clicks_are_all_taken(page: Page) -> None:
     for _ in range(5):
         explorer(page).evaluate(
             """at => {
-              for (const words of ["little-endian", "hsr_high", "u64 hsr"])
+              for (const words of ["little-endian", "merged", "u64 hsr"])
                 [...at.querySelectorAll("button")].find(b => b.textContent === words).click();
             }"""
         )
-        follows(page, replace(HOME, abi="aarch64", layout="hsr_high", reader="u64"))
-        expect(button(page, "✓ hsr_high").first).to_be_visible()
+        follows(page, replace(HOME, abi="aarch64", layout="merged", reader="u64 hsr"))
+        expect(button(page, "✓ merged").first).to_be_visible()
         button(page, "Reset").click()
         follows(page, HOME)
         expect(button(page, "✓ u32 hsr")).to_be_visible()
@@ -370,29 +370,29 @@ def shows(page: Page, state: Bench) -> None:
     expect(picture(page).locator("strong")).to_have_text(state.title)
 
 
-WITH_HIGH = OLD.replace("hsr;\n", "hsr;\n    __u32 hsr_high;\n")
+MERGED = OLD.replace("hsr;\n", "hsr;\n    __u32 hsr_high;\n")
 
 
 def test_c_that_is_typed_moves_picture_alt_text_and_verdict(bench: Page) -> None:
     field = explorer(bench).get_by_label("new C, or empty")
     field.fill("")
     shows(bench, Bench(changed=""))
-    field.press_sequentially(WITH_HIGH)
-    shows(bench, Bench(changed=WITH_HIGH))
+    field.press_sequentially(MERGED)
+    shows(bench, Bench(changed=MERGED))
     told = picture(bench).locator("strong")
     expect(told).to_have_text(
         "✗ breaks on i386, m68k; on aarch64, aarch64_be: nothing breaks, but old bytes never hold "
         "hsr_high"
     )
     explorer(bench).get_by_label("beside").select_option("i386")
-    shows(bench, Bench(changed=WITH_HIGH, abis=("aarch64", "i386")))
+    shows(bench, Bench(changed=MERGED, abis=("aarch64", "i386")))
     expect(told).to_contain_text("far foreign on i386")
 
 
 def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
     field = explorer(bench).get_by_label("new C, or empty")
     before = bytes_of(bench)
-    wrong = WITH_HIGH.replace("hsr_high;", "hsr_high")
+    wrong = MERGED.replace("hsr_high;", "hsr_high")
     field.fill(wrong)
     told = explorer(bench).get_by_role("status")
     expect(told).to_contain_text("line 3, column 19: expected", timeout=SOON)
@@ -403,8 +403,8 @@ def test_a_wrong_line_is_marked_and_the_last_picture_stays(bench: Page) -> None:
     assert bytes_of(bench) == before
     assert field.input_value() == wrong
     shows(bench, Bench())
-    field.fill(WITH_HIGH)
-    shows(bench, Bench(changed=WITH_HIGH))
+    field.fill(MERGED)
+    shows(bench, Bench(changed=MERGED))
     expect(told).to_have_count(0)
     assert field.evaluate("e => getComputedStyle(e).backgroundImage") == "none"
 

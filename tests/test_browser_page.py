@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not browser.chromium(), reason="no chromium: nothing to show the page in"),
 ]
 
-LINK = "turn,big,widened,r-old,e-brk"
+LINK = "turn,big,widened,r-u32-hsr,e-brk"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ import kvmviz
 from kvmviz import ABIS, KvmvizError
 from kvmviz.__main__ import main
 from kvmviz.cli import dump, inputs
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.web.page import page
 from tests.strategies import c_text, steady
 
@@ -784,7 +784,7 @@ def test_output_of_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
 
 
 def test_the_headers_of_the_story_are_the_structs_of_the_package(run: Run) -> None:
-    for text, struct in ((OLD_H, OLD), (WIDE_H, WIDENED), (HIGH_H, WITH_HIGH)):
+    for text, struct in ((OLD_H, OLD), (WIDE_H, WIDENED), (HIGH_H, MERGED)):
         assert kvmviz.parse(text)["kvm_debug_exit_arch"] == struct
         assert kvmviz.parse(c_text(struct) + ";")["kvm_debug_exit_arch"] == struct
 

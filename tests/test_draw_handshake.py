@@ -8,19 +8,21 @@ import pytest
 from kvmviz import KvmvizError
 from kvmviz.draw import Picture
 from kvmviz.draw.handshake import handshake as draw_handshake
-from kvmviz.kvm.kernel import KERNELS, POLICIES, WITH_HIGH, Kernel
+from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, Kernel
 from kvmviz.kvm.program import READERS, Vmm, handshake
 from tests.legible import check_words, words_of
 
-NEW = Kernel("a_kernel_of_ones_own", "proposed, with a long name", WITH_HIGH, "|=")
-OWN = Vmm("own_program", "reads it in a way of its own", "of its own", WITH_HIGH)
+NEW = Kernel("a_kernel_of_ones_own", "proposed, with a long name", MERGED, "|=")
+OWN = Vmm("reads it in a way of its own", "of its own", MERGED)
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "default": lambda: draw_handshake(handshake()),
     "all": lambda: draw_handshake(handshake(kernels=(*KERNELS, *POLICIES), vmms=tuple(READERS))),
-    "one": lambda: draw_handshake(handshake(0xF2001234, ("old",), ("flag",), ("aarch64",))),
+    "one": lambda: draw_handshake(
+        handshake(0xF2001234, ("old",), tuple(READERS)[2:3], ("aarch64",))
+    ),
     "a kernel and a program more": lambda: draw_handshake(
-        handshake(kernels=(*KERNELS, NEW), vmms=("old", OWN))
+        handshake(kernels=(*KERNELS, NEW), vmms=("u32 hsr", OWN))
     ),
 }
 

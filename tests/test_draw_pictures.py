@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from kvmviz import Esr, KvmvizError, Struct, captures, draw
 from kvmviz.draw import Picture
 from kvmviz.kvm import program as vmm
-from kvmviz.kvm.kernel import KERNELS, MMIO, OLD, WIDENED, WITH_HIGH, Kernel
+from kvmviz.kvm.kernel import KERNELS, MERGED, MMIO, OLD, WIDENED, Kernel
 from kvmviz.review.versions import Versions
 from tests.legible import check_words, words_of
 
@@ -21,8 +21,8 @@ ESR = 0x00A5C3E1_D2000062
 
 
 WIDE = Struct("W" * 60, {"W" * 12: "__u8[8]", "M" * 30: "__u32", "m" * 90: "__u8", "A_B": "u16"})
-NEW = Kernel("a_kernel_of_ones_own", "proposed, not sent, never merged", WITH_HIGH, "=")
-OWN = vmm.Vmm("own", "hsr_high if the moon is full, else hsr alone", "of its own", WITH_HIGH)
+NEW = Kernel("a_kernel_of_ones_own", "proposed, not sent, never merged", MERGED, "=")
+OWN = vmm.Vmm("hsr_high if the moon is full, else hsr alone", "of its own", MERGED)
 FAR_OFF = Struct("far_off", {"pad": "u8[20]", "hsr": "__u32", "far": "__u64"})
 
 FAR_KERNEL, FAR_VMM = replace(NEW, debug=FAR_OFF), replace(OWN, debug=FAR_OFF)
@@ -48,7 +48,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "matrix": lambda: draw.matrix(vmm.matrix(ESR, 0x40000800, 0xAA)),
     "matrix, ppc64": lambda: draw.matrix(vmm.matrix(0xF2001234, abis=("ppc64le", "ppc64"))),
     "byte map, two orders": lambda: draw.byte_map(
-        *(WITH_HIGH.layout(abi).pack({"hsr": 1}, 0xAA) for abi in ("aarch64", "aarch64_be"))
+        *(MERGED.layout(abi).pack({"hsr": 1}, 0xAA) for abi in ("aarch64", "aarch64_be"))
     ),
     "byte map, mmio": lambda: draw.byte_map(MMIO.layout("aarch64").pack({"is_write": 1})),
     "byte map, members of one byte": lambda: draw.byte_map(
@@ -74,7 +74,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "matrix, one ABI": lambda: draw.matrix(grid((NEW,), (OWN,), ("m68k",))),
     "story, kernels more": lambda: draw.story(
         [
-            vmm.read(kernel, "blind", abi, ESR, 0x40000800, 0xAA)
+            vmm.read(kernel, "hsr_high, flag ignored", abi, ESR, 0x40000800, 0xAA)
             for kernel in (*KERNELS.values(), NEW)
             for abi in vmm.ARM64
         ]
@@ -205,7 +205,10 @@ REFUSED: list[Any] = [
         "bytes 0..15; VMM own takes it from byte 20",
     ),
     (lambda: draw.story([]), "16 bytes"),
-    (lambda: draw.story([vmm.read("old", "old", abi, ESR, 1) for abi in ("i386", "m68k")]), "far"),
+    (
+        lambda: draw.story([vmm.read("old", "u32 hsr", abi, ESR, 1) for abi in ("i386", "m68k")]),
+        "far",
+    ),
     (lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))), "3"),
     (lambda: draw.byte_map(), "at least one"),
     (lambda: draw.commit_table(*[dump("old", "little", "watch", 0, True).overlay()] * 3), "big"),

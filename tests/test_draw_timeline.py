@@ -21,6 +21,7 @@ from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.scene import find
 from tests.legible import check_words, words_of
 
+U32, _, _, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 ABIS = ("aarch64", "aarch64_be")
 NAMES = (*SCENARIOS, *captures.scenarios())
 FAR = MmioExit(0xFFFF_FFFF_FFFF_FFFF, 8, bytes(range(0xF0, 0xF8)))
@@ -50,8 +51,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         f"{name}, {kernel} {abi}": drawn(name, kernel, abi, reader=reader, limit=30)
         for abi in ABIS
         for kernel, reader, names in (
-            ("old", "blind", NAMES),
-            ("v2", "no_reason", SCENARIOS),
+            ("old", BLIND, NAMES),
+            ("v2", NO_REASON, SCENARIOS),
             ("widened", "u64", ("stale_far", "watch_poison_synthetic")),
         )
         for name in names
@@ -64,13 +65,13 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         f"stale_flag, {reader}": drawn("stale_flag", "v2", "aarch64_be", reader=reader, full=full)
         for reader, full in itertools.product(READERS, (False, True))
     },
-    "crowded": drawn(CROWDED, "old", "aarch64_be", reader="blind", step=10, limit=11),
+    "crowded": drawn(CROWDED, "old", "aarch64_be", reader=BLIND, step=10, limit=11),
     "crowded, two policies": drawn(
         CROWDED,
         "v2_not_unknown",
         "aarch64",
         beside="v2_other_exits",
-        reader="no_return",
+        reader=NO_RETURN,
         step=20,
         limit=3,
     ),
@@ -124,15 +125,15 @@ def fresh_stale_untouched(picture: Picture) -> tuple[int, int, int]:
 # Of 64 bytes, by hand from the rules of what one KVM_RUN writes.
 STATES: list[tuple[str, str, int, tuple[int, int, int]]] = [
     ("stale_flag", "merged", 0, (4 + 2 + 8, 0, 50)),
-    ("stale_flag", "old", 0, (4 + 4, 0, 56)),
+    ("stale_flag", U32, 0, (4 + 4, 0, 56)),
     ("stale_flag", "v2", 1, (4 + 12 + 4 + 1, 2, 41)),
     ("stale_flag", "merged", 1, (4 + 2 + 12 + 4 + 1, 0, 41)),
     ("stale_flag", "v2", 2, (4 + 32, 2, 26)),
     ("stale_flag", "v2", 3, (4, 2 + 32, 26)),
-    ("mmio_low", "old", 1, (4 + 4, 4 + 4 + 4 + 1, 43)),
+    ("mmio_low", U32, 1, (4 + 4, 4 + 4 + 4 + 1, 43)),
     ("immediate_exit", "merged", 1, (1, 4 + 2 + 8, 49)),
     ("immediate_exit", "merged", 2, (0, 1 + 4 + 2 + 8, 49)),
-    ("poison", "old", 1, (4 + 4, 28, 28)),
+    ("poison", U32, 1, (4 + 4, 28, 28)),
 ]
 
 
@@ -145,7 +146,7 @@ def test_fresh_stale_and_untouched_cells_look_different(
 
 
 def test_stale_bytes_name_their_step_and_untouched_ones_say_so() -> None:
-    words = words_of(timeline("mmio_low", "old", "aarch64_be", "blind"))
+    words = words_of(timeline("mmio_low", "old", "aarch64_be", BLIND))
     assert {"P phys_addr 63→0", "P 31→0, step 0", "D data, step 0"} <= set(words)
     assert "never written" in words
     assert "P phys_addr 0→63" in words_of(timeline("mmio_low", "old", "aarch64"))
@@ -168,12 +169,12 @@ def test_a_head_that_is_not_all_called_out_is_drawn_byte_by_byte() -> None:
 
 
 CONCLUSIONS = [
-    ("stale_flag", "v2", "no_reason", 1, "✗ sees a debug exit, ESR 0x0900000000000000"),
-    ("stale_flag", "merged", "no_reason", 0, "✓ ESR 0x00000000f2001234"),
+    ("stale_flag", "v2", NO_REASON, 1, "✗ sees a debug exit, ESR 0x0900000000000000"),
+    ("stale_flag", "merged", NO_REASON, 0, "✓ ESR 0x00000000f2001234"),
     ("stale_flag", "v2", "flag", 1, "✓ no debug exit"),
-    ("mmio_low", "old", "blind", 1, "✗ ESR 0x09000000f2001234"),
-    ("mmio_low", "old", "flag", 1, "✓ ESR 0xf2001234"),
-    ("mmio_low", "old", "flag_only", 1, "✗ misses the debug exit"),
+    ("mmio_low", U32, BLIND, 1, "✗ ESR 0x09000000f2001234"),
+    ("mmio_low", U32, "flag", 1, "✓ ESR 0xf2001234"),
+    ("mmio_low", U32, FLAG_ALONE, 1, "✗ misses the debug exit"),
 ]
 
 
@@ -204,9 +205,9 @@ def test_bytes_that_fooled_the_reader_are_marked_with_what_they_were_taken_for()
 @pytest.mark.parametrize(
     ("name", "kernel", "reader", "said"),
     [
-        ("stale_far", "merged", "no_ec", "✗ taken for far (stale)"),
-        ("brk", "merged", "no_ec", "✗ taken for far (never written)"),
-        ("mmio_low", "old", "no_ec", "✗ taken for far (not fresh)"),
+        ("stale_far", "merged", NO_EC, "✗ taken for far (stale)"),
+        ("brk", "merged", NO_EC, "✗ taken for far (never written)"),
+        ("mmio_low", "old", NO_EC, "✗ taken for far (not fresh)"),
         ("mmio_low", "widened", "old", "✗ ESR[31:0]"),
     ],
 )
@@ -250,7 +251,7 @@ def test_the_text_twin_says_what_the_picture_says(picture: Picture) -> None:
 
 
 def test_the_text_twin_has_every_byte_with_its_state_and_every_conclusion() -> None:
-    text = timeline("mmio_low", "old", "aarch64_be", "blind").text
+    text = timeline("mmio_low", "old", "aarch64_be", BLIND).text
     vcpu = SCENARIOS["mmio_low"].play("old", "aarch64_be")
     for step in vcpu.history:
         rows = re.findall(
@@ -261,11 +262,11 @@ def test_the_text_twin_has_every_byte_with_its_state_and_every_conclusion() -> N
             for offset, byte in enumerate(bytes.fromhex(held), int(at)):
                 told.setdefault(offset, (byte, state))
         assert told == {at: (step.page.data[at], step.state(at)) for at in range(64)}
-        assert repr(conclude(step, "blind")).splitlines()[1].strip() in text
+        assert repr(conclude(step, BLIND)).splitlines()[1].strip() in text
 
 
 def test_text_depends_on_nothing_but_what_is_shown() -> None:
-    first, second = (timeline("stale_far", "v2", "aarch64", "blind") for _ in range(2))
+    first, second = (timeline("stale_far", "v2", "aarch64", BLIND) for _ in range(2))
     assert first.text == second.text
     for form in ("png", "svg", "pdf"):
         assert first.render(form) == second.render(form)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kvmviz import Array, Image, KvmvizError, Struct
 from kvmviz.ctype import SCALARS
-from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, steady
@@ -39,7 +39,7 @@ FACTS: list[tuple[Struct, dict[str, int], str, str]] = [
      "9a785634 00000000 8877665544332211", "3456789a 00000000 1122334455667788"),
     (WIDENED, {"hsr": ESR, "far": FAR},
      "9a785634 12000000 8877665544332211", "00000012 3456789a 1122334455667788"),
-    (WITH_HIGH, {"hsr": LOW, "hsr_high": HIGH, "far": FAR},
+    (MERGED, {"hsr": LOW, "hsr_high": HIGH, "far": FAR},
      "9a785634 12000000 8877665544332211", "3456789a 00000012 1122334455667788"),
 ]  # fmt: skip
 
@@ -75,7 +75,7 @@ FORMATS = [
     (OLD, ("aarch64", "x86_64", "arm"), "<I4xQ", (1, 2), {"hsr": 1, "far": 2}),
     (OLD, ("i386",), "<IQ", (1, 2), {"hsr": 1, "far": 2}),
     (OLD, ("m68k",), ">IQ", (1, 2), {"hsr": 1, "far": 2}),
-    (WITH_HIGH, ("mips",), ">IIQ", (1, 2, 3), {"hsr": 1, "hsr_high": 2, "far": 3}),
+    (MERGED, ("mips",), ">IIQ", (1, 2, 3), {"hsr": 1, "hsr_high": 2, "far": 3}),
     (WIDENED, ("ppc32",), ">QQ", (2**64 - 1, 2), {"hsr": 2**64 - 1, "far": 2}),
     (MMIO, ("aarch64_be",), ">Q8sIB3x", (0x09000000, b"\x5a\x5a\0\0abcd", 4, 1),
      {"phys_addr": 0x09000000, "data": b"\x5a\x5a\0\0abcd", "len": 4, "is_write": 1}),
@@ -278,7 +278,7 @@ def test_anonymous_members_are_packed_by_their_own_names() -> None:
 
 
 @pytest.mark.parametrize("abi", ABI_NAMES)
-@pytest.mark.parametrize("struct", [OLD, WITH_HIGH, NESTED, PAIRS], ids=["old", "high", "n", "p"])
+@pytest.mark.parametrize("struct", [OLD, MERGED, NESTED, PAIRS], ids=["old", "high", "n", "p"])
 def test_a_thousand_records_at_once(struct: Struct, abi: str) -> None:
     layout = struct.layout(abi)
     buffer = random.Random(14).randbytes(1000 * layout.size)
@@ -545,7 +545,7 @@ SOURCES: list[tuple[Struct, dict[str, int], list[str], list[str]]] = [
     # struct, values, who wrote each byte on LE, on BE
     (OLD, LOW_HALF, [HSR_LE, HOLE, FAR_LE], [HSR_BE, HOLE, FAR_BE]),
     (WIDENED, ALL, [HSR_LE, TOP_LE, FAR_LE], [TOP_BE, HSR_BE, FAR_BE]),
-    (WITH_HIGH, BOTH, [HSR_LE, HIGH_LE, FAR_LE], [HSR_BE, HIGH_BE, FAR_BE]),
+    (MERGED, BOTH, [HSR_LE, HIGH_LE, FAR_LE], [HSR_BE, HIGH_BE, FAR_BE]),
 ]
 
 
@@ -568,7 +568,7 @@ LABELS: list[tuple[Struct, dict[str, Any], str]] = [
     # struct, values, who wrote each byte on BE
     (OLD, {"hsr": 1}, f"{HSR_BE} {HOLE} - - - - - - - -"),
     (OLD, {"far": 1}, f"- - - - {HOLE} {FAR_BE}"),
-    (WITH_HIGH, {"hsr_high": 1}, f"- - - - {HIGH_BE} - - - - - - - -"),
+    (MERGED, {"hsr_high": 1}, f"- - - - {HIGH_BE} - - - - - - - -"),
     (OLD, {}, " ".join("-" * 16)),
     (Struct("s", {"a": "u8", "d": "u8[2]"}), {"a": 1, "d": [1, 2]}, "a d[0] d[1]"),
     (Struct("s", {"d": "u16[2]"}), {"d": [1, 2]}, "d[0][15:8] d[0][7:0] d[1][15:8] d[1][7:0]"),

@@ -67,9 +67,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "kernel.find": kernel.find,
     "program.find": program.find,
     "scenario.find": scenario.find,
-    "conclude, step": lambda odd: conclude(odd, "old"),
+    "conclude, step": lambda odd: conclude(odd, "u32 hsr"),
     "conclude, VMM": lambda odd: conclude(STEP, odd),
-    "conclusions, Vcpu": lambda odd: conclusions(odd, "old"),
+    "conclusions, Vcpu": lambda odd: conclusions(odd, "u32 hsr"),
     "handshake, ESR": handshake,
     "handshake, kernels": lambda odd: handshake(kernels=odd),
     "handshake, VMMs": lambda odd: handshake(vmms=odd),
@@ -80,21 +80,21 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "matrix, ABIs": lambda odd: matrix(0xF2001234, abis=odd),
     "matrix, kernels": lambda odd: matrix(0xF2001234, kernels=odd),
     "matrix, VMMs": lambda odd: matrix(0xF2001234, vmms=odd),
-    "read, kernel": lambda odd: read(odd, "old", LE, 0xF2001234),
+    "read, kernel": lambda odd: read(odd, "u32 hsr", LE, 0xF2001234),
     "read, VMM": lambda odd: read("old", odd, LE, 0xF2001234),
-    "read, ABI": lambda odd: read("old", "old", odd, 0xF2001234),
-    "read, ESR": lambda odd: read("old", "old", LE, odd),
-    "read, far": lambda odd: read("old", "old", LE, 0xD2000062, odd),
-    "read, fill": lambda odd: read("old", "old", LE, 0xF2001234, None, odd),
+    "read, ABI": lambda odd: read("old", "u32 hsr", odd, 0xF2001234),
+    "read, ESR": lambda odd: read("old", "u32 hsr", LE, odd),
+    "read, far": lambda odd: read("old", "u32 hsr", LE, 0xD2000062, odd),
+    "read, fill": lambda odd: read("old", "u32 hsr", LE, 0xF2001234, None, odd),
     "Kernel, name": lambda odd: Kernel(odd, "", OLD),
     "Kernel, when": lambda odd: Kernel("own", odd, OLD),
     "Kernel, debug": lambda odd: Kernel("own", "", odd),
     "Kernel, flag": lambda odd: Kernel("own", "", OLD, odd),
     "Kernel, clears": lambda odd: Kernel("own", "", OLD, "", odd),
-    "Vmm, name": lambda odd: Vmm(odd, "", "", OLD),
-    "Vmm, title": lambda odd: Vmm("own", odd, "", OLD),
-    "Vmm, debug": lambda odd: Vmm("own", "", "", odd),
-    "Vmm, checks": lambda odd: Vmm("own", "", "", OLD, False, odd),
+    "Vmm, name": lambda odd: Vmm(odd, "", OLD),
+    "Vmm, phrase": lambda odd: Vmm("own", odd, OLD),
+    "Vmm, debug": lambda odd: Vmm("own", "", odd),
+    "Vmm, checks": lambda odd: Vmm("own", "", OLD, False, odd),
     "Scenario, name": lambda odd: Scenario(odd, "", "", ()),
     "Scenario, events": lambda odd: Scenario("own", "", "", odd),
     "Scenario, event": lambda odd: Scenario("own", "", "", (odd,)),
@@ -153,8 +153,13 @@ def test_an_exit_of_a_new_kind(abi: str, hole: str) -> None:
     for shown in (vcpu, first, OWN, timeline(OWN, "old", abi)):
         assert "exit KVM_EXIT_ARM_NISV" in repr(shown)
         assert "signal" not in repr(shown)
-    assert [seen.right for seen in conclusions(vcpu, "blind")] == [True, False, True, True]
-    assert "arm_nisv.esr_iss" in repr(conclude(vcpu.history[1], "blind"))
+    assert [seen.right for seen in conclusions(vcpu, "hsr_high, flag ignored")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert "arm_nisv.esr_iss" in repr(conclude(vcpu.history[1], "hsr_high, flag ignored"))
     merged = OWN.play("v2_other_exits", abi)
     assert [step.flags for step in merged.history] == [0, 1, 0, 0]
 
@@ -198,7 +203,7 @@ def test_an_exit_may_return_any_error() -> None:
 
 FIFTH = replace(KERNELS["merged"], name="fifth", when="never", debug=WIDENED)
 FORGETFUL = replace(POLICIES["v2_entry"], name="forgetful", clears=frozenset({"MMIO"}))
-HOPEFUL = Vmm("hopeful", "own words", "of one's own", WIDENED, checks=("flag",))
+HOPEFUL = Vmm("hopeful", "of one's own", WIDENED, checks=("flag",))
 
 
 @pytest.mark.parametrize("own", [FIFTH, FORGETFUL])
@@ -206,7 +211,7 @@ def test_a_kernel_of_ones_own_in_every_table(own: Kernel) -> None:
     shown = matrix(0xF2001234, kernels=[*KERNELS, own], vmms=[*VMMS, HOPEFUL])
     assert len(shown.readings) == 2 * 5 * 5
     assert sum(own.name in line for line in repr(shown).splitlines()) == 2 * 5
-    table = handshake(kernels=["old", own], vmms=["flag", HOPEFUL])
+    table = handshake(kernels=["old", own], vmms=["hsr_high if flag set", HOPEFUL])
     assert len(table.cells) == 2 * 2 * 2 * 2
     assert {cell.kernel.name for cell in table.cells} == {"old", own.name}
     assert f"{own.name} kernel" in timeline(OWN, own, BE, HOPEFUL, beside="old").text
@@ -239,7 +244,7 @@ ODD_PROGRAMS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("members", "why"), ODD_PROGRAMS)
 def test_a_program_that_cannot_read_esr_is_refused(members: Any, why: str) -> None:
-    odd = Vmm("odd", "", "", Struct("s", members))
+    odd = Vmm("odd", "", Struct("s", members))
     for act in (
         lambda: read("merged", odd, LE, 0xF2001234),
         lambda: conclude(STEP, odd),
@@ -256,7 +261,7 @@ def test_a_kernel_that_cannot_write_esr_is_refused(members: Any) -> None:
     for act in (
         lambda: odd.debug_exit(LE, 0xD2000062, 0),
         lambda: Vcpu(odd, LE),
-        lambda: read(odd, "old", LE, 0xF2001234),
+        lambda: read(odd, "u32 hsr", LE, 0xF2001234),
     ):
         with pytest.raises(KvmvizError, match=r"kernel odd: struct s, (hsr|far) is no"):
             act()
@@ -264,16 +269,16 @@ def test_a_kernel_that_cannot_write_esr_is_refused(members: Any) -> None:
 
 def test_members_wider_or_narrower_than_half_of_esr() -> None:
     """Combined as C does, ``(hsr_high << 32) | hsr``, where bits 63:32 come from both."""
-    wide = Vmm("wide", "", "", Struct("s", {"hsr": "u64", "hsr_high": "u64"}))
+    wide = Vmm("wide", "", Struct("s", {"hsr": "u64", "hsr_high": "u64"}))
     seen = read("widened", wide, BE, 0x12_F2001234, fill=0xAA)
     assert (seen.value, seen.bits, seen.right) == (0xAAAAAABA_F2001234, 64, False)
-    narrow = Vmm("narrow", "", "", Struct("s", {"hsr": "u32", "hsr_high": "u8"}))
+    narrow = Vmm("narrow", "", Struct("s", {"hsr": "u32", "hsr_high": "u8"}))
     seen = read("merged", narrow, LE, 0x12_F2001234)
     assert (seen.value, seen.bits, seen.right) == (0x12_F2001234, 40, True)
     assert "reads ESR bits 39:0" in seen.effect
 
 
 def test_the_memory_behind_a_struct_holds_what_it_was_filled_with() -> None:
-    behind = Vmm("behind", "", "", Struct("s", {"pad": "u64[2]", "hsr": "u32"}))
+    behind = Vmm("behind", "", Struct("s", {"pad": "u64[2]", "hsr": "u32"}))
     for fill in (0xAA, np.uint8(0xAA)):
         assert read("old", behind, LE, 0xF2001234, fill=fill).value == 0xAAAAAAAA  # type: ignore[arg-type]

@@ -13,11 +13,11 @@ from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import (
     EXIT_REASONS,
     KERNELS,
+    MERGED,
     MMIO,
     OLD,
     POLICIES,
     WIDENED,
-    WITH_HIGH,
     Kernel,
     find,
 )
@@ -153,9 +153,9 @@ def test_the_old_kernels_hole_shows_the_exit_before(
     for abi, expected in (("aarch64", little), ("aarch64_be", big)):
         before = bytes(struct.layout(abi).pack(values)).ljust(16, b"\0")[:16]
         left = KERNELS["old"].debug_exit(abi, BRK, fill=before)
-        assert WITH_HIGH.layout(abi).unpack(left)["hsr_high"] == expected
+        assert MERGED.layout(abi).unpack(left)["hsr_high"] == expected
         now = KERNELS["merged"].debug_exit(abi, BRK, fill=before)
-        assert WITH_HIGH.layout(abi).unpack(now)["hsr_high"] == 0
+        assert MERGED.layout(abi).unpack(now)["hsr_high"] == 0
 
 
 OTHERS = [
@@ -201,7 +201,7 @@ def test_members_that_are_not_esrs_are_left_alone() -> None:
 
 def test_names() -> None:
     assert list(KERNELS) == ["old", "widened", "v2", "merged"]
-    assert [kernel.debug for kernel in KERNELS.values()] == [OLD, WIDENED, WITH_HIGH, WITH_HIGH]
+    assert [kernel.debug for kernel in KERNELS.values()] == [OLD, WIDENED, MERGED, MERGED]
     assert all(find(name) is kernel for name, kernel in KERNELS.items())
     assert all(kernel.name == name and kernel.when for name, kernel in KERNELS.items())
 
@@ -281,11 +281,11 @@ ARM64 = {
 @pytest.mark.parametrize("reason", sorted(EXIT_REASONS))
 def test_flags_are_cleared_where_arm64_has_a_line(reason: str) -> None:
     if reason in ARM64:
-        own = Kernel("own", "", WITH_HIGH, "=", frozenset({reason}))
+        own = Kernel("own", "", MERGED, "=", frozenset({reason}))
         assert own.flags_at(reason, 0xFF) is not None
         return
     with pytest.raises(KvmvizError) as caught:
-        Kernel("own", "", WITH_HIGH, "=", frozenset({reason}))
+        Kernel("own", "", MERGED, "=", frozenset({reason}))
     legal = str(caught.value).split("legal is a set of ")[1]
     assert set(legal.split(", ")) == {"entry", *ARM64}
 
@@ -313,16 +313,16 @@ ERRORS: list[Any] = [
     (lambda: KERNELS["old"].debug_exit("vax", BRK), ("'vax'", *ABIS)),
     (lambda: KERNELS["old"].debug_exit("aarch64", BRK, fill=256), ("fill", "0x100")),
     (lambda: KERNELS["old"].debug_exit("aarch64", BRK, fill=bytes(12)), ("fill", "12", "16")),
-    (lambda: Kernel("own", "", WITH_HIGH, "+="), ("own", "'+='", "'|='")),  # type: ignore[arg-type]
-    (lambda: Kernel("own", "", WITH_HIGH, "=", frozenset({"exit"})), ("own", "exit", "MMIO")),
-    (lambda: Kernel("own", "", WITH_HIGH, "=", "entry"), ("own", "entry")),  # type: ignore[arg-type]
+    (lambda: Kernel("own", "", MERGED, "+="), ("own", "'+='", "'|='")),  # type: ignore[arg-type]
+    (lambda: Kernel("own", "", MERGED, "=", frozenset({"exit"})), ("own", "exit", "MMIO")),
+    (lambda: Kernel("own", "", MERGED, "=", "entry"), ("own", "entry")),  # type: ignore[arg-type]
     (lambda: Kernel("own", "", Struct("s", {"a": "u8[257]"})).page("arm"), ("own", "257", "256")),
     (lambda: Kernel("own", "", Struct("s", {"hsr": "float"})).page("arm"), ("own", "no integer")),
     (lambda: Kernel("own", "", Struct("s", {"a": "u8"}, align=64)).page("arm"), ("own", "64")),
     (lambda: Kernel("own", "", "u32 hsr"), ("own", "Struct")),  # type: ignore[arg-type]
-    (lambda: Kernel("own", "", WITH_HIGH, "=", ["MMIO"]), ("own", "MMIO")),  # type: ignore[arg-type]
-    (lambda: Kernel("own", "", WITH_HIGH, "=", None), ("own", "None")),  # type: ignore[arg-type]
-    (lambda: Kernel(5, "", WITH_HIGH), ("5", "text")),  # type: ignore[arg-type]
+    (lambda: Kernel("own", "", MERGED, "=", ["MMIO"]), ("own", "MMIO")),  # type: ignore[arg-type]
+    (lambda: Kernel("own", "", MERGED, "=", None), ("own", "None")),  # type: ignore[arg-type]
+    (lambda: Kernel(5, "", MERGED), ("5", "text")),  # type: ignore[arg-type]
 ]
 
 

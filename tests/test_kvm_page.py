@@ -26,7 +26,7 @@ from kvmviz import (
     Vcpu,
 )
 from kvmviz.kvm.exits import Event, Exit, UserWrite
-from kvmviz.kvm.kernel import KERNELS, POLICIES, WIDENED, WITH_HIGH, Kernel
+from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, WIDENED, Kernel
 from kvmviz.kvm.page import member, play
 from kvmviz.kvm.scenario import SCENARIOS
 from tests.compilers import ABI_NAMES
@@ -119,7 +119,7 @@ def test_a_debug_exit_clears_flags_where_the_policy_says_so(
 
 def test_a_flag_cleared_on_debug_exits_is_set_all_the_same() -> None:
     for flag, expected in (("|=", 1), ("=", 1), ("", 0)):
-        kernel = Kernel("own", "never", WITH_HIGH, flag, frozenset({"DEBUG"}))  # type: ignore[arg-type]
+        kernel = Kernel("own", "never", MERGED, flag, frozenset({"DEBUG"}))  # type: ignore[arg-type]
         vcpu = play(kernel, BE, [UserWrite(14, b"\xff\xff"), BRK])
         assert vcpu.history[-1].flags == expected
 

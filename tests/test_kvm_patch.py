@@ -10,7 +10,7 @@ import pytest
 
 import kvmviz
 from kvmviz.kvm.captures import ABI_OF
-from kvmviz.kvm.kernel import KERNELS, OLD, WITH_HIGH
+from kvmviz.kvm.kernel import KERNELS, OLD
 from kvmviz.kvm.patch import MERGED
 from tests.proof_page import RAW
 
@@ -34,7 +34,7 @@ def test_the_lines_lead_from_the_old_kernel_to_the_merged_one() -> None:
 
 def test_the_declared_member_makes_the_new_struct() -> None:
     text = f"struct {OLD.tag} {{ __u32 hsr; {MERGED[0].text} __u64 far; }};"
-    assert kvmviz.parse(text)[OLD.tag] == WITH_HIGH
+    assert kvmviz.parse(text)[OLD.tag] == KERNELS["merged"].debug
     assert [line.named for line in MERGED] == [(36, 37, 38, 39), *[()] * 6]
     assert not any(MERGED[0].changes(abi) for abi in ABI_OF.values())
 

@@ -11,7 +11,7 @@ import pytest
 
 from kvmviz import DebugExit, KvmvizError, MmioExit, Struct, Unhandled, parse
 from kvmviz.kvm.exits import Event, UserWrite
-from kvmviz.kvm.kernel import KERNELS, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import KERNELS, MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import (
     READERS,
@@ -29,6 +29,7 @@ from kvmviz.kvm.words import OLD_HELD, sentence
 from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.
+U32, U64, FLAG, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 ESR = 0x00A5C3E1_F2001234
 LOW, HIGH, WHOLE = 0xF2001234, 0x00A5C3E1, ESR
 FAR = 0x40000800
@@ -37,22 +38,22 @@ RIGHT, WRONG, GUEST = "right", "wrong above, EC right", "wrong, EC 0x00, unhandl
 
 MATRIX = [
     # kernel, program, on LE: what it reads and what comes of it, on BE
-    ("old", "old", (LOW, RIGHT), (LOW, RIGHT)),
-    ("old", "u64", (LOW, WRONG), (LOW << 32, GUEST)),
-    ("old", "flag", (LOW, RIGHT), (LOW, RIGHT)),
-    ("old", "blind", (LOW, WRONG), (LOW, WRONG)),
-    ("widened", "old", (LOW, RIGHT), (HIGH, GUEST)),
-    ("widened", "u64", (WHOLE, RIGHT), (WHOLE, RIGHT)),
-    ("widened", "flag", (LOW, RIGHT), (HIGH, GUEST)),
-    ("widened", "blind", (WHOLE, RIGHT), (SWAPPED, GUEST)),
-    ("v2", "old", (LOW, RIGHT), (LOW, RIGHT)),
-    ("v2", "u64", (WHOLE, RIGHT), (SWAPPED, GUEST)),
-    ("v2", "flag", (WHOLE, RIGHT), (WHOLE, RIGHT)),
-    ("v2", "blind", (WHOLE, RIGHT), (WHOLE, RIGHT)),
-    ("merged", "old", (LOW, RIGHT), (LOW, RIGHT)),
-    ("merged", "u64", (WHOLE, RIGHT), (SWAPPED, GUEST)),
-    ("merged", "flag", (WHOLE, RIGHT), (WHOLE, RIGHT)),
-    ("merged", "blind", (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("old", U32, (LOW, RIGHT), (LOW, RIGHT)),
+    ("old", U64, (LOW, WRONG), (LOW << 32, GUEST)),
+    ("old", FLAG, (LOW, RIGHT), (LOW, RIGHT)),
+    ("old", BLIND, (LOW, WRONG), (LOW, WRONG)),
+    ("widened", U32, (LOW, RIGHT), (HIGH, GUEST)),
+    ("widened", U64, (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("widened", FLAG, (LOW, RIGHT), (HIGH, GUEST)),
+    ("widened", BLIND, (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("v2", U32, (LOW, RIGHT), (LOW, RIGHT)),
+    ("v2", U64, (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("v2", FLAG, (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("v2", BLIND, (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("merged", U32, (LOW, RIGHT), (LOW, RIGHT)),
+    ("merged", U64, (WHOLE, RIGHT), (SWAPPED, GUEST)),
+    ("merged", FLAG, (WHOLE, RIGHT), (WHOLE, RIGHT)),
+    ("merged", BLIND, (WHOLE, RIGHT), (WHOLE, RIGHT)),
 ]
 ROWS = [
     (kernel, program, order, value, outcome)
@@ -74,7 +75,7 @@ def test_what_each_program_makes_of_each_kernel(
     assert f"{order}-endian" in effect
     assert ("ec 0x00" in effect) is (outcome == GUEST)
     assert ("unhandled" in effect) is (outcome == GUEST)
-    assert ("qemu would re-inject" in effect) is (outcome == GUEST and program == "old")
+    assert ("qemu would re-inject" in effect) is (outcome == GUEST and program == U32)
     assert ("ec is right" in effect) is (outcome == WRONG)
     if outcome == RIGHT:
         assert "brk" in effect
@@ -99,17 +100,17 @@ def test_the_matrix_has_all_of_them_in_order() -> None:
 
 def test_with_a_zero_upper_half_a_big_endian_vmm_reads_zero() -> None:
     """What a real kernel with a widened hsr hands to a VMM of today."""
-    reading = read("widened", "old", "aarch64_be", LOW)
+    reading = read("widened", U32, "aarch64_be", LOW)
     assert bytes(reading.image)[:8].hex(" ", 4) == "00000000 f2001234"
     assert (reading.value, reading.right) == (0, False)
     assert "EC 0x00" in reading.effect
     assert "re-inject" in reading.effect
-    assert read("widened", "old", "aarch64", LOW).right
+    assert read("widened", U32, "aarch64", LOW).right
 
 
 def test_a_value_that_happens_to_fit_is_not_right() -> None:
     """Zero lies in the hole, and bits 63:32 are zero: nobody wrote them all the same."""
-    for program in ("u64", "blind"):
+    for program in (U64, BLIND):
         reading = read("old", program, "aarch64", LOW)
         assert reading.value == LOW
         assert not reading.right
@@ -117,17 +118,17 @@ def test_a_value_that_happens_to_fit_is_not_right() -> None:
 
 def test_the_value_is_what_the_fill_makes_of_it() -> None:
     for fill, above in ((0, 0), (0xAA, 0xAAAAAAAA), (bytes(range(16)), 0x07060504)):
-        reading = read("old", "blind", "aarch64", LOW, fill=fill)
+        reading = read("old", BLIND, "aarch64", LOW, fill=fill)
         assert reading.value == above << 32 | LOW
-        assert read("old", "flag", "aarch64", LOW, fill=fill).value == LOW
+        assert read("old", FLAG, "aarch64", LOW, fill=fill).value == LOW
 
 
 FORMS: dict[str, tuple[str, Callable[..., int]]] = {
     # program: how it reads 16 bytes, and what it makes of them given the flag
-    "old": ("I12x", lambda flag, hsr: hsr),
-    "u64": ("Q8x", lambda flag, hsr: hsr),
-    "flag": ("II8x", lambda flag, hsr, high: high << 32 | hsr if flag else hsr),
-    "blind": ("II8x", lambda flag, hsr, high: high << 32 | hsr),
+    U32: ("I12x", lambda flag, hsr: hsr),
+    U64: ("Q8x", lambda flag, hsr: hsr),
+    FLAG: ("II8x", lambda flag, hsr, high: high << 32 | hsr if flag else hsr),
+    BLIND: ("II8x", lambda flag, hsr, high: high << 32 | hsr),
 }
 
 
@@ -148,16 +149,21 @@ def test_the_value_is_read_out_of_every_real_dump(program: str) -> None:
 
 RUNS: list[Any] = [
     # kernel, program, order, runs: first and last byte, bits wanted, bits found
-    ("old", "old", "big", [(0, 3, (31, 0), (31, 0))]),
-    ("widened", "old", "little", [(0, 3, (31, 0), (31, 0))]),
-    ("widened", "old", "big", [(0, 3, (31, 0), (63, 32))]),
-    ("widened", "blind", "big", [(0, 3, (31, 0), (63, 32)), (4, 7, (63, 32), (31, 0))]),
-    ("merged", "u64", "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), (63, 32))]),
-    ("merged", "u64", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
-    ("old", "u64", "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), None)]),
-    ("old", "blind", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), None)]),
-    ("old", "flag", "little", [(0, 3, (31, 0), (31, 0))]),
-    ("merged", "flag", "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
+    ("old", U32, "big", [(0, 3, (31, 0), (31, 0))]),
+    ("widened", U32, "little", [(0, 3, (31, 0), (31, 0))]),
+    ("widened", U32, "big", [(0, 3, (31, 0), (63, 32))]),
+    (
+        "widened",
+        BLIND,
+        "big",
+        [(0, 3, (31, 0), (63, 32)), (4, 7, (63, 32), (31, 0))],
+    ),
+    ("merged", U64, "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), (63, 32))]),
+    ("merged", U64, "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
+    ("old", U64, "big", [(0, 3, (63, 32), (31, 0)), (4, 7, (31, 0), None)]),
+    ("old", BLIND, "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), None)]),
+    ("old", FLAG, "little", [(0, 3, (31, 0), (31, 0))]),
+    ("merged", FLAG, "little", [(0, 3, (31, 0), (31, 0)), (4, 7, (63, 32), (63, 32))]),
 ]
 
 
@@ -172,7 +178,7 @@ def test_runs_of_bytes(kernel: str, program: str, order: str, runs: list[Any]) -
 
 
 def test_a_byte_that_is_taken() -> None:
-    rows = read("widened", "old", "aarch64_be", ESR).taken
+    rows = read("widened", U32, "aarch64_be", ESR).taken
     assert [(row.wanted, row.found) for row in rows] == [
         ((31, 24), (63, 56)), ((23, 16), (55, 48)), ((15, 8), (47, 40)), ((7, 0), (39, 32)),
     ]  # fmt: skip
@@ -184,15 +190,15 @@ def test_a_byte_that_is_taken() -> None:
 WATCH_ESR, FAR = 0xD2000062, 0x1122334455667788
 NO_HOLE = [
     # kernel, program, ABI, value, ESR right, far right
-    ("old", "blind", "i386", 0x55667788_D2000062, False, False),
-    ("old", "blind", "m68k", 0x11223344_D2000062, False, False),
-    ("old", "u64", "i386", 0x55667788_D2000062, False, False),
-    ("old", "u64", "m68k", 0xD2000062_11223344, False, False),
-    ("merged", "old", "i386", WATCH_ESR, True, False),
-    ("merged", "old", "m68k", WATCH_ESR, True, False),
-    ("merged", "blind", "i386", WATCH_ESR, True, True),
-    ("widened", "old", "m68k", 0, False, False),
-    ("old", "old", "i386", WATCH_ESR, True, True),
+    ("old", BLIND, "i386", 0x55667788_D2000062, False, False),
+    ("old", BLIND, "m68k", 0x11223344_D2000062, False, False),
+    ("old", U64, "i386", 0x55667788_D2000062, False, False),
+    ("old", U64, "m68k", 0xD2000062_11223344, False, False),
+    ("merged", U32, "i386", WATCH_ESR, True, False),
+    ("merged", U32, "m68k", WATCH_ESR, True, False),
+    ("merged", BLIND, "i386", WATCH_ESR, True, True),
+    ("widened", U32, "m68k", 0, False, False),
+    ("old", U32, "i386", WATCH_ESR, True, True),
 ]
 
 
@@ -211,7 +217,7 @@ def test_hsr_high_is_not_free_without_a_hole(
 
 
 def test_bytes_of_far_taken_for_esr() -> None:
-    effect = read("old", "blind", "i386", WATCH_ESR, FAR).effect
+    effect = read("old", BLIND, "i386", WATCH_ESR, FAR).effect
     assert "bytes of far" in effect
     assert "63:32" in effect
 
@@ -220,18 +226,21 @@ def test_the_matrix_of_other_abis() -> None:
     readings = matrix(WATCH_ESR, FAR, 0xAA, ["i386"]).readings
     assert len(readings) == 16
     assert {r.image.layout.abi.name for r in readings} == {"i386"}
-    assert {r.value for r in readings if r.vmm.name == "blind"} == {0x55667788_D2000062, WATCH_ESR}
+    assert {r.value for r in readings if r.vmm.name == BLIND} == {
+        0x55667788_D2000062,
+        WATCH_ESR,
+    }
 
 
 def test_another_debug_exit_is_not_an_unhandled_one() -> None:
-    effect = read("widened", "old", "aarch64_be", 0xC2000022_F2001234).effect.lower()
+    effect = read("widened", U32, "aarch64_be", 0xC2000022_F2001234).effect.lower()
     assert "brk" in effect
     assert "breakpoint" in effect
     assert "re-inject" not in effect
 
 
 def test_the_class_that_poison_makes() -> None:
-    reading = read("old", "u64", "aarch64_be", LOW, fill=0xAA)
+    reading = read("old", U64, "aarch64_be", LOW, fill=0xAA)
     assert reading.value == 0xF2001234_AAAAAAAA
     assert "EC 0x2a for an unhandled exit" in reading.effect
 
@@ -239,14 +248,14 @@ def test_the_class_that_poison_makes() -> None:
 def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:
     """0xf2 in the hole reads as EC 0x3c, a brk: the lower half is no more ESR's for that."""
     for kernel, esr, fill in (("old", LOW, 0xF2), ("merged", 0xF2001234_F2001234, 0)):
-        reading = read(kernel, "u64", "aarch64_be", esr, fill=fill)
+        reading = read(kernel, U64, "aarch64_be", esr, fill=fill)
         assert not reading.right
         assert "bits 63:32 are not ESR's" not in reading.effect
 
 
 def test_a_program_that_reads_past_the_end() -> None:
     far_off = Struct("s", {"pad": "u64[2]", "hsr": "u32", "far": "u64"})
-    program = replace(VMMS["old"], debug=far_off)
+    program = replace(VMMS[U32], debug=far_off)
     assert find(program) is program
     reading = read("merged", program, "aarch64", ESR, fill=0xAA)
     assert (reading.value, reading.right, reading.bits) == (0xAAAAAAAA, False, 32)
@@ -257,15 +266,15 @@ def test_a_program_that_reads_past_the_end() -> None:
 
 
 def test_names() -> None:
-    assert list(VMMS) == ["old", "u64", "flag", "blind"]
-    assert [program.debug for program in VMMS.values()] == [OLD, WIDENED, WITH_HIGH, WITH_HIGH]
+    assert list(VMMS) == [U32, U64, FLAG, BLIND]
+    assert [program.debug for program in VMMS.values()] == [OLD, WIDENED, MERGED, MERGED]
     assert all(find(name) is program for name, program in VMMS.items())
-    assert all(program.name == name and program.title for name, program in VMMS.items())
+    assert all(program.name == name and program.phrase for name, program in VMMS.items())
     taken = {name: (p.takes(flag=True), p.takes(flag=False)) for name, p in VMMS.items()}
     both = ("hsr", "hsr_high")
     assert taken == {
-        "old": (("hsr",), ("hsr",)), "u64": (("hsr",), ("hsr",)), "flag": (both, ("hsr",)),
-        "blind": (both, both),
+        U32: (("hsr",), ("hsr",)), U64: (("hsr",), ("hsr",)), FLAG: (both, ("hsr",)),
+        BLIND: (both, both),
     }  # fmt: skip
 
 
@@ -281,7 +290,7 @@ def line_with(shown: object, word: str) -> str:
 
 
 def test_a_reading_that_is_wrong() -> None:
-    shown = read("widened", "old", BE, ESR)
+    shown = read("widened", U32, BE, ESR)
     said = repr(shown)
     assert "aarch64_be (big-endian)" in said
     assert "kernel: widened" in said
@@ -299,7 +308,7 @@ def test_a_reading_that_is_wrong() -> None:
 
 
 def test_a_reading_that_is_right() -> None:
-    shown = read("merged", "flag", BE, ESR)
+    shown = read("merged", FLAG, BE, ESR)
     said = repr(shown)
     assert "flag set" in said
     assert "✓" in said
@@ -310,7 +319,7 @@ def test_a_reading_that_is_right() -> None:
 
 
 def test_a_reading_of_what_nobody_wrote() -> None:
-    shown = read("old", "blind", LE, ESR)
+    shown = read("old", BLIND, LE, ESR)
     assert "no ESR bits" in line_with(shown, "bytes 4..7: taken")
     assert "not written (hole after hsr)" in repr(shown)
     assert "hsr_high unwritten" in repr(shown)
@@ -343,7 +352,7 @@ def test_a_matrix_marks_what_a_reading_marks() -> None:
 HIGH_MMIO = MmioExit(0x8000001000, 4)
 
 OWN = Vmm(
-    "mine", "own types", "of one's own",
+    "own types", "of one's own",
     parse("struct d { uint32_t hsr; uint32_t hsr_high; int64_t far; };")["d"], True,
 )  # fmt: skip
 
@@ -351,9 +360,9 @@ OWN = Vmm(
 def test_a_stale_flag_fools_though_the_exit_is_a_debug_exit() -> None:
     for abi, at in ((LE, 14), (BE, 15)):
         vcpu = play("widened", abi, [UserWrite(at, b"\1"), BRK])
-        (row,) = [row for row in conclude(vcpu.history[-1], "flag_only").fooled if row.offset == at]
+        (row,) = [row for row in conclude(vcpu.history[-1], FLAG_ALONE).fooled if row.offset == at]
         assert (row.taken_for, row.stale) == ("the sign of a debug exit", True)
-        assert not conclude(vcpu.history[-1], "flag_only").right
+        assert not conclude(vcpu.history[-1], FLAG_ALONE).right
 
 
 @pytest.mark.parametrize("abi", [LE, BE])
@@ -366,7 +375,7 @@ def test_what_types_a_program_spells_does_not_matter(abi: str) -> None:
 @pytest.mark.parametrize("change", [{"checks": ("x",)}, {"checks": "reason"}, {"debug": "u32"},
                                     {"debug": Struct("s", {"a": "u32"})}])  # fmt: skip
 def test_a_program_that_cannot_be_is_refused(change: Any) -> None:
-    with pytest.raises(KvmvizError, match="mine"):
+    with pytest.raises(KvmvizError, match="own types"):
         replace(OWN, **change)
 
 
@@ -377,31 +386,31 @@ def test_all_programs_are_held_against_a_plain_reading() -> None:
 
 CASES: list[Any] = [
     # kernel, events, program; of the last step: takes, right, stale bytes on LE and on BE
-    ("old", [BRK], "old", True, True, "", ""),
-    ("old", [BRK], "flag", True, True, "", ""),
-    ("old", [BRK], "blind", True, False, "36-39", "36-39"),
-    ("old", [BRK], "no_ec", True, False, "40-47", "40-47"),
-    ("old", [WATCH], "blind", True, False, "36-39", "36-39"),
-    ("merged", [WATCH], "blind", True, True, "", ""),
-    ("merged", [WATCH, BRK], "blind", True, True, "", ""),
-    ("merged", [WATCH, BRK], "no_ec", True, False, "40-47", "40-47"),
-    ("merged", [WATCH, BRK], "flag", True, True, "", ""),
-    ("old", [BRK], "flag_only", False, False, "14", "15"),
-    ("merged", [BRK], "flag_only", True, True, "", ""),
-    ("v2", [BRK, UART], "flag_only", True, False, "14", "15"),
-    ("merged", [BRK, UART], "flag_only", False, True, "", ""),
-    ("v2", [BRK, UART], "flag", False, True, "", ""),
-    ("v2", [BRK, UART], "no_reason", True, False, "14", "15"),
-    ("merged", [BRK, SET, UART], "no_return", True, False, "8-11 14 32-39", "8-11 15 32-39"),
-    ("merged", [BRK, SET, UART], "flag_only", True, False, "14 32-39", "15 32-39"),
-    ("merged", [BRK, SET, UART], "flag", False, True, "", ""),
-    ("merged", [BRK, SET, UART, CLEAR, UART], "no_return", False, True, "", ""),
-    ("old", [UserWrite(14, b"\1\1"), BRK], "flag", True, False, "14 36-39", "15 36-39"),
-    ("old", [UserWrite(14, b"\1\1"), BRK], "old", True, True, "", ""),
-    ("v2_not_unknown", [BRK, Unhandled()], "flag_only", True, False, "14 32-39",
+    ("old", [BRK], U32, True, True, "", ""),
+    ("old", [BRK], FLAG, True, True, "", ""),
+    ("old", [BRK], BLIND, True, False, "36-39", "36-39"),
+    ("old", [BRK], NO_EC, True, False, "40-47", "40-47"),
+    ("old", [WATCH], BLIND, True, False, "36-39", "36-39"),
+    ("merged", [WATCH], BLIND, True, True, "", ""),
+    ("merged", [WATCH, BRK], BLIND, True, True, "", ""),
+    ("merged", [WATCH, BRK], NO_EC, True, False, "40-47", "40-47"),
+    ("merged", [WATCH, BRK], FLAG, True, True, "", ""),
+    ("old", [BRK], FLAG_ALONE, False, False, "14", "15"),
+    ("merged", [BRK], FLAG_ALONE, True, True, "", ""),
+    ("v2", [BRK, UART], FLAG_ALONE, True, False, "14", "15"),
+    ("merged", [BRK, UART], FLAG_ALONE, False, True, "", ""),
+    ("v2", [BRK, UART], FLAG, False, True, "", ""),
+    ("v2", [BRK, UART], NO_REASON, True, False, "14", "15"),
+    ("merged", [BRK, SET, UART], NO_RETURN, True, False, "8-11 14 32-39", "8-11 15 32-39"),
+    ("merged", [BRK, SET, UART], FLAG_ALONE, True, False, "14 32-39", "15 32-39"),
+    ("merged", [BRK, SET, UART], FLAG, False, True, "", ""),
+    ("merged", [BRK, SET, UART, CLEAR, UART], NO_RETURN, False, True, "", ""),
+    ("old", [UserWrite(14, b"\1\1"), BRK], FLAG, True, False, "14 36-39", "15 36-39"),
+    ("old", [UserWrite(14, b"\1\1"), BRK], U32, True, True, "", ""),
+    ("v2_not_unknown", [BRK, Unhandled()], FLAG_ALONE, True, False, "14 32-39",
      "15 32-39"),
-    ("v2_other_exits", [BRK, Unhandled()], "flag_only", False, True, "", ""),
-    ("v2_entry", [BRK, Unhandled()], "flag_only", False, True, "", ""),
+    ("v2_other_exits", [BRK, Unhandled()], FLAG_ALONE, False, True, "", ""),
+    ("v2_entry", [BRK, Unhandled()], FLAG_ALONE, False, True, "", ""),
 ]  # fmt: skip
 
 
@@ -421,49 +430,49 @@ def test_what_fooled_a_program(
 
 
 def test_a_widened_hsr_fools_by_bits_and_not_by_staleness() -> None:
-    seen = conclude(play("widened", BE, [BRK]).history[-1], "old")
+    seen = conclude(play("widened", BE, [BRK]).history[-1], U32)
     assert [(row.offset, row.stale, row.taken_for) for row in seen.fooled] == [
         (at, False, "ESR[31:0]") for at in range(32, 36)
     ]
     assert (seen.value, seen.right) == (0, False)
-    assert conclude(play("widened", LE, [BRK]).history[-1], "old").right
+    assert conclude(play("widened", LE, [BRK]).history[-1], U32).right
 
 
 def test_a_conclusion_that_fits_by_chance_is_not_right() -> None:
-    seen = conclude(play("old", LE, [BRK]).history[-1], "blind")
+    seen = conclude(play("old", LE, [BRK]).history[-1], BLIND)
     assert seen.value == BRK.esr
     assert not seen.right
 
 
 def test_far_is_taken_by_those_who_read_a_watchpoint() -> None:
     vcpu = play("merged", BE, [WATCH, BRK])
-    assert [seen.far for seen in conclusions(vcpu, "flag")] == [WATCH.far, None]
-    assert [seen.far for seen in conclusions(vcpu, "no_ec")] == [WATCH.far, WATCH.far]
-    odd = Vmm("odd", "its own", "of one's own", VMMS["old"].debug)
+    assert [seen.far for seen in conclusions(vcpu, FLAG)] == [WATCH.far, None]
+    assert [seen.far for seen in conclusions(vcpu, NO_EC)] == [WATCH.far, WATCH.far]
+    odd = Vmm("odd", "of one's own", VMMS[U32].debug)
     assert conclude(vcpu.history[0], odd).far == WATCH.far
 
 
 def test_a_program_on_an_abi_without_a_hole() -> None:
     """hsr_high moved far on i386: a program built with it reads half of far for ESR."""
-    seen = conclude(play("old", "i386", [WATCH]).history[-1], "blind")
+    seen = conclude(play("old", "i386", [WATCH]).history[-1], BLIND)
     assert {row.offset for row in seen.fooled} == {*range(36, 48)}
-    assert conclude(play("merged", "i386", [WATCH]).history[-1], "flag").right
+    assert conclude(play("merged", "i386", [WATCH]).history[-1], FLAG).right
 
 
 SENTENCES = [
     # kernel, events, program, on BE: words of the last step
-    ("old", [HIGH_MMIO, BRK], "blind",
+    ("old", [HIGH_MMIO, BRK], BLIND,
      ("WRONG", "0x00001000f2001234", "bytes 36..39", "mmio.phys_addr[31:0]", "step 0",
       "KVM_EXIT_MMIO", "0x00000000f2001234")),
-    ("old", [BRK], "flag", ("debug exit", "0xf2001234", "BRK", "bits 63:32 to be unknown")),
-    ("merged", [WATCH], "flag", ("0x00000000d2000062", "watchpoint", "far 0x40000800")),
-    ("merged", [UART], "old", ("no debug exit", "KVM_EXIT_MMIO")),
-    ("v2", [BRK, UART], "flag_only", ("WRONG", "takes this for a debug exit", "byte 15", "step 0")),
-    ("old", [BRK], "flag_only", ("WRONG", "misses", "byte 15", "nobody wrote")),
-    ("merged", [BRK, SET, UART], "flag", ("-EINTR", "immediate_exit")),
-    ("merged", [SET], "flag", ("no KVM_RUN in this step",)),
-    ("old", [UserWrite(14, b"\xff\xff"), BRK], "flag", ("WRONG", "flags", "userspace", "byte 15")),
-    ("merged", [UART], "flag_only", ("no debug exit", "the flag is not set")),
+    ("old", [BRK], FLAG, ("debug exit", "0xf2001234", "BRK", "bits 63:32 to be unknown")),
+    ("merged", [WATCH], FLAG, ("0x00000000d2000062", "watchpoint", "far 0x40000800")),
+    ("merged", [UART], U32, ("no debug exit", "KVM_EXIT_MMIO")),
+    ("v2", [BRK, UART], FLAG_ALONE, ("WRONG", "takes this for a debug exit", "byte 15", "step 0")),
+    ("old", [BRK], FLAG_ALONE, ("WRONG", "misses", "byte 15", "nobody wrote")),
+    ("merged", [BRK, SET, UART], FLAG, ("-EINTR", "immediate_exit")),
+    ("merged", [SET], FLAG, ("no KVM_RUN in this step",)),
+    ("old", [UserWrite(14, b"\xff\xff"), BRK], FLAG, ("WRONG", "flags", "userspace", "byte 15")),
+    ("merged", [UART], FLAG_ALONE, ("no debug exit", "the flag is not set")),
 ]  # fmt: skip
 
 
@@ -486,9 +495,9 @@ def test_the_handshake_has_every_cell() -> None:
     for (kernel, vmm, before, abi), cell in told.items():
         new = kernel != "old"
         assert cell.stale_flag is (kernel == "v2")
-        if vmm == "old":
+        if vmm == U32:
             assert (cell.knows, cell.right) == (32, True)
-        elif vmm == "flag":
+        elif vmm == FLAG:
             assert (cell.knows, cell.right) == (64 if new else 32, True)
         else:  # right where somebody wrote hsr_high
             assert (cell.knows, cell.right) == (64 if new else 0, new)
@@ -500,10 +509,10 @@ FAR_BITS = [
     # the class and bits of ISS; what the page's far is then worth, and to which program it is wrong
     (0xD2000062, "address", ()),
     (0xD2000062 | 1 << 15, "granule", ()),
-    (0xD2000062 | 1 << 10, "not valid", ("no_ec",)),
-    (0xD2000062 | 1 << 10 | 1 << 15, "not valid", ("no_ec",)),
-    (0xC2000022 | 1 << 10, "not written", ("no_ec",)),  # FnV is a watchpoint's
-    (0xF2008400, "not written", ("no_ec",)),  # a BRK whose comment has both bits
+    (0xD2000062 | 1 << 10, "not valid", (NO_EC,)),
+    (0xD2000062 | 1 << 10 | 1 << 15, "not valid", (NO_EC,)),
+    (0xC2000022 | 1 << 10, "not written", (NO_EC,)),  # FnV is a watchpoint's
+    (0xF2008400, "not written", (NO_EC,)),  # a BRK whose comment has both bits
 ]
 
 
@@ -518,17 +527,17 @@ def test_what_far_is_worth(esr: int, worth: str, wrong: tuple[str, ...], abi: st
         "not valid": "far not valid (FnV is 1)",
         "not written": "",
     }[worth]
-    for reader in ("flag", "blind", "old", "no_ec"):
+    for reader in (FLAG, BLIND, U32, NO_EC):
         seen = conclude(step, reader)
         assert seen.far_valid == worth
         assert seen.right is (reader not in wrong)
         assert seen.reading is not None
         assert seen.reading.far_valid == worth
-        if reader != "no_ec":
+        if reader != NO_EC:
             assert seen.far == (FAR if worth in ("address", "granule") else None)
             assert (said or "ESR") in sentence(seen)
             assert ("far" in sentence(seen)) is bool(said)
-    careless = conclude(step, "no_ec")
+    careless = conclude(step, NO_EC)
     fooled = {row.taken_for for row in careless.fooled}
     assert fooled == {"not valid": {"a valid far"}, "not written": {"far"}}.get(worth, set())
     statuses = {
@@ -537,13 +546,13 @@ def test_what_far_is_worth(esr: int, worth: str, wrong: tuple[str, ...], abi: st
         "not valid": "far intact but not valid (FnV is 1)\n",
         "not written": "far not written by this exit\n",
     }
-    assert statuses[worth] in repr(read("merged", "flag", abi, esr, FAR))
+    assert statuses[worth] in repr(read("merged", FLAG, abi, esr, FAR))
 
 
 def test_far_is_worth_what_the_esr_says_that_the_program_read() -> None:
     """On big-endian a widened kernel's first bytes are bits 63:32, to a program of u32."""
     step = play("widened", BE, [DebugExit(0xD2000062 << 32 | 0xF2001234, 5)]).history[0]
-    seen = conclude(step, "old")
+    seen = conclude(step, U32)
     assert (seen.far_valid, seen.far) == ("address", 0)
     assert seen.reading is not None
     assert seen.reading.far_valid == "not written"
@@ -551,10 +560,10 @@ def test_far_is_worth_what_the_esr_says_that_the_program_read() -> None:
 
 def test_a_program_of_32_bits_misses_gcs() -> None:
     gcs = 0x100D2000062
-    assert "it misses GCS, in bits 63:32." in read("merged", "old", LE, gcs, FAR).effect
-    for kernel, vmm in (("merged", "flag"), ("old", "flag")):
+    assert "it misses GCS, in bits 63:32." in read("merged", U32, LE, gcs, FAR).effect
+    for kernel, vmm in (("merged", FLAG), ("old", FLAG)):
         assert "misses" not in read(kernel, vmm, LE, gcs, FAR).effect
-    made_up = read("merged", "old", LE, 0x00A5C3E1_D2000062, FAR)
+    made_up = read("merged", U32, LE, 0x00A5C3E1_D2000062, FAR)
     assert "misses" not in made_up.effect
     assert "bits 63:32 synthetic" in repr(made_up)
 
@@ -562,18 +571,18 @@ def test_a_program_of_32_bits_misses_gcs() -> None:
 @pytest.mark.parametrize("esr", [0x100D2000062, 0x00A5C3E1_D2000062])
 def test_an_old_kernel_with_an_upper_half_is_said_to_be_61(esr: int) -> None:
     for abi in (LE, "i386"):
-        assert OLD_HELD in repr(read("old", "flag", abi, esr, FAR))
-        assert OLD_HELD not in repr(read("merged", "flag", abi, esr, FAR))
-        assert OLD_HELD not in repr(read("old", "flag", abi, esr & 0xFFFFFFFF, FAR))
+        assert OLD_HELD in repr(read("old", FLAG, abi, esr, FAR))
+        assert OLD_HELD not in repr(read("merged", FLAG, abi, esr, FAR))
+        assert OLD_HELD not in repr(read("old", FLAG, abi, esr & 0xFFFFFFFF, FAR))
     assert OLD_HELD in repr(matrix(esr, FAR))
     assert OLD_HELD not in repr(matrix(esr, FAR, kernels=["merged"]))
     step = play("old", BE, [UART, DebugExit(esr, FAR)]).history[1]
-    assert "the kernel held" in sentence(conclude(step, "blind"))
-    assert "(6.1 without the patch)" in sentence(conclude(step, "blind"))
+    assert "the kernel held" in sentence(conclude(step, BLIND))
+    assert "(6.1 without the patch)" in sentence(conclude(step, BLIND))
 
 
 def test_the_handshake_of_others() -> None:
-    (cell, _) = handshake(0xF2000000, ["v2"], ["flag_only"], [BE]).cells
+    (cell, _) = handshake(0xF2000000, ["v2"], [FLAG_ALONE], [BE]).cells
     assert (cell.knows, cell.right, cell.later.takes) == (64, False, True)
     with pytest.raises(KvmvizError, match="at least"):
         handshake(kernels=[])
@@ -591,24 +600,27 @@ def test_text_of_the_handshake() -> None:
 
 def test_a_conclusion_is_a_value() -> None:
     step = play("old", LE, [BRK]).history[0]
-    assert conclude(step, "old") == Conclusion(step, READERS["old"])
+    assert conclude(step, U32) == Conclusion(step, READERS[U32])
 
 
 BAD: list[Any] = [
-    (lambda: find("qemu"), ("'qemu'", "old, u64, flag, blind")),
+    (lambda: find("qemu"), ("'qemu'", "u32 hsr, u64 hsr")),
     (lambda: find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
-    (lambda: read("old", "qemu", "arm", ESR), ("'qemu'", "old, u64, flag, blind")),
-    (lambda: read("new", "old", "arm", ESR), ("'new'", *KERNELS)),
-    (lambda: read("old", "old", "vax", ESR), ("'vax'", "aarch64_be")),
-    (lambda: read("old", "old", "arm", 1 << 64), ("ESR", "64 bits")),
-    (lambda: read("old", "old", "arm", WATCH_ESR), ("watchpoint", "far")),
+    (lambda: read("old", "qemu", "arm", ESR), ("'qemu'", "u32 hsr, u64 hsr")),
+    (lambda: read("new", U32, "arm", ESR), ("'new'", *KERNELS)),
+    (lambda: read("old", U32, "vax", ESR), ("'vax'", "aarch64_be")),
+    (lambda: read("old", U32, "arm", 1 << 64), ("ESR", "64 bits")),
+    (lambda: read("old", U32, "arm", WATCH_ESR), ("watchpoint", "far")),
     (lambda: matrix(ESR, abis=["vax"]), ("'vax'", "aarch64_be")),
     (lambda: handshake(kernels=[]), ("kernels", "one at least")),
-    (lambda: matrix(ESR, vmms=["old", "old"]), ("VMMs", "'old'", "twice")),
+    (lambda: matrix(ESR, vmms=[U32, U32]), ("VMMs", "'u32 hsr'", "twice")),
     (lambda: matrix(ESR, abis="aarch64"), ("ABIs", "'aarch64'", "no list")),
-    (lambda: conclude(play("old", LE, [BRK]).history[0], "qemu"), ("'qemu'", "no_reason")),
-    (lambda: conclude(None, "old"), ("None", "no step")),  # type: ignore[arg-type]
-    (lambda: conclusions(BRK, "old"), ("no Vcpu",)),  # type: ignore[arg-type]
+    (
+        lambda: conclude(play("old", LE, [BRK]).history[0], "qemu"),
+        ("'qemu'", NO_REASON),
+    ),
+    (lambda: conclude(None, U32), ("None", "no step")),  # type: ignore[arg-type]
+    (lambda: conclusions(BRK, U32), ("no Vcpu",)),  # type: ignore[arg-type]
 ]
 
 

@@ -10,7 +10,7 @@ from kvmviz import DebugExit, KvmvizError, Vcpu
 from kvmviz.kvm import scenario
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import conclusions
+from kvmviz.kvm.program import READERS, conclusions
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
 from tests.proof_page import BE, BRK, LE, UART, WATCH
 
@@ -30,6 +30,8 @@ def hole(vcpu: Vcpu) -> int:
     return int.from_bytes(vcpu.page.data[36:40], order)
 
 
+U32, _, FLAG, BLIND, FLAG_ALONE, _, NO_RETURN, NO_EC = READERS
+
 HOLES = [
     # scenario, what the old kernel's hole shows at its end on LE, on BE
     ("mmio_low", 0, 0x09000000), ("mmio_high", 0x80, 0x1000), ("ndata", 1, 1),
@@ -46,12 +48,12 @@ def test_what_a_scenario_leaves_in_the_hole(name: str, little: int, big: int) ->
 
 FOOLED = [
     # scenario, kernel, program, number of steps at which it is wrong
-    ("stale_flag", "v2", "flag_only", 4), ("stale_flag", "merged", "flag_only", 0),
-    ("failed_run", "v2_not_unknown", "flag_only", 1),
-    ("failed_run", "v2_other_exits", "flag_only", 0), ("stale_flag", "v2", "flag", 0),
-    ("immediate_exit", "merged", "no_return", 1), ("immediate_exit", "merged", "flag", 0),
-    ("stale_far", "merged", "no_ec", 1), ("mmio_high", "old", "blind", 1),
-    ("poison_flags", "old", "flag", 1), ("poison_flags", "merged", "flag", 0),
+    ("stale_flag", "v2", FLAG_ALONE, 4), ("stale_flag", "merged", FLAG_ALONE, 0),
+    ("failed_run", "v2_not_unknown", FLAG_ALONE, 1),
+    ("failed_run", "v2_other_exits", FLAG_ALONE, 0), ("stale_flag", "v2", FLAG, 0),
+    ("immediate_exit", "merged", NO_RETURN, 1), ("immediate_exit", "merged", FLAG, 0),
+    ("stale_far", "merged", NO_EC, 1), ("mmio_high", "old", BLIND, 1),
+    ("poison_flags", "old", FLAG, 1), ("poison_flags", "merged", FLAG, 0),
 ]  # fmt: skip
 
 

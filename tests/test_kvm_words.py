@@ -7,24 +7,25 @@ from typing import Any
 import pytest
 
 from kvmviz import captures
-from kvmviz.kvm.program import read
+from kvmviz.kvm.program import READERS, read
 from kvmviz.kvm.words import cause, commit_table, evidence, gist, story
 from tests.proof_page import BE, LE
 
+U32, U64, FLAG, BLIND, _, _, _, _ = READERS
 ESR = 0x00A5C3E1_F2001234
 
 
 FEW_WORDS: list[Any] = [
     # kernel, program, ABI, fill, words for what was taken, words for what comes of it
-    ("merged", "flag", BE, 0, ("[63:0]",), ("EC 0x3c", "BRK")),
-    ("old", "old", LE, 0, ("[31:0]",), ("EC 0x3c", "BRK")),
-    ("widened", "old", BE, 0, ("other half",), ("EC 0x00", "unhandled exit")),
-    ("merged", "u64", BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
-    ("widened", "blind", BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
-    ("old", "blind", LE, 0, ("unwritten",), ("EC", "right", "63:32")),
-    ("old", "u64", BE, 0xF2, ("unwritten",), ("EC", "chance")),
-    ("old", "u64", BE, 0xAA, ("unwritten",), ("EC 0x2a", "unhandled exit")),
-    ("old", "u64", BE, 0xC0, ("unwritten",), ("EC 0x30", "breakpoint")),
+    ("merged", FLAG, BE, 0, ("[63:0]",), ("EC 0x3c", "BRK")),
+    ("old", U32, LE, 0, ("[31:0]",), ("EC 0x3c", "BRK")),
+    ("widened", U32, BE, 0, ("other half",), ("EC 0x00", "unhandled exit")),
+    ("merged", U64, BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
+    ("widened", BLIND, BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
+    ("old", BLIND, LE, 0, ("unwritten",), ("EC", "right", "63:32")),
+    ("old", U64, BE, 0xF2, ("unwritten",), ("EC", "chance")),
+    ("old", U64, BE, 0xAA, ("unwritten",), ("EC 0x2a", "unhandled exit")),
+    ("old", U64, BE, 0xC0, ("unwritten",), ("EC 0x30", "breakpoint")),
 ]
 
 
@@ -77,7 +78,7 @@ def test_the_commits_tables_stand_beside_the_bytes() -> None:
      (("old", "widened", "merged"), (LE,), ("nothing breaks",))],
 )  # fmt: skip
 def test_a_storys_title(kernels: Any, abis: Any, words: Any) -> None:
-    readings = [read(kernel, "old", abi, ESR) for kernel in kernels for abi in abis]
+    readings = [read(kernel, U32, abi, ESR) for kernel in kernels for abi in abis]
     title = story(readings).splitlines()[0]
     for word in words:
         assert word in title

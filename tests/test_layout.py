@@ -12,7 +12,7 @@ from hypothesis import given
 
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct
 from kvmviz.ctype import SCALARS
-from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from kvmviz.layout import MAX_SLOTS
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
@@ -25,7 +25,7 @@ each_abi = pytest.mark.parametrize("abi", compilers.every_abi())
 DEBUG = {
     "old": (OLD, "struct old { __u32 hsr; __u64 far; };"),
     "widened": (WIDENED, "struct widened { __u64 hsr; __u64 far; };"),
-    "with_high": (WITH_HIGH, "struct with_high { __u32 hsr; __u32 hsr_high; __u64 far; };"),
+    "with_high": (MERGED, "struct with_high { __u32 hsr; __u32 hsr_high; __u64 far; };"),
 }
 # Size, align and far: where a u64 is aligned to 8, in i386, and in m68k.
 NATURAL = {"old": (16, 8, 8), "widened": (16, 8, 8), "with_high": (16, 8, 8)}

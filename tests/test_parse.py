@@ -26,7 +26,7 @@ from kvmviz.c.declarations import MAX_BYTES
 from kvmviz.c.parse import parse
 from kvmviz.c.source import LINE_END, MAX_DEPTH, MAX_TEXT, MAX_TOKENS, MAX_WORD
 from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type
-from kvmviz.kvm.kernel import MMIO, OLD, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, MMIO, OLD
 from tests import compilers, proof_structs, strategies
 from tests.strategies import steady
 
@@ -340,7 +340,7 @@ def test_bits_attributes_and_pointers_are_those_of_a_compiler(abi: str) -> None:
 def test_the_patch() -> None:
     found = parse(REGS + PATCH)
     assert list(found) == ["kvm_guest_debug_arch", "kvm_debug_exit_arch"]
-    assert found["kvm_debug_exit_arch"] == WITH_HIGH
+    assert found["kvm_debug_exit_arch"] == MERGED
     assert found["kvm_guest_debug_arch"].layout("aarch64").size == 4 * 16 * 8
     assert parse(PATCH.replace("\t__u32 hsr_high;", "").replace("[KVM_ARM_MAX_DBG_REGS]", ""))[
         "kvm_debug_exit_arch"

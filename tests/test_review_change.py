@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, Member, Struct, parse
 from kvmviz.ctype import Type, scalar
-from kvmviz.kvm.kernel import OLD, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD
 from kvmviz.review import review
 from kvmviz.review.change import Pair, homes
 from tests import compilers, strategies
@@ -19,9 +19,9 @@ from tests.test_verdict import judged, taint
 
 
 def test_directions() -> None:
-    (row,) = review(OLD, WITH_HIGH, "aarch64_be").rows
+    (row,) = review(OLD, MERGED, "aarch64_be").rows
     assert row.abi is ABIS["aarch64_be"]
-    assert row.forward.writer.struct == WITH_HIGH
+    assert row.forward.writer.struct == MERGED
     assert row.forward.fields == {"hsr": "intact", "far": "intact"}
     assert row.backward.fields == {"hsr": "intact", "hsr_high": "unwritten", "far": "intact"}
 

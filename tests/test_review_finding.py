@@ -8,7 +8,7 @@ import pytest
 
 from kvmviz import ABIS, Array, KvmvizError, Struct, parse
 from kvmviz.abi import Abi
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.review import Review, review
 from kvmviz.review.finding import RULES
 from tests.compilers import ABI_NAMES
@@ -46,7 +46,7 @@ def test_widening_breaks_everywhere_and_big_endian_for_old_readers() -> None:
 
 
 def test_hsr_high_is_a_warning_where_there_is_a_hole_and_breaks_where_there_is_none() -> None:
-    with_hole = review(OLD, WITH_HIGH, [abi for abi in ABIS if abi not in NO_HOLE])
+    with_hole = review(OLD, MERGED, [abi for abi in ABIS if abi not in NO_HOLE])
     assert not with_hole.breaks
     (warning,) = with_hole.findings
     assert with_hole.warnings == (warning,)
@@ -58,7 +58,7 @@ def test_hsr_high_is_a_warning_where_there_is_a_hole_and_breaks_where_there_is_n
         "needs a validity flag: an old writer never writes bytes 4..7; the flag must read 0"
     )
     for abi in NO_HOLE:
-        without = review(OLD, WITH_HIGH, [abi])
+        without = review(OLD, MERGED, [abi])
         assert without.breaks
         assert {row.kind for row in without.findings} == {"inserted", "moved", "size"}
         told = next(row for row in without.findings if row.member == "hsr_high")

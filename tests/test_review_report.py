@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Struct, parse
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.review import review, review_all
 from kvmviz.review.report import MOST, WIDTH, ground
 from kvmviz.review.versions import Versions, headline
@@ -109,7 +109,7 @@ def test_a_struct_that_is_gone_breaks(old: str, new: str, breaks: bool, words: s
 # --- the report ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("new", [WIDENED, WITH_HIGH, OLD])
+@pytest.mark.parametrize("new", [WIDENED, MERGED, OLD])
 def test_the_report_fits_a_mail(new: Struct) -> None:
     told = repr(review(OLD, new))
     assert all(len(line) <= WIDTH and line == line.rstrip() for line in told.split("\n"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvmviz import KvmvizError, Struct, parse
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.review import review
 from kvmviz.review.versions import Versions, headline, names_of, verdict_of, words_of
 from tests import strategies
@@ -177,7 +177,7 @@ HOSTILE: list[tuple[Any, str]] = [
     (lambda: headline([None]), "one Versions at least"),  # type: ignore[list-item]
     (lambda: verdict_of([Versions(ARM, ARM), Versions(BE)]), "every ABI has an old and a new"),
     (lambda: verdict_of([Versions(ARM, WIDENED.layout("arm")),
-                         Versions(ARM, WITH_HIGH.layout("arm"))]), "one ABI has one change"),
+                         Versions(ARM, MERGED.layout("arm"))]), "one ABI has one change"),
 ]  # fmt: skip
 
 

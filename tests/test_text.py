@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import Array, Esr, Struct, compare, text
-from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from kvmviz.text import plain
 from tests import strategies
 from tests.strategies import steady
@@ -63,7 +63,7 @@ struct kvm_debug_exit_arch on aarch64 (little-endian), 16 bytes
   +8  88 77 66 55 44 33 22 11  C  far  bits 7:0 15:8 23:16 31:24 39:32 47:40 55:48 63:56""",
     ),
     (
-        WITH_HIGH.layout(BE).pack({"hsr": LOW, "hsr_high": HIGH}, 0xAA),
+        MERGED.layout(BE).pack({"hsr": LOW, "hsr_high": HIGH}, 0xAA),
         """\
 struct kvm_debug_exit_arch on aarch64_be (big-endian), 16 bytes
   +0  34 56 78 9a              A  hsr  bits 31:24 23:16 15:8 7:0
@@ -175,7 +175,7 @@ def test_other_verdicts() -> None:
     assert "BREAKS" not in none[0]
     assert "intact" in none[0]
     assert "size check" not in none[-1]
-    i386 = compare(OLD.layout("i386"), WITH_HIGH.layout("i386"))
+    i386 = compare(OLD.layout("i386"), MERGED.layout("i386"))
     assert line_with(i386, "foreign") == "hsr_high foreign bytes 4..7 hold far[31:0]"
     far = line_with(i386, "unwritten")
     assert "12..15" in far
@@ -222,9 +222,9 @@ def test_bytes_in_words(first: int, last: int, said: str) -> None:
 EVERYTHING = """
 from kvmviz import Esr, Struct, captures, compare
 from kvmviz.kvm import program as vmm
-from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MMIO, OLD, WIDENED, MERGED
 for abi in ("aarch64", "aarch64_be", "i386", "m68k"):
-    for struct in (OLD, WIDENED, WITH_HIGH, MMIO):
+    for struct in (OLD, WIDENED, MERGED, MMIO):
         layout = struct.layout(abi)
         print(ascii([struct, layout, layout.rules, layout.dtype, layout.pack({}, 0x5A)]))
         print(ascii([compare(layout, OLD.layout(abi)), compare(OLD.layout(abi), layout)]))

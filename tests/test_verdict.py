@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, compare, parse
 from kvmviz.ctype import scalar
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from tests import strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER, Leaf, bits, steady
@@ -23,7 +23,7 @@ NO_HOLE = ("i386", "m68k")
 
 # --- kvm_debug_exit_arch, all pairs ----------------------------------------------------------
 
-STRUCTS = {"old": OLD, "widened": WIDENED, "high": WITH_HIGH}
+STRUCTS = {"old": OLD, "widened": WIDENED, "high": MERGED}
 PAIRS = [
     # writer, reader, fields on LE, fields on BE where they differ
     ("old", "old", {"hsr": "intact", "far": "intact"}, None),
@@ -93,15 +93,15 @@ def test_the_witnesses_of_the_widening() -> None:
 
 
 def test_the_witnesses_of_a_hole_and_of_the_end() -> None:
-    hole = compare(OLD.layout("aarch64"), WITH_HIGH.layout("aarch64"))
+    hole = compare(OLD.layout("aarch64"), MERGED.layout("aarch64"))
     told = [(w.offset, w.status, w.found) for w in hole.witnesses[4:8]]
     assert told == [(at, "unwritten", None) for at in (4, 5, 6, 7)]
-    end = compare(OLD.layout("i386"), WITH_HIGH.layout("i386"))
+    end = compare(OLD.layout("i386"), MERGED.layout("i386"))
     assert [w.offset for w in end.witnesses if w.found is None] == [12, 13, 14, 15]
 
 
 def test_a_verdict_does_not_change() -> None:
-    verdict = compare(OLD.layout("arm"), WITH_HIGH.layout("arm"))
+    verdict = compare(OLD.layout("arm"), MERGED.layout("arm"))
     with pytest.raises(dataclasses.FrozenInstanceError):
         verdict.writer = verdict.reader  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):

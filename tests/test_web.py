@@ -20,6 +20,7 @@ from kvmviz.web import board
 from kvmviz.web.page import page
 from kvmviz.web.scenes import scenes
 
+_, _, _, _, _, NO_REASON, _, _ = READERS
 VOID = {"meta", "input", "br"}
 
 
@@ -186,7 +187,7 @@ def test_a_step_in_html_is_the_step(name: str, kernel: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_history_in_html_is_the_history(name: str, beside: str | None, full: bool) -> None:
     for number in range(len(SCENARIOS[name].events)):
-        shown = moments.scene(SCENARIOS[name], "v2", "aarch64_be", "no_reason", beside, number, 2)
+        shown = moments.scene(SCENARIOS[name], "v2", "aarch64_be", NO_REASON, beside, number, 2)
         made = board.history(shown, full)
         (article,) = tree(made.html()).find("article")
         assert article.find("pre")[0].text == repr(made) == repr(shown)

@@ -37,11 +37,11 @@ def test_setting_from_code_moves_the_controls_and_the_view(explorer: Explorer) -
 CLICKS: list[tuple[str, object, str]] = [
     ("byte_order", "little", "✓ reads 0xd2000062"),
     ("layout", "old", "✓ reads 0xd2000062"),
-    ("layout", "hsr_high", "✓ reads 0xd2000062"),
+    ("layout", "merged", "✓ reads 0xd2000062"),
     ("abi", "s390x", "✗ reads 0x00000000"),
     ("abi", "x86_64", "✓ reads 0xd2000062"),
-    ("reader", "u64", "✓ reads 0x00000000d2000062"),
-    ("reader", "blind", "✗ reads 0xd200006200000000"),
+    ("reader", "u64 hsr", "✓ reads 0x00000000d2000062"),
+    ("reader", "hsr_high, flag ignored", "✗ reads 0xd200006200000000"),
     ("width hsr", 32, "✓ reads 0xd2000062"),
     ("width hsr", 16, "✗ reads 0x0062aaaa"),
     ("width hsr", 8, "✗ reads 0x62aaaaaa"),
@@ -68,7 +68,7 @@ def test_fill_shows_where_nobody_wrote(explorer: Explorer) -> None:
 
 
 def test_widths_of_hsr_high_move_far(explorer: Explorer) -> None:
-    explorer.layout = "hsr_high"
+    explorer.layout = "merged"
     explorer.widths = {"hsr_high": 64}
     assert explorer.widths == {"hsr": 32, "hsr_high": 64, "far": 64}
     assert explorer.reading.verdict.fields == {"hsr": "intact", "far": "foreign"}
@@ -80,8 +80,8 @@ def test_widths_of_hsr_high_move_far(explorer: Explorer) -> None:
 BAD: list[tuple[str, object, str]] = [
     ("byte_order", "middle", "unknown byte order 'middle'; legal are 'little', 'big'"),
     ("abi", "vax", "unknown ABI 'vax'; legal are aarch64"),
-    ("layout", "narrow", "unknown layout 'narrow'; legal are 'old', 'widened', 'hsr_high'"),
-    ("reader", "emacs", "legal are old, u64, flag, blind"),
+    ("layout", "narrow", "unknown layout 'narrow'; legal are 'old', 'widened', 'merged'"),
+    ("reader", "emacs", "legal are u32 hsr, u64 hsr"),
     ("widths", {"hsr": 12}, "legal are 8, 16, 32, 64 bits"),
     ("widths", {"hsr_high": 32}, "has no member 'hsr_high'"),
     ("esr", "0xZZ", "not a hexadecimal number; legal are 0 .. 0xffffffffffffffff"),
@@ -153,7 +153,7 @@ def test_what_lies_under_more_stays_as_it_was_left(explorer: Explorer) -> None:
 
 
 def test_reset_goes_back_to_the_start() -> None:
-    explorer = Explorer(layout="hsr_high", byte_order="little", esr=0xF2001234, fill="00")
+    explorer = Explorer(layout="merged", byte_order="little", esr=0xF2001234, fill="00")
     start = repr(explorer)
     for name in VMMS:
         explorer.reader = name

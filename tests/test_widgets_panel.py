@@ -27,9 +27,9 @@ KINDS: tuple[Any, ...] = (Explorer, Timeline, Workbench, Desk)
 TURNS: list[tuple[Any, str, Any, Any]] = [
     (Explorer, "byte_order", "little", "little"),
     (Explorer, "abi", "s390x", "s390x"),
-    (Explorer, "layout", "hsr_high", "hsr_high"),
+    (Explorer, "layout", "merged", "merged"),
     (Explorer, "widths", {"far": 32}, {"hsr": 64, "far": 32}),
-    (Explorer, "reader", "u64", "u64"),
+    (Explorer, "reader", "u64 hsr", "u64 hsr"),
     (Explorer, "esr", "f2001234", 0xF2001234),
     (Explorer, "far", 7, 7),
     (Explorer, "fill", "0x5c", 0x5C),
@@ -38,7 +38,7 @@ TURNS: list[tuple[Any, str, Any, Any]] = [
     (Timeline, "kernel", "merged", "merged"),
     (Timeline, "beside", "old", "old"),
     (Timeline, "byte_order", "little", "little"),
-    (Timeline, "reader", "flag", "flag"),
+    (Timeline, "reader", "hsr_high if flag set", "hsr_high if flag set"),
     (Timeline, "full", True, True),
     (Timeline, "step", 0, 0),
     (Workbench, "changed", "", ""),
@@ -203,18 +203,18 @@ def together(*acts: Callable[[], object]) -> None:
 
 
 def test_threads_that_turn_different_settings_lose_none() -> None:
-    explorer = Explorer(layout="hsr_high")
+    explorer = Explorer(layout="merged")
     for bits in (8, 16, 32, 64) * 2:
         wanted = {"hsr": bits, "hsr_high": 72 - bits if bits in (8, 64) else bits, "far": bits}
         together(*(functools.partial(setattr, explorer, "widths", {name: width})
                    for name, width in wanted.items()))  # fmt: skip
         assert explorer.widths == wanted
-    clicks = {"layout": "old", "reader": "u64", "byte_order": "little", "esr": "f2001234"}
+    clicks = {"layout": "old", "reader": "u64 hsr", "byte_order": "little", "esr": "f2001234"}
     for _ in range(3):
         explorer.reset()
         together(*(functools.partial(setattr, explorer.controls[name], "value", value)
                    for name, value in clicks.items()))  # fmt: skip
-        assert (explorer.layout, explorer.reader) == ("old", "u64")
+        assert (explorer.layout, explorer.reader) == ("old", "u64 hsr")
         assert (explorer.byte_order, explorer.esr) == ("little", 0xF2001234)
         assert panels.twin(explorer) == explorer.words
 

@@ -15,13 +15,14 @@ from kvmviz import (
     Unhandled,
 )
 from kvmviz.kvm.exits import UserWrite
-from kvmviz.kvm.kernel import WITH_HIGH, Kernel
-from kvmviz.kvm.program import Vmm
+from kvmviz.kvm.kernel import MERGED, Kernel
+from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.widgets.timeline import KEPT, KINDS, NONE, Timeline, event_from
 from tests.panels import error, part, twin
 
-MINE = Kernel("mine", "never", WITH_HIGH, "|=", frozenset({"MMIO"}))
+_, _, FLAG, BLIND, _, _, _, _ = READERS
+MINE = Kernel("mine", "never", MERGED, "|=", frozenset({"MMIO"}))
 
 
 @pytest.fixture
@@ -52,11 +53,15 @@ def test_words_and_repr_are_one(timeline: Timeline) -> None:
 
 def test_setting_from_code_moves_the_controls_and_the_view(timeline: Timeline) -> None:
     timeline.scenario = "mmio_high"
-    timeline.kernel, timeline.beside, timeline.reader = "old", "merged", "blind"
+    timeline.kernel, timeline.beside, timeline.reader = (
+        "old",
+        "merged",
+        BLIND,
+    )
     timeline.byte_order, timeline.full, timeline.step = "little", True, 0
     held = {name: control(timeline, name).value for name in ("scenario", "kernel", "beside")}
     assert held == {"scenario": "mmio_high", "kernel": "old", "beside": "merged"}
-    assert control(timeline, "reader").value == "blind"
+    assert control(timeline, "reader").value == BLIND
     assert control(timeline, "byte_order").value == "little"
     assert control(timeline, "full").value is True
     assert control(timeline, "step").value == 0
@@ -70,7 +75,7 @@ TURNS: list[tuple[str, object, str]] = [
     ("kernel", "v2_entry", "v2_entry kernel"),
     ("beside", "merged", "≠ 1 byte differs: byte 15"),
     ("byte_order", "little", "ESR 0x0000000009000000"),
-    ("reader", "flag", "✓ no debug exit: exit_reason is KVM_EXIT_MMIO"),
+    ("reader", FLAG, "✓ no debug exit: exit_reason is KVM_EXIT_MMIO"),
     ("full", True, "step 1: KVM_RUN"),
     ("step", 4, "step 4: KVM_RUN, run fails after entry; returns -ENOSYS"),
 ]
@@ -130,7 +135,7 @@ def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> Non
     timeline.kernel = MINE
     assert control(timeline, "kernel").value == "mine"
     assert "flags 0x0 (this step, KVM_EXIT_MMIO)" in repr(timeline)
-    timeline.reader = Vmm("me", "my own", "of mine", WITH_HIGH)
+    timeline.reader = Vmm("my own", "of mine", MERGED)
     assert control(timeline, "reader").value == "me"
     timeline.scenario = Scenario("nap", "A nap", "", (Interrupted(),))
     assert control(timeline, "scenario").value == "nap"
@@ -259,7 +264,7 @@ def test_bad_values_change_nothing(
 
 
 def test_reset_goes_back_to_the_start() -> None:
-    timeline = Timeline(step=0, scenario="ndata", kernel="old", reader="blind", byte_order="little")
+    timeline = Timeline(step=0, scenario="ndata", kernel="old", reader=BLIND, byte_order="little")
     assert (timeline.step, timeline.scenario) == (0, "ndata")
     start = shown(timeline)
     timeline.clear()
@@ -281,7 +286,7 @@ def test_what_cannot_be_drawn_is_not_offered(timeline: Timeline) -> None:
 
 def test_what_is_ones_own_is_kept_to_come_back_to(timeline: Timeline) -> None:
     for number in range(KEPT + 3):
-        timeline.kernel = Kernel(f"mine{number}", "never", WITH_HIGH)
+        timeline.kernel = Kernel(f"mine{number}", "never", MERGED)
     timeline.events = (Interrupted(),)
     timeline.set(kernel="v2", scenario="ndata")
     assert len(timeline.events) > 1

@@ -13,7 +13,7 @@ from tests.panels import inside, part, plain, twin
 
 MOST = 4096
 HEAD = "struct kvm_debug_exit_arch {\n    __u32 hsr;\n"
-WITH_HIGH = HEAD + "    __u32 hsr_high;\n    __u64 far;\n};\n"
+MERGED = HEAD + "    __u32 hsr_high;\n    __u64 far;\n};\n"
 HIDDEN = (
     "✗ breaks on i386, m68k; on aarch64, aarch64_be: nothing breaks, but old bytes never hold "
     "hsr_high\n"
@@ -83,10 +83,10 @@ def test_stored_bytes_are_those_of_compilers(bench: Workbench, version: str, abi
 
 def test_typing_moves_picture_words_and_verdict(bench: Workbench) -> None:
     before = twin(bench)
-    field(bench, "changed").value = WITH_HIGH
+    field(bench, "changed").value = MERGED
     assert twin(bench).startswith(HIDDEN)
     assert twin(bench) != before
-    assert bench.changed == WITH_HIGH
+    assert bench.changed == MERGED
     field(bench, "changed").value = ""
     assert twin(bench).startswith("struct kvm_debug_exit_arch\n")
     assert "old gets" not in twin(bench)
@@ -205,7 +205,7 @@ def test_settings_are_checked(bench: Workbench, settings: dict[str, Any], messag
 
 
 def test_reset_goes_back_to_the_start() -> None:
-    bench = Workbench(WITH_HIGH, abis=("x86_64", "m68k"), values={"hsr": 18})
+    bench = Workbench(MERGED, abis=("x86_64", "m68k"), values={"hsr": 18})
     start, first = repr(bench), field(bench, "text").value
     bench.set(text="struct a { int x; };", values="")
     field(bench, "text").value = "struct"
@@ -317,8 +317,8 @@ def test_the_headline_judges_each_abi_by_its_own_struct() -> None:
 
 
 def test_a_changed_version_alone_is_held_against_the_text_of_the_start() -> None:
-    bench = Workbench(changed=WITH_HIGH)
-    assert (bench.text, bench.changed) == (OLD, WITH_HIGH)
+    bench = Workbench(changed=MERGED)
+    assert (bench.text, bench.changed) == (OLD, MERGED)
     assert twin(bench).startswith(HIDDEN)
 
 

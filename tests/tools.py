@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kvmviz.kvm.captures import ABI_OF
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.kvm.tools import Answer
 from tests import compilers
 
 DATA = Path(__file__).parent.parent / "kvmviz" / "data" / "tools.jsonl"
 TOOLS = ("pahole", "abidiff", "bindgen")
-STRUCTS = {"old": OLD, "widened": WIDENED, "hsr_high": WITH_HIGH}
+STRUCTS = {"old": OLD, "widened": WIDENED, "hsr_high": MERGED}
 PRELUDE = "typedef unsigned int __u32;\ntypedef unsigned long long __u64;\n"
 CHECK_UAPI = (
     "-shared", "-nostdlib", "-fPIC", "-x", "c", "-O0", "-std=c90",

@@ -25,7 +25,7 @@ MAX_TEXT = 1 << 24
 
 KNOWN: Mapping[str, Struct] = MappingProxyType(
     {
-        "kvm_debug_exit_arch": kvm.WITH_HIGH,
+        "kvm_debug_exit_arch": kvm.MERGED,
         "kvm_debug_exit_arch.old": kvm.OLD,
         "kvm_debug_exit_arch.widened": kvm.WIDENED,
         "mmio": kvm.MMIO,

@@ -10,7 +10,7 @@ from kvmviz._base import KvmvizError
 from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
 from kvmviz.draw.cells import called, paragraph, style
 from kvmviz.kvm.exits import DebugExit
-from kvmviz.kvm.kernel import WITH_HIGH
+from kvmviz.kvm.kernel import MERGED
 from kvmviz.kvm.program import Cell, Handshake
 from kvmviz.kvm.words import held, hexa, old_held
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
@@ -19,7 +19,7 @@ from kvmviz.text import where
 EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
 """Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""
 
-HIGH = WITH_HIGH.layout("aarch64").offsets["hsr_high"]
+HIGH = MERGED.layout("aarch64").offsets["hsr_high"]
 """Where hsr_high lies in the exit union, on every ABI of arm64."""
 
 TITLE = "Old and new kernels, old and new userspace"
@@ -53,9 +53,9 @@ def handshake(shown: Handshake) -> Picture:
         x, y, before = EDGE + names + span * number, 104.0, ""
         canvas.text(x, 92, where(rows[0][0].vcpu.page.layout), 18, bold=True)
         for column, cell in enumerate(rows[0]):
-            title, left = cell.vmm.title, x + PAGE + TILE * column
-            size = next((size for size in (14, 13, 12) if wide(title, size) <= TILE - 4), 0)
-            canvas.text(left, 114, title if size else cell.vmm.name, size or 14, colour=QUIET)
+            name, left = cell.vmm.name, x + PAGE + TILE * column
+            size = next((size for size in (14, 13, 12) if wide(name, size) <= TILE - 4), 12)
+            canvas.text(left, 114, name, size, colour=QUIET)
         for cells in rows:
             if cells[0].before != before:
                 before = cells[0].before

@@ -142,7 +142,7 @@ def reading(shown: Reading) -> Picture:
     esr = told.held(shown.esr)
     canvas.text(EDGE, 72, esr, 17)
     right = FULL - EDGE
-    head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}"
+    head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.name}"
     canvas.text(right, 42, place, 20, bold=True, ha="right")
     canvas.text(right, 72, head, shrunk(head, 17, room - wide(esr, 17) - 20), ha="right")
     bracket(canvas, strip, shown, EDGE, 130, ROW, "a picture of a reading")
@@ -217,7 +217,7 @@ def matrix(shown: Matrix) -> Picture:
     if len(panels) > 2:
         raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")
     kernels = [one.kernel for one in shown.readings]
-    titles = [textwrap.wrap(one.vmm.title, 15) for one in shown.readings]
+    titles = [textwrap.wrap(one.vmm.name, 15) for one in shown.readings]
     names = max(max(wide(k.name, 18, True), wide(k.when, 14)) + 2 for k in kernels)
     start = EDGE + max(102, names)
     span = 143 * max(len(cells) for rows in panels for cells in rows) + 10
@@ -238,7 +238,7 @@ def matrix(shown: Matrix) -> Picture:
             for column, cell in enumerate(cells):
                 left = x + 143 * column
                 if not row:
-                    head = textwrap.wrap(cell.vmm.title, 15)
+                    head = textwrap.wrap(cell.vmm.name, 15)
                     paragraph(canvas, left + 4, 110, head, 16, 18, colour=QUIET)
                 _tile(canvas, cell, left, y)
     old = told.old_held(shown.readings[0].esr, kernels)

@@ -36,7 +36,7 @@ def timeline(
     scenario: str | Scenario = "stale_flag",
     kernel: str | Kernel = "v2",
     abi: str | Abi = "aarch64_be",
-    reader: str | Vmm = "no_reason",
+    reader: str | Vmm = "exit_reason forgotten",
     beside: str | Kernel | None = None,
     step: int | None = None,
     limit: int = 6,

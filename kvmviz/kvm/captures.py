@@ -421,7 +421,7 @@ def find(
 
 
 def readings(
-    scenario: str = "brk", vmm: str = "old", synthetic: bool = False
+    scenario: str = "brk", vmm: str = "u32 hsr", synthetic: bool = False
 ) -> tuple[Reading, ...]:
     """What one program makes of the first dump of a scenario.
 

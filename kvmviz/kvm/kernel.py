@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OLD = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "far": "__u64"})
 WIDENED = OLD.widen("hsr", 64)
-WITH_HIGH = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "hsr_high": "__u32", "far": "__u64"})
+MERGED = Struct("kvm_debug_exit_arch", {"hsr": "__u32", "hsr_high": "__u32", "far": "__u64"})
 MMIO = Struct("mmio", {"phys_addr": "__u64", "data": "__u8[8]", "len": "__u32", "is_write": "__u8"})
 SYSTEM_EVENT = Struct("system_event", {"type": "__u32", "ndata": "__u32", "data": "__u64[16]"})
 ARM_NISV = Struct("arm_nisv", {"esr_iss": "__u64", "fault_ipa": "__u64"})
@@ -246,18 +246,16 @@ def _by_name(*rows: Kernel) -> Mapping[str, Kernel]:
 KERNELS = _by_name(
     Kernel("old", "up to v5.18", OLD),
     Kernel("widened", "never merged", WIDENED),
-    Kernel("v2", "patch v2", WITH_HIGH, "|="),
-    Kernel("merged", "since v5.19", WITH_HIGH, "=", frozenset({ENTRY})),
+    Kernel("v2", "patch v2", MERGED, "|="),
+    Kernel("merged", "since v5.19", MERGED, "=", frozenset({ENTRY})),
 )
 """The four kernels, by name."""
 
 _ALL = frozenset(ARM64_EXITS)
 POLICIES = _by_name(
-    Kernel("v2_other_exits", "v2, each other exit path clears", WITH_HIGH, "|=", _ALL - {"DEBUG"}),
-    Kernel(
-        "v2_not_unknown", "v2, cleared on exits but UNKNOWN", WITH_HIGH, "|=", _ALL - {"UNKNOWN"}
-    ),
-    Kernel("v2_entry", "v2, KVM_RUN clears on entry", WITH_HIGH, "|=", frozenset({ENTRY})),
+    Kernel("v2_other_exits", "v2, each other exit path clears", MERGED, "|=", _ALL - {"DEBUG"}),
+    Kernel("v2_not_unknown", "v2, cleared on exits but UNKNOWN", MERGED, "|=", _ALL - {"UNKNOWN"}),
+    Kernel("v2_entry", "v2, KVM_RUN clears on entry", MERGED, "|=", frozenset({ENTRY})),
 )
 """Patch v2 with each of the three ways to clear its flag that the review weighed, by name."""
 

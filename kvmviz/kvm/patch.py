@@ -15,7 +15,7 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.kvm.captures import ABI_OF
 from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
-from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, WITH_HIGH, Kernel
+from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, Kernel
 from kvmviz.kvm.page import differing, play
 from kvmviz.text import spans, table
 
@@ -119,7 +119,7 @@ def _lines() -> Iterator[Line]:
     declared = replace(
         old, debug=Struct(OLD.tag, {"hsr": "__u32", "unset": "__u32", "far": "__u64"})
     )
-    stored = replace(old, debug=WITH_HIGH)
+    stored = replace(old, debug=KERNELS["merged"].debug)
     flagged = replace(stored, flag="=")
     cleared = replace(flagged, clears=frozenset({ENTRY}))
     rows = (

@@ -31,10 +31,10 @@ from kvmviz.kvm.kernel import (
     EXIT_REASONS,
     FLAG_VALUE,
     KERNELS,
+    MERGED,
     OLD,
     WATCHPOINT_LOW,
     WIDENED,
-    WITH_HIGH,
     Kernel,
     check_integers,
 )
@@ -60,7 +60,7 @@ returned 0, that exit_reason is KVM_EXIT_DEBUG, that the flag is set."""
 class Vmm:
     """A userspace program: the struct it was built with, and when it takes hsr_high.
 
-    ``title`` says in a few words what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
+    ``name`` says what it reads, ``phrase`` what kind of VMM it is. ``checks`` must
     all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
     it read is a watchpoint's with FnV 0, or, if ``trusts_far``, on every debug exit.
 
@@ -68,7 +68,6 @@ class Vmm:
     """
 
     name: str
-    title: str
     phrase: str
     debug: Struct
     needs_flag: bool = False
@@ -76,7 +75,7 @@ class Vmm:
     trusts_far: bool = False
 
     def __post_init__(self) -> None:
-        for text in (self.name, self.title, self.phrase):
+        for text in (self.name, self.phrase):
             if not isinstance(text, str):
                 raise KvmvizError(f"VMM {shown(self.name)}: {shown(text)} is no text")
         who = f"VMM {shown(self.name)[1:-1]}"
@@ -115,34 +114,22 @@ def _by_name(*rows: Vmm) -> Mapping[str, Vmm]:
 
 
 VMMS = _by_name(
-    Vmm("old", "u32 hsr", "built before the change", OLD),
-    Vmm("u64", "u64 hsr", "built with a widened hsr", WIDENED),
-    Vmm("flag", "hsr_high if flag set", "that checks the flag", WITH_HIGH, True),
-    Vmm("blind", "hsr_high, flag ignored", "that ignores the flag", WITH_HIGH),
+    Vmm("u32 hsr", "built before the change", OLD),
+    Vmm("u64 hsr", "built with a widened hsr", WIDENED),
+    Vmm("hsr_high if flag set", "that checks the flag", MERGED, True),
+    Vmm("hsr_high, flag ignored", "that ignores the flag", MERGED),
 )
 """The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
 
 READERS = _by_name(
     *VMMS.values(),
-    Vmm(
-        "flag_only", "debug exit if flag set", "that looks at the flag alone",
-        WITH_HIGH, True, ("flag",),
-    ),
-    Vmm(
-        "no_reason", "exit_reason forgotten", "that forgets to look at exit_reason",
-        WITH_HIGH, True, ("return",),
-    ),
-    Vmm(
-        "no_return", "-EINTR forgotten", "that forgets what KVM_RUN returned",
-        WITH_HIGH, True, ("reason",),
-    ),
-    Vmm(
-        "no_ec", "far without EC", "that takes far on every debug exit",
-        WITH_HIGH, True, trusts_far=True,
-    ),
-)  # fmt: skip
-"""The programs that a page's history is read by, by name: :data:`VMMS`, of which ``flag`` does all
-as it should, and four that leave out a check. See :mod:`kvmviz.kvm.program`."""
+    Vmm("debug exit if flag set", "that looks at the flag alone", MERGED, True, ("flag",)),
+    Vmm("exit_reason forgotten", "that forgets to look at exit_reason", MERGED, True, ("return",)),
+    Vmm("-EINTR forgotten", "that forgets what KVM_RUN returned", MERGED, True, ("reason",)),
+    Vmm("far without EC", "that takes far on every debug exit", MERGED, True, trusts_far=True),
+)
+"""The programs that a page's history is read by, by name: :data:`VMMS`, of which
+``hsr_high if flag set`` does all as it should, and four that leave out a check."""
 
 
 Bits = tuple[int, int]
@@ -285,7 +272,7 @@ class Reading:
         flag = f", flag {'set' if self.flag else 'not set'}" if self.vmm.needs_flag else ""
         kernel, layout = self.kernel, self.image.layout
         lines = [
-            f"{where(layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {self.vmm.title}",
+            f"{where(layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {self.vmm.name}",
             *map("  {}".format, words.remarks(self)),
             byte_rows(bytes(self.image), self.image.sources, layout),
         ]
@@ -350,7 +337,7 @@ class Matrix:
             ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
         ]
         for reading in self.readings:
-            names = (reading.image.layout.abi.name, reading.kernel.name, reading.vmm.title)
+            names = (reading.image.layout.abi.name, reading.kernel.name, reading.vmm.name)
             seen = (words.headline(reading)[0], words.hexa(reading), words.cause(reading))
             rows.append((*names, *seen, reading.effect))
         head = "\n".join(filter(None, (words.matrix_head(self), words.matrix_remark(self))))
@@ -524,7 +511,7 @@ class Conclusion:
         step, vmm = self.step, self.vmm
         mark = "✓" if self.right else "✗"
         return (
-            f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}, {vmm.title}\n"
+            f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}\n"
             f"  {mark} {words.sentence(self)}"
         )
 
@@ -662,7 +649,7 @@ class Cell:
     @property
     def _hole_at(self) -> int:
         layout = self.debug.step.page.layout
-        return layout.offsets["debug"] + WITH_HIGH.layout(layout.abi).offsets["hsr_high"]
+        return layout.offsets["debug"] + MERGED.layout(layout.abi).offsets["hsr_high"]
 
     @property
     def knows(self) -> int:
@@ -695,7 +682,7 @@ class Cell:
             f"{self.hole:#010x}",
             words.who(self.hole_source, self.debug.step.number),
             int(self.debug.flag),
-            self.vmm.title,
+            self.vmm.name,
             "✓" if self.right else "✗",
             words.hexa(reading) if reading else "not seen",
             f"{knows}{of} bits",
@@ -733,7 +720,11 @@ class Handshake:
 def handshake(
     esr: int = 0x0000_0100_D200_0062,
     kernels: Iterable[str | Kernel] = ("old", "v2", "merged"),
-    vmms: Iterable[str | Vmm] = ("old", "flag", "blind"),
+    vmms: Iterable[str | Vmm] = (
+        "u32 hsr",
+        "hsr_high if flag set",
+        "hsr_high, flag ignored",
+    ),
     abis: Iterable[str | Abi] = ARM64,
     far: int = 0x4000_0800,
 ) -> Handshake:

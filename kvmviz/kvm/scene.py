@@ -82,10 +82,7 @@ class Scene:
         """Kernels, byte order and program."""
         names = " and ".join(page.kernel.name for page in self.pages)
         kernels = "kernels" if len(self.pages) > 1 else "kernel"
-        return (
-            f"{names} {kernels} · {where(self.pages[0].page.layout)} · "
-            f"VMM: {self.vmm.name}, {self.vmm.title}"
-        )
+        return f"{names} {kernels} · {where(self.pages[0].page.layout)} · VMM: {self.vmm.name}"
 
     def __repr__(self) -> str:
         """Every step that is shown, every byte of it, and every conclusion."""

@@ -115,7 +115,7 @@ def _esr_effect(reading: Reading) -> str:
         return f"{takes}; {ec}."
     if seen.ec in HANDLED:
         return f"{takes}, and takes this exit ({true.name}) for another: {seen.name}."
-    again = "; QEMU would re-inject it into the guest" if vmm.name == "old" else ""
+    again = "; QEMU would re-inject it into the guest" if vmm.name == "u32 hsr" else ""
     return f"{takes}, and EC {seen.ec:#04x} for an unhandled exit{again}."
 
 

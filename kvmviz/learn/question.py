@@ -66,7 +66,9 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
                 "where those of a __u64 would, and nobody notices. On big-endian they do not.",
             },
             "on the widened kernel always, on the merged one on little-endian only",
-            lambda: draw.reading(captures.find("merged", "big", "watch", 0, True).reading("u64")),
+            lambda: draw.reading(
+                captures.find("merged", "big", "watch", 0, True).reading("u64 hsr")
+            ),
         ),
         "hole": Question(
             "A new VMM runs on an old kernel, which writes no hsr_high. It takes the four bytes "
@@ -80,7 +82,9 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
                 "bytes and nothing clears them. Below is a real dump: a device at 0x09000000.",
             },
             "what was there before: part of the device's address",
-            lambda: draw.reading(captures.find("old", "big", "mmio_then_brk", 1).reading("blind")),
+            lambda: draw.reading(
+                captures.find("old", "big", "mmio_then_brk", 1).reading("hsr_high, flag ignored")
+            ),
         ),
     }
 )

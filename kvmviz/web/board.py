@@ -156,7 +156,7 @@ def reading(shown: Reading) -> Board:
         shown.sound,
         (
             text.where(layout),
-            f"{shown.kernel.name} kernel → VMM: {shown.vmm.title}",
+            f"{shown.kernel.name} kernel → VMM: {shown.vmm.name}",
             words.held(shown.esr),
         ),
         (Strip(_cells(shown), _hands(shown), _braces(shown.image.sources, layout)),),
@@ -179,7 +179,7 @@ def step(seen: Conclusion) -> Board:
     return Board(
         verdict,
         seen.right if seen.looks else None,
-        (f"{now.kernel.name} kernel, {text.where(now.page.layout)}", f"VMM: {seen.vmm.title}"),
+        (f"{now.kernel.name} kernel, {text.where(now.page.layout)}", f"VMM: {seen.vmm.name}"),
         tuple(_page_strip(seen, offsets) for offsets in (HEAD, UNION)),
         effect,
         (words.title(now), *map(_sentence, causes[1:])),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from kvmviz.kvm.kernel import OLD, WIDENED, WITH_HIGH
+from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import VMMS, Reading, conclude, matrix, read
 from kvmviz.kvm.scenario import SCENARIOS
@@ -94,6 +94,11 @@ def _seen(kernel: str, vmm: str, abi: str, esr: int = BRK, fill: int = 0) -> Boa
     return board.reading(read(kernel, vmm, abi, esr, FAR, fill))
 
 
+def _slug(name: str) -> str:
+    """A name as a link may have it."""
+    return name.replace(",", "").replace(" ", "-")
+
+
 def _by_order(kernel: str, vmm: str, esr: int = BRK) -> dict[tuple[str, ...], Board]:
     return {(order,): _seen(kernel, vmm, abi, esr) for order, abi in ABI.items()}
 
@@ -144,7 +149,7 @@ def _opening() -> Scene:
             "only-little",
         ),
         controls=(replace(ORDER, start="little"),),
-        states=_by_order("widened", "old"),
+        states=_by_order("widened", "u32 hsr"),
         steps=("only-little", "big"),
         after=(
             "Turn the byte order: the bytes turn round inside <code>hsr</code>, and the program's "
@@ -168,14 +173,14 @@ def _before() -> Scene:
         "flag. far is hatched as well: a breakpoint instruction does not write it.",
         1.5,
         (ORDER,),
-        _by_order("old", "old"),
+        _by_order("old", "u32 hsr"),
     )
 
 
 def _widened() -> Scene:
     control = Control("exit", {"brk": "BRK", "gcs": "watchpoint, a defined upper half"}, "brk")
     states: dict[tuple[str, ...], Board] = {
-        (order, name): _seen("widened", "old", abi, esr)
+        (order, name): _seen("widened", "u32 hsr", abi, esr)
         for (order, abi), (name, esr) in product(ABI.items(), {"brk": BRK, "gcs": GCS}.items())
     }
     return Scene(
@@ -207,7 +212,7 @@ def _sizes() -> Scene:
     head = ("ABI", "old", "widened", "with hsr_high")
     rows = [[(word, "") for word in head]]
     for abi in SIZED:
-        made = [struct.layout(abi) for struct in (OLD, WIDENED, WITH_HIGH)]
+        made = [struct.layout(abi) for struct in (OLD, WIDENED, MERGED)]
         cells = [f"{layout.size} bytes, far at {layout.offsets['far']}" for layout in made]
         rows.append([(abi, ""), *((cell, "") for cell in cells)])
     return Scene(
@@ -230,7 +235,7 @@ def _sizes() -> Scene:
 def _rebuilt() -> Scene:
     kernels = Control("kernel", {"old": "old", "widened": "widened"}, "old")
     states: dict[tuple[str, ...], Board] = {
-        (order, kernel): _seen(kernel, "u64", abi, fill=FILL)
+        (order, kernel): _seen(kernel, "u64 hsr", abi, fill=FILL)
         for (order, abi), kernel in product(ABI.items(), kernels.options)
     }
     return Scene(
@@ -264,7 +269,7 @@ def _hole() -> Scene:
         "missing.",
         1.5,
         (ORDER,),
-        _by_order("old", "old", WATCHPOINT),
+        _by_order("old", "u32 hsr", WATCHPOINT),
         rules=layout.rules.steps,
         after=(
             "A new member <code>__u32 hsr_high</code> in the hole moves nothing, in either byte "
@@ -278,7 +283,7 @@ def _elsewhere() -> Scene:
         "laid out as on", {"aarch64_be": "aarch64_be", "i386": "i386", "m68k": "m68k"}, "aarch64_be"
     )
     states: dict[tuple[str, ...], Board] = {
-        (abi,): _seen("merged", "old", abi, WATCHPOINT) for abi in abis.options
+        (abi,): _seen("merged", "u32 hsr", abi, WATCHPOINT) for abi in abis.options
     }
     return Scene(
         "elsewhere",
@@ -299,10 +304,11 @@ def _elsewhere() -> Scene:
 
 
 def _high() -> Scene:
-    vmms = Control("VMM", {"v-old": "built before", "v-flag": "new, checks the flag"}, "v-old")
+    names = ("u32 hsr", "hsr_high if flag set")
+    vmms = Control("VMM", {f"v-{_slug(name)}": name for name in names}, "v-u32-hsr")
     states: dict[tuple[str, ...], Board] = {
-        (order, f"v-{vmm}"): _seen("merged", vmm, abi, GCS)
-        for (order, abi), vmm in product(ABI.items(), ("old", "flag"))
+        (order, slug): _seen("merged", vmm, abi, GCS)
+        for (order, abi), (slug, vmm) in product(ABI.items(), vmms.options.items())
     }
     return Scene(
         "high",
@@ -320,14 +326,16 @@ def _high() -> Scene:
         1.5,
         (ORDER, vmms),
         states,
-        ("v-flag",),
+        ("v-hsr_high-if-flag-set",),
     )
 
 
 def _unwritten() -> Scene:
     states: dict[tuple[str, ...], Board] = {
         (order,): board.step(
-            conclude(play("old", abi, SCENARIOS["mmio_low"].events).history[1], "blind")
+            conclude(
+                play("old", abi, SCENARIOS["mmio_low"].events).history[1], "hsr_high, flag ignored"
+            )
         )
         for order, abi in ABI.items()
     }
@@ -365,7 +373,7 @@ def _stale() -> Scene:
     for kernel in kernels.options:
         history = play(kernel, "aarch64_be", SCENARIOS["stale_flag"].events).history
         for at, name in enumerate(STEPS):
-            states[kernel, name] = board.step(conclude(history[at], "flag_only"))
+            states[kernel, name] = board.step(conclude(history[at], "debug exit if flag set"))
     return Scene(
         "stale",
         "Who clears the flag?",
@@ -397,14 +405,14 @@ def _matrix() -> Scene:
         (shown.kernel.name, shown.vmm.name, shown.image.layout.abi.byte_order): shown
         for shown in matrix(GCS, FAR, FILL).readings
     }
-    head = ("kernel", "byte order", *(vmm.title for vmm in VMMS.values()))
+    head = ("kernel", "byte order", *VMMS)
     rows = [[(word, "") for word in head]]
     for kernel, order in product(("old", "widened", "merged"), ABI):
         cells = [(kernel, ""), (order, "")]
         for vmm in VMMS:
             shown = found[kernel, vmm, order]
             mark = "✓" if shown.sound else "✗"
-            cells.append((f"{mark} {hexa(shown)}", f"turn,{order},{kernel},r-{vmm},e-gcs"))
+            cells.append((f"{mark} {hexa(shown)}", f"turn,{order},{kernel},r-{_slug(vmm)},e-gcs"))
         rows.append(cells)
     return Scene(
         "matrix",
@@ -427,12 +435,12 @@ def _turn() -> Scene:
         {"old": "u32 hsr (old)", "widened": "u64 hsr (widened)", "merged": "hsr_high (merged)"},
         "widened",
     )
-    vmms = Control("VMM reads", {f"r-{v.name}": v.title for v in VMMS.values()}, "r-old")
+    vmms = Control("VMM reads", {f"r-{_slug(vmm)}": vmm for vmm in VMMS}, "r-u32-hsr")
     exits = {"e-brk": BRK, "e-watch": WATCHPOINT, "e-gcs": GCS}
     words = ("BRK", "watchpoint", "watchpoint, GCS bit")
     control = Control("exit", dict(zip(exits, words, strict=True)), "e-watch")
     states: dict[tuple[str, ...], Board] = {
-        (order, kernel, f"r-{vmm}", name): _seen(kernel, vmm, abi, esr, FILL)
+        (order, kernel, f"r-{_slug(vmm)}", name): _seen(kernel, vmm, abi, esr, FILL)
         for (order, abi), kernel, vmm, (name, esr) in product(
             ABI.items(), kernels.options, VMMS, exits.items()
         )

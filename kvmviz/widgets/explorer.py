@@ -34,8 +34,8 @@ from kvmviz.widgets.panel import (
     figure,
 )
 
-KERNEL_OF: Mapping[str, str] = {"old": "old", "widened": "widened", "hsr_high": "merged"}
-"""The kernel that writes each of the explorer's layouts."""
+LAYOUTS = ("old", "widened", "merged")
+"""The kernels whose layouts can be chosen."""
 
 MEMBERS = ("hsr", "hsr_high", "far")
 """The members whose width can be turned."""
@@ -47,7 +47,7 @@ class State:
 
     abi: str = "aarch64_be"
     layout: str = "widened"
-    reader: str = "old"
+    reader: str = "u32 hsr"
     esr: int = 0xD2000062
     far: int = 0x40000800
     fill: int = 0xAA
@@ -56,7 +56,7 @@ class State:
     @property
     def kernel(self) -> Kernel:
         """The kernel that writes, its struct's members as wide as asked for."""
-        kernel = KERNELS[KERNEL_OF[self.layout]]
+        kernel = KERNELS[self.layout]
         debug = kernel.debug
         for member, bits in self.widths:
             debug = debug.widen(member, bits)
@@ -112,7 +112,7 @@ def _ordered(_: Any, state: State, order: object) -> State:
 
 def _laid_out(_: Any, state: State, name: object) -> State:
     """Another layout starts with its own widths."""
-    return replace(state, layout=chosen(name, KERNEL_OF, "unknown layout"), widths=())
+    return replace(state, layout=chosen(name, LAYOUTS, "unknown layout"), widths=())
 
 
 def _widened(_: Any, state: State, bits: object) -> State:
@@ -141,7 +141,7 @@ class Explorer(Panel):
     """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR.
 
     Everything can be set from code as from the controls: ``byte_order``, ``abi``, ``layout``
-    (``old``, ``widened``, ``hsr_high``), ``widths`` (bits by member), ``reader`` (a name of
+    (``old``, ``widened``, ``merged``), ``widths`` (bits by member), ``reader`` (a name of
     :data:`~kvmviz.kvm.program.VMMS`), ``esr``, ``far``, ``fill`` (integers, or hex as text).
     """
 
@@ -159,9 +159,9 @@ class Explorer(Panel):
         ),
     )  # fmt: skip
     layout = Setting[str, str](
-        "What the kernel writes: `old`, `widened` or `hsr_high`.",
+        "What the kernel writes: `old`, `widened` or `merged`.",
         turns=_laid_out,
-        by=buttons("kernel writes", KERNEL_OF, "the struct it was built with"),
+        by=buttons("kernel writes", LAYOUTS, "the struct it was built with"),
     )
     widths = Setting[Mapping[str, int], Mapping[str, int]](
         "Width in bits of each member that the kernel writes; set some to change them.",
@@ -173,7 +173,7 @@ class Explorer(Panel):
         "The VMM that reads: a name of kvmviz.kvm.program.VMMS.",
         lambda name: find_vmm(name).name,
         by=buttons(
-            "VMM reads", [(vmm.title, vmm.name) for vmm in VMMS.values()],
+            "VMM reads", VMMS,
             "what it takes for ESR_EL2",
         ),
     )  # fmt: skip

@@ -79,7 +79,7 @@ class State:
     kernel: Kernel = KERNELS["v2"]
     beside: Kernel | None = None
     byte_order: ByteOrder = "big"
-    reader: Vmm = READERS["no_reason"]
+    reader: Vmm = READERS["exit_reason forgotten"]
     full: bool = False
     step: int = 1
 
@@ -348,7 +348,7 @@ class Timeline(Panel):
         names = [*KERNELS, *POLICIES, *self._kernels]
         choose(part["kernel"], names, held.kernel.name)
         choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
-        vmms = [(vmm.title, vmm.name) for vmm in (*READERS.values(), *self._readers.values())]
+        vmms = [vmm.name for vmm in (*READERS.values(), *self._readers.values())]
         choose(part["reader"], vmms, held.reader.name)
         last = len(held.scenario.events) - 1
         # A slider needs two ends.

@@ -33,7 +33,7 @@ turn.observe(lambda change: setattr(label, "value", change["new"]), "value")
 def plot(order):
     """The same bytes, bits, offsets and words as the explorer's picture."""
     abi = {"big": "aarch64_be", "little": "aarch64"}[order]
-    shown = read("widened", "old", abi, 0xD2000062, 0x40000800)
+    shown = read("widened", "u32 hsr", abi, 0xD2000062, 0x40000800)
     fig, ax = plt.subplots(figsize=(9.76, 3.76))
     ax.axis("off")
     ax.set(xlim=(0, 16), ylim=(0, 6))

@@ -13,7 +13,7 @@ import construct
 import numpy as np
 from dissect.cstruct import cstruct
 
-from kvmviz.kvm.kernel import WITH_HIGH
+from kvmviz.kvm.kernel import MERGED
 from tests.bench.report import show
 
 COUNT = 1_000_000
@@ -51,7 +51,7 @@ DISSECT.load("struct record { uint32 hsr; uint32 hsr_high; uint64 far; };")
 
 
 def by_kvmviz(data: bytearray) -> Sums:
-    return _sums(np.frombuffer(data, WITH_HIGH.layout("aarch64_be").dtype))
+    return _sums(np.frombuffer(data, MERGED.layout("aarch64_be").dtype))
 
 
 def by_numpy(data: bytearray) -> Sums:

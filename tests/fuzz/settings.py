@@ -15,7 +15,7 @@ from typing import Any
 
 from kvmviz import ABIS, DebugExit, Explorer, Interrupted, KvmvizError, MmioExit, SystemEvent
 from kvmviz.kvm.captures import scenarios
-from kvmviz.kvm.kernel import KERNELS, POLICIES, WITH_HIGH, Kernel
+from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, Kernel
 from kvmviz.kvm.program import READERS, VMMS
 from kvmviz.kvm.scenario import SCENARIOS
 from kvmviz.learn.exercises import EXERCISES
@@ -53,11 +53,11 @@ def legal(kind: str, name: str, random: Random) -> Any:
     number = random.getrandbits(random.choice((8, 32, 64)))
     event = random.choice((DebugExit(0xF2000000 | number & 0xFFFF), MmioExit(number, 4, b"abcd"),
                            Interrupted(), SystemEvent(2)))  # fmt: skip
-    own = Kernel(f"mine{number}", "never", WITH_HIGH)
+    own = Kernel(f"mine{number}", "never", MERGED)
     text = random.choice((OLD, WIDENED, OLD.replace("hsr", f"h{number}"), texts.made(number)))
     known: dict[str, list[Any]] = {
         "abi": list(ABIS), "byte_order": ["little", "big"],
-        "layout": ["old", "widened", "hsr_high"],
+        "layout": ["old", "widened", "merged"],
         "widths": [{random.choice(("hsr", "far", "hsr_high")): random.choice((8, 16, 32, 64))}],
         "reader": list(VMMS if kind == "Explorer" else READERS),
         "esr": [number, f"{number:x}"], "far": [number], "fill": [number & 0xFF],
