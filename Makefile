@@ -10,7 +10,7 @@ LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab page test lint notebooks bench proof fuzz mutants oldest clean distclean
+.PHONY: help lab page test lint notebooks bench proof fuzz evidence mutants oldest clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -48,6 +48,9 @@ proof: $(VENV)/test.stamp ## structs, texts and Linux's headers against compiler
 
 fuzz: $(VENV)/test.stamp ## hostile texts, calls, settings and command lines, 215,000 of them
 	$(PYTHON) -m tests.fuzz
+
+evidence: $(VENV)/test.stamp ## take the dumps again on kernels that it builds (KERNEL=6.12-merged-le)
+	$(PYTHON) -m tests.evidence $(KERNEL)
 
 mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests catch
 	$(PYTHON) tests/mutants.py
