@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from numbers import Integral, Number
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 Row = TypeVar("Row")
@@ -84,6 +85,19 @@ def find(table: Mapping[str, Row], name: str | Row, what: str) -> Row:
     elif any(isinstance(name, type(row)) for row in table.values()):
         return name
     raise KvmvizError(f"unknown {what} {shown(name)}; legal are {listed(table) or 'none'}")
+
+
+def by_name(*rows: Row) -> Mapping[str, Row]:
+    """A table of rows that have a ``name`` each, to :func:`find` them in."""
+    return MappingProxyType({row.name: row for row in rows})  # type: ignore[attr-defined]
+
+
+def check_texts(what: str, *texts: object) -> str:
+    """``<what> <name>``, the name being the first text; :class:`KvmvizError` for no text."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise KvmvizError(f"{what} {shown(texts[0])}: {shown(text)} is no text")
+    return f"{what} {shown(texts[0])[1:-1]}"
 
 
 def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:

@@ -15,10 +15,11 @@ from typing import Any
 
 import kvmviz
 from kvmviz import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled, Vcpu
+from kvmviz.kvm.conclusion import Conclusion, conclusions
 from kvmviz.kvm.exits import Event, Exit, UserWrite
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import Step
-from kvmviz.kvm.program import READERS, Conclusion, conclusions
+from kvmviz.kvm.program import READERS
 from kvmviz.kvm.words import sentence
 
 U32, U64, FLAG, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS

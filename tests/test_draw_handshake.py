@@ -8,8 +8,9 @@ import pytest
 from kvmviz import KvmvizError
 from kvmviz.draw import Picture
 from kvmviz.draw.handshake import handshake as draw_handshake
+from kvmviz.kvm.conclusion import handshake
 from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, Kernel
-from kvmviz.kvm.program import READERS, Vmm, handshake
+from kvmviz.kvm.program import READERS, Vmm
 from tests.legible import check_words, words_of
 
 NEW = Kernel("a_kernel_of_ones_own", "proposed, with a long name", MERGED, "|=")

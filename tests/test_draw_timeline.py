@@ -15,8 +15,9 @@ from kvmviz import DebugExit, KvmvizError, MmioExit, captures
 from kvmviz.draw import Picture
 from kvmviz.draw.cells import LOW, TALL
 from kvmviz.draw.timeline import timeline
+from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.exits import UserWrite
-from kvmviz.kvm.program import READERS, conclude
+from kvmviz.kvm.program import READERS
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.scene import find
 from tests.legible import check_words, words_of

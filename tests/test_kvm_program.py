@@ -10,21 +10,11 @@ from typing import Any
 import pytest
 
 from kvmviz import DebugExit, KvmvizError, MmioExit, Struct, Unhandled, parse
+from kvmviz.kvm.conclusion import Conclusion, conclude, conclusions, handshake
 from kvmviz.kvm.exits import Event, UserWrite
 from kvmviz.kvm.kernel import KERNELS, MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import (
-    READERS,
-    VMMS,
-    Conclusion,
-    Vmm,
-    conclude,
-    conclusions,
-    find,
-    handshake,
-    matrix,
-    read,
-)
+from kvmviz.kvm.program import READERS, VMMS, Vmm, find, matrix, read
 from kvmviz.kvm.words import OLD_HELD, sentence
 from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
 

@@ -8,9 +8,10 @@ import pytest
 
 from kvmviz import DebugExit, KvmvizError, Vcpu
 from kvmviz.kvm import scenario
+from kvmviz.kvm.conclusion import conclusions
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import READERS, conclusions
+from kvmviz.kvm.program import READERS
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
 from tests.proof_page import BE, BRK, LE, UART, WATCH
 

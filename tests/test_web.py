@@ -11,9 +11,10 @@ import pytest
 
 from kvmviz import parse
 from kvmviz.kvm import scene as moments
+from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import READERS, VMMS, Reading, conclude, read
+from kvmviz.kvm.program import READERS, VMMS, Reading, read
 from kvmviz.kvm.scenario import SCENARIOS
 from kvmviz.review.versions import Versions, headline
 from kvmviz.web import board

@@ -16,8 +16,8 @@ from typing import Literal
 
 from kvmviz.draw.canvas import Canvas, fitting, wide, wrapped
 from kvmviz.image import pieces
+from kvmviz.kvm.conclusion import Conclusion, Fooled
 from kvmviz.kvm.page import State, Step
-from kvmviz.kvm.program import Conclusion, Fooled
 from kvmviz.kvm.words import reason_name
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, bits_of

@@ -9,18 +9,13 @@ from itertools import groupby
 from kvmviz._base import KvmvizError
 from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
 from kvmviz.draw.cells import called, paragraph, style
-from kvmviz.kvm.exits import DebugExit
-from kvmviz.kvm.kernel import MERGED
-from kvmviz.kvm.program import Cell, Handshake
+from kvmviz.kvm.conclusion import Cell, Handshake
 from kvmviz.kvm.words import held, hexa, old_held
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
 from kvmviz.text import where
 
 EDGE, PAGE, TILE, ROW, GAP = 24, 104, 146, 81, 17
 """Margin; widths of what a page holds and of a tile; height of a row; width of a gap."""
-
-HIGH = MERGED.layout("aarch64").offsets["hsr_high"]
-"""Where hsr_high lies in the exit union, on every ABI of arm64."""
 
 TITLE = "Old and new kernels, old and new userspace"
 NOTE = (
@@ -46,9 +41,7 @@ def handshake(shown: Handshake) -> Picture:
     width = max(2 * EDGE + names + span * len(panels), 900)
     canvas = Canvas(width, 0)
     canvas.text(EDGE, 38, TITLE, 27, bold=True)
-    event = shown.cells[0].debug.step.event
-    esr = event.esr if isinstance(event, DebugExit) else 0
-    canvas.text(EDGE, 64, f"{held(esr)}; computed, not dumped", 17)
+    canvas.text(EDGE, 64, f"{held(shown.esr)}; computed, not dumped", 17)
     for number, rows in enumerate(panels):
         x, y, before = EDGE + names + span * number, 104.0, ""
         canvas.text(x, 92, where(rows[0][0].vcpu.page.layout), 18, bold=True)
@@ -71,7 +64,7 @@ def handshake(shown: Handshake) -> Picture:
             for column, cell in enumerate(cells):
                 _tile(canvas, cell, x + PAGE + TILE * column, y)
             y += ROW
-    old = "".join(f" {note}." for note in old_held(esr, kernels))
+    old = "".join(f" {note}." for note in old_held(shown.esr, kernels))
     notes = wrapped(f"{NOTE}{old}", 15, width - 2 * EDGE)
     canvas.height = paragraph(canvas, EDGE, y + 2, notes, 15, 20) + 36
     return canvas.picture(repr(shown))
@@ -79,8 +72,7 @@ def handshake(shown: Handshake) -> Picture:
 
 def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     """What the page holds, whoever reads it: the hole's bytes, and the flag at both exits."""
-    step = cell.debug.step
-    at = HIGH + step.page.layout.offsets["debug"]
+    step, at = cell.debug.step, cell.hole_at
     source, state = step.page.sources[at], step.state(at)
     fill = style(called(source)).colour if source else NOBODY
     hatch = None if source else "////"

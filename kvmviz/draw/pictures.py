@@ -16,7 +16,7 @@ from kvmviz.draw.cells import BELOW, CELL, ROW, Strip, paragraph, width_of
 from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import words as told
-from kvmviz.kvm.captures import Compared, Overlay
+from kvmviz.kvm.captures import Overlay
 from kvmviz.kvm.program import Matrix, Reading
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import merged
@@ -288,12 +288,12 @@ def overlay(shown: Overlay) -> Picture:
     return canvas.picture(repr(shown))
 
 
-def evidence(overlays: Sequence[Overlay | Compared]) -> Picture:
+def evidence(overlays: Sequence[Overlay]) -> Picture:
     """Every real dump as one square: how many of its bytes differ from prediction.
 
     Raises :class:`KvmvizError` where there is none.
     """
-    overlays = checked(overlays, (Overlay, Compared), "a picture of evidence")
+    overlays = checked(overlays, Overlay, "a picture of evidence")
     if not overlays:
         raise KvmvizError("a picture of evidence takes at least one overlay")
     groups = [

@@ -21,11 +21,12 @@ from kvmviz.draw.cells import (
     starts,
     style,
 )
+from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.program import Conclusion, Vmm
+from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.kvm.scene import SHOWN, Scene, beyond, difference, find, headline, scene
-from kvmviz.kvm.words import completion, title
+from kvmviz.kvm.scene import Scene, difference, find, headline, scene
+from kvmviz.kvm.words import SHOWN, beyond, completion, title
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 
 NOW = "#eef2fa"

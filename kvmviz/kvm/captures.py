@@ -6,43 +6,32 @@
 from __future__ import annotations
 
 import json
-import re
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from kvmviz._base import KvmvizError, integer, listed, shown
+from kvmviz import _base
+from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, listed, shown, unsigned
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.esr import Esr
 from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import program
-from kvmviz.kvm.exits import DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
+from kvmviz.kvm.exits import CLEAR, SET, DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
 from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.kvm.scenario import Scenario
 from kvmviz.text import spans, table
 
-__all__ = [
-    "ABI_OF", "PAGE", "Compared", "Dump", "Overlay", "Rerun", "find", "load", "parse", "readings",
-    "replay", "scenarios", "sequences",
-]  # fmt: skip
-
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 """The ABI of the kernels that were dumped, by byte order."""
 
 PAGE = 288
 """How many bytes of struct kvm_run a dump holds, from offset 0 on: head and exit union."""
-
-STEPS = 1 << 16
-"""More steps than one sequence has."""
-
-_IMMEDIATE_EXIT = 1
-"""Byte offset of immediate_exit, as the program that took the dumps wrote it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +55,11 @@ class Dump:
     data: bytes
 
     @property
+    def abi(self) -> str:
+        """The ABI's name."""
+        return ABI_OF[self.byte_order]
+
+    @property
     def exit(self) -> Exit:
         """The exit that the dump was taken after."""
         last = self.events[-1]
@@ -80,11 +74,12 @@ class Dump:
     @property
     def title(self) -> str:
         """Kernel, byte order, scenario and step."""
+        return self.titled(f" step {self.step}")
+
+    def titled(self, step: str = "") -> str:
+        """The same of another step, or of all of the sequence."""
         mark = ", upper half of ESR synthetic" if self.synthetic else ""
-        return (
-            f"{self.kernel.name} kernel, {self.byte_order}-endian, "
-            f"{self.scenario} step {self.step}{mark}"
-        )
+        return f"{self.kernel.name} kernel, {self.byte_order}-endian, {self.scenario}{step}{mark}"
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:
@@ -97,7 +92,7 @@ class Dump:
 
     def overlay(self) -> Overlay:
         """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
-        vcpu = Vcpu(self.kernel, ABI_OF[self.byte_order])
+        vcpu = Vcpu(self.kernel, self.abi)
         vcpu.user_write(0, self.held)
         step = vcpu.apply(self.exit)
         image = step.page.part(self.exit.member, step.number)
@@ -108,13 +103,9 @@ class Dump:
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
         if not self.is_debug:
             raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
-        start = self.kernel.page(ABI_OF[self.byte_order]).offsets["flags"]
-        flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
-        image = self.overlay().image
-        flag = bool(flags & FLAG_VALUE)
-        return Reading(
-            self.kernel, program.find(vmm), image, self.event["esr"], flag, is_dumped=True
-        )
+        image, esr, page = self.overlay().image, self.event["esr"], self.kernel.page(self.abi)
+        flag = page.unpack(self.data.ljust(page.size, b"\0"))["flags"] & FLAG_VALUE
+        return Reading(self.kernel, program.find(vmm), image, esr, bool(flag), is_dumped=True)
 
     def __repr__(self) -> str:
         rows = [
@@ -135,7 +126,7 @@ def _words(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A prediction over the bytes of a real dump, from the start of the exit union on.
+    """A prediction over the bytes of a real dump: of the exit's own struct, or of all that it has.
 
     It follows from the exit and from what the page held before it.
     """
@@ -147,32 +138,24 @@ class Overlay:
     @property
     def image(self) -> Image:
         """The dump's own bytes, with the sources that the prediction knows."""
-        return replace(self.predicted, data=self.real)
+        return replace(self.predicted, data=self.real + self.predicted.data[len(self.real) :])
 
     @property
     def differing(self) -> tuple[int, ...]:
         """Offsets in the struct at which prediction and dump differ."""
-        return differing(bytes(self.predicted), self.real)
+        return differing(self.predicted.data[: len(self.real)], self.real)
 
     def __repr__(self) -> str:
         image = self.predicted
         rows = [("", "predicted", "real dump", "", "")]
-        for first, last in pieces(image.sources, image.layout):
-            ours, real = bytes(image)[first : last + 1], self.real[first : last + 1]
+        for first, last in pieces(image.sources[: len(self.real)], image.layout):
+            ours, real = image.data[first : last + 1], self.real[first : last + 1]
             source = image.sources[first]
             who = source.path if source else f"nobody wrote {unwritten(image.layout, first)}"
             mark = "=" if ours == real else "≠"
             rows.append((f"+{first}", ours.hex(" "), real.hex(" "), mark, who))
         head = f"{self.dump.title}: {len(self.differing)} bytes differ"
         return f"{head}\n{table(rows, right=(0,))}"
-
-
-class Compared(NamedTuple):
-    """Bytes of a dump that were predicted, and the offsets at which the prediction is wrong."""
-
-    dump: Dump
-    real: bytes
-    differing: tuple[int, ...]
 
 
 def parse(text: str) -> Iterator[Dump]:
@@ -193,37 +176,34 @@ _KEYS: Mapping[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
     "before": list, "user_writes": list, "event": dict, "bytes": str,
 }  # fmt: skip
-_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 _DEBUG_KINDS: Mapping[str, int] = {
     "brk": 0x3C, "singlestep": 0x32, "hw_breakpoint": 0x30, "watchpoint": 0x34,
 }  # fmt: skip
 """The exception class of each kind of debug exit."""
-_MMIO_KINDS = ("mmio_write", "mmio_read")
+_KINDS = (*_DEBUG_KINDS, "mmio_write", "mmio_read")
 _EVENT_KEYS = ("kind", "esr", "far", "phys_addr", "len", "data")
+_IMMEDIATE = (SET, Interrupted(), CLEAR)
+"""KVM_RUN with immediate_exit set, which is 0 again afterwards."""
 
 
 def _dump(row: Any, last: Dump | None) -> Dump:
     for key, kind in _KEYS.items():
         if type(_get(row, key, "the dump")) is not kind:
             raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
-    if row["byte_order"] not in ABI_OF:
-        raise KvmvizError(f"byte order {shown(row['byte_order'])}; legal are little and big")
-    if row["kernel"] not in KERNELS or not 0 <= row["step"] < STEPS:
-        raise KvmvizError(
-            f"kernel {shown(row['kernel'])}, step {shown(row['step'])}; legal are "
-            f"{', '.join(KERNELS)}, steps 0 .. {STEPS - 1}"
-        )
     if not row["scenario"].isidentifier():
         raise KvmvizError(f"scenario {shown(row['scenario'])}; legal are names such as brk_poison")
-    writes = tuple(_user_write(at, given) for at, given in enumerate(row["user_writes"]))
+    for name in row["before"]:
+        chosen(name, ("immediate_exit",), "before:")
+    writes = [_user_write(at, given) for at, given in enumerate(row["user_writes"])]
+    event = {key: _plain(key, value) for key, value in row["event"].items()}
     dump = Dump(
-        KERNELS[row["kernel"]],
-        row["byte_order"],
+        _base.find(KERNELS, row["kernel"], "kernel"),
+        chosen(row["byte_order"], BYTE_ORDERS, "byte order"),
         row["scenario"],
-        row["step"],
+        unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
-        event := {key: _plain(key, value) for key, value in row["event"].items()},
-        (*_before(row["before"]), *writes, _exit(event)),
+        event,
+        (*_IMMEDIATE * len(row["before"]), *writes, _exit(event)),
         bytes(PAGE),
         _hex("bytes", row["bytes"]),
     )
@@ -239,12 +219,9 @@ def _get(row: Any, key: str, where: str) -> Any:
     if not isinstance(row, dict):
         raise KvmvizError(f"{where}: {shown(row)} is no object")
     if key not in row:
-        raise KvmvizError(f"{where} has no key {key!r}; it has {_keys(row)}")
+        keys = listed(shown(key)[1:-1] for key in row) or "none"
+        raise KvmvizError(f"{where} has no key {key!r}; it has {keys}")
     return row[key]
-
-
-def _keys(row: Mapping[str, Any]) -> str:
-    return listed(shown(key)[1:-1] for key in row) or "none"
 
 
 def _hex(key: str, text: object) -> bytes:
@@ -260,50 +237,28 @@ def _user_write(at: int, given: Any) -> UserWrite:
         raise KvmvizError(f"{where}: {shown(given)} is no [offset, hex]")
     start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
     if not 0 <= start <= PAGE - len(data):
-        raise KvmvizError(
-            f"{where}: a write to bytes {shown(start)}..{shown(start + len(data) - 1)}; legal are "
-            f"0..{PAGE - 1}"
-        )
+        told = f"{where}: {len(data)} bytes at {shown(start)}"
+        raise KvmvizError(f"{told}; legal are bytes 0..{PAGE - 1}")
     return UserWrite(start, data)
 
 
-def _before(names: list[Any]) -> Iterator[Event]:
-    """What ran before: KVM_RUN with immediate_exit set, which is 0 again afterwards."""
-    for name in names:
-        if name != "immediate_exit":
-            raise KvmvizError(f"before: {shown(name)}; legal is immediate_exit")
-        yield UserWrite(_IMMEDIATE_EXIT, b"\1")
-        yield Interrupted()
-        yield UserWrite(_IMMEDIATE_EXIT, b"\0")
-
-
 def _exit(event: Mapping[str, Any]) -> Exit:
-    kind = _get(event, "kind", "event")
-    if not isinstance(kind, str):
-        kind = None
-    if kind in _DEBUG_KINDS:
-        exit = DebugExit(_get(event, "esr", "event"), event.get("far"))
-        if Esr(exit.esr).ec != _DEBUG_KINDS[kind]:
-            wanted = f"a {kind} has {_DEBUG_KINDS[kind]:#x}"
-            raise KvmvizError(f"event, esr: {exit.esr:#x} has EC {Esr(exit.esr).ec:#x}; {wanted}")
-        return exit
-    if kind in _MMIO_KINDS:
+    kind = chosen(_get(event, "kind", "event"), _KINDS, "event: kind")
+    if kind not in _DEBUG_KINDS:
         data = _get(event, "data", "event") if kind == "mmio_write" else None
         return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
-    legal = ", ".join((*_DEBUG_KINDS, *_MMIO_KINDS))
-    raise KvmvizError(f"event: kind {shown(event['kind'])}; legal are {legal}")
+    exit = DebugExit(_get(event, "esr", "event"), event.get("far"))
+    if (ec := Esr(exit.esr).ec) != _DEBUG_KINDS[kind]:
+        wanted = f"a {kind} has {_DEBUG_KINDS[kind]:#x}"
+        raise KvmvizError(f"event, esr: {exit.esr:#x} has EC {ec:#x}; {wanted}")
+    return exit
 
 
 def _plain(key: str, value: Any) -> Any:
-    if key == "data":
+    """What is written in hex as bytes or a number, and the rest as it is."""
+    if chosen(key, _EVENT_KEYS, "event: unknown key") == "data":
         return _hex("event, data", value)
-    if key in ("kind", "len"):
-        return value
-    if key not in ("esr", "far", "phys_addr"):
-        raise KvmvizError(f"event: unknown key {shown(key)}; legal are {', '.join(_EVENT_KEYS)}")
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
-        raise KvmvizError(f"event, {key}: {shown(value)} is no number in hex")
-    return int(value, 16)
+    return value if key in ("kind", "len") else hexadecimal(value, f"event, {key}", 64)
 
 
 @cache
@@ -326,18 +281,15 @@ class Rerun:
     steps: tuple[Step, ...]
 
     @property
-    def differing(self) -> tuple[tuple[int, ...], ...]:
-        """For each dump the offsets, of 0 to 287, at which the vCPU's page differs from it."""
-        pairs = zip(self.steps, self.dumps, strict=True)
-        return tuple(differing(bytes(step.page)[:PAGE], dump.data) for step, dump in pairs)
+    def compared(self) -> tuple[Overlay, ...]:
+        """All 288 bytes of each dump, beside the vCPU's page."""
+        pairs = zip(self.dumps, self.steps, strict=True)
+        return tuple(Overlay(dump, step.page, dump.data) for dump, step in pairs)
 
     @property
-    def compared(self) -> tuple[Compared, ...]:
-        """All 288 bytes of each dump, beside the vCPU's page."""
-        return tuple(
-            Compared(dump, dump.data, wrong)
-            for dump, wrong in zip(self.dumps, self.differing, strict=True)
-        )
+    def differing(self) -> tuple[tuple[int, ...], ...]:
+        """For each dump the offsets, of 0 to 287, at which the vCPU's page differs from it."""
+        return tuple(overlay.differing for overlay in self.compared)
 
     @property
     def count(self) -> int:
@@ -345,14 +297,12 @@ class Rerun:
         return sum(map(len, self.differing))
 
     def __repr__(self) -> str:
-        first = self.dumps[0]
-        mark = ", upper half of ESR synthetic" if first.synthetic else ""
-        head = f"{first.kernel.name} kernel, {first.byte_order}-endian, {first.scenario}{mark}"
         rows: list[tuple[object, ...]] = [("dump", "what happens", "bytes", "differ", "")]
         for dump, step, wrong in zip(self.dumps, self.steps, self.differing, strict=True):
             place = f"at {spans(wrong)}" if wrong else ""
             rows.append((dump.step, step.event.words, PAGE, len(wrong), place))
-        return f"{head}: {self.count} bytes differ\n{table(rows, right=(0, 2, 3))}"
+        head = f"{self.dumps[0].titled()}: {self.count} bytes differ"
+        return f"{head}\n{table(rows, right=(0, 2, 3))}"
 
 
 def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
@@ -362,7 +312,7 @@ def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
     """
     found = []
     for some in sequences(load() if dumps is None else dumps):
-        vcpu = Vcpu(some[0].kernel, ABI_OF[some[0].byte_order])
+        vcpu = Vcpu(some[0].kernel, some[0].abi)
         steps = tuple([vcpu.apply(event) for event in dump.events][-1] for dump in some)
         found.append(Rerun(some, vcpu, steps))
     return tuple(found)
@@ -375,14 +325,14 @@ def scenarios() -> Mapping[str, Scenario]:
     The events were the same on all kernels and in both byte orders.
     """
     found: dict[str, Scenario] = {}
+    note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
     for some in sequences(load()):
-        first = some[0]
-        name = first.scenario + ("_synthetic" if first.synthetic else "")
+        name, synthetic = some[0].scenario, some[0].synthetic
         events = tuple(event for dump in some for event in dump.events)
-        note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
-        found.setdefault(
-            name, Scenario(name, f"Real: {first.scenario}", note, events, first.synthetic)
+        told = Scenario(
+            f"{name}{'_synthetic' * synthetic}", f"Real: {name}", note, events, synthetic
         )
+        found.setdefault(told.name, told)
     return MappingProxyType(found)
 
 

@@ -1,9 +1,8 @@
 """What can happen to the kvm_run page: a write by userspace, and the ways in which KVM_RUN ends.
 
 Each exit says what the kernel then writes, as values of a member of struct kvm_run's exit union,
-and what happens, in words. Sources: Linux,
-``kvm_handle_guest_debug()``, ``io_mem_abort()`` and ``kvm_prepare_system_event()`` under
-``arch/arm64/kvm``; measured on Linux 6.1. The dumps
+and what happens, in words. Sources: Linux, ``kvm_handle_guest_debug()``, ``io_mem_abort()`` and
+``kvm_prepare_system_event()`` under ``arch/arm64/kvm``; measured on Linux 6.1. The dumps
 (``data/README.md``) show debug and MMIO exits.
 """
 
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvmviz._base import KvmvizError, find, integer, shown, span, unsigned
+from kvmviz._base import KvmvizError, chosen, find, integer, shown, span, unsigned
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.image import as_bytes
@@ -71,14 +70,15 @@ class UserWrite:
         if not data:
             return f"userspace writes nothing at {self.offset}"
         digits = data.hex(" ")
-        if len(data) > 8:
-            same = len(set(data)) == 1
-            digits = (
-                f"{len(data)} times {data[0]:02x}"
-                if same
-                else f"{data[:8].hex(' ')} ... ({len(data)} bytes)"
-            )
+        if len(data) > 8 and len(set(data)) == 1:
+            digits = f"{len(data)} times {data[0]:02x}"
+        elif len(data) > 8:
+            digits = f"{data[:8].hex(' ')} ... ({len(data)} bytes)"
         return f"userspace writes {span(self.offset, self.offset + len(data) - 1)}: {digits}"
+
+
+SET, CLEAR = UserWrite(1, b"\1"), UserWrite(1, b"\0")
+"""Userspace sets immediate_exit, and clears it."""
 
 
 class Exit:
@@ -88,12 +88,13 @@ class Exit:
     :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the kernel's ioctl returns: 0, or an
     error number negated (a program of libc's gets -1, and the number in errno); ``member`` the path
     of the struct in the exit union that it fills in (``mmio``, ``debug.arch``), empty if it leaves
-    the union as it was.
+    the union as it was. ``told`` is what happens, in a line, for exits that are all alike.
     """
 
     reason: ClassVar[str]
     returned: ClassVar[int] = 0
     member: ClassVar[str] = ""
+    told: ClassVar[str] = ""
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """What the kernel writes into that member: nothing, unless the exit says otherwise."""
@@ -102,7 +103,7 @@ class Exit:
     @property
     def words(self) -> str:
         """What happens, in a line: by the reason's name, unless the exit says more."""
-        return f"exit KVM_EXIT_{self.reason}"
+        return self.told or f"exit KVM_EXIT_{self.reason}"
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,7 @@ class MmioExit(Exit):
 
     def __post_init__(self) -> None:
         at = unsigned(self.phys_addr, "mmio.phys_addr", 64)
-        length = integer(self.length, "mmio.len")
-        if length not in LENGTHS:
-            raise KvmvizError(
-                f"mmio.len (of the access at {at:#x}): {shown(length)}; legal are 1, 2, 4, 8"
-            )
+        length = chosen(self.length, LENGTHS, f"mmio.len (of the access at {at:#x})")
         object.__setattr__(self, "phys_addr", at)
         object.__setattr__(self, "length", length)
         if self.data is None:
@@ -242,11 +239,7 @@ class Interrupted(Exit):
 
     reason: ClassVar[str] = "INTR"
     returned: ClassVar[int] = -EINTR
-
-    @property
-    def words(self) -> str:
-        """The same in two words."""
-        return "signal pending"
+    told: ClassVar[str] = "signal pending"
 
 
 @dataclass(frozen=True)
@@ -258,11 +251,7 @@ class Unhandled(Exit):
 
     reason: ClassVar[str] = "UNKNOWN"
     returned: ClassVar[int] = -ENOSYS
-
-    @property
-    def words(self) -> str:
-        """The same in a few words."""
-        return "run fails after entry"
+    told: ClassVar[str] = "run fails after entry"
 
 
 Event = UserWrite | Exit

@@ -17,12 +17,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, shown, unsigned
+from kvmviz._base import KvmvizError, by_name, check_texts, shown, unsigned
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
 from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
+from kvmviz.rules import Field
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -125,12 +126,20 @@ def check_debug(esr: int, far: int | None) -> Esr:
     return syndrome
 
 
-def check_integers(who: str, debug: Layout) -> None:
-    """Raises :class:`KvmvizError` if what is to hold ESR and FAR is no integer."""
-    for name in (*ESR_BIT, "far"):
-        kind = debug.named[name].type if name in debug.named else None
-        if kind and not (isinstance(kind, Scalar) and kind.kind in ("integer", "bool")):
-            raise KvmvizError(f"{who}: {debug.struct}, {name} is no integer")
+def registers(who: str, debug: object) -> Mapping[str, Field]:
+    """The members of a struct that hold ESR and FAR, by name.
+
+    Raises :class:`KvmvizError` if one of them is no integer, and for what is no struct.
+    """
+    if not isinstance(debug, Struct):
+        raise KvmvizError(f"{who}: debug {shown(debug)} is no Struct")
+    named = debug.layout("aarch64").named
+    found = {name: named[name] for name in (*ESR_BIT, "far") if name in named}
+    for name, field in found.items():
+        kind = field.type
+        if not (isinstance(kind, Scalar) and kind.kind in ("integer", "bool")):
+            raise KvmvizError(f"{who}: {debug}, {name} is no integer")
+    return found
 
 
 @dataclass(frozen=True)
@@ -142,8 +151,8 @@ class Kernel:
     (``"="``). ``clears`` says where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits,
     by the name of their reason in :data:`ARM64_EXITS`: code of arm64's can only clear on those.
 
-    Raises :class:`KvmvizError` for another ``flag``, for unknown places in ``clears``, and for what
-    is no name and no struct.
+    Raises :class:`KvmvizError` for another ``flag``, for unknown places in ``clears``, for what is
+    no name and no struct, and if what is to hold ESR and FAR is no integer.
     """
 
     name: str
@@ -153,9 +162,7 @@ class Kernel:
     clears: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and isinstance(self.when, str)):
-            raise KvmvizError(f"kernel {shown(self.name)}, {shown(self.when)}: legal are two texts")
-        who = f"kernel {shown(self.name)[1:-1]}"
+        who = check_texts("kernel", self.name, self.when)
         if not isinstance(self.flag, str) or self.flag not in ("", "|=", "="):
             raise KvmvizError(f"{who}: flag {shown(self.flag)}; legal are '', '|=' and '='")
         places = (ENTRY, *ARM64_EXITS)
@@ -163,8 +170,7 @@ class Kernel:
             legal = ", ".join(places)
             raise KvmvizError(f"{who}: clears {shown(self.clears)}; legal is a set of {legal}")
         object.__setattr__(self, "clears", frozenset(self.clears))
-        if not isinstance(self.debug, Struct):
-            raise KvmvizError(f"{who}: debug {shown(self.debug)} is no Struct")
+        registers(who, self.debug)
 
     def __repr__(self) -> str:
         members = ", ".join(name_of(m.type, m.name or "") for m in self.debug.members)
@@ -185,11 +191,6 @@ class Kernel:
             places.append(some if len(exits) < len(kept) else f"on every exit{but}")
         return " and ".join(places) or "never"
 
-    @property
-    def sets_flag(self) -> bool:
-        """Its debug exits say that hsr_high is valid."""
-        return bool(self.flag)
-
     def flags_at(self, place: str, flags: int) -> int | None:
         """What it leaves in run->flags, which hold ``flags``; None where it does not write them.
 
@@ -203,8 +204,7 @@ class Kernel:
     def page(self, abi: str | Abi) -> Layout:
         """Struct kvm_run as this kernel has it.
 
-        Raises :class:`KvmvizError` if its debug struct does not fit the exit union, or if what it
-        is to hold of ESR and FAR is no integer.
+        Raises :class:`KvmvizError` if its debug struct does not fit the exit union.
         """
         debug = self.debug.layout(abi)
         if debug.size > UNION or debug.align > 8:
@@ -212,7 +212,6 @@ class Kernel:
                 f"kernel {self.name}: {self.debug} takes {debug.size} bytes, aligned to "
                 f"{debug.align}; the exit union of struct kvm_run holds {UNION}, aligned to 8"
             )
-        check_integers(f"kernel {self.name}", debug)
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:
@@ -221,9 +220,7 @@ class Kernel:
         held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
         if syndrome.ec == WATCHPOINT_LOW and far is not None:
             held["far"] = far
-        layout = self.debug.layout(abi)
-        check_integers(f"kernel {self.name}", layout)
-        slots = {slot.path: slot for slot in layout.slots}
+        slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
         return {name: assigned(value, slots[name]) for name, value in held.items() if name in slots}
 
     def debug_exit(
@@ -239,11 +236,7 @@ class Kernel:
         return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
 
 
-def _by_name(*rows: Kernel) -> Mapping[str, Kernel]:
-    return MappingProxyType({row.name: row for row in rows})
-
-
-KERNELS = _by_name(
+KERNELS = by_name(
     Kernel("old", "up to v5.18", OLD),
     Kernel("widened", "never merged", WIDENED),
     Kernel("v2", "patch v2", MERGED, "|="),
@@ -252,7 +245,7 @@ KERNELS = _by_name(
 """The four kernels, by name."""
 
 _ALL = frozenset(ARM64_EXITS)
-POLICIES = _by_name(
+POLICIES = by_name(
     Kernel("v2_other_exits", "v2, each other exit path clears", MERGED, "|=", _ALL - {"DEBUG"}),
     Kernel("v2_not_unknown", "v2, cleared on exits but UNKNOWN", MERGED, "|=", _ALL - {"UNKNOWN"}),
     Kernel("v2_entry", "v2, KVM_RUN clears on entry", MERGED, "|=", frozenset({ENTRY})),

@@ -130,7 +130,7 @@ class Step:
             *([f"  {completion}"] if completion else []),
             f"  {words.written_words(self)}",
             f"  {words.status(self)}",
-            words.byte_lines(self),
+            words.page_lines(self.page, self),
             f"  {words.rest(self.page, self)}",
         ]
         return "\n".join(lines)

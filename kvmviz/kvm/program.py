@@ -1,4 +1,4 @@
-"""Userspace's side: the programs that read the struct, and what each of them gets.
+"""Userspace's side: the programs that read the struct, and what each gets of one debug exit.
 
 Whether a program is right is decided by which bits of ESR_EL2 lie in the bytes that it takes,
 never by the value: a byte that nobody wrote is wrong also on the day when it happens to fit.
@@ -9,42 +9,36 @@ exception from a Watchpoint exception).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, product
 from numbers import Integral
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from kvmviz import _base
 from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, shown, span
+from kvmviz._base import KvmvizError, by_name, check_texts, listed, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
 from kvmviz.kvm import words
-from kvmviz.kvm.exits import DebugExit, Event, MmioExit
 from kvmviz.kvm.kernel import (
     ESR_BIT,
-    EXIT_REASONS,
-    FLAG_VALUE,
     KERNELS,
     MERGED,
     OLD,
     WATCHPOINT_LOW,
     WIDENED,
     Kernel,
-    check_integers,
+    registers,
 )
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Step, Vcpu, play
 from kvmviz.layout import Layout
-from kvmviz.rules import up
 from kvmviz.slot import Slot, Source
 from kvmviz.text import table, where
-from kvmviz.verdict import Verdict, compare, judge
+from kvmviz.verdict import Verdict, compare
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -64,7 +58,8 @@ class Vmm:
     all hold for it to take a return of KVM_RUN for a debug exit. It takes far where the ESR that
     it read is a watchpoint's with FnV 0, or, if ``trusts_far``, on every debug exit.
 
-    Raises :class:`KvmvizError` for a struct without hsr, and for unknown checks.
+    Raises :class:`KvmvizError` for unknown checks, for a struct without hsr or whose hsr does not
+    reach up to EC, and if ESR or FAR would be read out of what is no integer or a bit-field.
     """
 
     name: str
@@ -75,12 +70,17 @@ class Vmm:
     trusts_far: bool = False
 
     def __post_init__(self) -> None:
-        for text in (self.name, self.phrase):
-            if not isinstance(text, str):
-                raise KvmvizError(f"VMM {shown(self.name)}: {shown(text)} is no text")
-        who = f"VMM {shown(self.name)[1:-1]}"
-        if not isinstance(self.debug, Struct) or "hsr" not in self.debug.names():
+        who = check_texts("VMM", self.name, self.phrase)
+        found = registers(who, self.debug)
+        if "hsr" not in found:
             raise KvmvizError(f"{who}: it needs a struct with a member hsr")
+        for name, field in found.items():
+            if field.bits is not None:
+                raise KvmvizError(f"{who}: {self.debug}, {name} is a bit-field")
+        if (bits := found["hsr"].extent) < 32:
+            raise KvmvizError(
+                f"{who}: {self.debug}, hsr has {bits} bits; EC is ESR[31:26]: legal are 32 and more"
+            )
         checks, legal = self.checks, get_args(Check)
         if not isinstance(checks, tuple) or not all(check in legal for check in checks):
             raise KvmvizError(f"{who}: checks {shown(checks)}; legal is a tuple of {legal}")
@@ -90,30 +90,8 @@ class Vmm:
         names = tuple(name for name in self.debug.names() if name in ESR_BIT)
         return names if flag or not self.needs_flag else ("hsr",)
 
-    def layout(self, abi: str | Abi) -> Layout:
-        """The struct as this program has it.
 
-        Raises :class:`KvmvizError` if ESR or FAR would be read out of what is no integer or a
-        bit-field, and if hsr does not reach up to EC.
-        """
-        layout = self.debug.layout(abi)
-        check_integers(f"VMM {self.name}", layout)
-        for name in (*ESR_BIT, "far"):
-            if name in layout.named and layout.named[name].bits is not None:
-                raise KvmvizError(f"VMM {self.name}: {self.debug}, {name} is a bit-field")
-        if (bits := layout.named["hsr"].extent) < 32:
-            raise KvmvizError(
-                f"VMM {self.name}: {self.debug}, hsr has {bits} bits; EC is ESR[31:26]: legal are "
-                "32 and more"
-            )
-        return layout
-
-
-def _by_name(*rows: Vmm) -> Mapping[str, Vmm]:
-    return MappingProxyType({row.name: row for row in rows})
-
-
-VMMS = _by_name(
+VMMS = by_name(
     Vmm("u32 hsr", "built before the change", OLD),
     Vmm("u64 hsr", "built with a widened hsr", WIDENED),
     Vmm("hsr_high if flag set", "that checks the flag", MERGED, True),
@@ -121,7 +99,7 @@ VMMS = _by_name(
 )
 """The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
 
-READERS = _by_name(
+READERS = by_name(
     *VMMS.values(),
     Vmm("debug exit if flag set", "that looks at the flag alone", MERGED, True, ("flag",)),
     Vmm("exit_reason forgotten", "that forgets to look at exit_reason", MERGED, True, ("return",)),
@@ -192,7 +170,7 @@ class Reading:
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
-        layout = self.vmm.layout(self.image.layout.abi)
+        layout = self._struct
         names = self.vmm.takes(self.flag)
         rows = []
         for offset, holders in enumerate(layout.holders):
@@ -207,8 +185,16 @@ class Reading:
     @cached_property
     def runs(self) -> tuple[Taken, ...]:
         """The same with neighbours joined where one member's bytes are taken for another's."""
-        groups = groupby(self.taken, lambda row: (_slot(row), row.wanted[1] // 32))
-        return tuple(_joined(list(rows)) for _, rows in groups)
+
+        def member(row: Taken) -> tuple[Slot | None, int]:
+            return row.source and row.source.slot, row.wanted[1] // 32
+
+        return tuple(_joined(list(rows)) for _, rows in groupby(self.taken, member))
+
+    @property
+    def _struct(self) -> Layout:
+        """The struct as the program has it."""
+        return self.vmm.debug.layout(self.image.layout.abi)
 
     @property
     def value(self) -> int:
@@ -231,11 +217,6 @@ class Reading:
         return all(row.right for row in self.taken)
 
     @property
-    def writes_far(self) -> bool:
-        """This exit wrote far: a debug exit does for watchpoints only."""
-        return any(source and source.slot.path == "far" for source in self.image.sources)
-
-    @property
     def far_valid(self) -> Far:
         """What far is worth on this exit, whatever the program makes of it."""
         return far_by(self.esr)
@@ -248,15 +229,14 @@ class Reading:
     @property
     def verdict(self) -> Verdict:
         """What the program gets of each member of the struct that it was built with."""
-        return compare(self.image.layout, self.vmm.layout(self.image.layout.abi))
+        return compare(self.image.layout, self._struct)
 
     @property
     def lost_far(self) -> tuple[int, ...]:
         """The bytes that the program takes for far, if they are not what the kernel has there."""
         if self.verdict.fields.get("far", "intact") == "intact":
             return ()
-        far = next(slot for slot in self.verdict.reader.slots if slot.path == "far")
-        return tuple(range(far.offset, far.offset + far.size))
+        return tuple(next(slot for slot in self._struct.slots if slot.path == "far").offsets)
 
     @property
     def sound(self) -> bool:
@@ -285,36 +265,21 @@ class Reading:
             lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
         if far := self.lost_far:
             lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
-        kernel_held = words.held(self.esr)
-        return "\n".join(
-            (
-                *lines,
-                f"  {words.headline(self)} ({words.gist(self)}); the kernel held {kernel_held}",
-                f"  {words.statuses(self)}",
-                f"  {self.effect}",
-            )
-        )
-
-
-def _slot(row: Taken) -> Slot | None:
-    return row.source and row.source.slot
+        held = words.held(self.esr)
+        lines.append(f"  {words.headline(self)} ({words.gist(self)}); the kernel held {held}")
+        return "\n".join((*lines, f"  {words.statuses(self)}", f"  {self.effect}"))
 
 
 def _joined(rows: list[Taken]) -> Taken:
     """Neighbours as one run of bytes."""
+
+    def hull(parts: list[Bits]) -> Bits:
+        return max(high for high, _ in parts), min(low for _, low in parts)
+
     found = [row.found for row in rows if row.found]
-    return Taken(
-        rows[0].first,
-        rows[-1].last,
-        _hull([row.wanted for row in rows]),
-        _hull(found) if len(found) == len(rows) else None,
-        rows[0].source,
-    )
-
-
-def _hull(parts: list[Bits]) -> Bits:
-    """All bits from the lowest to the highest."""
-    return max(high for high, _ in parts), min(low for _, low in parts)
+    wanted = hull([row.wanted for row in rows])
+    whole = hull(found) if len(found) == len(rows) else None
+    return replace(rows[0], last=rows[-1].last, wanted=wanted, found=whole)
 
 
 def _esr_bits(source: Source | None) -> Bits | None:
@@ -333,18 +298,15 @@ class Matrix:
     readings: tuple[Reading, ...]
 
     def __repr__(self) -> str:
-        rows: list[tuple[str, ...]] = [
-            ("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")
-        ]
-        for reading in self.readings:
-            names = (reading.image.layout.abi.name, reading.kernel.name, reading.vmm.name)
-            seen = (words.headline(reading)[0], words.hexa(reading), words.cause(reading))
-            rows.append((*names, *seen, reading.effect))
-        head = "\n".join(filter(None, (words.matrix_head(self), words.matrix_remark(self))))
-        first = self.readings[0]
-        old = words.old_held(first.esr, [reading.kernel for reading in self.readings])
+        rows = [("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")]
+        for row in self.readings:
+            names = (row.image.layout.abi.name, row.kernel.name, row.vmm.name)
+            seen = (words.headline(row)[0], words.hexa(row), words.cause(row), row.effect)
+            rows.append((*names, *seen))
+        old = words.old_held(self.readings[0].esr, [row.kernel for row in self.readings])
         notes = map("  {}".format, [words.V2_NOTE, *old])
-        return "\n".join((head, table(rows), *notes))
+        heads = filter(None, (words.matrix_head(self), words.matrix_remark(self)))
+        return "\n".join((*heads, table(rows), *notes))
 
 
 def read(
@@ -357,10 +319,9 @@ def read(
 ) -> Reading:
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
-    reader.layout(abi)
     image = writer.debug_exit(abi, esr, far, fill)
     beyond = int(fill) if isinstance(fill, Integral) else 0
-    return Reading(writer, reader, image, esr, writer.sets_flag, beyond)
+    return Reading(writer, reader, image, esr, bool(writer.flag), beyond)
 
 
 def matrix(
@@ -375,15 +336,12 @@ def matrix(
 
     Raises :class:`KvmvizError` for none at all, for two of one name, and as :func:`read` does.
     """
-    rows = _several(kernels, find_kernel, "kernels"), _several(vmms, find, "VMMs")
-    return Matrix(
-        tuple(
-            read(kernel, vmm, abi, esr, far, fill)
-            for abi in _several(abis, abis_.find, "ABIs")
-            for kernel in rows[0]
-            for vmm in rows[1]
-        )
+    rows = product(
+        several(abis, abis_.find, "ABIs"),
+        several(kernels, find_kernel, "kernels"),
+        several(vmms, find, "VMMs"),
     )
+    return Matrix(tuple(read(kernel, vmm, abi, esr, far, fill) for abi, kernel, vmm in rows))
 
 
 def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
@@ -394,367 +352,15 @@ def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
 Named = TypeVar("Named", Kernel, Vmm, Abi)
 
 
-def _several(
+def several(
     given: Iterable[str | Named], find: Callable[[str | Named], Named], what: str
 ) -> tuple[Named, ...]:
     """Some kernels, programs or ABIs, each found by name; each of them once, and one at least."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise KvmvizError(f"{what}: {shown(given)} is no list of them")
-    rows: dict[str, Named] = {}
-    for row in map(find, given):
-        if row.name in rows:
-            raise KvmvizError(
-                f"{what}: {shown(row.name)} stands there twice; names tell them apart"
-            )
-        rows[row.name] = row
-    if not rows:
-        raise KvmvizError(f"{what}: none given; a table needs one at least")
-    return tuple(rows.values())
-
-
-@dataclass(frozen=True)
-class Fooled:
-    """A byte of the page that a program took for what it is not.
-
-    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``a valid far``,
-    ``this run's exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is
-    who wrote the byte last and what it holds, None where nobody has since the page was zeroed.
-    ``stale``: the step that the program looks at did not write it. A byte that is not stale holds
-    other bits than those that it was taken for, or a far of which FnV says that it is not valid.
-    """
-
-    offset: int
-    taken_for: str
-    source: Source | None
-    stale: bool
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """What one program makes of the page at one step.
-
-    ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
-    ``happened``: this step did end with a debug exit. ``takes``: the program takes it for one,
-    and reads ``value`` for ESR_EL2 (``bits`` of it, 32 or 64) and ``far``, each None if not read.
-    ``fooled`` are the bytes that misled it, in order of offset; ``right`` that there are none.
-    """
-
-    step: Step
-    vmm: Vmm
-
-    @property
-    def looks(self) -> bool:
-        """The step is a KVM_RUN."""
-        return self.step.is_run
-
-    @property
-    def happened(self) -> bool:
-        """The step ended with a debug exit."""
-        return isinstance(self.step.exit, DebugExit)
-
-    @property
-    def flag(self) -> bool:
-        """What the program finds in bit 0 of run->flags."""
-        return bool(self.step.flags & FLAG_VALUE)
-
-    @property
-    def takes(self) -> bool:
-        """All that the program looks at says that this is a debug exit."""
-        found = {
-            "return": self.step.returned == 0,
-            "reason": self.step.reason == EXIT_REASONS["DEBUG"],
-            "flag": self.flag,
-        }
-        return self.looks and all(found[check] for check in self.vmm.checks)
-
-    @cached_property
-    def reading(self) -> Reading | None:
-        """The debug struct as the program reads it; None if it takes this for no debug exit."""
-        if not self.takes:
-            return None
-        image = self.step.page.part(DebugExit.member, self.step.number)
-        esr = self.step.exit.esr if isinstance(self.step.exit, DebugExit) else 0
-        return Reading(self.step.kernel, self.vmm, image, esr, self.flag)
-
-    @property
-    def value(self) -> int | None:
-        """What it reads for ESR_EL2."""
-        return self.reading.value if self.reading else None
-
-    @property
-    def bits(self) -> int | None:
-        """How many bits of ESR_EL2 it claims to know."""
-        return self.reading.bits if self.reading else None
-
-    @property
-    def far(self) -> int | None:
-        """What it takes for the address of a watchpoint; see :attr:`far_valid`."""
-        if self.value is None or not self._far:
-            return None
-        if not (self.vmm.trusts_far or self.far_valid in ("address", "granule")):
-            return None
-        data = self.step.page.data[self._union : self._union + self._debug.size]
-        found: int = self._debug.unpack(data)["far"]
-        return found & (1 << 64) - 1  # also where a program's far is signed
-
-    @property
-    def far_valid(self) -> Far | None:
-        """What the ESR that it read says that far is worth; None if it read none."""
-        return None if self.value is None else far_by(self.value)
-
-    @cached_property
-    def fooled(self) -> tuple[Fooled, ...]:
-        """The bytes that misled it, in order of offset; of some the value may fit by chance."""
-        return tuple(sorted(set(self._fooled()), key=lambda row: (row.offset, row.taken_for)))
-
-    def __repr__(self) -> str:
-        step, vmm = self.step, self.vmm
-        mark = "✓" if self.right else "✗"
-        return (
-            f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}\n"
-            f"  {mark} {words.sentence(self)}"
-        )
-
-    @property
-    def right(self) -> bool:
-        """It sees a debug exit where there is one alone, and reads bytes that are what it thinks.
-
-        A program that takes bits 31:0 alone, or knows without the flag that it has no others, is
-        right.
-        """
-        return not self.fooled
-
-    def _fooled(self) -> Iterator[Fooled]:
-        if not self.looks or not (self.takes or self.happened):
-            return
-        layout = self.step.page.layout
-        if self.reading is None:  # missed: of a program's checks the flag alone can fail here
-            yield self._byte(self._flag_at, "the sign of a debug exit")
-            return
-        if not self.happened and "reason" in self.vmm.checks:
-            start = layout.offsets["exit_reason"]
-            for at in range(start, start + 4):
-                yield self._byte(at, "this run's exit_reason")
-        for row in self.reading.taken:
-            if not row.right or not self.happened:
-                half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
-                yield self._byte(self._union + row.first, half)
-        own = self.step.state(self._flag_at) == "fresh"
-        if "flag" in self.vmm.checks:
-            if not (self.happened and own):
-                yield self._byte(self._flag_at, "the sign of a debug exit")
-        elif self.flag and self.vmm.needs_flag and not own:
-            yield self._byte(self._flag_at, "this exit's flag")
-        if self.far is not None:
-            yield from self._far_fooled()
-
-    def _far_fooled(self) -> Iterator[Fooled]:
-        assert self.reading is not None
-        wanted = self._debug.holders
-        found = self.reading.image.sources
-        for at in self._far:
-            offset = at - self._union
-            source = found[offset] if offset < len(found) else None
-            written = (source,) if source else ()
-            if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
-                yield self._byte(at, "far")
-            elif self.reading.far_valid == "not valid":
-                yield self._byte(at, "a valid far")
-
-    @property
-    def _far(self) -> range:
-        """The page's bytes that the program knows as far."""
-        if "far" not in self._debug.named:
-            return range(0)
-        field, start = self._debug.named["far"], self._union
-        return range(start + field.offset, start + up(field.stop, 8) // 8)
-
-    @cached_property
-    def _debug(self) -> Layout:
-        """The struct that the program was built with."""
-        return self.vmm.layout(self.step.page.layout.abi)
-
-    @property
-    def _union(self) -> int:
-        return self.step.page.layout.offsets["debug"]
-
-    @property
-    def _flag_at(self) -> int:
-        """The byte of flags that holds the flag: the least significant."""
-        start = self.step.page.layout.offsets["flags"]
-        return start if self.step.page.layout.abi.byte_order == "little" else start + 1
-
-    def _byte(self, at: int, taken_for: str) -> Fooled:
-        stale = self.step.state(at) != "fresh"
-        return Fooled(at, taken_for, self.step.page.sources[at], stale)
-
-
-def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
-    """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
-    if not isinstance(step, Step):
-        raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
-    reader = find(vmm, READERS)
-    reader.layout(step.page.layout.abi)
-    return Conclusion(step, reader)
-
-
-def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:
-    """What a program makes of every step of a history, in order."""
-    if not isinstance(vcpu, Vcpu):
-        raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no history")
-    return tuple(conclude(step, vmm) for step in vcpu.history)
-
-
-Before = Literal["fresh", "after MMIO"]
-BEFORE: tuple[Before, ...] = ("fresh", "after MMIO")
-"""What the page held before the debug exit: zeros, or the address of an MMIO exit."""
-
-ADDRESS = 0x80_0000_1000
-"""Where that MMIO exit was: an address both halves of which are not zero."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One kernel with one program: a debug exit, then an MMIO exit, on the same page.
-
-    ``debug`` is what the program concludes at the debug exit, ``later`` at the MMIO exit after it.
-    """
-
-    before: Before
-    vcpu: Vcpu
-    debug: Conclusion
-    later: Conclusion
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel that wrote the page."""
-        return self.vcpu.kernel
-
-    @property
-    def vmm(self) -> Vmm:
-        """The program that reads it."""
-        return self.debug.vmm
-
-    @property
-    def hole(self) -> int:
-        """What lies where hsr_high is, or would be, at the debug exit: four bytes as a u32."""
-        page, start = self.debug.step.page, self._hole_at
-        return int.from_bytes(page.data[start : start + 4], page.layout.abi.byte_order)
-
-    @property
-    def hole_source(self) -> Source | None:
-        """Who wrote the first of these bytes; None where nobody has."""
-        return self.debug.step.page.sources[self._hole_at]
-
-    @property
-    def _hole_at(self) -> int:
-        layout = self.debug.step.page.layout
-        return layout.offsets["debug"] + MERGED.layout(layout.abi).offsets["hsr_high"]
-
-    @property
-    def knows(self) -> int:
-        """How many bits of ESR_EL2 the program gets, and rightly takes for valid: 0, 32 or 64."""
-        return self.debug.bits or 0 if self.debug.right else 0
-
-    @property
-    def stale_flag(self) -> bool:
-        """The flag is still set at the exit after, which is no debug exit."""
-        return self.later.flag
-
-    @property
-    def right(self) -> bool:
-        """The program is right at both exits."""
-        return self.debug.right and self.later.right
-
-    def _row(self) -> tuple[object, ...]:
-        """Itself in words: a row of the matrix."""
-        reading, flag = self.debug.reading, "flag still set" if self.stale_flag else "flag not set"
-        of = f" of {self.debug.bits}" if reading and not self.debug.right else ""
-        knows = 32 * reading.low_right if reading and of else self.knows
-        if not self.stale_flag or self.later.right:
-            seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
-        else:
-            seen = "fooled by it" if self.later.takes else "misses it"
-        return (
-            self.vcpu.page.layout.abi.name,
-            self.before,
-            self.kernel.name,
-            f"{self.hole:#010x}",
-            words.who(self.hole_source, self.debug.step.number),
-            int(self.debug.flag),
-            self.vmm.name,
-            "✓" if self.right else "✗",
-            words.hexa(reading) if reading else "not seen",
-            f"{knows}{of} bits",
-            f"{flag}, {seen}",
-        )
-
-
-@dataclass(frozen=True)
-class Handshake:
-    """Every kernel with every program, on a fresh page and after MMIO, on each ABI."""
-
-    cells: tuple[Cell, ...]
-
-    def __repr__(self) -> str:
-        head = (
-            "ABI", "page", "kernel", "hole", "from", "flag", "VMM", "", "as ESR", "knows",
-            "at the MMIO exit after",
-        )  # fmt: skip
-        event = self.cells[0].debug.step.event
-        esr = event.esr if isinstance(event, DebugExit) else 0
-        note = (
-            "hole: the four bytes after hsr at the debug exit, as a u32, and who wrote them; "
-            "knows: how many bits of ESR_EL2 it gets right, of those that it takes for valid"
-        )
-        rows = table([head, *(cell._row() for cell in self.cells)])
-        old = words.old_held(esr, [cell.kernel for cell in self.cells])
-        lines = [
-            f"{words.held(esr)}; computed, not dumped",
-            rows,
-            *map("  {}".format, [note, *old]),
-        ]
-        return "\n".join(lines)
-
-
-def handshake(
-    esr: int = 0x0000_0100_D200_0062,
-    kernels: Iterable[str | Kernel] = ("old", "v2", "merged"),
-    vmms: Iterable[str | Vmm] = (
-        "u32 hsr",
-        "hsr_high if flag set",
-        "hsr_high, flag ignored",
-    ),
-    abis: Iterable[str | Abi] = ARM64,
-    far: int = 0x4000_0800,
-) -> Handshake:
-    """The matrix: by default three kernels, three programs, both byte orders of arm64.
-
-    The programs are old userspace, new userspace that keeps to the handshake, and new userspace
-    that does not.
-    The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
-    exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written if
-    ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one name,
-    for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
-    """
-    writers = _several(kernels, find_kernel, "kernels")
-    readers = _several(vmms, lambda vmm: find(vmm, READERS), "VMMs")
-    return Handshake(
-        tuple(
-            _cell(before, kernel, vmm, abi, DebugExit(esr, far))
-            for abi in _several(abis, abis_.find, "ABIs")
-            for before in BEFORE
-            for kernel in writers
-            for vmm in readers
-        )
-    )
-
-
-def _cell(
-    before: Before, kernel: str | Kernel, vmm: str | Vmm, abi: str | Abi, exit: DebugExit
-) -> Cell:
-    mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
-    events: list[Event] = [exit, mmio]
-    vcpu = play(kernel, abi, events if before == "fresh" else [mmio, *events])
-    debug, later = vcpu.history[-2:]
-    return Cell(before, vcpu, conclude(debug, vmm), conclude(later, vmm))
+    rows = tuple(map(find, given))
+    names: list[str] = [row.name for row in rows]
+    if not names or len({*names}) < len(names):
+        told = listed(map(shown, names)) or "none given"
+        raise KvmvizError(f"{what}: {told}; legal are one at least, and no name twice")
+    return rows

@@ -5,14 +5,16 @@ Those that real kernels went through are in :func:`kvmviz.captures.scenarios`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, shown
+from kvmviz._base import KvmvizError, by_name, check_texts, shown
 from kvmviz.abi import Abi
 from kvmviz.kvm.exits import (
+    CLEAR,
+    SET,
     DebugExit,
     Event,
     Exit,
@@ -42,10 +44,7 @@ class Scenario:
     synthetic: bool = False
 
     def __post_init__(self) -> None:
-        for text in (self.name, self.title, self.note):
-            if not isinstance(text, str):
-                raise KvmvizError(f"scenario {shown(self.name)}: {shown(text)} is no text")
-        who = f"scenario {shown(self.name)[1:-1]}"
+        who = check_texts("scenario", self.name, self.title, self.note)
         if not isinstance(self.events, Iterable):
             raise KvmvizError(f"{who}: {shown(self.events)} are no events")
         object.__setattr__(self, "events", tuple(self.events))
@@ -66,80 +65,73 @@ class Scenario:
 
 BRK, WATCH, STEP = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800), DebugExit(0xCB000022)
 _UART = MmioExit(0x0900_0000, 4, b"\x5a\x5a\x00\x00")
-_ABOVE_4G = MmioExit(0x80_0000_1000, 4, b"\x5a\x5a\x00\x00")
-_SET, _CLEAR = UserWrite(1, b"\x01"), UserWrite(1, b"\x00")
+_ABOVE_4G = replace(_UART, phys_addr=0x80_0000_1000)
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Scenario(
-                "stale_flag",
-                "A debug exit, then five more runs",
-                "The debug exit sets the flag. On v2 every later exit still shows it.",
-                (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
-            ),
-            Scenario(
-                "failed_run",
-                "A debug exit, then a run that fails",
-                "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the "
-                "flag set.",
-                (BRK, Unhandled(), _UART),
-            ),
-            Scenario(
-                "mmio_low",
-                "MMIO at 0x09000000, then a debug exit",
-                "An old kernel leaves half of the address in the hole: 0 on little-endian, "
-                "0x09000000 on big-endian.",
-                (_UART, BRK),
-            ),
-            Scenario(
-                "mmio_high",
-                "MMIO at 0x8000001000, then a debug exit",
-                "An old kernel leaves half of the address in the hole: 0x80 on little-endian, "
-                "0x1000 on big-endian.",
-                (_ABOVE_4G, BRK),
-            ),
-            Scenario(
-                "stale_far",
-                "A watchpoint, then a breakpoint instruction",
-                "far is written for watchpoints alone: the second exit still shows the first's.",
-                (WATCH, BRK),
-            ),
-            Scenario(
-                "immediate_exit",
-                "immediate_exit keeps the old exit",
-                "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
-                (BRK, _SET, _UART, _CLEAR, _UART),
-            ),
-            Scenario(
-                "ndata",
-                "A system event, then a debug exit",
-                "An old kernel leaves ndata in the hole: 1 in both byte orders; before v5.18 0, "
-                "since ndata is of v5.18.",
-                (SystemEvent(2), BRK),
-            ),
-            Scenario(
-                "poison",
-                "Userspace fills the exit union, then a debug exit",
-                "What userspace wrote stays where no kernel writes: in an old kernel's hole, and "
-                "in far.",
-                (UserWrite(32, b"\xaa" * 256), BRK),
-            ),
-            Scenario(
-                "poison_flags",
-                "Userspace sets all flags, then a debug exit",
-                "An old kernel leaves flags alone: whoever trusts them must not have written them.",
-                (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
-            ),
-            Scenario(
-                "mmio_read",
-                "A read that userspace answers, then a single step",
-                "The answer lies where far does, and stays there.",
-                (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
-            ),
-        )
-    }
+SCENARIOS = by_name(
+    Scenario(
+        "stale_flag",
+        "A debug exit, then five more runs",
+        "The debug exit sets the flag. On v2 every later exit still shows it.",
+        (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
+    ),
+    Scenario(
+        "failed_run",
+        "A debug exit, then a run that fails",
+        "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the flag "
+        "set.",
+        (BRK, Unhandled(), _UART),
+    ),
+    Scenario(
+        "mmio_low",
+        "MMIO at 0x09000000, then a debug exit",
+        "An old kernel leaves half of the address in the hole: 0 on little-endian, 0x09000000 on "
+        "big-endian.",
+        (_UART, BRK),
+    ),
+    Scenario(
+        "mmio_high",
+        "MMIO at 0x8000001000, then a debug exit",
+        "An old kernel leaves half of the address in the hole: 0x80 on little-endian, 0x1000 on "
+        "big-endian.",
+        (_ABOVE_4G, BRK),
+    ),
+    Scenario(
+        "stale_far",
+        "A watchpoint, then a breakpoint instruction",
+        "far is written for watchpoints alone: the second exit still shows the first's.",
+        (WATCH, BRK),
+    ),
+    Scenario(
+        "immediate_exit",
+        "immediate_exit keeps the old exit",
+        "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
+        (BRK, SET, _UART, CLEAR, _UART),
+    ),
+    Scenario(
+        "ndata",
+        "A system event, then a debug exit",
+        "An old kernel leaves ndata in the hole: 1 in both byte orders; before v5.18 0, since "
+        "ndata is of v5.18.",
+        (SystemEvent(2), BRK),
+    ),
+    Scenario(
+        "poison",
+        "Userspace fills the exit union, then a debug exit",
+        "What userspace wrote stays where no kernel writes: in an old kernel's hole, and in far.",
+        (UserWrite(32, b"\xaa" * 256), BRK),
+    ),
+    Scenario(
+        "poison_flags",
+        "Userspace sets all flags, then a debug exit",
+        "An old kernel leaves flags alone: whoever trusts them must not have written them.",
+        (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
+    ),
+    Scenario(
+        "mmio_read",
+        "A read that userspace answers, then a single step",
+        "The answer lies where far does, and stays there.",
+        (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
+    ),
 )
 """Made by hand, by name; none has happened on a real kernel in just this form."""
 
@@ -163,13 +155,11 @@ class SideBySide:
         for vcpu in (self.one, self.other):
             if not isinstance(vcpu, Vcpu):
                 raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no page")
-        here, there = ([step.event for step in vcpu.history] for vcpu in (self.one, self.other))
-        if here != there:
-            at = next(
-                (at for at, (a, b) in enumerate(zip(here, there, strict=False)) if a != b),
-                min(len(here), len(there)),
-            )
-            raise KvmvizError(f"not the same events on both pages: they differ from step {at} on")
+        pairs = zip_longest(self.one.history, self.other.history)
+        for at, (here, there) in enumerate(pairs):
+            if not (here and there and here.event == there.event):
+                told = f"not the same events on both pages: they differ from step {at} on"
+                raise KvmvizError(told)
 
     @property
     def differing(self) -> tuple[tuple[int, ...], ...]:

@@ -12,20 +12,27 @@ from kvmviz._base import shown as quoted
 from kvmviz.abi import Abi
 from kvmviz.kvm import scenario as scenarios
 from kvmviz.kvm.captures import scenarios as real
+from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Step, Vcpu
-from kvmviz.kvm.program import READERS, Conclusion, Vmm, conclude
+from kvmviz.kvm.page import Vcpu
+from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import Scenario, SideBySide
-from kvmviz.kvm.words import byte_lines, completion, hexa, sentence, status, title, written_words
+from kvmviz.kvm.words import (
+    beyond,
+    completion,
+    hexa,
+    page_lines,
+    sentence,
+    status,
+    title,
+    written_words,
+)
 from kvmviz.text import spans, where
 
 MOST = 256
 """Steps that are shown at once."""
-
-SHOWN = 64
-"""How many bytes of the page are shown, from offset 0 on."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,12 +112,6 @@ def _steps(first: int, last: int) -> str:
     return f"step {first}" if first == last else f"steps {first}..{last}"
 
 
-def beyond(step: Step) -> str:
-    """What a step wrote behind the bytes that are shown, in words; empty if it wrote nothing."""
-    behind = [at for at in step.written if at >= SHOWN]
-    return f"also writes {spans(behind)}, not shown" if behind else ""
-
-
 def headline(seen: Conclusion) -> str:
     """What a program concludes, in a few words with a sign; empty after a write by userspace."""
     if not seen.looks:
@@ -128,7 +129,7 @@ def _lane_words(seen: Conclusion) -> Iterator[str]:
     step = seen.step
     yield from filter(None, (completion(step), written_words(step), beyond(step)))
     yield status(step)
-    yield from byte_lines(step, SHOWN).splitlines()
+    yield from page_lines(step.page, step).splitlines()
     yield f"{'✓' if seen.right else '✗'} {sentence(seen)}" if seen.looks else sentence(seen)
 
 

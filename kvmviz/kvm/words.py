@@ -17,9 +17,10 @@ from kvmviz.kvm.kernel import EXIT_REASONS, OLD, WATCHPOINT_LOW, Kernel
 from kvmviz.text import runs, spans, table
 
 if TYPE_CHECKING:
-    from kvmviz.kvm.captures import Compared, Overlay
+    from kvmviz.kvm.captures import Overlay
+    from kvmviz.kvm.conclusion import Conclusion, Fooled
     from kvmviz.kvm.page import Page, Step
-    from kvmviz.kvm.program import Conclusion, Fooled, Matrix, Reading, Taken
+    from kvmviz.kvm.program import Matrix, Reading, Taken
     from kvmviz.slot import Source
 
 HANDLED = (0x30, 0x32, 0x34, 0x3C)
@@ -134,7 +135,7 @@ def statuses(reading: Reading) -> str:
     for name, status in reading.verdict.fields.items():
         if name != "far" or status != "intact":
             parts.append(f"{name} {status}")
-        elif not reading.writes_far:
+        elif not any(source and source.slot.path == "far" for source in reading.image.sources):
             parts.append("far not written by this exit")
         else:
             parts.append(f"far intact{FAR_WORDS.get(reading.far_valid, '')}")
@@ -222,14 +223,14 @@ EVIDENCE_NOTE = (
 )
 
 
-def evidence_head(overlays: Sequence[Overlay | Compared]) -> str:
+def evidence_head(overlays: Sequence[Overlay]) -> str:
     """How many dumps and bytes were compared, and how many differ."""
     size = sum(len(overlay.real) for overlay in overlays)
     count = sum(len(overlay.differing) for overlay in overlays)
     return f"{len(overlays)} real dumps, {size} bytes compared: {count} differ"
 
 
-def evidence(overlays: Sequence[Overlay | Compared]) -> str:
+def evidence(overlays: Sequence[Overlay]) -> str:
     """The dumps by kernel and byte order, with the number of differing bytes of each."""
     rows = [("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")]
     for (kernel, order), group in groupby(
@@ -359,23 +360,22 @@ def completion(step: Step) -> str | None:
     return f"first completes the guest's read of {place}: it gets {step.got.hex(' ')}"
 
 
-def byte_lines(step: Step, stop: int = 64) -> str:
-    """The page's bytes after a step, neighbours of one write and member a row.
+SHOWN = 64
+"""How many bytes of the page are shown one by one, from offset 0 on."""
 
-    Each row says whether its bytes are fresh, stale or untouched, and who wrote them.
+
+def page_lines(page: Page, step: Step | None = None) -> str:
+    """A page's first bytes, neighbours of one write and member a row, each with its writer.
+
+    Seen from a step they are fresh, stale or untouched; without one it is after the last.
     """
-    return page_lines(step.page, step, stop)
-
-
-def page_lines(page: Page, step: Step | None = None, stop: int = 64) -> str:
-    """A page's first bytes, seen from a step or, without one, from after the last."""
 
     def writer(at: int) -> object:
         source = page.sources[at]
         return source and (source.slot, source.write)
 
     rows: list[Sequence[object]] = []
-    for first, last in runs(range(stop), writer, 8):
+    for first, last in runs(range(SHOWN), writer, 8):
         source = page.sources[first]
         state = [step.state(first)] if step else []
         digits = page.data[first : last + 1].hex(" ")
@@ -383,16 +383,20 @@ def page_lines(page: Page, step: Step | None = None, stop: int = 64) -> str:
     return table(rows, right=(0,))
 
 
-def rest(page: Page, step: Step | None = None, start: int = 64) -> str:
+def rest(page: Page, step: Step | None = None) -> str:
     """Who wrote what lies behind the bytes that are shown one by one, in a line."""
 
     def writer(at: int) -> str:
         return _writer(page.sources[at], step)
 
-    return "; ".join(
-        f"{span(first, last)}: {writer(first)}"
-        for first, last in runs(range(start, len(page)), writer)
-    )
+    found = runs(range(SHOWN, len(page)), writer)
+    return "; ".join(f"{span(first, last)}: {writer(first)}" for first, last in found)
+
+
+def beyond(step: Step) -> str:
+    """Where among those a step wrote, in words; empty if it wrote nothing there."""
+    behind = [at for at in step.written if at >= SHOWN]
+    return f"also writes {spans(behind)}, not shown" if behind else ""
 
 
 def _writer(source: Source | None, step: Step | None) -> str:

@@ -20,10 +20,11 @@ from typing import Literal
 from kvmviz import text
 from kvmviz.image import pieces, unwritten
 from kvmviz.kvm import words
+from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import Step
-from kvmviz.kvm.program import Conclusion, Reading, conclude
-from kvmviz.kvm.scene import SHOWN, Scene, beyond, difference, headline
+from kvmviz.kvm.program import Reading
+from kvmviz.kvm.scene import Scene, difference, headline
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
 from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, arms, chosen
@@ -204,7 +205,7 @@ def history(shown: Scene, full: bool = False) -> Board:
             "before any step", None, tuple(about), (), nothing, (), repr(shown), kind="page"
         )
     seen, differing = shown.rows[-1], shown.differing[-1]
-    offsets = range(SHOWN) if full else (*HEAD, *UNION)
+    offsets = range(words.SHOWN) if full else (*HEAD, *UNION)
     strips = []
     for one in seen:
         title, name = "", f"{one.step.kernel.name} kernel"
@@ -220,7 +221,7 @@ def history(shown: Scene, full: bool = False) -> Board:
         effect = _sentence(difference(differing))
     sounds = {one.right for one in seen if one.looks}
     more = list(dict.fromkeys(causes if len(seen) > 1 else causes[1:]))
-    held = [words.completion(first.step) or "", *(beyond(one.step) for one in seen[:1]), *more]
+    held = [words.completion(first.step) or "", words.beyond(first.step), *more]
     listed, now = _around(shown)
     return Board(
         verdict,

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import VMMS, Reading, conclude, matrix, read
+from kvmviz.kvm.program import VMMS, Reading, matrix, read
 from kvmviz.kvm.scenario import SCENARIOS
 from kvmviz.kvm.words import hexa
 from kvmviz.web import board

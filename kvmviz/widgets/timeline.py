@@ -20,6 +20,7 @@ from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.captures import ABI_OF, scenarios
+from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.exits import (
     DebugExit,
     Event,
@@ -32,7 +33,7 @@ from kvmviz.kvm.exits import (
 from kvmviz.kvm.kernel import KERNELS, MMIO, POLICIES, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Step, Vcpu
-from kvmviz.kvm.program import READERS, Conclusion, Vmm, conclude
+from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.scene import Scene, check_step, find, scene

@@ -1,0 +1,355 @@
+"""What a program makes of a page over time: step by step, and what fooled it where it is wrong.
+
+The handshake is the same as a table: kernels and programs, at a debug exit and at the exit after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Literal
+
+from kvmviz import abi as abis_
+from kvmviz._base import KvmvizError, shown
+from kvmviz.abi import Abi
+from kvmviz.kvm import words
+from kvmviz.kvm.exits import DebugExit, Event, MmioExit
+from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel
+from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.page import Step, Vcpu, play
+from kvmviz.kvm.program import ARM64, READERS, Far, Reading, Vmm, far_by, find, several
+from kvmviz.layout import Layout
+from kvmviz.slot import Source
+from kvmviz.text import table
+from kvmviz.verdict import judge
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """A byte of the page that a program took for what it is not.
+
+    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``a valid far``,
+    ``this run's exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is
+    who wrote the byte last and what it holds, None where nobody has since the page was zeroed.
+    ``stale``: the step that the program looks at did not write it. A byte that is not stale holds
+    other bits than those that it was taken for, or a far of which FnV says that it is not valid.
+    """
+
+    offset: int
+    taken_for: str
+    source: Source | None
+    stale: bool
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What one program makes of the page at one step.
+
+    ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
+    ``happened``: this step did end with a debug exit. ``takes``: the program takes it for one,
+    and reads ``value`` for ESR_EL2 (``bits`` of it, 32 or 64) and ``far``, each None if not read.
+    ``fooled`` are the bytes that misled it, in order of offset; ``right`` that there are none.
+    """
+
+    step: Step
+    vmm: Vmm
+
+    @property
+    def looks(self) -> bool:
+        """The step is a KVM_RUN."""
+        return self.step.is_run
+
+    @property
+    def happened(self) -> bool:
+        """The step ended with a debug exit."""
+        return isinstance(self.step.exit, DebugExit)
+
+    @property
+    def flag(self) -> bool:
+        """What the program finds in bit 0 of run->flags."""
+        return bool(self.step.flags & FLAG_VALUE)
+
+    @property
+    def takes(self) -> bool:
+        """All that the program looks at says that this is a debug exit."""
+        found = {
+            "return": self.step.returned == 0,
+            "reason": self.step.reason == EXIT_REASONS["DEBUG"],
+            "flag": self.flag,
+        }
+        return self.looks and all(found[check] for check in self.vmm.checks)
+
+    @property
+    def esr(self) -> int:
+        """What the kernel held at a debug exit; 0 at any other step."""
+        return self.step.exit.esr if isinstance(self.step.exit, DebugExit) else 0
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """The debug struct as the program reads it; None if it takes this for no debug exit."""
+        if not self.takes:
+            return None
+        image = self.step.page.part(DebugExit.member, self.step.number)
+        return Reading(self.step.kernel, self.vmm, image, self.esr, self.flag)
+
+    @property
+    def value(self) -> int | None:
+        """What it reads for ESR_EL2."""
+        return self.reading.value if self.reading else None
+
+    @property
+    def bits(self) -> int | None:
+        """How many bits of ESR_EL2 it claims to know."""
+        return self.reading.bits if self.reading else None
+
+    @property
+    def far(self) -> int | None:
+        """What it takes for the address of a watchpoint; see :attr:`far_valid`."""
+        if self.value is None or not self._far:
+            return None
+        if not (self.vmm.trusts_far or self.far_valid in ("address", "granule")):
+            return None
+        data = self.step.page.data[self._union : self._union + self._debug.size]
+        found: int = self._debug.unpack(data)["far"]
+        return found & (1 << 64) - 1  # also where a program's far is signed
+
+    @property
+    def far_valid(self) -> Far | None:
+        """What the ESR that it read says that far is worth; None if it read none."""
+        return None if self.value is None else far_by(self.value)
+
+    @cached_property
+    def fooled(self) -> tuple[Fooled, ...]:
+        """The bytes that misled it, in order of offset; of some the value may fit by chance."""
+        return tuple(sorted(set(self._fooled()), key=lambda row: (row.offset, row.taken_for)))
+
+    def __repr__(self) -> str:
+        step, vmm = self.step, self.vmm
+        head = f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}"
+        return f"{head}\n  {'✓' if self.right else '✗'} {words.sentence(self)}"
+
+    @property
+    def right(self) -> bool:
+        """It sees a debug exit where there is one alone, and reads bytes that are what it thinks.
+
+        A program that takes bits 31:0 alone, or knows without the flag that it has no others, is
+        right.
+        """
+        return not self.fooled
+
+    def _fooled(self) -> Iterator[Fooled]:
+        if not self.looks or not (self.takes or self.happened):
+            return
+        layout = self.step.page.layout
+        if self.reading is None:  # missed: of a program's checks the flag alone can fail here
+            yield self._byte(self._flag_at, "the sign of a debug exit")
+            return
+        if not self.happened and "reason" in self.vmm.checks:
+            start = layout.offsets["exit_reason"]
+            for at in range(start, start + 4):
+                yield self._byte(at, "this run's exit_reason")
+        for row in self.reading.taken:
+            if not row.right or not self.happened:
+                half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
+                yield self._byte(self._union + row.first, half)
+        own = self.step.state(self._flag_at) == "fresh"
+        if "flag" in self.vmm.checks:
+            if not (self.happened and own):
+                yield self._byte(self._flag_at, "the sign of a debug exit")
+        elif self.flag and self.vmm.needs_flag and not own:
+            yield self._byte(self._flag_at, "this exit's flag")
+        if self.far is not None:
+            yield from self._far_fooled()
+
+    def _far_fooled(self) -> Iterator[Fooled]:
+        assert self.reading is not None
+        wanted = self._debug.holders
+        found = self.reading.image.sources
+        for at in self._far:
+            offset = at - self._union
+            source = found[offset] if offset < len(found) else None
+            written = (source,) if source else ()
+            if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
+                yield self._byte(at, "far")
+            elif self.reading.far_valid == "not valid":
+                yield self._byte(at, "a valid far")
+
+    @property
+    def _far(self) -> range:
+        """The page's bytes that the program knows as far."""
+        if "far" not in self._debug.named:
+            return range(0)
+        field, start = self._debug.named["far"], self._union
+        return range(start + field.offset, start + field.stop // 8)
+
+    @cached_property
+    def _debug(self) -> Layout:
+        """The struct that the program was built with."""
+        return self.vmm.debug.layout(self.step.page.layout.abi)
+
+    @property
+    def _union(self) -> int:
+        return self.step.page.layout.offsets["debug"]
+
+    @property
+    def _flag_at(self) -> int:
+        """The byte of flags that holds the flag: the least significant."""
+        layout = self.step.page.layout
+        return layout.offsets["flags"] + (layout.abi.byte_order == "big")
+
+    def _byte(self, at: int, taken_for: str) -> Fooled:
+        stale = self.step.state(at) != "fresh"
+        return Fooled(at, taken_for, self.step.page.sources[at], stale)
+
+
+def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
+    """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
+    if not isinstance(step, Step):
+        raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
+    return Conclusion(step, find(vmm, READERS))
+
+
+def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:
+    """What a program makes of every step of a history, in order."""
+    if not isinstance(vcpu, Vcpu):
+        raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no history")
+    return tuple(conclude(step, vmm) for step in vcpu.history)
+
+
+Before = Literal["fresh", "after MMIO"]
+"""What the page held before the debug exit: zeros, or the address of an MMIO exit."""
+
+ADDRESS = 0x80_0000_1000
+"""Where that MMIO exit was: an address both halves of which are not zero."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kernel with one program: a debug exit, then an MMIO exit, on the same page.
+
+    ``debug`` is what the program concludes at the debug exit, ``later`` at the MMIO exit after it.
+    """
+
+    before: Before
+    vcpu: Vcpu
+    debug: Conclusion
+    later: Conclusion
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that wrote the page."""
+        return self.vcpu.kernel
+
+    @property
+    def vmm(self) -> Vmm:
+        """The program that reads it."""
+        return self.debug.vmm
+
+    @property
+    def hole(self) -> int:
+        """What lies where hsr_high is, or would be, at the debug exit: four bytes as a u32."""
+        page, start = self.debug.step.page, self.hole_at
+        return int.from_bytes(page.data[start : start + 4], page.layout.abi.byte_order)
+
+    @property
+    def hole_at(self) -> int:
+        """The offset of the first of them in the page."""
+        layout = self.debug.step.page.layout
+        return layout.offsets["debug"] + MERGED.layout(layout.abi).offsets["hsr_high"]
+
+    @property
+    def knows(self) -> int:
+        """How many bits of ESR_EL2 the program gets, and rightly takes for valid: 0, 32 or 64."""
+        return self.debug.bits or 0 if self.debug.right else 0
+
+    @property
+    def stale_flag(self) -> bool:
+        """The flag is still set at the exit after, which is no debug exit."""
+        return self.later.flag
+
+    @property
+    def right(self) -> bool:
+        """The program is right at both exits."""
+        return self.debug.right and self.later.right
+
+    def _row(self) -> tuple[object, ...]:
+        """Itself in words: a row of the matrix."""
+        step, reading = self.debug.step, self.debug.reading
+        of = f" of {self.debug.bits}" if reading and not self.debug.right else ""
+        knows = 32 * reading.low_right if reading and of else self.knows
+        if not self.stale_flag or self.later.right:
+            seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
+        else:
+            seen = "fooled by it" if self.later.takes else "misses it"
+        return (
+            self.vcpu.page.layout.abi.name,
+            self.before,
+            self.kernel.name,
+            f"{self.hole:#010x}",
+            words.who(step.page.sources[self.hole_at], step.number),
+            int(self.debug.flag),
+            self.vmm.name,
+            "✓" if self.right else "✗",
+            words.hexa(reading) if reading else "not seen",
+            f"{knows}{of} bits",
+            f"flag {'still' if self.stale_flag else 'not'} set, {seen}",
+        )
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """Every kernel with every program, on a fresh page and after MMIO, on each ABI."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def esr(self) -> int:
+        """ESR_EL2 at the debug exits."""
+        return self.cells[0].debug.esr
+
+    def __repr__(self) -> str:
+        head = (
+            "ABI", "page", "kernel", "hole", "from", "flag", "VMM", "", "as ESR", "knows",
+            "at the MMIO exit after",
+        )  # fmt: skip
+        note = (
+            "hole: the four bytes after hsr at the debug exit, as a u32, and who wrote them; "
+            "knows: how many bits of ESR_EL2 it gets right, of those that it takes for valid"
+        )
+        rows = table([head, *(cell._row() for cell in self.cells)])
+        old = words.old_held(self.esr, [cell.kernel for cell in self.cells])
+        notes = map("  {}".format, [note, *old])
+        return "\n".join((f"{words.held(self.esr)}; computed, not dumped", rows, *notes))
+
+
+def handshake(
+    esr: int = 0x0000_0100_D200_0062,
+    kernels: Iterable[str | Kernel] = ("old", "v2", "merged"),
+    vmms: Iterable[str | Vmm] = ("u32 hsr", "hsr_high if flag set", "hsr_high, flag ignored"),
+    abis: Iterable[str | Abi] = ARM64,
+    far: int = 0x4000_0800,
+) -> Handshake:
+    """The matrix: by default three kernels, three programs, both byte orders of arm64.
+
+    The programs are old userspace, new userspace that keeps to the handshake, and new userspace
+    that does not.
+    The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
+    exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written if
+    ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one name,
+    for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
+    """
+    mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
+    events: dict[Before, list[Event]] = {"fresh": [], "after MMIO": [mmio]}
+    cells = []
+    for abi, (before, first), kernel, vmm in product(
+        several(abis, abis_.find, "ABIs"),
+        events.items(),
+        several(kernels, find_kernel, "kernels"),
+        several(vmms, lambda vmm: find(vmm, READERS), "VMMs"),
+    ):
+        vcpu = play(kernel, abi, [*first, DebugExit(esr, far), mmio])
+        debug, later = vcpu.history[-2:]
+        cells.append(Cell(before, vcpu, conclude(debug, vmm), conclude(later, vmm)))
+    return Handshake(tuple(cells))
