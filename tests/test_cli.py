@@ -162,7 +162,7 @@ COMPARE: Schema = {
         }],
         "findings": [{
             "kind": str, "member": str | None, "severity": str, "change": str, "effect": str,
-            "remedy": str, "abis": [str],
+            "remedy": str, "abis": [str], "also": [str],
         }],
     }],
     "added": [str], "removed": [str],

@@ -9,7 +9,7 @@ import pytest
 from kvmviz import ABIS, Array, KvmvizError, Struct, parse
 from kvmviz.abi import Abi
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
-from kvmviz.review import Review, review
+from kvmviz.review import Policy, Review, review
 from kvmviz.review.finding import RULES
 from tests.compilers import ABI_NAMES
 from tests.strategies import ORDER
@@ -83,7 +83,9 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
     ("__u32 a; __u32 b;", "__u32 b; __u32 a;",
      {("reordered", "a"): "breaks", ("reordered", "b"): "breaks", ("size-unseen", ""): "note"}),
     ("__u32 a; __u32 b;", "__u32 a; __u32 n;",
-     {("replaced", "n"): "warning", ("removed", "b"): "warning"}),
+     {("renamed", "n"): "note"}),
+    ("__u32 a; __u32 b;", "__u32 a; __u16 n, m;",
+     {("replaced", "n"): "warning", ("replaced", "m"): "warning", ("removed", "b"): "warning"}),
     ("__u32 a; __u32 b;", "__u32 a;", {("removed", "b"): "warning", ("size", ""): "breaks"}),
     ("__u64 a;", "__s64 a;", {("retyped", "a"): "note"}),
     ("__u64 a;", "double a;", {("retyped", "a"): "breaks", ("size-unseen", ""): "note"}),
@@ -133,15 +135,17 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
      {("added-in-hole", "d.z"): "warning"}),
     ("struct { __u32 n; struct { __u8 a; __u32 b; } d[]; } in;",
      "struct { __u32 n; struct { __u8 a; __u32 c; } d[]; } in;",
-     {("replaced", "in.d.c"): "warning", ("removed", "in.d.b"): "warning"}),
+     {("renamed", "in.d.c"): "note"}),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 e[];",
+     {("renamed", "e"): "note"}),
+    ("__u32 n; __u32 d[];", "__u32 n; __s32 e[];",
      {("replaced", "e"): "warning", ("removed", "d"): "warning"}),
     # What only one side has does not break, nested or not.
     ("struct { __u32 a; __u32 b; } in;", "struct { __u32 a; __u32 c; } in;",
-     {("replaced", "in.c"): "warning", ("removed", "in.b"): "warning"}),
+     {("renamed", "in.c"): "note"}),
     ("struct { struct { __u32 a; __u32 b; } k[2]; } in;",
      "struct { struct { __u32 a; __u32 c; } k[2]; } in;",
-     {("replaced", "in.k.c"): "warning", ("removed", "in.k.b"): "warning"}),
+     {("renamed", "in.k.c"): "note"}),
     # One name for a number and for a struct is one member.
     ("__u64 a; __u64 b;", "__u64 a; struct { __u32 lo, hi; } b;",
      {("retyped", "b"): "breaks", ("size-unseen", ""): "note"}),
@@ -189,17 +193,85 @@ CHANGES: list[tuple[str, str, dict[tuple[str, str], str]]] = [
       ("size", ""): "breaks"}),
     # What is gone is not named once more.
     ("__u32 a; __u32 b;", "__u32 a; union { struct { __u32 c; } g; __u32 d; };",
-     {("replaced", "g"): "warning", ("replaced", "d"): "warning", ("removed", "b"): "warning"}),
-    # A reserved member, put to use.
-    ("__u32 a; __u8 pad[3]; __u8 z;", "__u32 a; __u8 pad[2]; __u8 flags; __u8 z;",
-     {("array-length", "pad"): "breaks", ("taken", "flags"): "breaks",
-      ("size-unseen", ""): "note"}),
+     {("renamed", "g"): "note"}),
     ("__u8 x:8;", "__u8 x:4; __u8 y:4;",
      {("bit-field", "x"): "breaks", ("taken", "y"): "breaks", ("size-unseen", ""): "note"}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), CHANGES)
+PRACTICE: list[tuple[str, str, dict[tuple[str, str], str]]] = [
+    # Reserved members are space: taken whole, from the front, from the back, by a wider member.
+    ("__u32 a; __u32 pad;", "__u32 a; __u32 n;", {("reserved", "n"): "warning"}),
+    ("__u32 a; __u8 pad[3]; __u8 z;", "__u32 a; __u8 pad[2]; __u8 flags; __u8 z;",
+     {("reserved", "flags"): "warning"}),
+    ("__u32 a; __u32 reserved[8];", "__u32 a; __u32 n; __u32 reserved[7];",
+     {("reserved", "n"): "warning"}),
+    ("__u32 a; __u32 reserved[8];", "__u32 a; __u64 n; __u32 reserved[6];",
+     {("reserved", "n"): "warning", ("removed", "reserved"): "warning", ("align", ""): "breaks",
+      ("size", ""): "breaks"}),
+    ("__u64 a; __u16 b; __u16 __pad_1; __u32 rsvd2;", "__u64 a; __u16 b; __u16 n; __u32 m;",
+     {("reserved", "n"): "warning", ("reserved", "m"): "warning"}),
+    ("__u8 b[4]; __u8 spare[4];", "__u8 b[6]; __u8 spare[2];", {("reserved", "b"): "warning"}),
+    ("__u64 a:1, __reserved_1:63;", "__u64 a:1, n:1, __reserved_1:62;",
+     {("reserved", "n"): "warning"}),
+    ("__u64 a:1, :63;", "__u64 a:1, n:1, :62;", {("reserved", "n"): "warning"}),
+    ("struct { __u32 a; __u32 resv; } in[2];", "struct { __u32 a; __u32 n; } in[2];",
+     {("reserved", "in.n"): "warning"}),
+    ("union { struct { __u32 a; __u32 unused[3]; } p; __u64 q[2]; };",
+     "union { struct { __u32 a; __u32 n; __u32 unused[2]; } p; __u64 q[2]; };",
+     {("reserved", "p.n"): "warning"}),
+    ("__u32 a; __u64 b;", "__u32 a; __u32 reserved; __u64 b;", {("reserve", "reserved"): "note"}),
+    ("__u64 a; __u32 pad[2];", "__u64 a; __u64 pad;", {("reserve", "pad"): "note"}),
+    ("__u32 a; __u32 pad1;", "__u32 a; __u32 pad2;", {("renamed", "pad2"): "note"}),
+    ("__u32 a; __u8 pad[4];", "__u32 a; __u8 pad[2];", {("removed", "pad"): "warning"}),
+    ("__u32 a; __u32 pad[2];", "__u32 a; __u32 pad;",
+     {("removed", "pad"): "warning", ("size", ""): "breaks"}),
+    ("__u32 a; __u8 b;", "__u32 a; __u8 pad;",
+     {("reserve", "pad"): "note", ("removed", "b"): "warning"}),
+    # But not where something else moves, is not ignored, or is there to give a union its size.
+    ("__u32 a; __u32 pad; __u32 b;", "__u32 a; __u32 b; __u32 pad;",
+     {("reordered", "b"): "breaks", ("size-unseen", ""): "note"}),
+    ("__u32 a; __u32 reserve_count;", "__u32 a; __u16 n; __u16 reserve_count;",
+     {("inserted", "n"): "breaks", ("narrowed", "reserve_count"): "breaks",
+      ("size-unseen", ""): "note"}),
+    ("__u8 b[4]; __u8 spare[4];", "__u8 b[2]; __u8 spare[6];",
+     {("array-length", "b"): "breaks", ("reserve", "spare"): "note", ("size-unseen", ""): "note"}),
+    ("union { __u32 a; __u8 padding[16]; };", "union { __u32 a; __u64 n; __u8 padding[16]; };",
+     {("added-in-union", "n"): "warning", ("align", ""): "breaks"}),
+    # No byte changes.
+    ("__u32 a; __u16 b[4]; __s64 c;", "__be32 a; __le16 b[4]; __be64 c;",
+     {("annotated", "a"): "note"}),
+    ("__be32 a; struct { __u16 x; } in;", "__u32 a; struct { __le16 x; } in;",
+     {("annotated", "a"): "note"}),
+    ("__u32 n; __u32 d[];", "__u32 n; __be32 d[];", {("annotated", "d"): "note"}),
+    ("struct { __u8 b[16]; } a;", "__u8 a[16];", {("wrapped", "a"): "note"}),
+    ("__u8 a[2][4];", "struct { __u8 b[4]; } a[2];", {("wrapped", "a"): "note"}),
+    ("struct { struct { __u32 v; } w; } a;", "__u32 a;", {("wrapped", "a"): "note"}),
+    ("__u8 a[8];", "struct { __u8 b[4]; } a[2];",
+     {("retyped", "a"): "breaks", ("size-unseen", ""): "note"}),
+    ("__u32 a; __u32 b;", "struct { __u32 a; __u32 b; };", {("grouped", ""): "note"}),
+    ("__u32 a; __u32 b;", "__u32 a; union { __u32 b; __u32 c; };", {("alias", "c"): "note"}),
+    ("__u32 a; __u32 b;", "__struct_group(, g, , __u32 a; __u32 b;);", {("alias", "g"): "note"}),
+    ("union { __u32 a; __u64 b; };", "union { __u32 a; __u32 n; __u64 b; };",
+     {("added-in-union", "n"): "warning"}),
+    ("__u16 n; __le16 d[1];",
+     "__u16 n; union { __le16 one; struct { struct { } no; __le16 d[]; }; };",
+     {("beside", "d"): "note"}),
+    ("__u32 n; struct { __u8 a; __u32 b; } d[1];",
+     "__u32 n; union { struct { __u8 a; __u32 b; } one; "
+     "struct { struct { } no; struct { __u8 a; __u32 b; } d[]; }; };",
+     {("beside", "d"): "note"}),
+    ("__u16 n; __u32 d[1];",
+     "__u16 n; union { __u16 one[2]; struct { struct { } no; __u32 d[]; }; };",
+     {("replaced", "one"): "warning", ("flexible", "d"): "breaks", ("size-unseen", ""): "note"}),
+    ("__u32 a; __u32 b;", "struct { __u32 a; __u32 b; } in;", {("renamed", "in"): "note"}),
+    ("__u32 a; __u32 b;", "__u32 b; __u32 c;",
+     {("moved", "b"): "breaks", ("removed", "a"): "warning", ("taken", "c"): "breaks",
+      ("size-unseen", ""): "note"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), CHANGES + PRACTICE)
 def test_kinds_and_severities(old: str, new: str, expected: dict[tuple[str, str], str]) -> None:
     found = change(old, new)
     told = {(row.kind, row.member): row.severity for row in found.findings}
@@ -223,15 +295,17 @@ WORDS = [
     ("__u32 a;", "__be32 a;", "a", "type __u32 becomes __be32 (big-endian)"),
     ("__u32 a;", "__u32 a; __u32 n;", "n", "hand over the size"),
     ("__u32 a; __u64 b; __u32 c;", "__u32 a; __u64 b; __u32 c; __u64 n;", "n", "past the end"),
-    ("__u32 a; __u32 pad;", "__u32 a; __u32 n;", "n", "takes the place of pad, bytes 4..7"),
+    ("__u32 a; __u32 b;", "__u32 a; __u16 n;", "n", "takes the place of b, bytes 4..5"),
+    ("__u32 a; __u32 pad;", "__u32 a; __u32 n;", "n", "takes bytes 4..7 from pad"),
+    ("__u8 a, pad; __u64 b;", "__u8 a; __u8 n[3]; __u64 b;", "n",
+     "ignored by every old reader; an old writer never writes bytes 2..3"),
     ("struct { __u8 a; __u32 b; } i[2];", "struct { __u8 a; __u8 n; __u32 b; } i[2];", "i.n",
      "added in the hole after i.a, byte 1, byte 9"),
     ("struct { __u8 a; __u32 b; } i[2];", "struct { __u8 a; __u8 n; __u32 b; } i[2];", "i.n",
      "an old writer never writes byte 1, byte 9"),
     ("struct { __u16 x; __u32 y; } n; __u64 q;", "struct { __u32 x; __u32 y; } n; __u64 q;", "n.x",
      "add a new member for bits 31:16 instead of widening n.x, in a hole of its own struct"),
-    ("__u32 a;", "__be32 a;", "a",
-     "an old reader of a new writer finds the bytes of a in opposite order in bytes 0..3"),
+    ("__u32 a;", "__be32 a;", "a", "pack and unpack go by the type's name"),
     ("__u32 a;", "__u32 a[1];", "a", "type __u32 becomes __u32[1] | an old reader of a new writer "
      "finds a[0][31:0] in bytes 0..3; a new reader of an old writer finds a[31:0] in bytes 0..3"),
     ("__u8 a[8];", "__u8 a[2][4];", "a", "type __u8[8] becomes __u8[2][4] | "),
@@ -247,17 +321,20 @@ WORDS = [
      "there is no hole at bytes 4..7: it moves b from offset 4 to offset 8"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 k; __u32 d[];", "k",
      "added in front of others, bytes 4..7; it moves d from offset 4 to offset 8"),
-    ("__u32 n; __u32 d[];", "__u32 n; __u32 e[];", "e", "an old writer writes these elements as d"),
+    ("__u32 n; __u32 d[];", "__u32 n; __s32 e[];", "e", "an old writer writes these elements as d"),
+    ("__u32 n; __u32 d[];", "__u32 n; __u32 e[];", "e", "a new name of d"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 d[2];", "d",
      "type __u32[] becomes __u32[2] | a new reader of an old writer finds what was there before in "
      "bytes 4..11"),
     ("__u32 n; __u32 d[];", "__u32 n; __u16 d[];", "d",
      "4 bytes each, becomes one of __u16[], 2 bytes"),
     ("__u8 x:8;", "__u8 x:4; __u8 y:4;", "y", "takes bits "),
-    ("__u32 a; __u8 pad[3];", "__u32 a; __u8 pad[2]; __u8 flags;", "pad",
-     "keep pad at 3 elements, unless the others were reserved: written as 0 by every old writer"),
-    ("__u32 a; __u8 pad[3];", "__u32 a; __u8 pad[2]; __u8 flags;", "flags",
+    ("__u32 a; __u8 b[3];", "__u32 a; __u8 b[2]; __u8 flags;", "b",
+     "keep b at 3 elements, unless the others were reserved: written as 0 by every old writer"),
+    ("__u32 a; __u8 b[3];", "__u32 a; __u8 b[2]; __u8 flags;", "flags",
      "safe if that was reserved: written as 0 by every old writer"),
+    ("__u32 a; __u8 pad[3];", "__u32 a; __u8 pad[2]; __u8 flags;", "flags",
+     "safe if they were written as 0 by every old writer"),
     ("__u32 a; __u32 b; __u32 c;",
      "__u32 a; union { struct { __u32 b, c; }; struct { __u32 b, c; } g; };", "g",
      "another name for b, c, bytes 4..11"),
@@ -381,7 +458,8 @@ def test_a_long_list_of_bytes_stays_short() -> None:
 
 
 def test_every_kind_has_a_rule_with_title_and_source() -> None:
-    kinds = {row.kind for old, new, _ in CHANGES for row in change(old, new, list(ABIS)).findings}
+    rows = [change(old, new, list(ABIS)).findings for old, new, _ in CHANGES + PRACTICE]
+    kinds = {row.kind for found in rows for row in found}
     assert kinds | {"absent", "narrowed", "widened"} == set(RULES)
     assert all(rule.title and rule.source for rule in RULES.values())
 
@@ -399,3 +477,47 @@ def test_a_long_error_is_cut() -> None:
     text = f"#ifdef __i386__\n#error {'word ' * 700}\n#endif\nstruct s {{ int a; }};"
     (row,) = review(parse("struct s { int a; };")["s"], parse(text)["s"]).findings
     assert len(row.effect) < 500
+
+
+# --- the policy ------------------------------------------------------------------------------
+
+POLICIES = [
+    # old, new, the policy, ABIs, and the worst there is
+    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", {}, "aarch64", "breaks"),
+    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", {"written_by": "kernel"}, "aarch64", "warning"),
+    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", {"written_by": "userspace"}, "aarch64", "warning"),
+    ("__u32 a; __u64 b;", "__u64 a; __u64 b;", {"written_by": "kernel"}, "aarch64_be", "breaks"),
+    ("__u8 a[2]; __u32 b;", "__u8 a[4]; __u32 b;", {"written_by": "kernel"}, ARM64, "warning"),
+    ("__u8 a[4]; __u32 b;", "__u8 a[2]; __u32 b;", {"written_by": "kernel"}, ARM64, "breaks"),
+    ("__u32 a;", "__u32 a; __u32 b;", {"written_by": "kernel"}, ARM64, "breaks"),
+    ("__u64 x; __u32 n; __u32 d[];", "__u64 x; __u32 n; __u32 d[1];", {"written_by": "kernel"},
+     ARM64, "warning"),
+    ("__u32 a; __u32 mbz[2];", "__u32 a; __u32 b; __u32 mbz;", {}, ARM64, "breaks"),
+    ("__u32 a; __u32 mbz[2];", "__u32 a; __u32 b; __u32 mbz;", {"reserved": "mbz|x"}, ARM64,
+     "warning"),
+    ("__u32 a;", "__be32 a;", {"strict": True}, ARM64, "warning"),
+    ("__u32 a;", "__u32 b;", {"strict": True}, ARM64, "warning"),
+    ("__u32 a; __u64 b;", "__u32 a; __u32 pad; __u64 b;", {"strict": True}, ARM64, "note"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "policy", "abis", "worst"), POLICIES)
+def test_a_policy(old: str, new: str, policy: dict[str, Any], abis: Any, worst: str) -> None:
+    sides = [parse(f"struct s {{ {text} }};")["s"] for text in (old, new)]
+    found = review(sides[0], sides[1], abis, Policy(**policy)).findings
+    assert found[0].severity == worst
+    if policy.get("written_by") and worst == "warning":
+        assert any("needs a handshake: " in row.remedy for row in found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"written_by": "both"}, "written by 'both'; legal are 'kernel', 'userspace'"),
+        ({"reserved": "("}, "reserved '\\(' is no regular expression: missing \\)"),
+        ({"reserved": 3}, "reserved 3 is no regular expression"),
+    ],
+)
+def test_a_policy_that_is_none(policy: dict[str, Any], words: str) -> None:
+    with pytest.raises(KvmvizError, match=words):
+        Policy(**policy)

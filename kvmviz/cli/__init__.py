@@ -20,7 +20,8 @@ from kvmviz.cli import inputs, records
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import ByteMap, Layout
-from kvmviz.review import Reviews, review, review_all
+from kvmviz.review import Policy, Reviews, review, review_all
+from kvmviz.review.policy import WRITERS
 from kvmviz.text import plain
 
 FINE, BREAKS, UNUSABLE = 0, 1, 2
@@ -203,8 +204,9 @@ def _compare(args: Namespace) -> int:
 
 def _reviews(args: Namespace) -> Reviews:
     abis = inputs.abis(args.abi, tuple(ABIS))
+    policy = Policy("|".join(f"(?:{row})" for row in args.reserved), args.written_by, args.strict)
     old, new = _sides(args)
-    return review_all(old, new, abis)
+    return review_all(old, new, abis, policy)
 
 
 def _sides(args: Namespace) -> list[dict[str, Struct]]:
@@ -330,7 +332,20 @@ def _parser() -> Parser:
     made.add_argument(
         "--markdown", action="store_true", help="the report for a page that is Markdown, fenced"
     )
-    made.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    made.add_argument(
+        "--strict", action="store_true",
+        help="exit with 1 for warnings too, and for changes of spelling by which no byte changes",
+    )  # fmt: skip
+    made.add_argument(
+        "--reserved", metavar="REGEX", action="append", default=[],
+        help="further names of members that nobody reads, which a change may put to use, as it "
+        "may reserved, rsvd, resv, padding, pad, unused and spare",
+    )  # fmt: skip
+    made.add_argument(
+        "--written-by", choices=tuple(WRITERS),
+        help="who writes the structs: old readers of new writers decide, and what a new reader "
+        "does not get of an old writer is a warning; default: both write",
+    )  # fmt: skip
 
     made = _command(some, "decode", _decode, both,
         "a dump by member: its bytes, the bits that they hold, the value",

@@ -267,7 +267,7 @@ def _bits(layout: Layout, name: str) -> str:
 Wish = Callable[[Sequence[Slot]], str]
 """What the new integers of an answer must be on an ABI: words for what is missing, or nothing."""
 
-TAKES = ("removed", "replaced", "taken", "added-in-union")
+TAKES = ("removed", "renamed", "replaced", "taken", "added-in-union")
 """Kinds of findings by which a member that programs read loses its bytes, or shares them."""
 
 

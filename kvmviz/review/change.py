@@ -17,6 +17,7 @@ from kvmviz._base import grouped
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct, Type
 from kvmviz.layout import Layout
+from kvmviz.review.policy import BOTH, Policy
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, member_of
 from kvmviz.text import span
@@ -31,7 +32,9 @@ class Change:
     """One member on both sides; no slots on the side that does not have it.
 
     ``lost`` are the bytes that an old reader of a new writer does not get right, ``gained`` those
-    that a new reader of an old writer does not. ``kinds`` are the types, None on a side without.
+    that a new reader of an old writer does not; of the latter, ``zeros`` are where the old writer
+    has reserved bytes alone. What the reader reserves is in none of them. ``kinds`` are the types,
+    None on a side without.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Change:
     new: tuple[Slot, ...]
     lost: tuple[Witness, ...]
     gained: tuple[Witness, ...]
+    zeros: tuple[Witness, ...]
     kinds: tuple[Type | None, Type | None]
 
     @property
@@ -229,10 +233,11 @@ def _index(layout: Layout) -> Index:
 
 @dataclass(frozen=True)
 class Pair:
-    """A layout before and after a change, on one ABI."""
+    """A layout before and after a change, on one ABI, judged by a policy."""
 
     old: Layout
     new: Layout
+    policy: Policy = BOTH
 
     @property
     def abi(self) -> Abi:
@@ -283,10 +288,29 @@ class Pair:
         if old == new:
             return
         lost = tuple(w for path in before for w in self.wrong[0].get(path, ()))
-        gained = tuple(w for path in after for w in self.wrong[1].get(path, ()))
+        wrong = [w for path in after for w in self.wrong[1].get(path, ())]
+        zeros = tuple(w for w in wrong if before and self._is_zero(w))
+        gained = tuple(w for w in wrong if w not in set(zeros)) if zeros else tuple(wrong)
         before_it, after_it = place(self.old, name), place(self.new, name)
         kinds = before_it and before_it.type, after_it and after_it.type
-        yield Change(name, old, new, lost, gained, kinds)
+        yield Change(name, old, new, lost, gained, zeros, kinds)
+
+    def is_reserved(self, path: str) -> bool:
+        """The member is reserved, by its name or by that of a struct that it lies in."""
+        return self.policy.is_reserved(path)
+
+    def _is_zero(self, witness: Witness) -> bool:
+        """The old writer has nothing but reserved members of the same struct in these bits."""
+        outer = witness.wanted.slot.path.rpartition(".")[0]
+        sources = [s for held in self.old.holders[witness.offset :][:1] for s in held]
+        there = {
+            member_of(source.slot.path)
+            for source in sources
+            if source.mask & witness.wanted.mask
+            if source.slot.path.rpartition(".")[0] == outer
+        }
+        reserved = bool(there) and all(map(self.is_reserved, there))
+        return reserved and not any(homes(self.old, path)[-1].is_union for path in there)
 
     @cached_property
     def flexible(self) -> dict[str, tuple[Place | None, Place | None]]:
@@ -305,6 +329,12 @@ class Pair:
         return old, new
 
     @cached_property
+    def leaves(self) -> tuple[Index, Index]:
+        """The same by place."""
+        old, new = (Index(s for slots in side.values() for s in slots) for side in self.paths)
+        return old, new
+
+    @cached_property
     def _same(self) -> Mapping[object, str]:
         old, new = self.paths
         same = [
@@ -320,15 +350,25 @@ class Pair:
 
     @cached_property
     def wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
-        """What is not intact by path: for an old reader, for a new reader."""
+        """What is not intact by path: for an old reader, for a new reader.
+
+        But for what the reader reserves, which nobody reads.
+        """
         old, new = (
-            grouped(verdict.wrong, lambda witness: witness.wanted.member)
+            {
+                path: rows
+                for path, rows in grouped(verdict.wrong, lambda row: row.wanted.member).items()
+                if not self.is_reserved(path)
+            }
             for verdict in (self.forward, self.backward)
         )
         return old, new
 
     def pushed(self, change: Change) -> tuple[str, Slot, Slot] | None:
-        """The member right behind one that is new or grew, if that moved it: before and after."""
+        """The member right behind one that is new or grew, if that moved it: before and after.
+
+        What is reserved may be moved.
+        """
         starts, names, shifts = self._order
         at = bisect_left(starts, stop(change.new))
         if at == len(starts) or names[at] not in self.paths[0]:
@@ -350,7 +390,8 @@ class Pair:
         """
         old, new = self.paths
         # In a union, what was there before is what can have moved.
-        names = sorted(new, key=lambda path: (new[path][0].start, path not in old))
+        named = (path for path in new if not self.is_reserved(path))
+        names = sorted(named, key=lambda path: (new[path][0].start, path not in old))
         shifts: list[int] = []
         for path in names:
             last = shifts[-1] if shifts else 0
@@ -394,7 +435,7 @@ class Pair:
         """
         fresh = Index(slot for change in self.changes if not change.old for slot in change.new)
         holes = [slot for slot in self.old.holes if not slot.member and slot.extent % 8 == 0]
-        free = {part[1]: part for slot in holes for part in _free(slot, fresh)}
+        free = {part[1]: part for slot in holes for part in untaken(slot, fresh)}
         behind = {slot.start: first for first, (slot, *_) in reversed(free.items())}
         fitting: dict[int, dict[int, _Free]] = {}
         found: dict[str, str] = {}
@@ -423,10 +464,10 @@ class Pair:
 _Free = tuple[Slot, int, int]
 
 
-def _free(slot: Slot, fresh: Index) -> Iterator[_Free]:
-    """What no new member takes of a hole: its first byte, and the first behind it."""
+def untaken(slot: Slot, others: Index) -> Iterator[_Free]:
+    """What no other takes of a slot: the slot, its first byte there, and the first behind it."""
     begin, end = slot.offset, slot.offset + slot.size
-    for other in fresh.over(8 * begin, 8 * end):
+    for other in others.over(8 * begin, 8 * end):
         if begin < other.offset:
             yield slot, begin, other.offset
         begin = max(begin, other.offset + other.size)

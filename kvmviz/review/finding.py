@@ -7,7 +7,7 @@ documents: ``driver-api/ioctl``, ``process/botching-up-ioctls`` and ``process/ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple
 from kvmviz._base import KvmvizError, counted
 from kvmviz.ctype import Array, Member, Struct, Type, scalar
 from kvmviz.layout import Layout
-from kvmviz.review.change import Change, Home, Pair, counterpart, homes, stop
+from kvmviz.review import spelling
+from kvmviz.review.change import Change, Home, Pair, counterpart, homes, stop, untaken
+from kvmviz.review.policy import WRITERS
 from kvmviz.slot import Slot, member_of
 from kvmviz.text import bits, few_spans, plain, some
 from kvmviz.verdict import Place, Witness, elements_there, is_in, lies
@@ -29,8 +31,11 @@ OLD_READER, NEW_READER = "an old reader of a new writer", "a new reader of an ol
 MOST_WORDS = 400
 """Characters of an error that a finding quotes."""
 
-RESERVED = "written as 0 by every old writer and ignored by every old reader"
+ZEROS = "written as 0 by every old writer and ignored by every old reader"
 """What makes a reserved member one that may be put to use."""
+
+UNCHANGED = ("alias", "annotated", "beside", "grouped", "renamed", "wrapped")
+"""Kinds by which no byte changes; a strict policy makes warnings of them."""
 
 
 class Rule(NamedTuple):
@@ -47,24 +52,32 @@ class Rule(NamedTuple):
 
 _BYTES = "the bytes themselves: kvmviz.verdict"
 _BUILD = "a program that names it is not built any more"
+_REBUILD = "the same bytes for programs that are built; source that names it has to follow"
 _IOCTL, _BOTCHING = "driver-api/ioctl", "process/botching-up-ioctls"
 _SYSCALLS = "process/adding-syscalls"
+_GATE = "scripts/check-uapi.sh"
+_STDDEF = "include/uapi/linux/stddef.h"
 _C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
 
 RULES: Mapping[str, Rule] = MappingProxyType({
     "absent": Rule("not there on every ABI", "keep the struct there as it was", _BUILD),
-    "alias": Rule("another name for others", "", "include/uapi/linux/stddef.h, __struct_group"),
+    "alias": Rule("another name for others", "", f"{_STDDEF}, __struct_group"),
     "added-in-hole": Rule("added in a hole", "needs a validity flag: {never}; the flag must read 0 "
         "from an old writer, and a new one must clear it when the member is not valid", _BOTCHING),
     "added-in-union": Rule("added to a union", "needs a discriminator that says which member of "
         "the union is valid, with a value that an old writer never gives", _BYTES),
     "align": Rule("alignment changes", "keep the alignment as it was: no member and no attribute "
         "that asks for another", _IOCTL),
+    "annotated": Rule("another byte order in the type's name", "", "include/uapi/linux/types.h"),
     "appended": Rule("added at the end", "hand over the size (in the ioctl number, in a member or "
         "as an argument), and let both sides take only what both have", _SYSCALLS),
     "array-length": Rule("another number of elements", "", _BYTES),
+    "beside": Rule("a flexible array beside what stood for its first element", "",
+        f"{_STDDEF}, __DECLARE_FLEX_ARRAY"),
     "bit-field": Rule("bit-field of another width", "", _BYTES),
     "flexible": Rule("a flexible array on one side", "", _C_FLEXIBLE),
+    "grouped": Rule("other anonymous structs around the same members", "", f"{_STDDEF}, "
+        "__struct_group"),
     "inserted": Rule("added in front of others", "put {name} into a hole, or behind the last "
         "member", _BYTES),
     "moved": Rule("moves", "keep {name} where it was: a new member goes into a hole or behind the "
@@ -74,18 +87,23 @@ RULES: Mapping[str, Rule] = MappingProxyType({
         "to be 0", _BOTCHING),
     "removed": Rule("removed", "keep {name}, or write the bytes that old readers expect into a "
         "reserved member there", _BYTES),
+    "renamed": Rule("another name for the same type in the same bytes", "", _BYTES),
     "reordered": Rule("in another order", "keep the order of members", _BYTES),
     "replaced": Rule("takes the place of another", "safe if only the name is new; or if old "
         "writers are known to write 0 to {there} and old readers to ignore it", _BOTCHING),
+    "reserve": Rule("reserved bytes only", "", f"{_GATE}, padding_regex"),
+    "reserved": Rule("takes reserved bytes", f"safe if they were {ZEROS}",
+        f"{_GATE}, padding_regex; {_BOTCHING}"),
     "retyped": Rule("another type", "keep the type of {name}", _BYTES),
     "size": Rule("sizeof changes", "keep sizeof as it was (use holes or reserved members), or give "
         "the new struct a name and an ioctl number of its own and go on serving the old one",
         _IOCTL),
     "size-unseen": Rule("a size check sees nothing", "", _BYTES),
-    "taken": Rule("takes bits of another", f"safe if that was reserved: {RESERVED}; else put "
+    "taken": Rule("takes bits of another", f"safe if that was reserved: {ZEROS}; else put "
         "{name} into a hole, or behind the last member", _BOTCHING),
     "widened": Rule("widened", "add a new member for bits {more} instead of widening {name}",
         "Linux commit 18f3976fdb5d, which did so; driver-api/ioctl"),
+    "wrapped": Rule("a struct around one array, or none any more", "", _BYTES),
 })  # fmt: skip
 
 
@@ -95,7 +113,8 @@ class Finding:
 
     ``kind`` is a name out of :data:`RULES`, ``member`` the member's path, empty for the struct as
     a whole. ``change`` is what was done, ``effect`` what comes of it, ``remedy`` what would make
-    it safe (empty where nothing has to be done). ``abis`` are the ABIs on which it holds.
+    it safe (empty where nothing has to be done). ``abis`` are the ABIs on which it holds, ``also``
+    other members that the same was done to.
     """
 
     kind: str
@@ -105,11 +124,13 @@ class Finding:
     effect: str = ""
     remedy: str = ""
     abis: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def named(self) -> str:
-        """What was done, behind the member's name if it has one: ``b: removed, bytes 4..7``."""
-        return ": ".join(filter(None, (self.member, self.change)))
+        """What was done, behind the members' names if it has one: ``b: removed, bytes 4..7``."""
+        others = self.also if self.kind in ("annotated", "wrapped") else ()
+        return ": ".join(filter(None, (some([self.member, *others]), self.change)))
 
 
 def _ruled(
@@ -121,10 +142,17 @@ def _ruled(
 
 
 def between(pair: Pair) -> tuple[Finding, ...]:
-    """All findings of a change on one ABI, the worst first."""
-    rows = [judged(pair, change) for change in pair.changes]
-    rows += _flexible(pair)
-    rows += _whole(pair, any(row.severity == "breaks" for row in rows))
+    """All findings of a change on one ABI, the worst first; of one cause, one."""
+    rows = list(_spelled(pair))
+    told = {name for row in rows for name in (row.member, *row.also)}
+    rows += [
+        row for change in pair.changes if change.name not in told
+        if (row := judged(pair, change))
+    ]  # fmt: skip
+    rows += _flexible(pair, told)
+    rows += _whole(pair, rows)
+    if pair.policy.strict:
+        rows = [replace(r, severity="warning") if r.kind in UNCHANGED else r for r in rows]
     return tuple(sorted(rows, key=lambda row: SEVERITIES.index(row.severity)))
 
 
@@ -142,14 +170,71 @@ def absent(before: KvmvizError | None, after: KvmvizError | None) -> Finding | N
     return Finding("absent", "", "note", change, words)
 
 
-def judged(pair: Pair, change: Change) -> Finding:
-    """What there is to say of one member."""
+def judged(pair: Pair, change: Change) -> Finding | None:
+    """What there is to say of one member; None where another member's finding says it."""
+    if pair.is_reserved(change.name):
+        return _reserve(pair, change)
     if not change.old:
         return _added(pair, change)
     if change.new:
         return _kept(pair, change)
     words = f"removed, {places(change.old)}"
     return _ruled("removed", change.name, "warning", words, _effect(change))
+
+
+def _reserve(pair: Pair, change: Change) -> Finding | None:
+    """A member that nobody reads: what becomes of its bytes is told by who takes them."""
+    name = change.name
+    if not change.old:
+        row = _added(pair, change)
+        if row.severity == "breaks":
+            return row
+        words = "reserved from now on: nobody reads it"
+        return Finding("reserve", name, "note", row.change, words)
+    held = pair.leaves[1]
+    left = [at for slot in change.old for _, *part in untaken(slot, held) for at in range(*part)]
+    if left:
+        words = f"no member holds {few_spans(left)} any more"
+        return _ruled("removed", name, "warning", words, "a new writer leaves what was there")
+    rows = (slot for old in change.old for slot in held.over(old.start, old.stop))
+    if not change.new or not all(pair.is_reserved(slot.path) for slot in rows):
+        return None
+    return replace(_kept(pair, change), kind="reserve", remedy="")
+
+
+# --- the same bytes, spelled in another way ---------------------------------------------------
+
+
+def _spelled(pair: Pair) -> Iterator[Finding]:
+    """What no program notices that is built: one finding for each way."""
+    if rows := spelling.annotated(pair):
+        words = "; ".join(dict.fromkeys(_types(change) for change in rows))
+        effect = (
+            "the same bytes, if the code that writes and reads them stays as it is, as for sparse "
+            "alone; pack and unpack go by the type's name"
+        )
+        yield _same("annotated", [change.name for change in rows], words, effect)
+    if rows := [change for change in pair.changes if spelling.is_wrapped(pair, change)]:
+        words = "; ".join(dict.fromkeys(_types(change) for change in rows))
+        yield _same("wrapped", [change.name for change in rows], words, _REBUILD)
+    if found := spelling.renamed(pair):
+        told = [f"{new.name} of {some([row.name for row in old])}" for new, old in found]
+        told[0] = f"a new name of {told[0].partition(' of ')[2]}"
+        names = [new.name for new, _ in found]
+        names += [row.name for _, old in found for row in old]
+        yield _same("renamed", names, some(told), _REBUILD)
+    for name in pair.flexible:
+        if other := spelling.legacy(pair, name):
+            words = f"becomes a flexible array beside {other.name}, which stands for what it was"
+            yield _same("beside", [name, other.name], words, "the same bytes, the same sizeof")
+    if not pair.changes and not pair.flexible and spelling.is_grouped(pair):
+        words = "members stand in other anonymous structs and unions, under the same names"
+        effect = "the same bytes; an initializer that names no member may need other braces"
+        yield _same("grouped", [""], words, effect)
+
+
+def _same(kind: str, names: Sequence[str], words: str, effect: str) -> Finding:
+    return Finding(kind, names[0], "note", words, effect, also=tuple(names[1:]))
 
 
 # --- the struct as a whole -------------------------------------------------------------------
@@ -165,9 +250,12 @@ def told_hole(path: str, home: str = "") -> str:
     return f"{words} of {home}" if home else words
 
 
-def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
+def _whole(pair: Pair, rows: Sequence[Finding]) -> Iterator[Finding]:
     old, new = pair.old, pair.new
     for slot in pair.new_holes:
+        before = pair.leaves[0].over(slot.start, slot.stop)
+        if before and all(pair.is_reserved(leaf.path) for leaf in before):
+            continue  # told as what became of that
         # The documents ask for explicit members instead.
         words = f"new {told_hole(slot.path)}, {places([slot])}"
         effect = "no member holds it, so it keeps what was there before"
@@ -178,7 +266,7 @@ def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
             "an ioctl number that encodes sizeof changes with it; elements of an array lie "
             "elsewhere, and so do members behind it where another struct holds it",
         )  # fmt: skip
-    elif breaks:
+    elif any(row.severity == "breaks" for row in rows):
         words = f"a size check sees nothing: sizeof {new.size} before and after"
         yield Finding("size-unseen", "", "note", words)
     if old.align != new.align:
@@ -191,16 +279,28 @@ def _whole(pair: Pair, breaks: bool) -> Iterator[Finding]:
 
 
 def _kept(pair: Pair, change: Change) -> Finding:
-    name, wrong = change.name, bool(change.lost or change.gained)
-    told = list(_ways(pair, change))
+    name, told = change.name, list(_ways(pair, change))
+    wrong = bool(change.lost or change.gained)
     if not told and not wrong:
         return _retyped(change)
     if not told:
         words = "its elements lie elsewhere, as each has another size"
         told = [("moved", words, f"keep the elements of {name} as they are")]
     words = "; ".join(row[1] for row in told) + (_pushes(pair, change) if change.grows else "")
+    if change.zeros and not wrong:
+        return _ruled("reserved", name, "warning", words, _effect(change))
     remedy = "; ".join(dict.fromkeys(row[2] for row in told))
-    return Finding(told[0][0], name, "breaks" if wrong else "note", words, _effect(change), remedy)
+    severity: Severity = "breaks" if wrong else "note"
+    row = Finding(told[0][0], name, severity, words, _effect(change), remedy)
+    return row if change.lost else _handshake(pair, row)
+
+
+def _handshake(pair: Pair, row: Finding) -> Finding:
+    """What breaks for new readers alone does so where both sides write; else they have to ask."""
+    if row.severity != "breaks" or pair.policy.written_by is None:
+        return row
+    ask = f"needs a handshake: {WRITERS[pair.policy.written_by]}"
+    return replace(row, severity="warning", remedy="; or ".join(filter(None, (row.remedy, ask))))
 
 
 def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
@@ -217,7 +317,7 @@ def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str, str]]:
             word = "lengthened" if last > first else "shortened"
             words = f"{word} from {first} to {counted(last, 'element')}"
             more = "; put the others into a new member"
-            more = more if last > first else f", unless the others were reserved: {RESERVED}"
+            more = more if last > first else f", unless the others were reserved: {ZEROS}"
             yield "array-length", words, f"keep {name} at {counted(first, 'element')}{more}"
     if change.moves:
         kind, words = "moved", f"moves from {_place(change.old[0])} to {_place(change.new[0])}"
@@ -287,6 +387,10 @@ def _added(pair: Pair, change: Change) -> Finding:
         elif there := before.over(start, end):
             return _over(pair, change, there)
         elif is_inside:
+            if any(f.start <= start and end <= f.start + f.extent
+                   for f in before.layout.fields if f.name is None and f.bits):  # fmt: skip
+                words = f"takes {places(change.new)} from an unnamed bit-field"
+                return _ruled("reserved", name, "warning", words, _effect(change))
             hole = next(s for s in before.layout.holes if s.start < end and start < s.stop)
             words = f"in the {told_hole(hole.path, before.path)}"
             return _in_padding(pair, change, around, "added-in-hole", words)
@@ -295,11 +399,8 @@ def _added(pair: Pair, change: Change) -> Finding:
 
 def _grouped(pair: Pair, change: Change, around: Sequence[Home]) -> list[str]:
     """The members that a new struct in a new union names once more, as ``__struct_group`` does."""
-    fresh = [n for n, h in enumerate(around) if h.is_union and counterpart(h, pair.old) is None]
-    kind = change.kinds[1]
-    if not fresh or (fresh[-1] == len(around) - 1 and not isinstance(kind and kind.leaf, Struct)):
-        return []
-    return pair.again(change)
+    fresh = any(home.is_union and counterpart(home, pair.old) is None for home in around)
+    return pair.again(change) if fresh else []
 
 
 def _in_padding(
@@ -335,12 +436,19 @@ def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
     """A new member where the old layout has others: it pushed, shrank or replaced them."""
     name, where, more = change.name, places(change.new), _pushes(pair, change)
     there, effect = some(paths), _effect(change)
+    if not more and all(map(pair.is_reserved, paths)):
+        row = _ruled("reserved", name, "warning", f"takes {where} from {there}", effect)
+        parts = (part for slot in change.new for _, *part in untaken(slot, pair.leaves[0]))
+        holes = [at for part in parts for at in range(*part)]
+        never = f"; an old writer never writes {few_spans(holes)}"
+        return replace(row, remedy=row.remedy + never) if holes else row
     kept = [path for path in map(member_of, paths) if path in pair.paths[1]]
     if kept and more:
         words = f"there is no hole at {where}:{more.removeprefix(';')}"
         return _ruled("inserted", name, "breaks", words, effect)
     if kept:
-        wrong = any(path in side for path in kept for side in pair.wrong)
+        sides = pair.wrong if pair.policy.written_by is None else pair.wrong[:1]
+        wrong = any(path in side for path in kept for side in sides)
         words = f"takes {where} from {there}"
         return _ruled("taken", name, "breaks" if wrong else "warning", words, effect)
     words = f"takes the place of {there}, {where}"
@@ -351,17 +459,22 @@ def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
 # No byte that sizeof counts is theirs, so that no byte shows what becomes of them.
 
 
-def _flexible(pair: Pair) -> Iterator[Finding]:
-    """Where their elements start, and what each of them is."""
+def _flexible(pair: Pair, told: Collection[str]) -> Iterator[Finding]:
+    """Where their elements start, and what each of them is; of those not ``told`` already."""
     removed, added = (
         {_key(there): name for name, sides in reversed(pair.flexible.items())
          if (there := sides[at]) and sides[1 - at] is None}
         for at in (0, 1)
     )  # fmt: skip
     for name, (before, after) in pair.flexible.items():
+        if name in told:
+            continue
         if before and after:
             yield from _flexible_kept(pair, name, before, after) if before != after else ()
         elif after and (other := removed.get(_key(after))):
+            if pair.flexible[other][0] == after:
+                yield _same("renamed", [name, other], f"a new name of {other}", _REBUILD)
+                continue
             words = f"takes the place of the flexible array {other}, at offset {after.offset}"
             effect = f"an old writer writes these elements as {other}"
             remedy = "safe if only the name is new"
@@ -373,6 +486,8 @@ def _flexible(pair: Pair) -> Iterator[Finding]:
             yield Finding("appended", name, "warning", words, effect, remedy)
         elif before:
             other = added.get(_key(before))
+            if other and pair.flexible[other][1] == before:
+                continue
             effect = (
                 f"a new writer writes {f'these elements as {other}' if other else 'no elements'}"
             )
@@ -407,11 +522,13 @@ def _flexible_kept(pair: Pair, name: str, before: Place, after: Place) -> Iterat
         yield Finding("retyped", name, "breaks", words, elsewhere, remedy)
     else:
         # What is said of the first element holds for all.
-        inner = Pair(_alone(name, before), _alone(name, after))
+        inner = Pair(_alone(name, before), _alone(name, after), pair.policy)
         outer = name[: -len(name.rpartition(".")[2])]
-        for row in (judged(inner, change) for change in inner.changes):
-            words = f"in every element, {row.change}"
-            yield replace(row, member=f"{outer}{row.member}", change=words)
+        for row in between(inner):
+            if row.kind not in ("size", "align", "size-unseen", "new-hole"):
+                words = f"in every element, {row.change}"
+                also = tuple(f"{outer}{other}" for other in row.also)
+                yield replace(row, member=f"{outer}{row.member}", change=words, also=also)
 
 
 def _is_flexible(kind: Type) -> bool:
@@ -436,7 +553,13 @@ def _fixed(pair: Pair, name: str, before: Place, after: Place) -> Finding:
     remedy = f"keep {name} as {type_words(before.type)}"
     if _is_flexible(after.type):
         remedy += "; a flexible array of another name can lie in a union with it"
-    return Finding("flexible", name, "breaks" if told else "note", words, "; ".join(told), remedy)
+    severity: Severity = "breaks" if told else "note"
+    row = Finding("flexible", name, severity, words, "; ".join(told), remedy)
+    return (
+        row
+        if told and told[0].startswith((OLD_READER, f"for {OLD_READER}"))
+        else _handshake(pair, row)
+    )
 
 
 def _alone(name: str, there: Place) -> Layout:
@@ -460,7 +583,7 @@ def found(wrong: Sequence[Witness]) -> str:
 
 def _effect(change: Change) -> str:
     """What each side gets of the other, where that is not what it takes it for."""
-    sides = ((OLD_READER, change.lost), (NEW_READER, change.gained))
+    sides = ((OLD_READER, change.lost), (NEW_READER, (*change.gained, *change.zeros)))
     told = [f"{who} finds {found(wrong)}" for who, wrong in sides if wrong]
     if change.is_another and not change.is_struct and not change.is_alike:
         told.insert(0, "each side takes the bits for another value")

@@ -19,8 +19,10 @@ from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
+from kvmviz.review import spelling
 from kvmviz.review.change import Pair
-from kvmviz.review.finding import RULES, SEVERITIES, Finding, absent, between
+from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, absent, between
+from kvmviz.review.policy import BOTH, Policy
 from kvmviz.text import plain, table
 
 WIDTH = 76
@@ -43,6 +45,7 @@ class Review:
     old: Struct
     new: Struct
     abis: tuple[Abi, ...]
+    policy: Policy = BOTH
 
     @cached_property
     def _layouts(self) -> tuple[tuple[Abi, Layout | KvmvizError, Layout | KvmvizError], ...]:
@@ -53,7 +56,7 @@ class Review:
     def rows(self) -> tuple[Pair, ...]:
         """Both layouts on each ABI that has the struct before and after."""
         return tuple(
-            Pair(old, new)
+            Pair(old, new, self.policy)
             for _, old, new in self._layouts
             if isinstance(old, Layout) and isinstance(new, Layout)
         )
@@ -87,6 +90,16 @@ class Review:
         """
         return any(finding.severity == "breaks" for finding in self.findings)
 
+    def is_settled(self, path: str) -> bool:
+        """Of what becomes of that member no program takes notice: it is reserved, or respelled."""
+        outer = accumulate(path.split("."), lambda before, name: f"{before}.{name}")
+        return self.policy.is_reserved(path) or not self._respelled.isdisjoint(outer)
+
+    @cached_property
+    def _respelled(self) -> frozenset[str]:
+        rows = [row for row in self.findings if row.kind in UNCHANGED]
+        return frozenset(name for row in rows for name in (row.member, *row.also))
+
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """What is safe only if something else says so, as a new member that needs a flag."""
@@ -111,17 +124,17 @@ class Review:
                 for pair in self.rows
             ],
             "findings": [
-                vars(row) | {"member": row.member or None, "abis": list(row.abis)}
+                vars(row) | {"member": row.member or None, "abis": [*row.abis], "also": [*row.also]}
                 for row in self.findings
             ],
         }
 
     def __repr__(self) -> str:
         lines = [headline(self)]
-        if self.rows and self.findings:
+        if self.rows and (self.breaks or self.warnings):
             # Pairs whose ABIs agree about every byte and both verdicts.
             groups = list(grouped(self.rows, lambda pair: pair.key).values())
-            lines += ["", *_legend(groups), "", *_tables([pairs[0] for pairs in groups])]
+            lines += ["", *_legend(groups), "", *_tables(self, [pairs[0] for pairs in groups])]
         items = list(_items(self))
         for number, rows in enumerate(items[:MOST], 1):
             lines += ["", *_item(self, number, rows)]
@@ -137,7 +150,8 @@ class Review:
 class Reviews:
     """Two headers: the structs that both define, and the names that only one of them has.
 
-    ``gone`` are those of ``removed`` that were there on some of the ABIs.
+    ``gone`` are those of ``removed`` that were there on some of the ABIs, but for a struct that
+    wrapped what now stands in its place.
     """
 
     reviews: tuple[Review, ...]
@@ -189,19 +203,23 @@ class Reviews:
 Abis = str | Abi | Iterable[str | Abi]
 
 
-def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS)) -> Review:
-    """Judge a change to a struct in both directions on every ABI.
+def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS), policy: Policy = BOTH) -> Review:
+    """Judge a change to a struct in both directions on every ABI, by a policy.
 
     An ABI that has no such struct, before or after, is a finding, not an error. Raises
     :class:`KvmvizError` for what is not a struct, and for what is no list of known ABIs.
     """
     for struct in (old, new):
         _check(struct, Struct, "two structs")
-    return Review(old, new, _asked(abis))
+    _check(policy, Policy, "a Policy")
+    return Review(old, new, _asked(abis), policy)
 
 
 def review_all(
-    old: Mapping[str, Struct], new: Mapping[str, Struct], abis: Abis = tuple(ABIS)
+    old: Mapping[str, Struct],
+    new: Mapping[str, Struct],
+    abis: Abis = tuple(ABIS),
+    policy: Policy = BOTH,
 ) -> Reviews:
     """The same for every struct that two headers have in common."""
     for side in (old, new):
@@ -211,14 +229,17 @@ def review_all(
             _check(struct, Struct, "two mappings of name to struct")
     asked = _asked(abis)
     removed = tuple(name for name in old if name not in new)
+    found = tuple(review(old[name], new[name], asked, policy) for name in new if name in old)
+    dissolved = {tag for row in found for pair in row.rows for tag in spelling.dissolved(pair)}
     return Reviews(
-        tuple(review(old[name], new[name], asked) for name in new if name in old),
+        found,
         tuple(name for name in new if name not in old),
         removed,
         tuple(
             name
             for name in removed
-            if any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
+            if name not in dissolved
+            and any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
         ),
     )
 
@@ -337,10 +358,11 @@ def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
         yield from _wrap(f"({number}) {pairs[0].abi.byte_order}-endian: {names}", "  ", 4)
 
 
-def _tables(pairs: Sequence[Pair]) -> Iterator[str]:
+def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     """One pair of each group, side by side, as many as fit, then the others below."""
     readers = [v for pair in pairs for v in (pair.backward, pair.forward)]
-    names = list(dict.fromkeys(name for one in readers for name in one.reader.named))
+    every = dict.fromkeys(name for one in readers for name in one.reader.named)
+    names = [name for name in every if not review.is_settled(name)]
     # Some side has the member and does not get it, or only one side has it.
     differing = [n for n in names if any(v.fields.get(n) != "intact" for v in readers)]
     shown = differing[:MOST]

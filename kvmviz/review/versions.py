@@ -293,7 +293,7 @@ def headline(shown: Sequence[Versions]) -> str:
         return f"✓ nothing breaks, but {words}" if words else "✓ nothing breaks"
     for who in PROGRAMS:
         verdicts = [pair.forward if who == PROGRAMS[0] else pair.backward for pair in found.rows]
-        lost = grouped(verdicts, lambda verdict: _listed(_lost(verdict)))
+        lost = grouped(verdicts, lambda verdict: _listed(_lost(verdict, found)))
         told = [
             f"{words} on {', '.join(verdict.reader.abi.name for verdict in rows)}"
             for words, rows in lost.items() if words
@@ -310,9 +310,12 @@ def _paths(layout: Layout) -> dict[str, None]:
     return dict.fromkeys((*leaves, *flexible(layout)))
 
 
-def _lost(verdict: Verdict) -> list[str]:
-    """Members of both sides that the reader does not get, a nested struct as one if it all goes."""
-    theirs = _paths(verdict.writer)
+def _lost(verdict: Verdict, found: Review) -> list[str]:
+    """Members of both sides that the reader does not get, a nested struct as one if it all goes.
+
+    But for what nobody reads, and for what is only spelled in another way.
+    """
+    theirs = {path for path in _paths(verdict.writer) if not found.is_settled(path)}
     rows: list[tuple[str, Status]] = [(path, "intact") for path in _paths(verdict.reader)]
     rows += [(witness.wanted.member, witness.status) for witness in verdict.wrong]
     rows += verdict.flexible.items()
@@ -331,7 +334,8 @@ def _unheld(found: Review) -> str:
     told = []
     for who in ("old", "new"):
         verdicts = [pair.backward if who == "old" else pair.forward for pair in found.rows]
-        if names := list(dict.fromkeys(name for one in verdicts for name in _only(one))):
+        only = dict.fromkeys(name for one in verdicts for name in _only(one))
+        if names := [name for name in only if not found.is_settled(name)]:
             told.append(f"{who} bytes never hold {_listed(names)}")
     retyped = [row.named for row in found.warnings if row.kind == "retyped"]
     return "; ".join(told + retyped[:1])
