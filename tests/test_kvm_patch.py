@@ -11,7 +11,7 @@ import pytest
 import kvmviz
 from kvmviz.kvm.captures import ABI_OF
 from kvmviz.kvm.kernel import KERNELS, OLD
-from kvmviz.kvm.patch import MERGED
+from kvmviz.kvm.patch import MERGED, edit
 from tests.proof_page import RAW
 
 CHANGES = [
@@ -83,3 +83,35 @@ def test_in_words() -> None:
     assert sum(line.startswith("  + ") for line in lines) == 7
     assert sum("no byte" in line for line in lines) == 4
     assert len(re.findall(r"little \w+ -> \w+ +big \w+ -> \w+", repr(MERGED))) == len(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("old", [
+            "14..15  flags  2: little 0000 -> 0100  big 0000 -> 0001",
+            "36..39  debug.arch.hsr_high  2: little 00000000 -> 00010000  big 09000000 -> 00000100",
+        ]),
+        ("widened", [
+            "14..15  flags  2: little 0000 -> 0100  big 0000 -> 0001",
+            "32..35  debug.arch.hsr  2: little the same  big 00000100 -> d2000062",
+            "36..39  debug.arch.hsr_high  2: little the same  big d2000062 -> 00000100",
+        ]),
+        ("v2", ["14..15  flags  3: little 0100 -> 0000  big 0001 -> 0000"]),
+    ],
+)  # fmt: skip
+def test_a_patch_of_ours_is_shown_with_the_bytes_that_it_changes(
+    name: str, rows: list[str]
+) -> None:
+    lines = repr(edit(name)).splitlines()
+    patched = [line[2:] for line in lines if line[2:3] in ("-", "+")]
+    assert patched == [line for line in edit(name).text.splitlines() if line[0] in "-+"]
+    told = lines[lines.index("  The page with the patch -> without it") + 1 :]
+    wanted = [re.sub(r"(\d:)", r"after exit \1", f"bytes {row}").split() for row in rows]
+    assert [line.split() for line in told] == wanted
+
+
+@pytest.mark.parametrize("name", ["merged", "", None, "../old"])
+def test_a_patch_that_is_none(name: str) -> None:
+    with pytest.raises(kvmviz.KvmvizError, match=r"legal are 'old', 'widened', 'v2'"):
+        edit(name)

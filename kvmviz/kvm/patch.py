@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
 from typing import NamedTuple
 
+from kvmviz._base import chosen
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.kvm.captures import ABI_OF
@@ -65,32 +68,67 @@ class Line:
 
     def changes(self, abi: str | Abi) -> tuple[Change, ...]:
         """What it changes in the page, exit by exit of :data:`EXITS`, members in their order."""
-        return tuple(self._changes(abi))
-
-    def _changes(self, abi: str | Abi) -> Iterator[Change]:
-        histories = (play(kernel, abi, EXITS).history for kernel in (self.before, self.kernel))
-        for number, (old, new) in enumerate(zip(*histories, strict=True), 1):
-            sources = (new.page.sources[at] for at in differing(bytes(old.page), bytes(new.page)))
-            for slot in dict.fromkeys(source.slot for source in sources if source):
-                held = slice(slot.offset, slot.offset + slot.size)
-                yield Change(number, slot.path, slot.offset, old.page.data[held],
-                             new.page.data[held])  # fmt: skip
+        return tuple(_changes(self.before, self.kernel, abi))
 
     def __repr__(self) -> str:
         where = f"{self.file}, {self.function}" if self.function else self.file
-        rows: list[tuple[str, ...]] = []
-        for little, big in zip(*(self.changes(abi) for abi in ABI_OF.values()), strict=True):
-            bytes_ = spans(range(little.offset, little.offset + len(little.held)))
-            told = [f"{one.without.hex()} -> {one.held.hex()}" for one in (little, big)]
-            after = f"after exit {little.exit}:"
-            rows.append((bytes_, little.member, after, f"little {told[0]}", f"big {told[1]}"))
-        if rows:
+        if rows := list(_rows(self.before, self.kernel)):
             told_rows = table(rows, indent=4)
         elif self.named:
             told_rows = f"    {spans(self.named)}: a member where a hole was; no byte changes"
         else:
             told_rows = "    no byte: a name or a word for who writes code"
         return f"{where}\n  + {self.text}\n{told_rows}"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A patch of ours that makes another kernel of the source as released, which is merged.
+
+    With these the kernels were built that were dumped; ``text`` is a unified diff.
+    """
+
+    kernel: Kernel
+    text: str
+
+    def __repr__(self) -> str:
+        lines = "\n".join(f"  {line}".rstrip() for line in self.text.splitlines())
+        rows = table(list(_rows(self.kernel, KERNELS["merged"])), indent=4)
+        return (
+            f"Linux 6.1 as released, made the {self.kernel.name} kernel\n{lines}\n"
+            f"  The page with the patch -> without it\n{rows}"
+        )
+
+
+@cache
+def edit(name: str) -> Edit:
+    """The patch that makes ``old``, ``widened`` or ``v2``; else :class:`KvmvizError`."""
+    chosen(name, ("old", "widened", "v2"), "patch")
+    text = resources.files("kvmviz").joinpath("data", f"{name}.patch").read_text("ascii")
+    return Edit(KERNELS[name], text)
+
+
+def _changes(before: Kernel, after: Kernel, abi: str | Abi) -> Iterator[Change]:
+    histories = (play(kernel, abi, EXITS).history for kernel in (before, after))
+    for number, pages in enumerate(zip(*histories, strict=True), 1):
+        old, new = (step.page for step in pages)
+        sources = (new.sources[at] for at in differing(bytes(old), bytes(new)))
+        for slot in dict.fromkeys(source.slot for source in sources if source):
+            held = slice(slot.offset, slot.offset + slot.size)
+            yield Change(number, slot.path, slot.offset, old.data[held], new.data[held])
+
+
+def _rows(before: Kernel, after: Kernel) -> Iterator[tuple[str, ...]]:
+    orders = [{one[:3]: one for one in _changes(before, after, abi)} for abi in ABI_OF.values()]
+    for exit, name, offset in sorted(set().union(*orders), key=lambda key: (key[0], key[2])):
+        told, size = [], 0
+        for order, found in zip(ABI_OF, orders, strict=True):
+            if one := found.get((exit, name, offset)):
+                told.append(f"{order} {one.without.hex()} -> {one.held.hex()}")
+                size = len(one.held)
+            else:
+                told.append(f"{order} the same")
+        yield spans(range(offset, offset + size)), name, f"after exit {exit}:", *told
 
 
 class Patch(tuple[Line, ...]):

@@ -475,7 +475,7 @@ static u64 event_data;
 static void system_event(const struct kvm_run *it)
 {
 	(void)it, kind("system_event"), text(",\"type\":"), number(event_type);
-	text(",\"data\":"), number(event_data);
+	value("flags", event_data);
 }
 
 static int allow(const char *name, u32 capability)
