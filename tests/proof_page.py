@@ -256,7 +256,7 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
     if seen.happened is not debug or (seen.takes is not debug and seen.right):
         yield "takes another exit for a debug exit, or misses one, and is called right"
     if seen.right and seen.takes and isinstance(step.event, DebugExit):
-        if value != step.event.esr % (1 << (seen.bits or 0)):
+        if seen.reading and value != step.event.esr % (1 << seen.reading.bits):
             yield "is called right with another value"
         if seen.far not in (None, step.event.far):
             yield "is called right with another far"

@@ -20,7 +20,6 @@ from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Step, Vcpu, play
 from kvmviz.kvm.program import ARM64, READERS, Far, Reading, Vmm, far_by, find, several
-from kvmviz.layout import Layout
 from kvmviz.slot import Source
 from kvmviz.text import table
 from kvmviz.verdict import judge
@@ -49,7 +48,7 @@ class Conclusion:
 
     ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
     ``happened``: this step did end with a debug exit. ``takes``: the program takes it for one,
-    and reads ``value`` for ESR_EL2 (``bits`` of it, 32 or 64) and ``far``, each None if not read.
+    and reads ``value`` for ESR_EL2 and ``far``, each None if not read.
     ``fooled`` are the bytes that misled it, in order of offset; ``right`` that there are none.
     """
 
@@ -100,19 +99,15 @@ class Conclusion:
         return self.reading.value if self.reading else None
 
     @property
-    def bits(self) -> int | None:
-        """How many bits of ESR_EL2 it claims to know."""
-        return self.reading.bits if self.reading else None
-
-    @property
     def far(self) -> int | None:
         """What it takes for the address of a watchpoint; see :attr:`far_valid`."""
-        if self.value is None or not self._far:
+        reading = self.reading
+        if reading is None or not reading.far_at:
             return None
         if not (self.vmm.trusts_far or self.far_valid in ("address", "granule")):
             return None
-        data = self.step.page.data[self._union : self._union + self._debug.size]
-        found: int = self._debug.unpack(data)["far"]
+        page = self.step.page
+        found: int = reading.struct.unpack(page, page.layout.offsets["debug"])["far"]
         return found & (1 << 64) - 1  # also where a program's far is signed
 
     @property
@@ -123,7 +118,9 @@ class Conclusion:
     @cached_property
     def fooled(self) -> tuple[Fooled, ...]:
         """The bytes that misled it, in order of offset; of some the value may fit by chance."""
-        return tuple(sorted(set(self._fooled()), key=lambda row: (row.offset, row.taken_for)))
+        sources, state = self.step.page.sources, self.step.state
+        wrong = sorted(set(self._wrong()))
+        return tuple(Fooled(at, what, sources[at], state(at) != "fresh") for at, what in wrong)
 
     def __repr__(self) -> str:
         step, vmm = self.step, self.vmm
@@ -139,69 +136,35 @@ class Conclusion:
         """
         return not self.fooled
 
-    def _fooled(self) -> Iterator[Fooled]:
+    def _wrong(self) -> Iterator[tuple[int, str]]:
+        """Offsets of those bytes, each with what the program took it for."""
         if not self.looks or not (self.takes or self.happened):
             return
-        layout = self.step.page.layout
-        if self.reading is None:  # missed: of a program's checks the flag alone can fail here
-            yield self._byte(self._flag_at, "the sign of a debug exit")
+        layout, reading, vmm = self.step.page.layout, self.reading, self.vmm
+        # The flag is in the least significant byte of flags.
+        flag_at = layout.offsets["flags"] + (layout.abi.byte_order == "big")
+        if reading is None:  # missed: of a program's checks the flag alone can fail here
+            yield flag_at, "the sign of a debug exit"
             return
-        if not self.happened and "reason" in self.vmm.checks:
+        if not self.happened and "reason" in vmm.checks:
             start = layout.offsets["exit_reason"]
-            for at in range(start, start + 4):
-                yield self._byte(at, "this run's exit_reason")
-        for row in self.reading.taken:
+            yield from ((at, "this run's exit_reason") for at in range(start, start + 4))
+        union = layout.offsets["debug"]
+        for row in reading.taken:
             if not row.right or not self.happened:
-                half = "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
-                yield self._byte(self._union + row.first, half)
-        own = self.step.state(self._flag_at) == "fresh"
-        if "flag" in self.vmm.checks:
+                yield union + row.first, "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
+        own = self.step.state(flag_at) == "fresh"
+        if "flag" in vmm.checks:
             if not (self.happened and own):
-                yield self._byte(self._flag_at, "the sign of a debug exit")
-        elif self.flag and self.vmm.needs_flag and not own:
-            yield self._byte(self._flag_at, "this exit's flag")
-        if self.far is not None:
-            yield from self._far_fooled()
-
-    def _far_fooled(self) -> Iterator[Fooled]:
-        assert self.reading is not None
-        wanted = self._debug.holders
-        found = self.reading.image.sources
-        for at in self._far:
-            offset = at - self._union
-            source = found[offset] if offset < len(found) else None
-            written = (source,) if source else ()
-            if all(judge(one, written)[0] != "intact" for one in wanted[offset]):
-                yield self._byte(at, "far")
-            elif self.reading.far_valid == "not valid":
-                yield self._byte(at, "a valid far")
-
-    @property
-    def _far(self) -> range:
-        """The page's bytes that the program knows as far."""
-        if "far" not in self._debug.named:
-            return range(0)
-        field, start = self._debug.named["far"], self._union
-        return range(start + field.offset, start + field.stop // 8)
-
-    @cached_property
-    def _debug(self) -> Layout:
-        """The struct that the program was built with."""
-        return self.vmm.debug.layout(self.step.page.layout.abi)
-
-    @property
-    def _union(self) -> int:
-        return self.step.page.layout.offsets["debug"]
-
-    @property
-    def _flag_at(self) -> int:
-        """The byte of flags that holds the flag: the least significant."""
-        layout = self.step.page.layout
-        return layout.offsets["flags"] + (layout.abi.byte_order == "big")
-
-    def _byte(self, at: int, taken_for: str) -> Fooled:
-        stale = self.step.state(at) != "fresh"
-        return Fooled(at, taken_for, self.step.page.sources[at], stale)
+                yield flag_at, "the sign of a debug exit"
+        elif self.flag and vmm.needs_flag and not own:
+            yield flag_at, "this exit's flag"
+        for at in reading.far_at if self.far is not None else ():
+            written = tuple(filter(None, reading.image.sources[at : at + 1]))
+            if all(judge(one, written)[0] != "intact" for one in reading.struct.holders[at]):
+                yield union + at, "far"
+            elif reading.far_valid == "not valid":
+                yield union + at, "a valid far"
 
 
 def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
@@ -262,7 +225,8 @@ class Cell:
     @property
     def knows(self) -> int:
         """How many bits of ESR_EL2 the program gets, and rightly takes for valid: 0, 32 or 64."""
-        return self.debug.bits or 0 if self.debug.right else 0
+        reading = self.debug.reading
+        return reading.bits if reading and self.debug.right else 0
 
     @property
     def stale_flag(self) -> bool:
@@ -277,8 +241,9 @@ class Cell:
     def _row(self) -> tuple[object, ...]:
         """Itself in words: a row of the matrix."""
         step, reading = self.debug.step, self.debug.reading
-        of = f" of {self.debug.bits}" if reading and not self.debug.right else ""
-        knows = 32 * reading.low_right if reading and of else self.knows
+        knows = f"{self.knows} bits"
+        if reading and not self.debug.right:
+            knows = f"{32 * reading.low_right} of {reading.bits} bits"
         if not self.stale_flag or self.later.right:
             seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
         else:
@@ -293,7 +258,7 @@ class Cell:
             self.vmm.name,
             "✓" if self.right else "✗",
             words.hexa(reading) if reading else "not seen",
-            f"{knows}{of} bits",
+            knows,
             f"flag {'still' if self.stale_flag else 'not'} set, {seen}",
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvmviz._base import KvmvizError, chosen, find, integer, shown, span, unsigned
+from kvmviz._base import KvmvizError, chosen, integer, listed, shown, span, unsigned
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.image import as_bytes
@@ -53,10 +53,8 @@ class UserWrite:
         at = integer(self.offset, "user write, offset")
         data = as_bytes(self.data, f"user write at {shown(at)}").tobytes()
         if not 0 <= at <= SIZE - len(data):
-            raise KvmvizError(
-                f"user write: {len(data)} bytes at {shown(at)}; legal are bytes 0..{SIZE - 1} of "
-                "struct kvm_run"
-            )
+            legal = f"legal are bytes 0..{SIZE - 1} of struct kvm_run"
+            raise KvmvizError(f"user write: {len(data)} bytes at {shown(at)}; {legal}")
         object.__setattr__(self, "offset", at)
         object.__setattr__(self, "data", data)
 
@@ -125,10 +123,8 @@ class DebugExit(Exit):
         esr = check_debug(self.esr, self.far)
         if esr.ec not in DEBUG_CLASSES:
             legal = ", ".join(f"{ec:#04x} ({Esr(ec << 26).name})" for ec in DEBUG_CLASSES)
-            raise KvmvizError(
-                f"ESR {esr.value:#x}: EC {esr.ec:#04x} ({esr.name}) is no debug exit; legal are EC "
-                f"{legal}"
-            )
+            told = f"ESR {esr.value:#x}: EC {esr.ec:#04x} ({esr.name}) is no debug exit"
+            raise KvmvizError(f"{told}; legal are EC {legal}")
         object.__setattr__(self, "esr", esr.value)
         if self.far is not None:
             object.__setattr__(self, "far", integer(self.far, "far"))
@@ -169,10 +165,8 @@ class MmioExit(Exit):
             return
         data = as_bytes(self.data, "mmio.data").tobytes()
         if len(data) != length:
-            raise KvmvizError(
-                f"mmio.data (bytes 40..47 of struct kvm_run): {len(data)} bytes written by an "
-                f"access of {length}; legal is exactly {length}"
-            )
+            told = f"mmio.data (bytes 40..47 of struct kvm_run): {len(data)} bytes"
+            raise KvmvizError(f"{told} in an access of {length}; legal is exactly {length}")
         object.__setattr__(self, "data", data)
 
     @property
@@ -213,10 +207,8 @@ class SystemEvent(Exit):
         object.__setattr__(self, "type", unsigned(self.type, "system_event.type", 32))
         object.__setattr__(self, "data", unsigned(self.data, "system_event.data[0]", 64))
         if self.data and self.type in DATALESS:
-            raise KvmvizError(
-                f"system_event: type {self.type}, a {DATALESS[self.type]}, hands over no data; "
-                f"legal is data 0, not {self.data:#x}"
-            )
+            told = f"system_event: type {self.type}, a {DATALESS[self.type]}, hands over no data"
+            raise KvmvizError(f"{told}; legal is data 0, not {self.data:#x}")
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """The whole member: the kernel zeroes all of it before it fills in the event."""
@@ -261,18 +253,14 @@ Event = UserWrite | Exit
 def check_exit(exit: object) -> Exit:
     """What KVM_RUN can end with, a kind of one's own included; else :class:`KvmvizError`."""
     if not isinstance(exit, Exit) or not hasattr(exit, "reason"):
-        raise KvmvizError(
-            f"{shown(exit)} is no exit; legal are DebugExit, MmioExit, SystemEvent, Interrupted, "
-            "Unhandled, and subclasses of Exit that have a reason"
-        )
+        kinds = listed(k.__name__ for k in Exit.__subclasses__() if k.__module__ == __name__)
+        raise KvmvizError(f"{shown(exit)} is no exit; legal are {kinds} and others with a reason")
     who = f"exit {type(exit).__name__[:40]}"
-    reasons = {name: name for name in EXIT_REASONS}
-    find(reasons, exit.reason, f"reason of {who}")
+    chosen(exit.reason, EXIT_REASONS, f"reason of {who}:")
     for reason, kind in (("DEBUG", DebugExit), ("MMIO", MmioExit)):
         if exit.reason == reason and not isinstance(exit, kind):
             raise KvmvizError(f"{who}: KVM_EXIT_{reason} is {kind.__name__}; derive from it")
     if not -MAX_ERRNO <= integer(exit.returned, f"{who}, returned") <= 0:
-        raise KvmvizError(
-            f"{who}, returned: {shown(exit.returned)}; legal are 0 and error numbers negated"
-        )
+        told = f"{who}, returned: {shown(exit.returned)}"
+        raise KvmvizError(f"{told}; legal are 0 and error numbers negated")
     return exit

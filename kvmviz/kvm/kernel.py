@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, by_name, check_texts, shown, unsigned
+from kvmviz._base import KvmvizError, by_name, check_texts, chosen, shown, unsigned
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
@@ -70,26 +70,13 @@ def kvm_run(debug: Struct) -> Struct:
         "padding": f"char[{UNION}]",
     }
     head = {
-        "request_interrupt_window": "__u8",
-        "immediate_exit": "__u8",
-        "padding1": "__u8[6]",
-        "exit_reason": "__u32",
-        "ready_for_interrupt_injection": "__u8",
-        "if_flag": "__u8",
-        "flags": "__u16",
-        "cr8": "__u64",
-        "apic_base": "__u64",
-    }
-    return Struct(
-        "kvm_run",
-        [
-            *head.items(),
-            (None, Struct("", exits, union=True)),
-            ("kvm_valid_regs", "__u64"),
-            ("kvm_dirty_regs", "__u64"),
-            ("s", Struct("", {"padding": "char[2048]"}, union=True)),
-        ],
-    )
+        "request_interrupt_window": "__u8", "immediate_exit": "__u8", "padding1": "__u8[6]",
+        "exit_reason": "__u32", "ready_for_interrupt_injection": "__u8", "if_flag": "__u8",
+        "flags": "__u16", "cr8": "__u64", "apic_base": "__u64",
+    }  # fmt: skip
+    union, regs = Struct("", exits, union=True), Struct("", {"padding": "char[2048]"}, union=True)
+    tail = [("kvm_valid_regs", "__u64"), ("kvm_dirty_regs", "__u64")]
+    return Struct("kvm_run", [*head.items(), (None, union), *tail, ("s", regs)])
 
 
 SIZE = kvm_run(OLD).layout("aarch64").size
@@ -119,10 +106,9 @@ def check_debug(esr: int, far: int | None) -> Esr:
     Raises :class:`KvmvizError` for a watchpoint without ``far``, and for what is not of 64 bits.
     """
     syndrome = Esr(unsigned(esr, "ESR", 64))
-    if far is not None:
-        unsigned(far, "far", 64)
-    elif syndrome.ec == WATCHPOINT_LOW:
+    if far is None and syndrome.ec == WATCHPOINT_LOW:
         raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
+    unsigned(0 if far is None else far, "far", 64)
     return syndrome
 
 
@@ -163,8 +149,7 @@ class Kernel:
 
     def __post_init__(self) -> None:
         who = check_texts("kernel", self.name, self.when)
-        if not isinstance(self.flag, str) or self.flag not in ("", "|=", "="):
-            raise KvmvizError(f"{who}: flag {shown(self.flag)}; legal are '', '|=' and '='")
+        chosen(self.flag, ("", "|=", "="), f"{who}: flag")
         places = (ENTRY, *ARM64_EXITS)
         if not isinstance(self.clears, Set) or not self.clears <= set(places):
             legal = ", ".join(places)
@@ -185,10 +170,10 @@ class Kernel:
         exits = [name for name in ARM64_EXITS if name in self.clears]
         kept = [name for name in ARM64_EXITS if name not in self.clears]
         places = ["on KVM_RUN entry"] if ENTRY in self.clears else []
-        if exits:
-            but = f" but {', '.join(kept)}" if kept else ""
-            some = f"on {', '.join(exits)}"
-            places.append(some if len(exits) < len(kept) else f"on every exit{but}")
+        if exits and len(exits) < len(kept):
+            places.append(f"on {', '.join(exits)}")
+        elif exits:
+            places.append(f"on every exit{' but ' if kept else ''}{', '.join(kept)}")
         return " and ".join(places) or "never"
 
     def flags_at(self, place: str, flags: int) -> int | None:
@@ -198,7 +183,7 @@ class Kernel:
         """
         held = 0 if place in self.clears else flags
         if place == "DEBUG" and self.flag:
-            return FLAG_VALUE | held if self.flag == "|=" else FLAG_VALUE
+            return FLAG_VALUE | (held if self.flag == "|=" else 0)
         return 0 if place in self.clears else None
 
     def page(self, abi: str | Abi) -> Layout:
@@ -208,10 +193,9 @@ class Kernel:
         """
         debug = self.debug.layout(abi)
         if debug.size > UNION or debug.align > 8:
-            raise KvmvizError(
-                f"kernel {self.name}: {self.debug} takes {debug.size} bytes, aligned to "
-                f"{debug.align}; the exit union of struct kvm_run holds {UNION}, aligned to 8"
-            )
+            takes = f"{self.debug} takes {debug.size} bytes, aligned to {debug.align}"
+            legal = f"the exit union of struct kvm_run holds {UNION}, aligned to 8"
+            raise KvmvizError(f"kernel {self.name}: {takes}; {legal}")
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:

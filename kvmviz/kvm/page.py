@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from kvmviz._base import KvmvizError, find, integer, shown
 from kvmviz.abi import Abi
@@ -52,25 +52,23 @@ class Page(Image):
         the others are None.
         """
         layout, start = _place(self.layout, path)
+        held = slice(start, start + layout.size)
         slots = {f"{path}.{slot.path}": slot for slot in layout.slots}
 
         def own(source: Source) -> Source:
             beside = tuple(map(own, source.beside))
             return source._replace(slot=slots[source.slot.path], beside=beside, write=None)
 
-        return Image(
-            layout,
-            self.data[start : start + layout.size],
-            tuple(
-                own(source)
-                if source
-                and source.write
-                and source.write.step == step
-                and source.slot.path in slots
-                else None
-                for source in self.sources[start : start + layout.size]
-            ),
+        sources = (
+            own(source) if wrote(source, step) and source.slot.path in slots else None
+            for source in self.sources[held]
         )
+        return Image(layout, self.data[held], tuple(sources))
+
+
+def wrote(source: Source | None, step: int) -> TypeGuard[Source]:
+    """A byte was last written by that step."""
+    return source is not None and source.write is not None and source.write.step == step
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,8 @@ class Step:
     @cached_property
     def written(self) -> tuple[int, ...]:
         """Offsets of the bytes that this step wrote, also where the value stayed the same."""
-        return tuple(
-            at
-            for at, source in enumerate(self.page.sources)
-            if source and source.write and source.write.step == self.number
-        )
+        sources = enumerate(self.page.sources)
+        return tuple(at for at, source in sources if wrote(source, self.number))
 
     @property
     def changed(self) -> tuple[int, ...]:
@@ -123,17 +118,10 @@ class Step:
         return tuple(at for at in self.written if old[at] != new[at])
 
     def __repr__(self) -> str:
-        kernel = f"{self.kernel.name} kernel, {where(self.page.layout)}"
-        completion = words.completion(self)
-        lines = [
-            f"{kernel}, {words.title(self)}",
-            *([f"  {completion}"] if completion else []),
-            f"  {words.written_words(self)}",
-            f"  {words.status(self)}",
-            words.page_lines(self.page, self),
-            f"  {words.rest(self.page, self)}",
-        ]
-        return "\n".join(lines)
+        head = f"{self.kernel.name} kernel, {where(self.page.layout)}, {words.title(self)}"
+        told = filter(None, (words.completion(self), words.written_words(self), words.status(self)))
+        page = words.page_lines(self.page, self)
+        return "\n  ".join((head, *told, page.removeprefix("  "), words.rest(self.page, self)))
 
     def state(self, offset: int) -> State:
         """Whether a byte is fresh, stale or untouched after this step.
@@ -143,9 +131,9 @@ class Step:
         if not 0 <= integer(offset, "state, offset") < len(self.page):
             raise KvmvizError(f"state: byte {shown(offset)}; legal are 0..{len(self.page) - 1}")
         source = self.page.sources[offset]
-        if source is None or source.write is None:
+        if source is None:
             return "untouched"
-        return "fresh" if source.write.step == self.number else "stale"
+        return "fresh" if wrote(source, self.number) else "stale"
 
     @property
     def reason(self) -> int:
@@ -213,9 +201,7 @@ class Vcpu:
         That is 0, or -4 for -EINTR (a signal, or immediate_exit), or -38 for -ENOSYS. So the kernel
         returns; a program of libc's gets -1, and 4 or 38 in errno.
         """
-        returned = self.apply(check_exit(exit)).returned
-        assert returned is not None
-        return returned
+        return self.apply(check_exit(exit)).returned or 0
 
     def apply(self, event: Event) -> Step:
         """One step, whichever it is: what :meth:`user_write` and :meth:`run` do."""
@@ -230,18 +216,14 @@ class Vcpu:
         return step
 
     def _user(self, event: UserWrite) -> Step:
-        page, data = self.page, bytes(event)
-        stop = event.offset + len(data)
-        number = len(self._steps)
+        number, page, data = len(self._steps), self.page, bytes(event)
+        held = slice(event.offset, event.offset + len(data))
         write = Write(number, "userspace", "write")
-        held = _raw(page.layout)[event.offset : stop]
-        memory = page.data[: event.offset] + data + page.data[stop:]
-        sources = (
-            *page.sources[: event.offset],
-            *(source._replace(write=write) for source in held),
-            *page.sources[stop:],
-        )
-        return Step(number, self.kernel, event, page, Page(page.layout, memory, sources))
+        memory, sources = bytearray(page.data), [*page.sources]
+        memory[held] = data
+        sources[held] = [source._replace(write=write) for source in _raw(page.layout)[held]]
+        after = Page(page.layout, bytes(memory), tuple(sources))
+        return Step(number, self.kernel, event, page, after)
 
     def _run(self, exit: Exit) -> Step:
         number, before = len(self._steps), self.page
@@ -280,11 +262,10 @@ class Vcpu:
         made = page.layout.pack(given, page.data)
         what = "KVM_RUN entry" if place == ENTRY else f"KVM_EXIT_{place}"
         write = Write(len(self._steps), "kernel", what)
-        sources = list(page.sources)
-        # What is modelled of a kernel writes nothing behind the exit union.
-        for at, source in enumerate(made.sources[: page.layout.offsets["kvm_valid_regs"]]):
-            if source:
-                sources[at] = source._replace(write=write)
+        sources = (
+            source._replace(write=write) if source else held
+            for source, held in zip(made.sources, page.sources, strict=True)
+        )
         return Page(page.layout, made.data, tuple(sources))
 
 
@@ -316,13 +297,11 @@ def _nested(exit: Exit, kernel: Kernel, layout: Layout) -> dict[str, Any]:
     """What an exit writes, as values of struct kvm_run."""
     values = exit.values(kernel, layout.abi)
     if not isinstance(values, Mapping):
-        raise KvmvizError(
-            f"exit {type(exit).__name__}, values: {shown(values)} is no mapping of members"
-        )
-    if not values:
-        return {}
-    _place(layout, exit.member)
-    for name in reversed(exit.member.split(".")):
+        who = f"exit {type(exit).__name__}"
+        raise KvmvizError(f"{who}, values: {shown(values)} is no mapping of members")
+    if values:
+        _place(layout, exit.member)
+    for name in reversed(exit.member.split(".") if values else []):
         values = {name: values}
     return dict(values)
 
@@ -337,7 +316,7 @@ def play(kernel: str | Kernel, abi: str | Abi, events: Iterable[Event]) -> Vcpu:
     """A new vCPU on which the events have happened, in order."""
     vcpu = Vcpu(kernel, abi)
     if not isinstance(events, Iterable):
-        raise KvmvizError(f"{shown(events)} is no list of events; legal are UserWrite and exits")
+        raise KvmvizError(f"{shown(events)} is no list of events")
     for event in events:
         vcpu.apply(event)
     return vcpu

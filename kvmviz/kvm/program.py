@@ -120,15 +120,10 @@ valid though it was written; or left as it was, on all but watchpoints."""
 
 def far_by(esr: int) -> Far:
     """What far is worth on a debug exit with that ESR_EL2, of which bits 31:0 are enough."""
+    fnv, fnp = esr >> 10 & 1, esr >> 15 & 1
     if Esr(esr).ec != WATCHPOINT_LOW:
         return "not written"
-    if esr >> FNV & 1:
-        return "not valid"
-    return "granule" if esr >> FNP & 1 else "address"
-
-
-FNV, FNP = 10, 15
-"""Bits of a watchpoint's ESR_EL2: FAR not valid; FAR not precise."""
+    return "not valid" if fnv else "granule" if fnp else "address"
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,7 @@ class Reading:
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
-        layout = self._struct
+        layout = self.struct
         names = self.vmm.takes(self.flag)
         rows = []
         for offset, holders in enumerate(layout.holders):
@@ -192,7 +187,7 @@ class Reading:
         return tuple(_joined(list(rows)) for _, rows in groupby(self.taken, member))
 
     @property
-    def _struct(self) -> Layout:
+    def struct(self) -> Layout:
         """The struct as the program has it."""
         return self.vmm.debug.layout(self.image.layout.abi)
 
@@ -229,14 +224,20 @@ class Reading:
     @property
     def verdict(self) -> Verdict:
         """What the program gets of each member of the struct that it was built with."""
-        return compare(self.image.layout, self._struct)
+        return compare(self.image.layout, self.struct)
+
+    @property
+    def far_at(self) -> range:
+        """The bytes that the program takes for far."""
+        found = [slot.offsets for slot in self.struct.slots if slot.path == "far"]
+        return found[0] if found else range(0)
 
     @property
     def lost_far(self) -> tuple[int, ...]:
-        """The bytes that the program takes for far, if they are not what the kernel has there."""
+        """The same, if they are not what the kernel has there."""
         if self.verdict.fields.get("far", "intact") == "intact":
             return ()
-        return tuple(next(slot for slot in self._struct.slots if slot.path == "far").offsets)
+        return tuple(self.far_at)
 
     @property
     def sound(self) -> bool:

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from kvmviz import _base
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, counted
-from kvmviz._base import shown as quoted
+from kvmviz._base import chosen, counted, span
 from kvmviz.abi import Abi
-from kvmviz.kvm import scenario as scenarios
 from kvmviz.kvm.captures import scenarios as real
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Vcpu
+from kvmviz.kvm.page import Vcpu, differing
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
-from kvmviz.kvm.scenario import Scenario, SideBySide
+from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.words import (
     beyond,
     completion,
@@ -70,18 +69,19 @@ class Scene:
     @cached_property
     def differing(self) -> tuple[tuple[int, ...], ...]:
         """For each step that is shown, the offsets at which the two pages differ."""
-        if len(self.pages) < 2:
-            return ((),) * len(self.rows)
-        return SideBySide(*self.pages).differing[self.first : self.step + 1]
+        return tuple(
+            differing(seen[0].step.page.data, seen[-1].step.page.data) for seen in self.rows
+        )
 
     @property
     def left_out(self) -> str:
         """Which steps are not shown, in words; empty if all are."""
-        told = []
-        if self.first:
-            told.append(f"{_steps(0, self.first - 1)} before")
-        if self.step + 1 < self.count:
-            told.append(f"{_steps(self.step + 1, self.count - 1)} after")
+        rest = (0, self.first - 1, "before"), (self.step + 1, self.count - 1, "after")
+        told = [
+            f"{span(first, last).replace('byte', 'step')} {when}"
+            for first, last, when in rest
+            if first <= last
+        ]
         return f"not shown: {' and '.join(told)}" if told else ""
 
     @property
@@ -92,24 +92,19 @@ class Scene:
         return f"{names} {kernels} · {where(self.pages[0].page.layout)} · VMM: {self.vmm.name}"
 
     def __repr__(self) -> str:
-        """Every step that is shown, every byte of it, and every conclusion."""
         synthetic = ["bits 63:32 of ESR are synthetic"] if self.scenario.synthetic else []
         note = filter(None, [self.scenario.note, *synthetic])
         lines = [self.scenario.title, *note, self.subtitle]
         if not self.rows:
             lines.append("before any step: every byte is 0, and nobody has written any")
-        for seen, differing in zip(self.rows, self.differing, strict=True):
+        for seen, offsets in zip(self.rows, self.differing, strict=True):
             lines.append(title(seen[0].step))
             for lane in seen:
                 lines += [f"  {lane.step.kernel.name} kernel"] if len(seen) > 1 else []
                 lines += [f"  {line}" for line in _lane_words(lane)]
             if len(seen) > 1:
-                lines.append(f"  {difference(differing)}")
+                lines.append(f"  {difference(offsets)}")
         return "\n".join(filter(None, (*lines, self.left_out)))
-
-
-def _steps(first: int, last: int) -> str:
-    return f"step {first}" if first == last else f"steps {first}..{last}"
 
 
 def headline(seen: Conclusion) -> str:
@@ -137,19 +132,15 @@ def difference(offsets: tuple[int, ...]) -> str:
     """At which bytes two pages differ, in words."""
     if not offsets:
         return "the two pages are the same"
-    return f"≠ {counted(len(offsets), 'byte')} differ: {spans(offsets)}".replace(
-        "1 byte differ", "1 byte differs"
-    )
+    verb = "differs" if len(offsets) == 1 else "differ"
+    return f"≠ {counted(len(offsets), 'byte')} {verb}: {spans(offsets)}"
 
 
 def check_step(scenario: Scenario, step: object) -> int:
     """A step that the scenario has, -1 if it has none; else :class:`KvmvizError`."""
-    last = len(scenario.events) - 1
-    if isinstance(step, int) and not isinstance(step, bool) and min(0, last) <= step <= last:
-        return step
-    legal = f"; legal are 0 .. {last}" if last >= 0 else ""
-    count = counted(last + 1, "step")
-    raise KvmvizError(f"step {quoted(step)} of scenario {scenario.name}: it has {count}{legal}")
+    count = len(scenario.events)
+    legal = f"0 .. {count - 1}" if count else "none: it has no steps"
+    return chosen(step, range(count) or (-1,), "step", legal, f"of scenario {scenario.name}")
 
 
 _played = lru_cache(maxsize=8)(Scenario.play)
@@ -172,10 +163,7 @@ def scene(
     """
     kernels = [find_kernel(kernel), *([find_kernel(beside)] if beside is not None else [])]
     at = len(scenario.events) - 1 if step is None else check_step(scenario, step)
-    if not isinstance(limit, int) or not 1 <= limit <= MOST:
-        raise KvmvizError(
-            f"limit {quoted(limit)}: a timeline shows one step at least; legal are 1 .. {MOST}"
-        )
+    limit = chosen(limit, range(1, MOST + 1), "limit", f"1 .. {MOST}")
     found = abis.find(abi)
     pages = tuple(_played(scenario, one, found) for one in kernels)
     return Scene(scenario, pages, find_vmm(reader, READERS), at, limit)
@@ -183,6 +171,4 @@ def scene(
 
 def find(scenario: str | Scenario) -> Scenario:
     """The scenario itself, or one by name: made by hand, or of the real dumps."""
-    if isinstance(scenario, str) and scenario in real():
-        return real()[scenario]
-    return scenarios.find(scenario)
+    return _base.find({**SCENARIOS, **real()}, scenario, "scenario")

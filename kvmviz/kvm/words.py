@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError, span
@@ -91,12 +90,11 @@ def cause(reading: Reading) -> str:
 
 def effect(reading: Reading) -> str:
     """What comes of a reading, in a sentence or two."""
-    if not reading.lost_far:
-        return _esr_effect(reading)
-    place = span(reading.lost_far[0], reading.lost_far[-1])
-    # As a VMM does: it looks at far on a watchpoint.
-    takes = "takes" if Esr(reading.value).ec == WATCHPOINT_LOW else "would take"
-    return f"{_esr_effect(reading)} It {takes} {place} for far, which is not what lies there."
+    told, far = _esr_effect(reading), reading.lost_far
+    if far:  # as a VMM does: it looks at far on a watchpoint
+        takes = "takes" if Esr(reading.value).ec == WATCHPOINT_LOW else "would take"
+        told += f" It {takes} {span(far[0], far[-1])} for far, which is not what lies there."
+    return told
 
 
 def _esr_effect(reading: Reading) -> str:
@@ -131,23 +129,19 @@ def _taken(run: Taken) -> str:
 
 def statuses(reading: Reading) -> str:
     """What the program's own members are, by name."""
-    parts = []
-    for name, status in reading.verdict.fields.items():
-        if name != "far" or status != "intact":
-            parts.append(f"{name} {status}")
-        elif not any(source and source.slot.path == "far" for source in reading.image.sources):
-            parts.append("far not written by this exit")
-        else:
-            parts.append(f"far intact{FAR_WORDS.get(reading.far_valid, '')}")
+    parts = [f"{name} {status}" for name, status in reading.verdict.fields.items()]
+    if "far intact" in parts:
+        written = any(source and source.slot.path == "far" for source in reading.image.sources)
+        more = FAR_WORDS.get(reading.far_valid, "")
+        at = parts.index("far intact")
+        parts[at] = f"far intact{more}" if written else "far not written by this exit"
     return f"its members: {', '.join(parts)}"
 
 
-FAR_WORDS: Mapping[str | None, str] = MappingProxyType(
-    {
-        "not valid": " but not valid (FnV is 1)",
-        "granule": " but only names the granule (FnP is 1)",
-    }
-)
+FAR_WORDS: Mapping[str | None, str] = {
+    "not valid": " but not valid (FnV is 1)",
+    "granule": " but only names the granule (FnP is 1)",
+}
 """What is to be said behind a far that is not the access's own address, by what it is worth."""
 
 
@@ -166,32 +160,24 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     """Title, subtitle and closing note of the story that some readings of one exit tell."""
     if {(len(row.image), row.image.layout.offsets.get("far")) for row in readings} != {(16, 8)}:
         raise KvmvizError("a story takes readings of structs of 16 bytes, far at byte 8")
-    esr = Esr(readings[0].esr)
-    broken = [reading for reading in readings if not reading.sound]
-    orders = " and ".join(sorted({reading.image.layout.abi.byte_order for reading in broken}))
-    verb = "break" if " " in orders else "breaks"
-    result = f"{orders}-endian {verb}" if broken else "nothing breaks"
-    made_up = f"; {esr.upper}" if esr.upper else ""
-    dumped = all(reading.is_dumped for reading in readings)
-    made = "Linux 6.1, edited for old and widened." if dumped else "Computed, not dumped."
-    if old_held(esr.value, [reading.kernel for reading in readings]):
-        made += " As released, up to v5.18, an old kernel held 32 bits of ESR."
-    zero = "Bits 63:32 are normally zero on debug exits today" + (
-        f": {orders}-endian VMMs that are wrong here would then read zero."
-        if esr.high and broken
-        else "."
-    )
-    names = {reading.kernel.name for reading in readings}
+    esr, names = Esr(readings[0].esr), {reading.kernel.name for reading in readings}
+    orders = sorted({row.image.layout.abi.byte_order for row in readings if not row.sound})
+    who, verb = f"{' and '.join(orders)}-endian", "break" if len(orders) > 1 else "breaks"
+    title = f"{who} {verb}" if orders else "nothing breaks"
+    told = f": {who} VMMs that are wrong here would then read zero" if esr.high and orders else ""
+    note = f"Bits 63:32 are normally zero on debug exits today{told}."
     if len(names) == 1:
-        title, warned = f"The {names.pop()} kernel: {result}", ""
+        title = f"The {names.pop()} kernel: {title}"
     else:
-        title, warned = f"Same size, same offset of far, and {result}", " No size check would warn."
-    return (
-        title,
-        f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up}). What a VMM "
-        f"{readings[0].vmm.phrase} reads:",
-        f"{zero}{warned} {made}",
-    )
+        title = f"Same size, same offset of far, and {title}"
+        note += " No size check would warn."
+    dumped = all(reading.is_dumped for reading in readings)
+    note += " Linux 6.1, edited for old and widened." if dumped else " Computed, not dumped."
+    if old_held(esr.value, [reading.kernel for reading in readings]):
+        note += " As released, up to v5.18, an old kernel held 32 bits of ESR."
+    made_up = f"; {esr.upper}" if esr.upper else ""
+    held = f"ESR_EL2 = {esr.value:#018x} ({esr.name.split(',')[0]}{made_up})"
+    return title, f"{held}. What a VMM {readings[0].vmm.phrase} reads:", note
 
 
 def story(readings: Sequence[Reading]) -> str:
@@ -232,25 +218,19 @@ def evidence_head(overlays: Sequence[Overlay]) -> str:
 
 def evidence(overlays: Sequence[Overlay]) -> str:
     """The dumps by kernel and byte order, with the number of differing bytes of each."""
-    rows = [("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")]
-    for (kernel, order), group in groupby(
-        overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order)
-    ):
+    rows: list[tuple[object, ...]] = [
+        ("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")
+    ]
+    for name, group in groupby(overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order)):
         some = list(group)
-        debug = sum(o.dump.is_debug for o in some)
+        debug, made_up = sum(o.dump.is_debug for o in some), sum(o.dump.synthetic for o in some)
         size, count = sum(len(o.real) for o in some), sum(len(o.differing) for o in some)
-        made_up = sum(o.dump.synthetic for o in some)
-        cells = (debug, len(some) - debug, size, count, made_up)
-        rows.append((kernel, order, *map(str, cells)))
+        rows.append((*name, debug, len(some) - debug, size, count, made_up))
     note = "synthetic: dumps of scenarios in which a debugger put ESR bits 63:32 into the vCPU"
     return f"{evidence_head(overlays)}\n{table(rows, right=(2, 3, 4, 5, 6))}\n  {note}"
 
 
-COMMIT_TITLES = (
-    "Current layout",
-    '"hsr" extended to 64 bits',
-    'New field "hsr_high"',
-)
+COMMIT_TITLES = ("Current layout", '"hsr" extended to 64 bits', 'New field "hsr_high"')
 COMMIT_TABLE = (
     (0, "ESR_EL2[31:0] (hsr)", "ESR_EL2[61:32] (hsr[61:32])", "ESR_EL2[31:0] (hsr)"),
     (4, "padding", "ESR_EL2[31:0] (hsr[31:0])", "ESR_EL2[61:32] (hsr_high)"),
@@ -277,12 +257,11 @@ def commit_notes(overlays: Sequence[Overlay]) -> tuple[str, ...]:
 def commit_table(overlays: Sequence[Overlay]) -> str:
     """The commit message's tables, each line with the bytes that lie there."""
     images = [overlay.image for overlay in overlays]
-    rows = [("", *(cell for title in COMMIT_TITLES for cell in (title, "bytes")))]
+    rows = [["", *(cell for title in COMMIT_TITLES for cell in (title, "bytes"))]]
     for offset, *words in COMMIT_TABLE:
-        stop = offset + 4 if offset < 8 else 16
-        cells = (bytes(image)[offset:stop].hex(" ") for image in images)
-        pairs = zip(words, cells, strict=True)
-        rows.append((f"offset {offset}", *(cell for pair in pairs for cell in pair)))
+        held = slice(offset, offset + 4 if offset < 8 else 16)
+        pairs = zip(words, (image.data[held].hex(" ") for image in images), strict=True)
+        rows.append([f"offset {offset}", *(cell for pair in pairs for cell in pair)])
     parts = [f"{title}: {image!r}" for title, image in zip(COMMIT_TITLES, images, strict=True)]
     notes = [f"  {note}" for note in commit_notes(overlays)]
     return "\n".join((*parts, table(rows), *notes))
@@ -300,11 +279,9 @@ def reason_name(value: int) -> str:
 
 def outcome(step: Step) -> str:
     """What the ioctl returned, and what the page then says."""
-    if step.returned is None:
-        return ""
-    names = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}
+    names: dict[int | None, str] = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}
     early = " at once, immediate_exit is set" if step.immediate else ""
-    return f"returns {names.get(step.returned, step.returned)}{early}"
+    return f"returns {names.get(step.returned, f'{step.returned}')}{early}"
 
 
 def title(step: Step) -> str:
@@ -351,8 +328,7 @@ def who(source: Source | None, now: int) -> str:
 
 def completion(step: Step) -> str | None:
     """What became of an MMIO access that was pending."""
-    access = step.completed
-    if access is None:
+    if (access := step.completed) is None:
         return None
     place = f"{access.length} bytes at {access.phys_addr:#x}"
     if step.got is None:
@@ -445,28 +421,20 @@ def sentence(seen: Conclusion) -> str:
 
 def causes(seen: Conclusion) -> list[str]:
     """What fooled a program, neighbouring bytes of one writer joined."""
+
+    def same(row: Fooled) -> tuple[str, Source | None]:
+        return row.taken_for, row.source and row.source._replace(high=0, low=0, element=None)
+
     found = []
-    for (taken_for, source), rows in groupby(seen.fooled, _cause):
+    for (taken_for, source), rows in groupby(seen.fooled, same):
         joined = list(rows)
         whose = "nobody wrote since the page was zeroed"
         if source is not None:
             verb = "hold" if len(joined) > 1 else "holds"
-            bits = _bits([row.source for row in joined if row.source])
-            whose = f"{verb} {bits} of {who(source, seen.step.number)}"
+            held, name = [row.source for row in joined if row.source], _member(source)
+            if source.slot.width != 8:  # as in mmio.phys_addr[63:32]
+                name += f"[{max(one.high for one in held)}:{min(one.low for one in held)}]"
+            whose = f"{verb} {name} of {who(source, seen.step.number)}"
         place = span(joined[0].offset, joined[-1].offset)
         found.append(f"{place}, taken for {taken_for}, {whose}")
     return found
-
-
-def _bits(sources: Sequence[Source]) -> str:
-    """The bits of one member that neighbouring bytes hold: ``mmio.phys_addr[63:32]``."""
-    name = _member(sources[0])
-    if sources[0].slot.width == 8:
-        return name
-    return f"{name}[{max(s.high for s in sources)}:{min(s.low for s in sources)}]"
-
-
-def _cause(row: Fooled) -> tuple[str, Source | None]:
-    """What neighbours that fool in the same way have in common."""
-    source = row.source and row.source._replace(high=0, low=0, element=None)
-    return row.taken_for, source

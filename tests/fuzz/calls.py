@@ -18,7 +18,7 @@ import numpy as np
 
 import kvmviz
 from kvmviz import KvmvizError
-from kvmviz.kvm import kernel, page, program, scenario
+from kvmviz.kvm import conclusion, kernel, page, program, scenario
 from kvmviz.kvm.scenario import SCENARIOS
 
 LONGEST = 1500
@@ -112,7 +112,8 @@ FUNCTIONS: Mapping[ModuleType, str] = {
     kvmviz.captures: "parse find readings replay sequences",
     kernel: "find",
     page: "play",
-    program: "read matrix conclude conclusions handshake",
+    program: "read matrix",
+    conclusion: "conclude conclusions handshake",
     scenario: "find side_by_side",
 }
 """What notebooks and the README call beside the names in ``kvmviz``."""
