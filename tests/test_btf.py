@@ -50,7 +50,7 @@ class Types:
         self.count += 1
         return self.count
 
-    def integer(self, name: str, size: int, flags: int = 0) -> int:
+    def number(self, name: str, size: int, flags: int = 0) -> int:
         return self.add(INT, name, size, flags << 24 | 8 * size)
 
     def struct(
@@ -69,7 +69,7 @@ class Types:
 def hsr(order: ByteOrder = "little") -> Types:
     """kvm_debug_exit_arch beside other kinds of types, all of which one has to step over."""
     made = Types(order)
-    number = made.integer("unsigned int", 4)
+    number = made.number("unsigned int", 4)
     made.add(ENUM, "e", 4, made.name("A"), 0, made.name("B"), 1, count=2)
     made.add(ENUM64, "e64", 8, made.name("C"), 0, 1, count=1)
     made.add(13, "", 0, 0, 1, count=1)
@@ -78,7 +78,7 @@ def hsr(order: ByteOrder = "little") -> Types:
     made.add(15, ".data", 4, made.count, 0, 4, count=1)
     made.add(17, "tag", number, 0xFFFFFFFF)
     word = made.add(TYPEDEF, "__u32", number)
-    long = made.add(TYPEDEF, "__u64", made.integer("long long unsigned int", 8))
+    long = made.add(TYPEDEF, "__u64", made.number("long long unsigned int", 8))
     made.struct("kvm_debug_exit_arch", 16, ("hsr", word, 0), ("far", made.add(CONST, "", long), 64))
     return made
 
@@ -226,7 +226,7 @@ def test_the_kernel_that_runs_here() -> None:
 )
 def test_what_is_not_recorded_breaks_nothing(text: str, breaks: bool) -> None:
     made = Types()
-    word = made.integer("unsigned int", 4)
+    word = made.number("unsigned int", 4)
     made.struct("s", 28, ("a", word, 0), ("b", made.add(ARRAY, "", 0, word, word, 6), 32))
     recorded = Btf(made.data, "x86_64").record("s").struct
     one, other = comparable(recorded, parse(text)["s"], ABIS["x86_64"])
@@ -236,7 +236,7 @@ def test_what_is_not_recorded_breaks_nothing(text: str, breaks: bool) -> None:
 
 def test_an_alignment_that_is_not_recorded_breaks_nothing() -> None:
     made = Types()
-    made.struct("s", 64, ("a", made.integer("unsigned int", 4), 0))
+    made.struct("s", 64, ("a", made.number("unsigned int", 4), 0))
     record = Btf(made.data, "x86_64").record("s")
     assert record.inferred == ("struct s: aligned(64); without, size 4, recorded 64",)
     header = parse("struct s { __u32 a; __u32 :32; __u64 :64, :64, :64, :64, :64, :64, :64; };")[
@@ -251,7 +251,7 @@ def test_an_alignment_that_is_not_recorded_breaks_nothing() -> None:
 
 def test_names() -> None:
     made = hsr()
-    byte = made.integer("unsigned char", 1)
+    byte = made.number("unsigned char", 1)
     first = made.struct("twice", 1, ("a", byte, 0))
     second = made.struct("twice", 1, ("b", byte, 0), kind=UNION)
     made.add(TYPEDEF, "tagless", made.struct("", 1, ("c", byte, 0)))
@@ -310,7 +310,7 @@ def test_the_machine_of_an_elf_file(
 )  # fmt: skip
 def test_an_abi_that_it_is_not_of(abi: str | None, told: str) -> None:
     made = hsr("big")
-    made.integer("long unsigned int", 8)
+    made.number("long unsigned int", 8)
     with pytest.raises(KvmvizError) as caught:
         Btf(made.data, abi)
     assert f"{caught.value}" == told
@@ -373,7 +373,7 @@ def _doubling(made: Types) -> None:
 
 
 def _deep(made: Types) -> None:
-    inner = made.integer("int", 4, 1)
+    inner = made.number("int", 4, 1)
     for _ in range(70):
         inner = made.add(ARRAY, "", 0, inner, 1, 1)
     made.struct("s", 4, ("a", inner, 0))
@@ -389,17 +389,17 @@ def _deep(made: Types) -> None:
         (lambda m: m.struct("s", 4, ("a", 99, 0)), "a member of type 99; legal are 1 .. 1"),
         (lambda m: m.struct("s", 4, ("a", 0, 0)), "a member of type 0; legal are 1 .. 1"),
         (lambda m: m.struct("s", 4, ("a", m.add(FWD, "f", 0), 0)), "of type 1, whose kind is 7"),
-        (lambda m: m.struct("s", 4, ("a", m.integer("int", 3), 0)), "bits 24; legal are"),
-        (lambda m: m.struct("s", 4, ("a", m.integer("int", 0), 0)), "bits 1; legal are"),
+        (lambda m: m.struct("s", 4, ("a", m.number("int", 3), 0)), "bits 24; legal are"),
+        (lambda m: m.struct("s", 4, ("a", m.number("int", 0), 0)), "bits 1; legal are"),
         (lambda m: m.struct("s", 4, ("a", m.add(FLOAT, "half", 2), 0)), "bits 16; legal are"),
-        (lambda m: m.struct("s", 4, ("a b", m.integer("int", 4), 0)), "'a b' is not a C identifier"),
-        (lambda m: m.struct("s", 4, ("", m.integer("int", 4), 0)), "only a struct or union can be"),
-        (lambda m: m.struct("s", 2, ("a", m.integer("int", 4), 0)), "size 4, recorded 2"),
-        (lambda m: m.struct("s", 8, ("a", m.integer("int", 4), 0), ("b", m.count, 16)),
+        (lambda m: m.struct("s", 4, ("a b", m.number("int", 4), 0)), "'a b' is not a C ident"),
+        (lambda m: m.struct("s", 4, ("", m.number("int", 4), 0)), "only a struct or union can be"),
+        (lambda m: m.struct("s", 2, ("a", m.number("int", 4), 0)), "size 4, recorded 2"),
+        (lambda m: m.struct("s", 8, ("a", m.number("int", 4), 0), ("b", m.count, 16)),
          "no C makes struct s lie as recorded: b at bit 32, recorded at 16"),
-        (lambda m: m.struct("s", 8, ("a", m.integer("int", 4), 33 << 24), flag=1), "1 .. 32"),
+        (lambda m: m.struct("s", 8, ("a", m.number("int", 4), 33 << 24), flag=1), "1 .. 32"),
         (lambda m: m.struct("s", 1 << 30), "no C makes struct s lie as recorded: size 0"),
-        (lambda m: m.struct("s", 4, ("a", m.add(ARRAY, "", 0, m.integer("int", 4), 1, 1 << 31), 0)),
+        (lambda m: m.struct("s", 4, ("a", m.add(ARRAY, "", 0, m.number("int", 4), 1, 1 << 31), 0)),
          "legal counts are"),
         (lambda m: m.add(31, "s", 0), "type 1 has kind 31; legal are 1 .. 19"),
         (lambda m: m.add(STRUCT, "s", 0, count=9), "type 1, the last, is cut off"),
@@ -438,9 +438,9 @@ def test_what_is_no_btf(data: bytes, told: str) -> None:
 def test_bits_and_sizes_of_every_scalar() -> None:
     made = Types()
     rows = [
-        made.integer("char", 1), made.integer("_Bool", 1, 4), made.integer("__int128 unsigned", 16),
+        made.number("char", 1), made.number("_Bool", 1, 4), made.number("__int128 unsigned", 16),
         made.add(ENUM, "small", 1), made.add(ENUM64, "", 8, flag=1), made.add(FLOAT, "double", 8),
-        made.integer("long long int", 8, 1), made.add(18, "tagged", made.integer("short int", 2, 1)),
+        made.number("long long int", 8, 1), made.add(18, "tagged", made.number("short int", 2, 1)),
     ]  # fmt: skip
     places = (0, 8, 128, 256, 320, 384, 448, 512)
     made.struct(
