@@ -34,11 +34,9 @@ def test_headers() -> None:
     assert found.breaks
     assert found.warns
     told = repr(found)
-    assert told.startswith("struct c: BREAKS on all 14 ABIs")
-    assert told.endswith(
-        "\n\nunchanged: struct b\n\nonly in the new header: d"
-        "\n\nBREAKS: gone, only in the old header: a"
-    )
+    gone = "BREAKS: gone, only in the old header: a\n\n"
+    assert told.startswith(f"{gone}struct c: BREAKS on all 14 ABIs")
+    assert told.endswith("\n\nunchanged: struct b\n\nonly in the new header: d")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,9 @@ def test_errors_of_headers(arguments: Any, words: str) -> None:
 LOST = [
     # old header, new header, breaks, and the end of the report
     ("struct s { int a; }; struct keep { int q; };", "struct keep { int q; };", True,
-     "unchanged: struct keep\n\nBREAKS: gone, only in the old header: s"),
+     "BREAKS: gone, only in the old header: s\n\nunchanged: struct keep"),
     ("struct s { int a; };", "struct t { long long a; };", True,  # a rename with a widening
-     "only in the new header: t\n\nBREAKS: gone, only in the old header: s"),
+     "BREAKS: gone, only in the old header: s\n\nonly in the new header: t"),
     ("struct s { int a; };", "", True, "BREAKS: gone, only in the old header: s"),
     ("", "struct s { int a; };", False, "only in the new header: s"),
     ("struct s { int a; };", "struct s { int a; };", False, "unchanged: struct s"),
@@ -109,6 +107,23 @@ def test_a_struct_that_is_gone_breaks(old: str, new: str, breaks: bool, words: s
 
 
 # --- the report ------------------------------------------------------------------------------
+
+
+def test_a_report_of_many_structs_begins_with_a_line_for_each_that_changed() -> None:
+    rows = {"a": "int x;", "b": "__u32 x;", "c": "__u32 x; __u64 y;", "d": "int x;"}
+    new = rows | {"a": "long long x;", "b": "__be32 x;", "c": "__u32 x, n; __u64 y;"}
+    more = "".join(f"struct e{n} {{ int x; }};" for n in range(9))
+    sides = [parse("".join(f"struct {tag} {{ {text} }};" for tag, text in side.items()) + more)
+             for side in (rows, new)]  # fmt: skip
+    told = repr(review_all(sides[0], sides[1], "s390x")).split("\n")
+    assert told[:4] == [
+        "struct a: BREAKS on s390x",
+        "struct c: nothing breaks; 1 warning",
+        "struct b: nothing breaks",
+        "",
+    ]
+    assert told[-1] == "unchanged: 10 structs"
+    assert "struct e3" not in told
 
 
 @pytest.mark.parametrize("new", [WIDENED, MERGED, OLD])

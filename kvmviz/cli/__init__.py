@@ -155,8 +155,24 @@ def _show_json(record: object) -> None:
 # --- the commands ---------------------------------------------------------------------------------
 
 
+def _read(
+    args: Namespace, path: str, include: Sequence[str] = (), folders: Sequence[str] = ()
+) -> dict[str, Struct]:
+    """The structs of a file, with the headers of both sides and with those of its own."""
+    headers = inputs.Headers([*args.include, *include], [*folders, *args.folders])
+    args.read = [*getattr(args, "read", []), path]
+    try:
+        return inputs.structs(path, headers, dict(args.defines))
+    except inputs.Nothing:
+        if args.run is not _compare:
+            raise
+        return {}  # a header that is new, that is emptied, or that has none
+    finally:
+        args.read += headers.read
+
+
 def _layout(args: Namespace) -> int:
-    found = inputs.pick(inputs.structs(args.file, args.include), args.struct, args.file)
+    found = inputs.pick(_read(args, args.file), args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     if args.json:
         _show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
@@ -212,7 +228,10 @@ def _reviews(args: Namespace) -> Reviews:
 def _sides(args: Namespace) -> list[dict[str, Struct]]:
     if args.old == args.new == "-":
         raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
-    sides = [inputs.structs(path, args.include) for path in (args.old, args.new)]
+    sides = [
+        _read(args, args.old, args.old_include, args.old_dir),
+        _read(args, args.new, args.new_include, args.new_dir),
+    ]
     if args.struct is None:
         return sides
     found = [inputs.named(side, args.struct) for side in sides]
@@ -227,7 +246,7 @@ def _decode(args: Namespace) -> int:
     if args.header is None:
         path, found = "structs known without --header", dict(inputs.KNOWN)
     else:
-        path, found = args.header, inputs.structs(args.header, args.include)
+        path, found = args.header, _read(args, args.header)
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
@@ -240,9 +259,9 @@ def _decode(args: Namespace) -> int:
 
 
 def _figure_layout(args: Namespace) -> int:
-    found = inputs.pick(inputs.structs(args.file, args.include), args.struct, args.file)
+    found = inputs.pick(_read(args, args.file), args.struct, args.file)
     struct = inputs.only(found, args.file)
-    return _save(args, [args.file], struct)
+    return _save(args, struct)
 
 
 def _figure_compare(args: Namespace) -> int:
@@ -254,7 +273,7 @@ def _figure_compare(args: Namespace) -> int:
     changed = {name: review(old[name], struct, abis) for name, struct in both.items()}
     changed = {name: row for name, row in changed.items() if row.findings} or changed
     shown = inputs.only(changed, args.new)
-    return _save(args, [args.old, args.new], shown.old, shown.new)
+    return _save(args, shown.old, shown.new)
 
 
 def _page(args: Namespace) -> int:
@@ -265,10 +284,9 @@ def _page(args: Namespace) -> int:
     return FINE
 
 
-def _save(args: Namespace, read: list[str], old: Struct, new: Struct | None = None) -> int:
+def _save(args: Namespace, old: Struct, new: Struct | None = None) -> int:
     """The picture of a struct, or of what it was and what it became."""
-    given = [row.partition("=")[2] or row for row in args.include]
-    inputs.refuse_output(args.output, [*read, *given])
+    inputs.refuse_output(args.output, args.read)
     from kvmviz import draw
     from kvmviz.review.versions import Versions
 
@@ -301,6 +319,12 @@ def _number(words: str) -> int:
         return int(words, 0)
     except ValueError:
         raise ArgumentTypeError(f"{words[:20]!r} is no number of bytes") from None
+
+
+def _defined(words: str) -> tuple[str, str]:
+    """A macro and what it stands for."""
+    name, equals, value = words.partition("=")
+    return name, value if equals else "1"
 
 
 def _parser() -> Parser:
@@ -422,6 +446,19 @@ def _command(
         help="a header that the C text may include; nothing else is opened",
     )  # fmt: skip
     made.add_argument(
+        "-I", dest="folders", metavar="DIR", action="append", default=[],
+        help="a directory whose files the C text may include; what a link in it or a .. leads out "
+        "to is not read",
+    )  # fmt: skip
+    made.add_argument(
+        "-D", dest="defines", metavar="NAME[=VALUE]", action="append", default=[], type=_defined,
+        help="a macro that holds from the start, 1 without a value",
+    )  # fmt: skip
+    made.add_argument(
+        "-U", dest="defines", metavar="NAME", action="append", type=lambda name: (name, None),
+        help="a macro that is not defined, and known not to be",
+    )  # fmt: skip
+    made.add_argument(
         "--abi", metavar="A", action="append",
         help=f"an ABI; give it again for more; default: {abis}",
     )  # fmt: skip
@@ -431,6 +468,15 @@ def _command(
 def _old_new(made: ArgumentParser) -> None:
     made.add_argument("old", metavar="OLD", help="C text before the change")
     made.add_argument("new", metavar="NEW", help="C text after it")
+    for side in ("old", "new"):
+        made.add_argument(
+            f"--{side}-include", metavar="[NAME=]FILE", action="append", default=[],
+            help=f"as --include, for {side.upper()} alone",
+        )  # fmt: skip
+        made.add_argument(
+            f"--{side}-dir", metavar="DIR", action="append", default=[],
+            help=f"as -I, for {side.upper()} alone, in front of it",
+        )  # fmt: skip
 
 
 def _json(made: ArgumentParser, more: str = "") -> None:

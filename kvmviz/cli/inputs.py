@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -79,30 +80,93 @@ def data(path: str, limit: int) -> bytes:
 
 
 def text(path: str) -> str:
-    """A file's text, which must be UTF-8."""
-    raw = data(path, MAX_TEXT)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise located(
-            path,
-            KvmvizError(
-                f"line {line}, column {column}: byte {raw[error.start]:#04x} is not UTF-8; "
-                "C text is wanted"
-            ),
-        ) from None
+    """A file's text. What is not UTF-8 may stand in comments, where nobody reads it."""
+    return data(path, MAX_TEXT).removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
 
 
-def structs(path: str, include: Sequence[str] = ()) -> dict[str, Struct]:
-    """The structs that a file of C text defines; ``include`` are headers that it may name."""
-    given = headers(include)
+class Headers(Mapping[str, str]):
+    """Texts by the names under which ``#include`` may ask for them.
+
+    ``include`` names files: ``NAME=FILE``, or a FILE alone, which goes by its path as given and
+    by its last part. Other names are looked for inside of ``folders`` when they are asked for, in
+    the first first. ``read`` are the files that were opened. Raises :class:`KvmvizError` for a
+    name or a file that is empty, and for one name given twice.
+    """
+
+    def __init__(self, include: Sequence[str], folders: Sequence[str] = ()) -> None:
+        self.read: list[str] = []
+        files: dict[str, str] = {}
+        for row in include:
+            name, equals, path = row.partition("=")
+            if not name or (equals and not path):
+                raise KvmvizError(f"--include {row!r}: give NAME=FILE or FILE")
+            for key in (name,) if equals else dict.fromkeys((row, Path(row).name)):
+                if key in files:
+                    raise KvmvizError(
+                        f"--include {key}: two files for one name, {files[key]} and {path or row}; "
+                        "the sides of a comparison have --old-include and --new-include"
+                    )
+                files[key] = path or row
+        self._texts = {name: self._text(path) for name, path in files.items()}
+        self._folders = [(folder, os.path.realpath(folder)) for folder in folders]
+        for folder, root in self._folders:
+            if not os.path.isdir(root):  # noqa: PTH112
+                raise KvmvizError(f"{folder}: no such directory")
+
+    def _find(self, name: str) -> str | None:
+        for folder, root in self._folders:
+            path = os.path.normpath(os.path.join(root, name))  # noqa: PTH118
+            if not path.startswith(os.path.join(root, "")):  # noqa: PTH118
+                continue
+            there = os.path.realpath(path)
+            if not there.startswith(os.path.join(root, "")):  # noqa: PTH118
+                raise KvmvizError(f"{folder}: {name} is a link that leads out of the directory")
+            if os.path.isfile(there):  # noqa: PTH113
+                return there
+        return None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._texts or (isinstance(name, str) and self._find(name) is not None)
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._texts:
+            path = self._find(name)
+            if path is None:
+                raise KeyError(name)
+            self._texts[name] = self._text(path)
+        return self._texts[name]
+
+    def _text(self, path: str) -> str:
+        self.read.append(path)
+        return text(path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+Defines = Mapping[str, str | None]
+
+
+NOTHING = "the text defines no struct and no union"
+
+
+class Nothing(KvmvizError):
+    """A text defines no struct."""
+
+
+def structs(
+    path: str, headers: Mapping[str, str] | None = None, defines: Defines | None = None
+) -> dict[str, Struct]:
+    """The structs that a file of C text defines, with the headers that it may include."""
     source = text(path)
     try:
-        found = kvmviz.parse(source, given or None)
+        found = kvmviz.parse(source, headers, defines)
     except KvmvizError as error:
-        raise located(path, error) from None
+        kind = Nothing if NOTHING in str(error) else KvmvizError
+        raise kind(str(located(path, error))) from None
     return {name: _advised(struct) for name, struct in found.items()}
 
 
@@ -112,24 +176,6 @@ def _advised(struct: Struct) -> Struct:
         return struct
     errors = {abi: advised(message) for abi, message in struct.errors.items()}
     return Conditional(struct.tag, struct.variants, errors)
-
-
-def headers(include: Sequence[str]) -> Mapping[str, str]:
-    """The text of headers by the names under which ``#include`` may ask for them.
-
-    ``NAME=FILE`` gives one name; a FILE alone goes by its path as given, and by its last part.
-    Raises :class:`KvmvizError` for a name or a file that is empty.
-    """
-    found: dict[str, str] = {}
-    for row in include:
-        name, equals, path = row.partition("=")
-        if not name or (equals and not path):
-            raise KvmvizError(f"--include {row!r}: give NAME=FILE or FILE")
-        if equals:
-            found[name] = text(path)
-        else:
-            found[row] = found[Path(row).name] = text(row)
-    return found
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:

@@ -188,16 +188,25 @@ class Reviews:
         return f"{fence}text\n{words}\n{fence}"
 
     def __repr__(self) -> str:
-        told = [f"{review!r}" for review in self.reviews if review.findings]
-        rows = {
-            "unchanged": [f"{review.new}" for review in self.reviews if not review.findings],
-            "only in the new header": self.added,
-            "only in the old header": [n for n in self.removed if n not in set(self.gone)],
-            "BREAKS: gone, only in the old header": self.gone,
-        }
-        told += ["\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2))
-                 for words, names in rows.items() if names]  # fmt: skip
-        return "\n\n".join(told or ["no struct in either header"])
+        changed = sorted(
+            (review for review in self.reviews if review.findings),
+            key=lambda review: SEVERITIES.index(review.findings[0].severity),
+        )
+        same = [f"{review.new}" for review in self.reviews if not review.findings]
+        gone = set(self.gone)
+        told = ["\n".join(map(headline, changed))] if len(changed) > 1 else []
+        told += _named("BREAKS: gone, only in the old header", self.gone)
+        told += [f"{review!r}" for review in changed[:MOST]]
+        if left := len(changed) - MOST:
+            told += [f"{counted(left, 'more struct')} changed; --json has them all"] * (left > 0)
+        told += _named("unchanged", same if len(same) < 4 else [counted(len(same), "struct")])
+        told += _named("only in the new header", self.added)
+        told += _named("only in the old header", [n for n in self.removed if n not in gone])
+        return "\n\n".join(told or ["nothing to compare: no struct in either header"])
+
+
+def _named(words: str, names: Sequence[str]) -> list[str]:
+    return ["\n".join(_wrap(f"{words}: {', '.join(names)}", "", 2))] if names else []
 
 
 Abis = str | Abi | Iterable[str | Abi]
