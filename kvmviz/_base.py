@@ -123,6 +123,13 @@ def chosen(
     raise KvmvizError(f"{words}; legal are {told or listed(map(shown, legal))}")
 
 
+def settled(frozen: object, where: str, **legal: Iterable[object]) -> None:
+    """Set attributes of a frozen object, once checked, to the legal value that each is."""
+    for name, values in legal.items():
+        value = chosen(getattr(frozen, name), values, f"{where}: {name}")
+        object.__setattr__(frozen, name, value)
+
+
 def integer(value: object, where: str) -> int:
     """An int out of Python's or numpy's; a truth value is none."""
     if not isinstance(value, bool):

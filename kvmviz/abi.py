@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, chosen, shown
+from kvmviz._base import KvmvizError, settled, shown
 
 ByteOrder = Literal["little", "big"]
 BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
@@ -60,9 +60,7 @@ class Abi:
             if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= MOST_NAME):
                 legal = f"printable text, 1 .. {MOST_NAME} characters"
                 raise KvmvizError(f"{title}: {name} {shown(value)} is no {legal}")
-        for name, values in _LEGAL.items():
-            found = chosen(getattr(self, name), values, f"{title}: {name}")
-            object.__setattr__(self, name, found)
+        settled(self, title, **_LEGAL)
 
     def align(self, size: int) -> int:
         """Alignment, in bytes, of a scalar of ``size`` bytes: its size, up to the ABI's limit."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, chosen, listed, shown
+from kvmviz._base import KvmvizError, chosen, grouped, listed, settled, shown
 from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ _WIDTHS_OF = {
 }  # fmt: skip
 ALIGNMENTS = tuple(1 << n for n in range(16))
 """Alignments, in bytes, that an attribute may ask for."""
-PACKS = ALIGNMENTS[:5]
-"""The same for ``#pragma pack``: gcc and clang know it up to 16."""
+_FLAG, _ALIGN = (False, True), (0, *ALIGNMENTS)
+# gcc and clang know #pragma pack up to 16.
+_ATTRIBUTES: Mapping[str, Sequence[Any]] = {
+    "union": _FLAG, "packed": _FLAG, "align": _ALIGN, "pack": _ALIGN[:6], "typedef_align": _ALIGN
+}  # fmt: skip
 
 MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
 """The largest struct: members of one, elements of one array, types that lie in each other."""
@@ -73,13 +76,10 @@ class Scalar(_Single):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise KvmvizError(f"a type's name is text, not {shown(self.name)}")
-        legal: dict[str, tuple[Any, ...]] = {
-            "kind": tuple(_WIDTHS_OF), "signed": (False, True, None),
-            "order": (None, *BYTE_ORDERS), "align": (0, *ALIGNMENTS),
-        }  # fmt: skip
-        for name, values in legal.items():
-            chosen(getattr(self, name), values, f"type {self.name}: {name}")
-        chosen(self.bits, _WIDTHS_OF[self.kind], f"type {self.name}: bits")
+        where = f"type {self.name}"
+        orders, kinds = (None, *BYTE_ORDERS), tuple(_WIDTHS_OF)
+        settled(self, where, kind=kinds, signed=(*_FLAG, None), order=orders, align=_ALIGN)
+        settled(self, where, bits=_WIDTHS_OF[self.kind])
 
     def __str__(self) -> str:
         return self.name
@@ -106,16 +106,11 @@ class Scalar(_Single):
         kind = "f" if self.kind == "float" else "i" if self.signed else "u"
         return np.dtype(f"{'<' if order == 'little' else '>'}{kind}{self.size}")
 
-    @property
-    def limits(self) -> tuple[int, int]:
-        """The smallest and the largest integer that fit."""
-        return self.limits_of(1 if self.kind == "bool" else self.bits)
-
-    def limits_of(self, bits: int) -> tuple[int, int]:
-        """The same for a bit-field of this type that is ``bits`` wide."""
+    def limits(self, bits: int) -> tuple[int, int]:
+        """The smallest and the largest integer that ``bits`` bits of this type hold."""
         if self.signed:
             return -(1 << bits - 1), (1 << bits - 1) - 1
-        return 0, (1 << bits) - 1
+        return 0, 1 if self.kind == "bool" else (1 << bits) - 1
 
 
 def _scalars() -> Iterator[Scalar]:
@@ -221,10 +216,31 @@ class Member:
     packed: bool = False
 
     def __post_init__(self) -> None:
-        kind, align = _declared(self.type, f"{self}")
-        _settle(self, type=kind)
-        if align and type(self.align) is int:
-            _settle(self, align=self.align or align)
+        if self.name is not None and not _is_name(self.name):
+            raise KvmvizError(f"{self}: {shown(self.name)} is not a C identifier")
+        settled(self, f"{self}", align=_ALIGN, packed=_FLAG)
+        kind: Type | str = self.type
+        if isinstance(kind, str) and (aligned := _ALIGNED.match(kind)):
+            kind = f"__{kind[aligned.end() :]}"
+            _settle(self, align=self.align or 8)
+        _settle(self, type=as_type(kind, f"{self}"))
+        if self.bits is not None:
+            self._check_bits()
+        elif self.name is None:
+            if not isinstance(self.type, Struct):
+                told = f"only a struct or union can be anonymous, not {self.type}"
+                raise KvmvizError(f"{self}: {told}")
+            if self.align or self.packed:
+                raise KvmvizError(f"{self}: no attributes but those of its {self.type} are legal")
+
+    def _check_bits(self) -> None:
+        kind = self.type
+        if not isinstance(kind, Scalar) or kind.kind not in ("integer", "bool") or kind.order:
+            raise KvmvizError(f"{self}: only an integer can be a bit-field")
+        # How wide a long is, the ABI says; Layout looks at it again.
+        least, most = (1 if self.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
+        legal = range(least, most + 1)
+        chosen(self.bits, legal, f"{self}: a bit-field of", f"{least} .. {most}", "bits")
 
     def __str__(self) -> str:
         return _title(self.name)
@@ -255,14 +271,6 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
     return made
 
 
-def _declared(spec: Type | str, where: str) -> tuple[Type, int]:
-    """A type, and the alignment in bytes that comes with it, 0 without."""
-    aligned = _ALIGNED.match(spec) if isinstance(spec, str) else None
-    if isinstance(spec, str) and aligned:
-        return as_type(f"__{spec[aligned.end() :]}", where), 8
-    return as_type(spec, where), 0
-
-
 @dataclass(frozen=True, init=False, repr=False)
 class Struct(_Single):
     """A C struct or union: a tag and members, in order, with no offsets yet.
@@ -284,6 +292,7 @@ class Struct(_Single):
     align: int
     pack: int
     typedef_align: int
+    empty: bool
 
     def __init__(
         self,
@@ -299,16 +308,9 @@ class Struct(_Single):
     ) -> None:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
             raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
-        title = f"struct {tag or '(anonymous)'}"
-        _settle(
-            self,
-            tag=tag,
-            union=chosen(union, (False, True), f"{title}: union"),
-            packed=chosen(packed, (False, True), f"{title}: packed"),
-            align=_alignment(align, title),
-            pack=_alignment(pack, f"{title}, #pragma pack", PACKS),
-            typedef_align=_alignment(typedef_align, f"{title}, typedef"),
-        )
+        _settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
+        _settle(self, typedef_align=typedef_align)
+        settled(self, f"struct {tag or '(anonymous)'}", **_ATTRIBUTES)
         rows = members.items() if isinstance(members, Mapping) else members
         try:
             pairs = tuple(islice(rows, MAX_MEMBERS + 1))
@@ -316,7 +318,7 @@ class Struct(_Single):
             told = f"{shown(members)} are no members; give (name, type) pairs"
             raise KvmvizError(f"{self}: {told}") from error
         made = tuple(map(self._member, pairs))
-        _settle(self, members=made)
+        _settle(self, members=made, empty=not made)
         if len(made) > MAX_MEMBERS:
             raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
         _check_depth(self, f"{self}")
@@ -330,37 +332,15 @@ class Struct(_Single):
 
     def _member(self, row: Member | tuple[str | None, Type | str]) -> Member:
         if isinstance(row, Member):
-            made = row
-        else:
-            try:
-                name, spec = row
-            except Exception:
-                raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
-            kind, align = _declared(spec, f"{self}, {_title(name)}")
-            made = Member(name, kind, align=align)
-        name, kind = made.name, made.type
-        if name is None and made.bits is None:
-            if not isinstance(kind, Struct):
-                raise KvmvizError(f"{self}: only a struct or union can be anonymous, not {kind}")
-            if made.align or made.packed:
-                told = f"an anonymous member has no attributes but those of its {kind}"
-                raise KvmvizError(f"{self}: {told}")
-        elif name is not None and not _is_name(name):
-            raise KvmvizError(f"{self}: {shown(name)} is not a C identifier")
-        _alignment(made.align, f"{self}, {made}")
-        chosen(made.packed, (False, True), f"{self}, {made}: packed")
-        if made.bits is not None:
-            self._check_bits(made)
-        return made
-
-    def _check_bits(self, member: Member) -> None:
-        kind = member.type
-        if not isinstance(kind, Scalar) or kind.kind not in ("integer", "bool") or kind.order:
-            raise KvmvizError(f"{self}, {member}: only an integer can be a bit-field")
-        # How wide a long is, the ABI says; Layout looks at it again.
-        least, most = (1 if member.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
-        what = f"{self}, {member}: a bit-field of"
-        chosen(member.bits, range(least, most + 1), what, f"{least} .. {most}", "bits")
+            return row
+        try:
+            name, kind = row
+        except Exception:
+            raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
+        try:
+            return Member(name, kind)  # type: ignore[arg-type]
+        except KvmvizError as error:
+            raise KvmvizError(f"{self}, {error}") from None
 
     @cached_property
     def depth(self) -> int:
@@ -405,16 +385,6 @@ class Struct(_Single):
         abis.find(abi)
         return self
 
-    @property
-    def is_empty(self) -> bool:
-        """It has no members."""
-        return not self.members
-
-    def changed(self, **given: Any) -> Struct:
-        """A copy with some of its attributes, or its members, changed."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Struct(**(kept | given), empty=self.is_empty)
-
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct integer member is ``bits`` wide, its sign and order kept.
 
@@ -438,7 +408,7 @@ class Struct(_Single):
         elif row.type.signed is None and bits == 8:
             wide = "char"
         widened = replace(row, type=scalar(wide))
-        return self.changed(members=[widened if one is row else one for one in self.members])
+        return replace(self, members=tuple(widened if m is row else m for m in self.members))
 
     def __str__(self) -> str:
         return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
@@ -456,72 +426,68 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier()
 
 
-def _alignment(align: object, where: str, legal: Sequence[int] = ALIGNMENTS) -> int:
-    return chosen(align, (0, *legal), f"{where}: alignment", f"powers of 2 up to {legal[-1]}")
-
-
 Type: TypeAlias = Scalar | Array | Struct
 
 
 class Conditional(Struct):
     """A struct that is not the same on every ABI, or is not there on some.
 
-    ``variants`` are the structs that it can be, each with the names of its ABIs. Members and
-    attributes are known with the ABI only: see :meth:`on`. ``errors`` says, by the name of an
-    ABI, why the text cannot be read there.
+    ``variants`` has by the name of an ABI the struct that it is there, or words that say why the
+    text cannot be read there. Members and attributes are known with the ABI only: see :meth:`on`.
     """
 
-    variants: tuple[tuple[tuple[str, ...], Struct], ...]
-    errors: Mapping[str, str]
+    variants: Mapping[str, Struct | str]
 
-    def __init__(
-        self,
-        tag: str,
-        variants: Iterable[tuple[Iterable[str], Struct]],
-        errors: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, tag: str, variants: Mapping[str, Struct | str]) -> None:
         try:
-            rows = tuple((tuple(names), struct) for names, struct in variants)
+            rows = dict(variants)
         except Exception as error:
-            raise KvmvizError(f"{shown(variants)} are no variants: names and a struct") from error
-        if not rows or not all(isinstance(struct, Struct) for _, struct in rows):
+            raise KvmvizError(f"{shown(variants)} are no variants: structs by ABI") from error
+        structs = [one for one in rows.values() if isinstance(one, Struct)]
+        if not structs or not all(isinstance(one, Struct | str) for one in rows.values()):
             raise KvmvizError("a struct that differs by ABI has variants, at least one, as structs")
-        for name in (name for names, _ in rows for name in names):
+        for name in rows:
             abis.find(name)
-        _settle(self, tag=tag, union=rows[0][1].union, variants=rows, errors=errors or {})
+        _settle(self, tag=tag, union=structs[0].union, variants=rows)
+
+    @cached_property
+    def _there(self) -> dict[Struct, list[str]]:
+        """The structs that it can be, each with its ABIs."""
+        rows = [(abi, one) for abi, one in self.variants.items() if isinstance(one, Struct)]
+        found = grouped(rows, lambda row: row[1])
+        return {one: [abi for abi, _ in held] for one, held in found.items()}
 
     def on(self, abi: str | Abi) -> Struct:
         """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""
         asked = abis.find(abi)
-        found = {name: struct for names, struct in self.variants for name in names}
         for name in (asked.name, *ABIS):
-            known = ABIS.get(name)
+            known, found = ABIS.get(name), self.variants.get(name)
             # An ABI with another name may differ in nothing that a text can ask for.
-            if known and replace(asked, name=name, source=known.source) == known:
-                if name in found:
-                    return found[name]
-                if name in self.errors:
-                    raise KvmvizError(f"{self.errors[name]} (on {name})")
+            if found and known and replace(asked, name=name, source=known.source) == known:
+                if isinstance(found, Struct):
+                    return found
+                raise KvmvizError(f"{found} (on {name})")
         if asked.name not in ABIS:
             raise KvmvizError(
                 f"{self} differs by ABI, and what its text says on {asked.name} is not known: no "
                 f"ABI of kvmviz has its family, {asked.family}, and its properties"
             )
-        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {listed(found)}")
+        legal = listed(name for names in self._there.values() for name in names)
+        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {legal}")
 
     @cached_property
     def depth(self) -> int:
         """The types that lie in each other, in the deepest of the variants."""
-        return max(struct.depth for _, struct in self.variants)
+        return max(struct.depth for struct in self._there)
 
     def names(self) -> Iterator[str]:
         """Names that C code can use on this struct, on some ABI at least."""
-        yield from dict.fromkeys(name for _, struct in self.variants for name in struct.names())
+        yield from dict.fromkeys(name for struct in self._there for name in struct.names())
 
     def widen(self, member: str, bits: int) -> Struct:
         """A copy in which one direct scalar member is ``bits`` wide in every variant."""
-        rows = [(names, struct.widen(member, bits)) for names, struct in self.variants]
-        return Conditional(self.tag, rows, self.errors)
+        wide = {abi: one.widen(member, bits) for one, names in self._there.items() for abi in names}
+        return Conditional(self.tag, {**self.variants, **wide})
 
     def __getattr__(self, name: str) -> Any:
         if name in ("members", "packed", "align", "pack", "typedef_align"):
@@ -534,11 +500,11 @@ class Conditional(Struct):
         return (self.tag, self.variants) == (other.tag, other.variants)
 
     def __hash__(self) -> int:
-        return hash((self.tag, self.variants))
+        return hash((self.tag, *self.variants.items()))
 
     def __repr__(self) -> str:
-        rows = [(", ".join(names), _defined(one)) for names, one in self.variants]
-        there = {name for names, _ in self.variants for name in names}
+        rows = [(", ".join(names), _defined(one)) for one, names in self._there.items()]
+        there = {name for names in self._there.values() for name in names}
         absent = ", ".join(name for name in ABIS if name not in there)
         rows += [(absent, "not defined")] if absent else []
         told = "\n".join(f"on {abis}:\n{said}" for abis, said in rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kvmviz._base import KvmvizError, counted, hexed, integer, shown
+from kvmviz._base import KvmvizError, counted, hexed, integer, shown, unsigned
 from kvmviz.ctype import Array, Scalar, Struct, Type, no_member
 from kvmviz.rules import Field, extent
 from kvmviz.slot import Slot, Source, element_path
@@ -76,7 +76,7 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
         elif source.is_part:
             told = _shares(source.shares)
         elif source.slot.shape and source.slot.width == 8:
-            told = _elements(source, last - first)
+            told = _octets(source, last - first)
         else:
             taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
             told = f"{source.path}  bits {taken}"
@@ -92,7 +92,7 @@ def _shares(shares: Sequence[Source]) -> str:
     return " · ".join(told)
 
 
-def _elements(source: Source, more: int) -> str:
+def _octets(source: Source, more: int) -> str:
     """The elements of an array of bytes, from one on: ``data[0..7]``."""
     path, _, start = source.path.rstrip("]").rpartition("[")
     return f"{path}[{start}..{int(start) + more}]" if more else source.path
@@ -118,7 +118,8 @@ def pieces(
 
 def unwritten(layout: Layout, offset: int) -> str:
     """What a byte that nobody wrote is: a hole, or members left as they were."""
-    slot, fields = layout.slot_at(offset), [s.path for s in layout.bit_fields_at(offset)]
+    slot = layout.slot_at(offset)
+    fields = [s.path for s in layout.holders[offset] if s.slot.is_bit_field]
     if len(fields) > 1:
         return f"({', '.join(fields)}, left as they were)"
     return f"({slot.path})" if slot.is_padding else f"({slot.path}, left as it was)"
@@ -132,13 +133,30 @@ Value = int | np.integer[Any] | npt.NDArray[Any] | Sequence[Any] | Mapping[Any, 
 def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image) -> Image:
     """See :meth:`kvmviz.layout.Layout.pack`."""
     check_size(layout)
-    memory = _memory(layout, fill)
+    title = f"{layout.struct}, fill"
+    if isinstance(fill, int | np.integer):
+        memory = bytearray([unsigned(fill, title, 8)]) * layout.size
+    elif len(memory := bytearray(as_bytes(fill, title))) != layout.size:
+        legal = f"legal is one byte's value or a buffer of {layout.size} bytes"
+        raise KvmvizError(f"{layout.struct}: fill has {len(memory)} bytes; {legal}")
     sources: list[Source | None] = [None] * layout.size
-    for slot, offsets in _Writer(layout, memory).write(layout, values):
-        wrote = slot.sources(offsets)
+    slots = {slot.path: slot for slot in layout.slots if slot.type}
+    for path, items in _leaves(layout, values, f"{layout.struct}, "):
+        slot = slots[path]
+        numbers = {element: _number(value, slot, element, layout) for element, value in items}
         if slot.is_bit_field:
-            wrote = (source.merged(sources[at]) for at, source in zip(offsets, wrote, strict=True))
-        sources[offsets.start : offsets.stop] = wrote
+            for at, source in slot.placed:
+                bits = numbers[0] >> source.low << source.bottom & source.mask
+                memory[at] = memory[at] & ~source.mask | bits
+                sources[at] = source.merged(sources[at])
+            continue
+        start, size = slot.offset, slot.width // 8
+        for element, number in numbers.items():
+            at = start + size * element
+            memory[at : at + size] = number.to_bytes(size, slot.order, signed=number < 0)
+        for first, last in runs(numbers):
+            offsets = range(start + size * first, start + size * (last + 1))
+            sources[offsets.start : offsets.stop] = slot.sources(offsets)
     return Image(layout, bytes(memory), tuple(sources))
 
 
@@ -198,114 +216,82 @@ def as_bytes(buffer: Buffer | Image, where: str) -> npt.NDArray[np.uint8]:
         ) from None
 
 
-def _memory(layout: Layout, fill: int | Buffer | Image) -> bytearray:
-    where, size = f"{layout.struct}, fill", layout.size
-    if isinstance(fill, int | np.integer):
-        fill = integer(fill, where)
-        if not 0 <= fill <= 0xFF:
-            told = f"fill {hexed(fill)} is no byte; legal are 0 .. 0xff"
-            raise KvmvizError(f"{layout.struct}: {told}")
-        return bytearray([fill]) * size
-    held = as_bytes(fill, where)
-    if len(held) != size:
-        legal = f"legal is one byte's value or a buffer of {size} bytes"
-        raise KvmvizError(f"{layout.struct}: fill has {len(held)} bytes; {legal}")
-    return bytearray(held)
+def _leaves(
+    layout: Layout, values: Any, top: str, prefix: str = ""
+) -> Iterator[tuple[str, list[tuple[int, Any]]]]:
+    """What values say of a leaf: its slot's path; elements, counted flat, with their values."""
+    if not isinstance(values, Mapping):
+        where = f"{top}{prefix.rstrip('.') or 'values'}"
+        raise KvmvizError(f"{where}: {shown(values)} is no mapping of members to values")
+    for name, value in values.items():
+        if not isinstance(name, str) or name not in layout.named:
+            raise no_member(f"{layout.struct}", name, layout.named)
+        kind, path = layout.named[name].type, prefix + name
+        items = [*_elements(kind.shape, value, top + path)]
+        if not isinstance(kind.leaf, Struct):
+            yield path, items
+            continue
+        for number, item in items:
+            element = element_path(path, kind.shape, number)
+            yield from _leaves(kind.leaf.layout(layout.abi), item, top, f"{element}.")
 
 
-Written = tuple[Slot, range]
-"""A slot and the offsets of its bytes that were written."""
+def _elements(
+    shape: Sequence[int], value: Any, where: str, number: int = 0
+) -> Iterator[tuple[int, Any]]:
+    """Every element of an array, counted flat; what is no array is its own, number 0."""
+    if not shape:
+        yield number, value
+        return
+    count, *inner = shape
+    for index, item in _items(value, count, where):
+        yield from _elements(inner, item, f"{where}[{index}]", count * number + index)
 
 
-class _Writer:
-    """Assigns values through numpy views of one memory; yields all that it wrote."""
+def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
+    """Index and value of the elements to write: all of a list, some of a mapping."""
+    if isinstance(value, Mapping):
+        for index in value:
+            whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+            if not whole or index not in range(count):
+                legal = f"legal are 0 .. {count - 1}"
+                raise KvmvizError(f"{where}: no element {shown(index)}; {legal}")
+        return value.items()
+    try:
+        if isinstance(value, str) or not hasattr(value, "__getitem__"):
+            raise TypeError
+        size = len(value)
+        plain = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        items = list(islice(value.tolist() if plain else value, count + 1)) if size == count else []
+    except Exception:  # of the object's own making, or Python's for what has no length
+        told = f"{shown(value)} is no list; legal is a list of {count}"
+        raise KvmvizError(f"{where}: {told}") from None
+    if size != count or len(items) != count:
+        legal = f"exactly {count}, or a mapping of index to value for some of them"
+        raise KvmvizError(f"{where}: {size} elements; legal is {legal}")
+    return enumerate(items)
 
-    def __init__(self, top: Layout, memory: bytearray) -> None:
-        self.top = top
-        self.memory = memory
-        self.leaves = {slot.path: slot for slot in top.slots if not slot.is_padding}
 
-    def write(
-        self, layout: Layout, values: Mapping[str, Value], prefix: str = ""
-    ) -> Iterator[Written]:
-        if not isinstance(values, Mapping):
-            where = f"{self.top.struct}, {prefix.rstrip('.') or 'values'}"
-            raise KvmvizError(f"{where}: {shown(values)} is no mapping of members to values")
-        for name, value in values.items():
-            if not isinstance(name, str) or name not in layout.named:
-                raise no_member(f"{layout.struct}", name, layout.named)
-            yield from self.assign(layout.named[name].type, value, prefix + name)
-
-    def assign(self, kind: Type, value: Any, path: str) -> Iterator[Written]:
-        items = [*self.elements(kind.shape, value, path)]
-        if isinstance(kind.leaf, Struct):
-            inner = kind.leaf.layout(self.top.abi)
-            for number, item in items:
-                yield from self.write(inner, item, f"{element_path(path, kind.shape, number)}.")
-            return
-        slot, scalar = self.leaves[path], kind.leaf.on(self.top.abi)
-        numbers = self.checked(slot, scalar, items)
-        if slot.is_bit_field or scalar.bits == 128:
-            for index, held in numbers:
-                start = slot.offset + index * scalar.size
-                size = slot.size if slot.is_bit_field else scalar.size
-                offsets = range(start, start + size)
-                self.put(slot, offsets, int(held))
-                yield slot, offsets
-            return
-        for first, last in runs(range(len(numbers)), lambda at: numbers[at][0] - at):
-            start = slot.offset + numbers[first][0] * scalar.size
-            dtype = scalar.dtype(slot.order)
-            data = np.array([held for _, held in numbers[first : last + 1]], dtype)
-            np.ndarray(data.shape, dtype, self.memory, start)[...] = data
-            yield slot, range(start, start + data.nbytes)
-
-    def put(self, slot: Slot, offsets: range, value: int) -> None:
-        """Write what numpy has no type for, bit by bit of each byte."""
-        for offset, source in zip(offsets, slot.sources(offsets), strict=True):
-            kept = self.memory[offset] & ~source.mask
-            self.memory[offset] = kept | value >> source.low << source.bottom & source.mask
-
-    def elements(
-        self, shape: Sequence[int], value: Any, path: str, number: int = 0
-    ) -> Iterator[tuple[int, Any]]:
-        """Every element of an array, counted flat; what is no array is its own, number 0."""
-        if not shape:
-            yield number, value
-            return
-        count, *inner = shape
-        for index, item in _items(value, count, f"{self.top.struct}, {path}"):
-            yield from self.elements(inner, item, f"{path}[{index}]", count * number + index)
-
-    def checked(
-        self, slot: Slot, scalar: Scalar, items: Sequence[tuple[int, Any]]
-    ) -> list[tuple[int, int | float]]:
-        """The values as numbers that fit: numpy itself would cut a numpy integer short."""
-        low, high = scalar.limits
-        if slot.is_bit_field and scalar.kind != "bool":
-            low, high = scalar.limits_of(slot.width)
-        plain = scalar.kind != "float"
-        return [
-            (at, value) if plain and type(value) is int and low <= value <= high
-            else (at, self.number(slot, scalar, at, value, low, high))
-            for at, value in items
-        ]  # fmt: skip
-
-    def number(
-        self, slot: Slot, scalar: Scalar, index: int, value: Any, low: int, high: int
-    ) -> int | float:
-        at = f"offset {slot.offset + index * scalar.size}, {scalar.name}"
-        where = f"{self.top.struct}, member {slot.path_of(index)} ({at})"
-        if scalar.kind == "float":
-            return _floating(value, scalar, where)
-        truth = scalar.kind == "bool" and isinstance(value, bool | np.bool_)
-        number = int(value) if truth else integer(value, where)
-        if not low <= number <= high:
-            bits = slot.width if slot.is_bit_field else scalar.bits
-            room = scalar.name if scalar.kind == "bool" else counted(bits, "bit")
-            legal = f"legal are {low:#x} .. {high:#x}"
-            raise KvmvizError(f"{where}: {hexed(number)} does not fit {room}; {legal}")
-        return number
+def _number(value: Any, slot: Slot, element: int, layout: Layout) -> int:
+    """The bits of a value that fits a member; numpy itself would cut a numpy integer short."""
+    kind = slot.type
+    assert kind is not None
+    low, high = kind.limits(slot.width)
+    if type(value) is int and low <= value <= high and kind.kind != "float":
+        return value
+    at = f"offset {slot.offset + element * kind.size}, {kind.name}"
+    path = slot.path_of(element if slot.shape else None)
+    where = f"{layout.struct}, member {path} ({at})"
+    if kind.kind == "float":
+        data = np.array(_floating(value, kind, where), kind.dtype("little")).tobytes()
+        return int.from_bytes(data, "little")
+    truth = kind.kind == "bool" and isinstance(value, bool | np.bool_)
+    number = int(value) if truth else integer(value, where)
+    if not low <= number <= high:
+        room = kind.name if kind.kind == "bool" else counted(slot.width, "bit")
+        legal = f"legal are {low:#x} .. {high:#x}"
+        raise KvmvizError(f"{where}: {hexed(number)} does not fit {room}; {legal}")
+    return number
 
 
 def _floating(value: Any, scalar: Scalar, where: str) -> float:
@@ -324,31 +310,6 @@ def _floating(value: Any, scalar: Scalar, where: str) -> float:
         told = f"{value:.6g}" if isinstance(value, float | np.floating) else hexed(int(value))
         raise KvmvizError(f"{where}: {told} does not fit {scalar.name}; legal are {legal}")
     return number
-
-
-def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
-    """Index and value of the elements to write: all of a list, some of a mapping."""
-    if isinstance(value, Mapping):
-        for index in value:
-            whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
-            if not whole or index not in range(count):
-                legal = f"legal are 0 .. {count - 1}"
-                raise KvmvizError(f"{where}: no element {shown(index)}; {legal}")
-        return value.items()
-    try:
-        if isinstance(value, str) or not hasattr(value, "__getitem__"):
-            raise TypeError
-        size = len(value)
-        plain = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
-        rows = value.tolist() if plain else value
-        items = list(islice(rows, count + 1)) if size == count else []
-    except Exception:  # of the object's own making, or Python's for what has no length
-        told = f"{shown(value)} is no list; legal is a list of {count}"
-        raise KvmvizError(f"{where}: {told}") from None
-    if size != count or len(items) != count:
-        legal = f"exactly {count}, or a mapping of index to value for some of them"
-        raise KvmvizError(f"{where}: {size} elements; legal is {legal}")
-    return enumerate(items)
 
 
 def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, pairwise
 from math import prod
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,25 +37,6 @@ MAX_SIZE = (1 << 31) - 1
 """Bytes of a layout: what the size of an object can be on all ABIs, and in numpy."""
 MAX_SLOTS = 1 << 18
 """Leaves of a layout, each element of an array of structs counted for itself."""
-
-
-@dataclass(frozen=True, repr=False)
-class Rules:
-    """How a layout comes about, one step of the rule a line."""
-
-    layout: Layout
-    steps: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        _check_layout(self.layout)
-        if not isinstance(self.steps, tuple) or not all(isinstance(s, str) for s in self.steps):
-            raise KvmvizError(f"{self.layout.struct}: steps are sentences, not {shown(self.steps)}")
-
-    def __repr__(self) -> str:
-        layout = self.layout
-        steps = (f"  {number}. {step}" for number, step in enumerate(self.steps, 1))
-        head = f"{layout.struct} on {where(layout)}, rule by rule"
-        return "\n".join((head, *steps, f"  Source: {layout.abi.source}"))
 
 
 class Layout:
@@ -115,37 +97,39 @@ class Layout:
         leaves = list(islice(opened, MAX_SLOTS + 1)) if self.leaves <= MAX_SLOTS else []
         if len(leaves) > MAX_SLOTS or self.leaves > MAX_SLOTS:
             raise KvmvizError(f"{self.struct} has more than {MAX_SLOTS} leaves")
-        found = sorted((s for s in leaves if not s.is_padding), key=_place)
-        # Between two edges nothing begins or ends, however many bytes lie there.
-        edges = sorted({0, 8 * self.size, *(edge for s in leaves for edge in (s.start, s.stop))})
-        number = {edge: at for at, edge in enumerate(edges)}
-        covered = np.zeros(len(edges) - 1, dtype=bool)
-        for slot in found:
-            covered[number[slot.start] : number[slot.stop]] = True
-        holes: list[Slot] = []
-        for slot in (s for s in leaves if s.is_padding):
+        leaves.sort(key=_place)
+        held = [slot for slot in leaves if slot.type]
+        free, tiles = [*self._free(held)], [*held]
+        for hole in leaves:
             # A nested struct's padding is none where another member of a union lies.
-            part = slice(number[slot.start], number[slot.stop])
-            if not covered[part].any():
-                covered[part] = True
-                holes.append(slot)
-        turns = np.flatnonzero(np.diff(covered, prepend=True, append=True)).tolist()
-        holes += self._gaps([edges[at] for at in turns], found)
-        return tuple(sorted(found + holes, key=_place))
+            at = bisect(free, hole.start, key=itemgetter(0)) - 1
+            if not hole.type and at >= 0 and hole.stop <= free[at][1]:
+                tiles.append(hole)
+                free[at] = hole.stop, free[at][1]
+        tiles.sort(key=_place)
+        for start, stop in [*self._free(tiles)]:
+            before = bisect(held, start, key=_place)
+            tiles += self._gaps(start, stop, f"after {held[before - 1].path}" if before else "")
+        return tuple(sorted(tiles, key=_place))
 
-    def _gaps(self, turns: list[int], found: list[Slot]) -> Iterator[Slot]:
+    def _free(self, tiles: list[Slot]) -> Iterator[tuple[int, int]]:
+        """Bits of the struct, from and to, that none of these slots covers; they are in order."""
+        end = 0
+        for slot in tiles:
+            if slot.extent:  # a flexible array covers nothing
+                if slot.start > end:
+                    yield end, slot.start
+                end = max(end, slot.stop)
+        if 8 * self.size > end:
+            yield end, 8 * self.size
+
+    def _gaps(self, start: int, stop: int, after: str) -> Iterator[Slot]:
         """What no member covers, cut where a byte that holds bit-fields ends."""
-        order = self.abi.byte_order
-        for start, stop in zip(turns[::2], turns[1::2], strict=True):
-            # What begins before a gap ends before it, or there would be none.
-            before = bisect(found, start, key=_place)
-            after = f"after {found[before - 1].path}" if before else "at the start"
-            cuts = sorted({start, min(up(start, 8), stop), max(stop // 8 * 8, start), stop})
-            for first, last in pairwise(cuts):
-                whole = (last - first) % 8 == 0
-                name = f"hole {after}" if whole else f"unused bits {after}"
-                name = "tail padding" if first >= 8 * self.end else name
-                yield Slot(name, "", first, last - first, None, order)
+        cuts = sorted({start, min(up(start, 8), stop), max(stop // 8 * 8, start), stop})
+        for first, last in pairwise(cuts):
+            name = "hole" if (last - first) % 8 == 0 else "unused bits"
+            name = "tail padding" if first >= 8 * self.end else f"{name} {after or 'at the start'}"
+            yield Slot(name, "", first, last - first, None, self.abi.byte_order)
 
     def _open(self, field: Field, path: str = "") -> Iterator[Slot]:
         """The leaves of a member; ``path`` is the array element that it is, if it is one."""
@@ -168,21 +152,11 @@ class Layout:
 
     def slot_at(self, offset: int) -> Slot:
         """The first slot that covers a byte."""
-        return self.slots[int(self._first[self._byte(offset)])]
-
-    def _byte(self, offset: int) -> int:
         found = integer(offset, f"{self.struct}, offset")
         if not 0 <= found < self.size:
             legal = f"legal are 0 .. {self.size - 1}"
             raise KvmvizError(f"{self.struct} has no byte {shown(found)}; {legal}")
-        return found
-
-    def bit_fields_at(self, offset: int) -> list[Slot]:
-        """The bit-fields that hold bits of a byte, in order of place."""
-        # None has more than 128 bits, so that those in question begin shortly before the byte.
-        bit = 8 * self._byte(offset)
-        first, last = (bisect(self.slots, at, key=_place) for at in (bit - 128, bit + 7))
-        return [s for s in self.slots[first:last] if s.is_bit_field and s.stop > bit]
+        return self.slots[int(self._first[found])]
 
     @cached_property
     def _first(self) -> npt.NDArray[np.int32]:
@@ -196,13 +170,9 @@ class Layout:
     @cached_property
     def leaves(self) -> int:
         """Slots of its members, one each at least; of arrays of structs, those of every element."""
-        total = 0
-        for kind in (field.type for field in self.fields):
-            count = 1
-            if isinstance(kind.leaf, Struct):
-                count = max(1, kind.leaf.layout(self.abi).leaves) * prod(kind.shape)
-            total += max(1, count)
-        return total
+        kinds = [field.type for field in self.fields]
+        inner = [k.leaf.layout(self.abi).leaves if isinstance(k.leaf, Struct) else 0 for k in kinds]
+        return sum(max(1, n and n * prod(k.shape)) for k, n in zip(kinds, inner, strict=True))
 
     @property
     def holes(self) -> tuple[Slot, ...]:
@@ -221,38 +191,7 @@ class Layout:
     @cached_property
     def rules(self) -> Rules:
         """The layout, explained rule by rule."""
-        steps = []
-        for field in self.fields:
-            name = field.name or field.kind
-            if field.bits is None:
-                size = counted(field.extent // 8, "byte")
-                size += f", aligned to {field.align}. Offset {field.offset}"
-            else:
-                size = counted(field.bits, "bit")
-                # Bits are numbered from the least significant, wherever the ABI begins.
-                first = field.start % 8
-                first = first if self.abi.byte_order == "little" else 7 - first
-                size += f". At bit {first} of byte {field.offset}"
-            steps.append(f"{name}: {size}: {field.why}.")
-        return Rules(self, (*steps, *self._round_up()))
-
-    def _round_up(self) -> Iterator[str]:
-        """How alignment and size of the whole come about."""
-        asked = max((f.align for f in self.fields), default=1)
-        own = max(1, asked, self.struct.align)
-        if self.struct.align > asked:
-            yield f"the struct is aligned to {own}, as its aligned attribute says."
-        elif asked <= 1:
-            yield "the struct is aligned to 1: no member asks for more."
-        else:
-            widest = next(f.name or f"an {f.kind}" for f in self.fields if f.align == asked)
-            yield f"the struct is aligned to {own}, as its most aligned member, {widest}."
-        tail = f"{span_is(self.end, self.size - 1)} tail padding"
-        tail = tail if self.size > self.end else "no tail padding"
-        yield f"size {self.size}: {self.end} rounded up to a multiple of {own}; {tail}."
-        if self.struct.typedef_align:
-            effect = "which does not change its size"
-            yield f"under its typedef it is aligned to {self.align}, {effect}."
+        return Rules(self)
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
@@ -319,11 +258,6 @@ class Layout:
         return f"{_head(self)}\n{table(rows, right=(0, 1))}\n{last}"
 
 
-def _check_layout(given: object) -> None:
-    if not isinstance(given, Layout):
-        raise KvmvizError(f"{shown(given)} is no layout; see Struct.layout(abi)")
-
-
 def _place(slot: Slot) -> int:
     return slot.start
 
@@ -348,23 +282,76 @@ WIDEST = 8
 
 
 @dataclass(frozen=True, repr=False)
-class ByteMap:
-    """Where every member lies, which bits of it each byte holds, and what is padding."""
+class _Shown:
+    """What shows a layout."""
 
     layout: Layout
 
     def __post_init__(self) -> None:
-        _check_layout(self.layout)
+        if not isinstance(self.layout, Layout):
+            raise KvmvizError(f"{shown(self.layout)} is no layout; see Struct.layout(abi)")
+
+
+class Rules(_Shown):
+    """How a layout comes about, one step of the rule a line."""
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """The sentences: one a member, then alignment and size of the whole."""
+        steps = []
+        for field in self.layout.fields:
+            name = field.name or field.kind
+            if field.bits is None:
+                size = counted(field.extent // 8, "byte")
+                size += f", aligned to {field.align}. Offset {field.offset}"
+            else:
+                size = counted(field.bits, "bit")
+                # Bits are numbered from the least significant, wherever the ABI begins.
+                first = field.start % 8
+                first = first if self.layout.abi.byte_order == "little" else 7 - first
+                size += f". At bit {first} of byte {field.offset}"
+            steps.append(f"{name}: {size}: {field.why}.")
+        return (*steps, *self._round_up())
+
+    def _round_up(self) -> Iterator[str]:
+        layout, struct = self.layout, self.layout.struct
+        asked = max((field.align for field in layout.fields), default=1)
+        own = max(1, asked, struct.align)
+        if struct.align > asked:
+            yield f"the struct is aligned to {own}, as its aligned attribute says."
+        elif asked <= 1:
+            yield "the struct is aligned to 1: no member asks for more."
+        else:
+            widest = next(f.name or f"an {f.kind}" for f in layout.fields if f.align == asked)
+            yield f"the struct is aligned to {own}, as its most aligned member, {widest}."
+        tail = f"{span_is(layout.end, layout.size - 1)} tail padding"
+        tail = tail if layout.size > layout.end else "no tail padding"
+        yield f"size {layout.size}: {layout.end} rounded up to a multiple of {own}; {tail}."
+        if struct.typedef_align:
+            effect = "which does not change its size"
+            yield f"under its typedef it is aligned to {layout.align}, {effect}."
+
+    def __repr__(self) -> str:
+        layout = self.layout
+        steps = (f"  {number}. {step}" for number, step in enumerate(self.steps, 1))
+        head = f"{layout.struct} on {where(layout)}, rule by rule"
+        return "\n".join((head, *steps, f"  Source: {layout.abi.source}"))
+
+
+class ByteMap(_Shown):
+    """Where every member lies, which bits of it each byte holds, and what is padding."""
 
     def __repr__(self) -> str:
         letters = styles(self.layout.named)
-        rows = [("offset", "size", "", "type", "member", "bits of its bytes")]
+        rows: list[Sequence[object]] = [
+            ("offset", "size", "", "type", "member", "bits of its bytes")
+        ]
         for slot in self.layout.slots:
-            letter, kind, name, held = "-", "", slot.path, "no member"
+            cells = ["-", "", slot.path, "no member"]
             if slot.type is not None:
-                letter, kind, held = letters[slot.member].letter, slot.type.name, _bits(slot)
-                name += brackets(slot.shape).replace("[0]", "[]")
-            rows.append((f"{slot.offset}", f"{_size(slot)}", letter, kind, name, held))
+                name = slot.path + brackets(slot.shape).replace("[0]", "[]")
+                cells = [letters[slot.member].letter, slot.type.name, name, _bits(slot)]
+            rows.append((slot.offset, _size(slot), *cells))
         lost = sum(slot.size for slot in self.layout.holes if slot.extent % 8 == 0)
         return f"{_head(self.layout)}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"
 

@@ -99,7 +99,7 @@ def _value(random: Random, kind: Type, bits: int | None = None) -> Any:
     if kind.kind == "pointer" or kind.signed is None:
         # A pointer is initialised with nothing else; plain char has a sign on some ABIs.
         return 0 if kind.kind == "pointer" else random.randint(0, 127)
-    low, high = kind.limits if kind.kind == "bool" else kind.limits_of(bits or kind.bits or 32)
+    low, high = kind.limits(bits or kind.bits or 32)
     return random.randint(low, high)
 
 

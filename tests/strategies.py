@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -223,7 +223,7 @@ def _odd_edit(random: Random, struct: Struct) -> Struct:
             beside = Member(new, scalar(random.choice(ODD)))
             wrapped = Struct("", [row, beside], union=random.random() < 0.7)
             members[at] = Member(None, wrapped)
-    return struct.changed(members=members)
+    return replace(struct, members=tuple(members))
 
 
 def _fill_hole(random: Random, struct: Struct) -> Struct:
@@ -239,7 +239,7 @@ def _fill_hole(random: Random, struct: Struct) -> Struct:
     before = hole.path.rpartition(" after ")[2].partition(".")[0]
     at = next((n for n, row in enumerate(members, 1) if row.name == before), len(members))
     members.insert(at, Member(random.choice((None, "filled")), union))
-    return struct.changed(members=members)
+    return replace(struct, members=tuple(members))
 
 
 def examples(strategy: st.SearchStrategy[T], number: int) -> list[T]:

@@ -433,8 +433,8 @@ REPRS = [
     (OWN, "typedef u64 u64_4 __attribute__((aligned(4)));"),
     (OWN, "    } __attribute__((packed)) d[2] __attribute__((packed, aligned(8)));"),
     (OWN, "    u32_1 c : 7;"),
-    (OWN.changed(pack=2), "#pragma pack(push, 2)"),
-    (OWN.changed(pack=2), "struct { /* #pragma pack() */"),
+    (replace(OWN, pack=2), "#pragma pack(push, 2)"),
+    (replace(OWN, pack=2), "struct { /* #pragma pack() */"),
     (Struct("s", {"a": "u8", "b": "__aligned_u64[2]"}), "__u64 b[2] __attribute__((aligned(8)));"),
 ]
 

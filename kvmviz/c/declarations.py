@@ -267,7 +267,7 @@ class Declarations(Attributes):
             return replace(kind, type=replace(kind.type, align=wish.align))
         if not isinstance(kind.type, Struct) or wish.packed:
             self.fail("only 'aligned' on a scalar or a struct is read in a typedef", wish.n)
-        made = kind.type.changed(typedef_align=wish.align)
+        made = replace(kind.type, typedef_align=wish.align)
         if kind.name == name:
             # With no tag, the struct is known by this name only.
             self.structs[name] = made
@@ -358,7 +358,7 @@ class Declarations(Attributes):
                     if union or not seen - {name}:
                         self.fail("an array without a size needs members before it", row.n)
                     open_end = row.n
-                if not (name.startswith("__empty_") and isinstance(made, Struct) and made.is_empty):
+                if not (name.startswith("__empty_") and isinstance(made, Struct) and made.empty):
                     # That one is only how __DECLARE_FLEX_ARRAY makes C accept the array behind it.
                     found.append(member)
                 whole.weight += max(row.kind.weight, 1)

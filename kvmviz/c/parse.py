@@ -96,16 +96,11 @@ class _Run:
 
 def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:
     """One struct out of what every ABI says of it."""
-    variants: dict[Struct, list[str]] = {}
-    for run in runs:
-        if name in run.places:
-            variants.setdefault(run.structs[name], []).extend(run.abis)
-    first, names = next(iter(variants.items()))
-    if len(names) == len(ABIS):
-        return first
-    ranks = list(ABIS)
-    rows = [(sorted(names, key=ranks.index), struct) for struct, names in variants.items()]
-    return Conditional(name, rows, errors)
+    there = {abi: run.structs[name] for run in runs if name in run.places for abi in run.abis}
+    if len(there) == len(ABIS) and len({*there.values()}) == 1:
+        return there[next(iter(ABIS))]
+    said: dict[str, Struct | str] = {**errors, **there}
+    return Conditional(name, {abi: said[abi] for abi in ABIS if abi in said})
 
 
 @lru_cache(maxsize=64)

@@ -174,8 +174,9 @@ def _advised(struct: Struct) -> Struct:
     """A struct whose errors, on ABIs where the text cannot be read, name the option too."""
     if not isinstance(struct, Conditional):
         return struct
-    errors = {abi: advised(message) for abi, message in struct.errors.items()}
-    return Conditional(struct.tag, struct.variants, errors)
+    rows = struct.variants.items()
+    told = {abi: advised(one) if isinstance(one, str) else one for abi, one in rows}
+    return Conditional(struct.tag, told)
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:

@@ -273,10 +273,10 @@ def _struct_of(layouts: Sequence[Layout]) -> Struct:
     structs = [layout.struct for layout in layouts]
     if all(struct == structs[0] for struct in structs):
         return structs[0]
-    rows = {layout.abi.name: layout.struct for layout in layouts}
+    rows: dict[str, Struct | str] = {layout.abi.name: layout.struct for layout in layouts}
     if len(rows) != len(set(layouts)):
         raise KvmvizError(f"{structs[0]}: another struct on the same ABI; one ABI has one change")
-    return Conditional(structs[0].tag, [((name,), struct) for name, struct in rows.items()])
+    return Conditional(structs[0].tag, rows)
 
 
 def headline(shown: Sequence[Versions]) -> str:
