@@ -7,17 +7,17 @@ more (AArch64.FaultSyndrome()), that. The halves: Linux, uapi/asm/kvm.h, struct 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from kvmviz._base import KvmvizError, hexed, integer, shown
 from kvmviz.text import table
 
-_EC = "Arm ARM, ESR_EL2.EC"
-_EL3 = "Arm ARM, ESR_EL3.EC"
-_TME = "Arm ARM, ESR_EL2.EC, until FEAT_TME was withdrawn"
+_ARM = "Arm ARM"
+_EC, _EL3 = f"{_ARM}, ESR_EL2.EC", f"{_ARM}, ESR_EL3.EC"
+_TME = f"{_EC}, until FEAT_TME was withdrawn"
 _LOWER, _SAME = "from a lower exception level", "from the same exception level"
 
 # fmt: off
@@ -91,97 +91,59 @@ DEBUG_HIGH = (
 GAP = "reserved"
 """What bits of no field are called."""
 
-# Name, high bit, low bit, and words for the value: always the same, or for zero and for not zero.
-_Part = tuple[str, int, int, tuple[str, ...]]
+_FETCH, _DATA, _WATCH = (0x20, 0x21), (0x24, 0x25), (0x34, 0x35)
+_BREAK, _STEP, _INSTRUCTION = (0x30, 0x31, 0x3A), (0x32, 0x33), (0x38, 0x3C)
+_ABORT = _DATA + _FETCH
+
 _ZERO = ("zero", "not zero")
 _OTHER = "{:#x}, which is no debug exception's"
 _FSC = (*[_OTHER] * 0x22, "debug exception", _OTHER)
 
-
-class _Encoding(NamedTuple):
-    """The fields of ISS or ISS2 for some classes; bits of no part are reserved."""
-
-    source: str
-    classes: tuple[int, ...]
-    high: int
-    low: int
-    parts: tuple[_Part, ...]
-
-
-_GCS: _Part = (
-    "GCS", 40, 40, ("not a guarded control stack access", "guarded control stack access"),
-)  # fmt: skip
-_HDBSSF: _Part = (
-    "HDBSSF", 43, 43, ("not due to the HDBSS", "fault of the HDBSS, which tracks dirty state"),
-)  # fmt: skip
-_ASSURED: _Part = ("AssuredOnly", 39, 39, ("not due to AssuredOnly", "due to AssuredOnly"))
-_OVERLAY: _Part = (
-    "Overlay", 38, 38, ("not due to overlay permissions", "due to overlay permissions"),
-)  # fmt: skip
-_DIRTY: _Part = ("DirtyBit", 37, 37, ("not due to dirty state", "due to dirty state"))
-
+# Name, high bit, low bit, words for the value (always the same, or for zero and for not zero), and
+# the classes that have it.
+_Part = tuple[str, int, int, tuple[str, ...], tuple[int, ...]]
+# fmt: off
+_PARTS: tuple[_Part, ...] = (
+    ("HDBSSF", 43, 43, ("not due to the HDBSS", "fault of the HDBSS, which tracks dirty state"),
+     _ABORT),
+    ("TnD", 42, 42, ("not an allocation tag access", "allocation tag access"), _DATA),
+    ("TagAccess", 41, 41, ("not due to NoTagAccess", "due to NoTagAccess"), _DATA),
+    ("GCS", 40, 40, ("not a guarded control stack access", "guarded control stack access"),
+     _DATA + _WATCH),
+    ("AssuredOnly", 39, 39, ("not due to AssuredOnly", "due to AssuredOnly"), _ABORT),
+    ("Overlay", 38, 38, ("not due to overlay permissions", "due to overlay permissions"), _ABORT),
+    ("DirtyBit", 37, 37, ("not due to dirty state", "due to dirty state"), _ABORT),
+    ("Xs", 36, 32, ("register {}, if ST64BV or ST64BV0 faulted",), _DATA),
+    ("ISV", 24, 24, ("EX is not valid", "EX is valid"), _STEP),
+    ("WPT", 23, 18, ("watchpoint {}, if WPTV is 1",), _WATCH),
+    ("WPTV", 17, 17, ("WPT is not valid", "WPT is valid"), _WATCH),
+    ("WPF", 16, 16, ("not a false positive", "might be a false positive"), _WATCH),
+    ("FnP", 15, 15, ("FAR_EL2 is precise", "FAR_EL2 only names the granule"), _WATCH),
+    ("Comment", 15, 0, ("immediate {:#x}",), _INSTRUCTION),
+    ("VNCR", 13, 13, ("not through VNCR_EL2", "EL1's access through VNCR_EL2"), _WATCH),
+    ("FnV", 10, 10, ("FAR_EL2 is valid", "FAR_EL2 is not valid"), _WATCH),
+    ("CM", 8, 8, ("not cache maintenance", "cache maintenance"), _WATCH),
+    ("WnR", 6, 6, ("read", "write"), _WATCH),
+    ("EX", 6, 6, ("no load-exclusive was stepped, if ISV is 1", "a load-exclusive was stepped"),
+     _STEP),
+    ("DFSC", 5, 0, _FSC, _WATCH),
+    ("IFSC", 5, 0, _FSC, _BREAK + _STEP),
+)
+# fmt: on
 _ENCODINGS = (
-    _Encoding(
-        "Arm ARM, ISS2 encoding for an exception from a Data Abort", (0x24, 0x25), 55, 32,
-        (
-            _HDBSSF,
-            ("TnD", 42, 42, ("not an allocation tag access", "allocation tag access")),
-            ("TagAccess", 41, 41, ("not due to NoTagAccess", "due to NoTagAccess")),
-            _GCS,
-            _ASSURED,
-            _OVERLAY,
-            _DIRTY,
-            ("Xs", 36, 32, ("register {}, if ST64BV or ST64BV0 faulted",)),
-        ),
-    ),
-    _Encoding(
-        "Arm ARM, ISS2 encoding for an exception from an Instruction Abort, and "
-        "AArch64.FaultSyndrome()", (0x20, 0x21), 55, 32,
-        (_HDBSSF, _ASSURED, _OVERLAY, _DIRTY),
-    ),
-    _Encoding(
-        "Arm ARM, ISS2 encoding for an exception from a Watchpoint exception", (0x34, 0x35), 55, 32,
-        (_GCS,),
-    ),
-    _Encoding(
-        "Arm ARM, ISS encoding for an exception from a Watchpoint exception", (0x34, 0x35), 24, 0,
-        (
-            ("WPT", 23, 18, ("watchpoint {}, if WPTV is 1",)),
-            ("WPTV", 17, 17, ("WPT is not valid", "WPT is valid")),
-            ("WPF", 16, 16, ("not a false positive", "might be a false positive")),
-            ("FnP", 15, 15, ("FAR_EL2 is precise", "FAR_EL2 only names the granule")),
-            ("VNCR", 13, 13, ("not through VNCR_EL2", "EL1's access through VNCR_EL2")),
-            ("FnV", 10, 10, ("FAR_EL2 is valid", "FAR_EL2 is not valid")),
-            ("CM", 8, 8, ("not cache maintenance", "cache maintenance")),
-            ("WnR", 6, 6, ("read", "write")),
-            ("DFSC", 5, 0, _FSC),
-        ),
-    ),
-    _Encoding(
-        "Arm ARM, ISS encoding for an exception from a Breakpoint or Vector Catch debug exception",
-        (0x30, 0x31, 0x3A), 24, 0, (("IFSC", 5, 0, _FSC),),
-    ),
-    _Encoding(
-        "Arm ARM, ISS encoding for an exception from a Software Step exception", (0x32, 0x33), 24,
-        0,
-        (
-            ("ISV", 24, 24, ("EX is not valid", "EX is valid")),
-            (
-                "EX", 6, 6,
-                ("no load-exclusive was stepped, if ISV is 1", "a load-exclusive was stepped"),
-            ),
-            ("IFSC", 5, 0, _FSC),
-        ),
-    ),
-    _Encoding(
-        "Arm ARM, ISS encoding for an exception from execution of a Breakpoint instruction",
-        (0x38, 0x3C), 24, 0, (("Comment", 15, 0, ("immediate {:#x}",)),),
-    ),
-)  # fmt: skip
+    ("ISS2", "a Data Abort", _DATA),
+    ("ISS2", "an Instruction Abort, and AArch64.FaultSyndrome()", _FETCH),
+    ("ISS2", "a Watchpoint exception", _WATCH),
+    ("ISS", "a Watchpoint exception", _WATCH),
+    ("ISS", "a Breakpoint or Vector Catch debug exception", _BREAK),
+    ("ISS", "a Software Step exception", _STEP),
+    ("ISS", "execution of a Breakpoint instruction", _INSTRUCTION),
+)
 """What is decoded of ISS and ISS2, ISS2 first. ISS2 of every other class is reserved (Arm ARM,
 ISS2 encoding for all other exceptions); ISS of other classes is not decoded here."""
 
-_DEBUG = frozenset(ec for row in _ENCODINGS if row.low == 0 for ec in row.classes)
+_BITS = {"ISS2": (55, 32), "ISS": (24, 0)}
+_DEBUG = frozenset(_WATCH + _BREAK + _STEP + _INSTRUCTION)
 
 
 @dataclass(frozen=True)
@@ -211,17 +173,15 @@ class EsrField:
         return f"{self.half}[{high}]" if high == low else f"{self.half}[{high}:{low}]"
 
 
-def _carve(esr: int, high: int, low: int, *parts: _Part) -> Iterator[EsrField]:
+def _carve(esr: int, high: int, low: int, parts: Iterable[_Part]) -> Iterator[EsrField]:
     """``parts`` and the gaps between them: together all of ``[high:low]``, downward."""
-    tiles: list[_Part] = []
-    for part in parts:
-        tiles += [(GAP, high, part[1] + 1, _ZERO), part]
-        high = part[2] - 1
-    for name, top, bottom, words in (*tiles, (GAP, high, low, _ZERO)):
-        if top >= bottom:  # else there is no gap
-            value = esr >> bottom & (1 << top - bottom + 1) - 1
-            meaning = words[min(value, len(words) - 1)].format(value)
-            yield EsrField(name, top, bottom, value, meaning)
+    for name, top, bottom, words, _ in (*parts, (GAP, low - 1, low, _ZERO, ())):
+        for row in ((GAP, high, top + 1, _ZERO), (name, top, bottom, words)):
+            if row[1] >= row[2]:  # else there is no gap
+                value = esr >> row[2] & (1 << row[1] - row[2] + 1) - 1
+                meaning = row[3][min(value, len(row[3]) - 1)].format(value)
+                yield EsrField(*row[:3], value, meaning)
+        high = bottom - 1
 
 
 class _Bits:
@@ -265,13 +225,16 @@ class Esr:
     @property
     def detail(self) -> tuple[EsrField, ...]:
         """Sub-fields, downward: they tile what is decoded of ISS2, then of ISS."""
-        return tuple(
-            part for row in self._encodings for part in _carve(self.value, *row[2:4], *row.parts)
-        )
+        found: list[EsrField] = []
+        for kind, _ in self._encodings:
+            high, low = _BITS[kind]
+            parts = (part for part in _PARTS if self.ec in part[4] and low <= part[2] <= high)
+            found += _carve(self.value, high, low, parts)
+        return tuple(found)
 
     @property
-    def _encodings(self) -> tuple[_Encoding, ...]:
-        return tuple(row for row in _ENCODINGS if self.ec in row.classes)
+    def _encodings(self) -> list[tuple[str, str]]:
+        return [(kind, of) for kind, of, classes in _ENCODINGS if self.ec in classes]
 
     @property
     def fields(self) -> tuple[EsrField, ...]:
@@ -286,13 +249,13 @@ class Esr:
         )
         short = "16-bit instruction" if self.ec else "no CPU reports EC 0x00 with IL 0"
         parts: tuple[_Part, ...] = (
-            ("RES0", 63, 56, _ZERO),
-            ("ISS2", 55, 32, ("zero", iss2)),
-            ("EC", 31, 26, (self.name,)),
-            ("IL", 25, 25, (short, "32-bit instruction, or none trapped")),
-            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown)),
+            ("RES0", 63, 56, _ZERO, ()),
+            ("ISS2", 55, 32, ("zero", iss2), ()),
+            ("EC", 31, 26, (self.name,), ()),
+            ("IL", 25, 25, (short, "32-bit instruction, or none trapped"), ()),
+            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown), ()),
         )
-        return tuple(_carve(self.value, 63, 0, *parts))
+        return tuple(_carve(self.value, 63, 0, parts))
 
     @property
     def rows(self) -> tuple[tuple[int, EsrField], ...]:
@@ -333,7 +296,7 @@ class Esr:
         """Where the class and the sub-fields are from."""
         return (
             *(source for ec, _, source in _CLASSES if ec == self.ec),
-            *(row.source for row in self._encodings),
+            *(f"{_ARM}, {iss} encoding for an exception from {of}" for iss, of in self._encodings),
         )
 
     def __repr__(self) -> str:

@@ -95,47 +95,31 @@ def judge(wanted: Source, written: tuple[Source, ...]) -> tuple[Status, Source |
     ``written`` is everything the writer may have put there: nothing in padding or past its end,
     several sources where its union members overlap.
     """
-    for source in written:
-        if _same(source, wanted) and _carries(source, wanted, wanted.mask):
-            return "intact", source
-    if wanted.mask == 0xFF and all(source.mask == 0xFF for source in written):
-        # Whatever holds one bit of the byte holds all of them.
-        return _judge_bit(wanted, written, 1)
-    judged = [_judge_bit(wanted, written, 1 << bit) for bit in range(8) if wanted.mask >> bit & 1]
+    # Whatever holds one bit of a whole byte holds all of them.
+    whole = wanted.mask == 0xFF and all(source.mask == 0xFF for source in written)
+    masks = [0xFF] if whole else [1 << bit for bit in range(8) if wanted.mask >> bit & 1]
+    judged = (_judge_bits(wanted, written, mask) for mask in masks)
     return min(judged, key=lambda row: STATUSES.index(row[0]))
 
 
-def _judge_bit(
-    wanted: Source, written: tuple[Source, ...], bit: int
+def _judge_bits(
+    wanted: Source, written: tuple[Source, ...], mask: int
 ) -> tuple[Status, Source | None]:
-    there = [source for source in written if source.mask & bit]
+    there = [source for source in written if source.mask & mask]
     same = [source for source in there if source.member == wanted.member]
-    for source in same:
-        if _same(source, wanted) and _carries(source, wanted, bit):
-            return "intact", source
+    if source := next((source for source in same if _is_same(source, wanted)), None):
+        return "intact", source
     return ("moved", same[0]) if same else ("foreign", there[0]) if there else ("unwritten", None)
 
 
-def _same(one: Source, other: Source) -> bool:
-    """They have the same path, elements of arrays included."""
-    if one.slot.path != other.slot.path:
+def _is_same(one: Source, other: Source) -> bool:
+    """They are of one scalar, elements of arrays told apart, and the same bits of its value."""
+    if one.slot.path != other.slot.path or one.low - one.bottom != other.low - other.bottom:
         return False
-    if _rows(one.slot) == _rows(other.slot):
-        # Elements are counted flat, and each takes as much of the count on both sides.
-        return one.element == other.element
-    return one.path == other.path
-
-
-def _rows(slot: Slot) -> tuple[bool, tuple[int, ...]]:
-    """The shape of an array but for its length, which a longer one need not share."""
-    return bool(slot.shape), slot.shape[1:]
-
-
-def _carries(source: Source, wanted: Source, bits: int) -> bool:
-    """In these bits of the byte lie just the bits of the value that the reader takes them for."""
-    covers = not bits & ~source.mask
-    there = covers and source.low - source.bottom == wanted.low - wanted.bottom
-    return there and numbers_alike(source.slot, wanted.slot)
+    # Elements are counted flat: in arrays of one shape, the count tells them apart.
+    flat = one.slot.shape == other.slot.shape
+    alike = one.element == other.element if flat else one.path == other.path
+    return alike and numbers_alike(one.slot, other.slot)
 
 
 def numbers_alike(one: Slot, other: Slot) -> bool:
@@ -271,7 +255,9 @@ class Verdict:
 def _alike(slot: Slot) -> object:
     """Equal where two slots hold the same bits of the same values, as far as both reach."""
     is_float = slot.type is not None and slot.type.kind == "float"
-    return slot.path, slot.start, slot.width, slot.order, _rows(slot), is_float
+    # An array's length is not compared.
+    rows = bool(slot.shape), slot.shape[1:]
+    return slot.path, slot.start, slot.width, slot.order, rows, is_float
 
 
 def _sources(layout: Layout, offsets: Sequence[int]) -> Mapping[int, list[Source]]:
@@ -302,11 +288,6 @@ def found_there(verdict: Verdict, member: str) -> str:
     told += [why for path, (status, why) in verdict.elements.items()
              if status != "intact" and path.split(".")[0] == member]  # fmt: skip
     return "; ".join(told)
-
-
-def elements_there(verdict: Verdict, path: str) -> str:
-    """Why the elements of a flexible array of the reader are not those that the writer has."""
-    return verdict.elements[path][1]
 
 
 def _elements(path: str, wanted: Place, written: Place | None) -> tuple[Status, str]:

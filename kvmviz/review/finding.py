@@ -20,7 +20,7 @@ from kvmviz.review.change import Change, Home, Pair, counterpart, homes, stop, u
 from kvmviz.review.policy import WRITERS
 from kvmviz.slot import Slot, member_of
 from kvmviz.text import bits, few_spans, plain, some
-from kvmviz.verdict import Place, Witness, elements_there, is_in, lies
+from kvmviz.verdict import Place, Witness, is_in, lies
 
 Severity = Literal["breaks", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
@@ -543,7 +543,7 @@ def _fixed(pair: Pair, name: str, before: Place, after: Place) -> Finding:
         (OLD_READER, pair.forward, pair.wrong[0]), (NEW_READER, pair.backward, pair.wrong[1]),
     ):  # fmt: skip
         if verdict.flexible.get(name, "intact") != "intact":
-            told.append(f"for {who}, {elements_there(verdict, name)}")
+            told.append(f"for {who}, {verdict.elements[name][1]}")
         rows = [w for path, held in wrong.items() if is_in(path, name) for w in held]
         if rows:
             told.append(f"{who} finds {found(rows)}, as its writer's sizeof counts no element")
