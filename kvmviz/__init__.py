@@ -22,48 +22,25 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "ABIS",
-    "Abi",
-    "Array",
-    "DebugExit",
-    "Esr",
-    "Explorer",
-    "Image",
-    "Interrupted",
-    "KvmvizError",
-    "Layout",
-    "Member",
-    "MmioExit",
-    "Struct",
-    "SystemEvent",
-    "Unhandled",
-    "Vcpu",
-    "Verdict",
-    "compare",
-    "parse",
-]
+    "ABIS", "Abi", "Array", "DebugExit", "Esr", "Explorer", "Image", "Interrupted", "KvmvizError",
+    "Layout", "Member", "MmioExit", "Struct", "SystemEvent", "Unhandled", "Vcpu", "Verdict",
+    "compare", "parse",
+]  # fmt: skip
 
-_HOME = {
-    "ABIS": "abi",
-    "Abi": "abi",
-    "Array": "ctype",
-    "DebugExit": "kvm.exits",
-    "Esr": "esr",
-    "Explorer": "widgets.explorer",
-    "Image": "image",
-    "Interrupted": "kvm.exits",
-    "KvmvizError": "_base",
-    "Layout": "layout",
-    "Member": "ctype",
-    "MmioExit": "kvm.exits",
-    "Struct": "ctype",
-    "SystemEvent": "kvm.exits",
-    "Unhandled": "kvm.exits",
-    "Vcpu": "kvm.page",
-    "Verdict": "verdict",
-    "compare": "verdict",
-    "parse": "c.parse",
+_NAMES = {
+    "_base": ["KvmvizError"],
+    "abi": ["ABIS", "Abi"],
+    "c.parse": ["parse"],
+    "ctype": ["Array", "Member", "Struct"],
+    "esr": ["Esr"],
+    "image": ["Image"],
+    "kvm.exits": ["DebugExit", "Interrupted", "MmioExit", "SystemEvent", "Unhandled"],
+    "kvm.page": ["Vcpu"],
+    "layout": ["Layout"],
+    "verdict": ["Verdict", "compare"],
+    "widgets.explorer": ["Explorer"],
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = {"captures": "kvm.captures", "draw": "draw", "kvm": "kvm", "review": "review"}
 
 

@@ -69,10 +69,7 @@ class Abi:
 
 _AAPCS64 = "AAPCS64, Fundamental Data Types and Composite Types"
 _AAPCS32 = "AAPCS32, Fundamental Data Types and Composite Types"
-_AMD64 = "System V ABI, AMD64 supplement, 3.1.2"
-_I386 = "System V ABI, Intel386 supplement, Data Representation"
 _POWER = "Power ELF ABI, Fundamental Types"
-_S390X = "ELF ABI, s390x supplement, Fundamental Types"
 _M68K = "System V ABI, Motorola 68000, as gcc has it"
 _MIPS = "System V ABI, MIPS supplement"
 _RISCV = "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields"
@@ -80,14 +77,14 @@ _RISCV = "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields"
 _ROWS = (
     Abi("aarch64", "little", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
     Abi("aarch64_be", "big", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
-    Abi("x86_64", "little", 16, 64, "x86-64", _AMD64),
-    Abi("i386", "little", 4, 32, "i386", _I386),
+    Abi("x86_64", "little", 16, 64, "x86-64", "System V ABI, AMD64 supplement, 3.1.2"),
+    Abi("i386", "little", 4, 32, "i386", "System V ABI, Intel386 supplement, Data Representation"),
     Abi("arm", "little", 8, 32, "arm", _AAPCS32, False, "unnamed"),
     Abi("armeb", "big", 8, 32, "arm", _AAPCS32, False, "unnamed"),
     Abi("ppc64", "big", 16, 64, "ppc64", _POWER, False),
     Abi("ppc64le", "little", 16, 64, "ppc64", _POWER, False),
     Abi("ppc32", "big", 8, 32, "ppc32", _POWER, False),
-    Abi("s390x", "big", 8, 64, "s390x", _S390X, False),
+    Abi("s390x", "big", 8, 64, "s390x", "ELF ABI, s390x supplement, Fundamental Types", False),
     Abi("m68k", "big", 2, 32, "m68k", _M68K, True, "packed"),
     Abi("mips", "big", 8, 32, "mips", _MIPS),
     Abi("mipsel", "little", 8, 32, "mips", _MIPS),

@@ -523,48 +523,22 @@ def name_of(kind: Type, name: str = "") -> str:
 
 def _defined(struct: Struct) -> str:
     """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
-    lines = [*_declare(struct)]
+    typedefs: dict[str, None] = {}
+    lines = [*_declare(struct, typedefs)]
     if struct.typedef_align:
         lines[0] = f"typedef {lines[0].replace(f' {struct.tag}', '', 1)}"
         lines[-1] += f" {struct.tag}{_attributes(False, struct.typedef_align)}"
-    lines = [*dict.fromkeys(_typedefs(struct)), *lines]
+    lines = [*typedefs, *lines]
     lines[-1] += ";"
     if struct.pack:
         lines = [f"#pragma pack(push, {struct.pack})", *lines, "#pragma pack(pop)"]
     return "\n".join(lines)
 
 
-def _typedefs(struct: Struct) -> Iterator[str]:
-    """Types whose alignment is their own: an attribute of a member can only raise it."""
-    for member in () if isinstance(struct, Conditional) else struct.members:
-        leaf = member.type.leaf
-        if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
-            yield from _typedefs(leaf)
-        elif align := _own_align(leaf):
-            yield f"typedef {leaf} {_alias(leaf)}{_attributes(False, align)};"
-
-
-def _is_inside(kind: Struct, name: str | None) -> bool:
-    """Whether a member's struct is defined where the member is declared."""
-    return not (name and kind.tag)
-
-
-def _own_align(kind: Scalar | Struct) -> int:
-    """The alignment that a typedef gives a type, 0 without."""
-    if isinstance(kind, Scalar):
-        return kind.align
-    return 0 if isinstance(kind, Conditional) else kind.typedef_align
-
-
-def _alias(kind: Scalar | Struct) -> str:
-    """The type under a name that C can give it, where its alignment is a typedef's."""
-    if not (align := _own_align(kind)):
-        return f"{kind}"
-    name = kind.name if isinstance(kind, Scalar) else kind.tag
-    return "_".join((*name.replace("*", "p").split(), str(align)))
-
-
-def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterator[str]:
+def _declare(
+    struct: Struct, typedefs: dict[str, None], depth: int = 0, pack: int | None = None
+) -> Iterator[str]:
+    """The lines of a definition; the typedefs that it needs join those that are there."""
     pad = "    " * depth
     if isinstance(struct, Conditional):
         yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
@@ -577,13 +551,25 @@ def _declare(struct: Struct, depth: int = 0, pack: int | None = None) -> Iterato
         asked = _attributes(member.packed, member.align)
         name = f" {member.name or ''}{brackets(member.type.shape)}".rstrip()
         bits = "" if member.bits is None else f" : {member.bits}"
-        if isinstance(leaf, Struct) and _is_inside(leaf, member.name):
-            *body, last = _declare(leaf, depth + 1, struct.pack)
+        if isinstance(leaf, Struct) and not (member.name and leaf.tag):
+            *body, last = _declare(leaf, typedefs, depth + 1, struct.pack)
             yield from body
         else:
-            last = f"{pad}    {_alias(leaf)}"
+            last = f"{pad}    {_alias(leaf, typedefs)}"
         yield f"{last}{name}{bits}{asked};"
     yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
+
+
+def _alias(kind: Scalar | Struct, typedefs: dict[str, None]) -> str:
+    """The type's name; a typedef's, where its alignment is: a member's attribute only raises it."""
+    name, align = (kind.name, kind.align) if isinstance(kind, Scalar) else (kind.tag, 0)
+    if isinstance(kind, Struct) and not isinstance(kind, Conditional):
+        align = kind.typedef_align
+    if not align:
+        return f"{kind}"
+    alias = "_".join((*name.replace("*", "p").split(), str(align)))
+    typedefs[f"typedef {kind} {alias}{_attributes(False, align)};"] = None
+    return alias
 
 
 def _attributes(packed: bool, align: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -283,15 +284,15 @@ def _number(value: Any, slot: Slot, element: int, layout: Layout) -> int:
     path = slot.path_of(element if slot.shape else None)
     where = f"{layout.struct}, member {path} ({at})"
     if kind.kind == "float":
-        data = np.array(_floating(value, kind, where), kind.dtype("little")).tobytes()
-        return int.from_bytes(data, "little")
+        number = _floating(value, kind, where)
+        return int.from_bytes(struct.pack("<f" if kind.bits == 32 else "<d", number), "little")
     truth = kind.kind == "bool" and isinstance(value, bool | np.bool_)
-    number = int(value) if truth else integer(value, where)
-    if not low <= number <= high:
+    held = int(value) if truth else integer(value, where)
+    if not low <= held <= high:
         room = kind.name if kind.kind == "bool" else counted(slot.width, "bit")
         legal = f"legal are {low:#x} .. {high:#x}"
-        raise KvmvizError(f"{where}: {hexed(number)} does not fit {room}; {legal}")
-    return number
+        raise KvmvizError(f"{where}: {hexed(held)} does not fit {room}; {legal}")
+    return held
 
 
 def _floating(value: Any, scalar: Scalar, where: str) -> float:

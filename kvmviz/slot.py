@@ -175,31 +175,27 @@ class Slot:
 
         On little-endian the byte of least significance comes first, on big-endian it comes last.
         """
-        if self.type is None:
-            return None
-        first = max(8 * offset, self.start)
-        element, begin = divmod(first - self.start, self.width)
-        last = min(8 * offset + 7, self.stop - 1)
-        count = last - first + 1
-        if self.order == "little":
-            low, bottom = begin, first - 8 * offset
-        else:
-            low, bottom = self.width - begin - count, 8 * offset + 7 - last
-        return Source(self, low + count - 1, low, element if self.shape else None, bottom)
+        return next(self.sources(range(offset, offset + 1)), None)
 
     def sources(self, offsets: range) -> Iterator[Source]:
-        """The same for the bytes of a range that hold some of it, in order."""
-        if self.is_bit_field or self.type is None:
-            yield from filter(None, map(self.source, offsets))
-            return
-        lows = [*range(0, self.width, 8)]
-        if self.order == "big":
-            lows.reverse()
-        size, is_array, first = len(lows), bool(self.shape), self.offset
-        for offset in offsets:
-            element, place = divmod(offset - first, size)
-            low = lows[place]
-            yield Source(self, low + 7, low, element if is_array else None)
+        """The same for the bytes of a range that hold some of it, in order; none in padding."""
+        if self.type is not None:
+            parts, first, is_array = self._parts, self.offset, bool(self.shape)
+            for offset in offsets:
+                element, at = divmod(offset - first, len(parts))
+                high, low, bottom = parts[at]
+                yield Source(self, high, low, element if is_array else None, bottom)
+
+    @cached_property
+    def _parts(self) -> list[tuple[int, int, int]]:
+        """For each byte of one value its bits there, highest and lowest, and where that one is."""
+        skip, rows = self.start % 8, []
+        for at in range(0, skip + self.width, 8):
+            first, last = max(at, skip), min(at + 7, skip + self.width - 1)
+            little = self.order == "little"
+            low = first - skip if little else self.width - 1 - (last - skip)
+            rows.append((low + last - first, low, first - at if little else at + 7 - last))
+        return rows
 
     def bits_of_bytes(self, first: int, size: int) -> str:
         """The bits of a value that each byte holds, first byte first: ``31:24 23:16 15:8 7:0``."""
