@@ -136,7 +136,7 @@ class Btf:
         self._inferred, self._left = {}, MOST_MEMBERS
         struct = self._struct(picked[0], 1)
         told = tuple(filter(None, self._inferred.values()))
-        named = struct if struct.tag else struct.changed(tag=tag)
+        named = struct if struct.tag else replace(struct, tag=tag)
         return Record(named, self.abi, told, len(self._inferred) - 1)
 
     def _called(self, names: Sequence[str], kinds: Sequence[int]) -> list[int]:
@@ -223,7 +223,7 @@ class Btf:
             return plain
         for packed in (False, True):
             with suppress(KvmvizError):
-                found, told = self._attributed(plain.changed(packed=packed), starts, size)
+                found, told = self._attributed(replace(plain, packed=packed), starts, size)
                 if not self._difference(found, starts, size):
                     self._inferred[number] = f"{plain}: {', '.join(told)}; without, {wrong}"
                     return found
@@ -263,20 +263,20 @@ class Btf:
                 if not wanted:
                     members += self._unnamed(end, start)
                 elif member.name is None and isinstance(member.type, Struct):
-                    member = replace(member, type=member.type.changed(align=wanted))
+                    member = replace(member, type=replace(member.type, align=wanted))
                 else:
                     member = replace(member, align=wanted)
             members.append(member)
             end = 0 if struct.union else start + (member.bits or 8 * width)
-        found = struct.changed(members=members)
+        found = replace(struct, members=tuple(members))
         layout = found.layout(self.abi)
         if layout.size >= size:
             return found, told
         if wanted := _aligned(8 * layout.end, 8 * size):
-            return found.changed(align=wanted), [*told, f"aligned({wanted})"]
+            return replace(found, align=wanted), [*told, f"aligned({wanted})"]
         rest = self._unnamed(end, 8 * size)
         rest = [Member(None, Struct("", rest))] if struct.union else rest
-        return found.changed(members=[*members, *rest]), [*told, "unnamed bits at the end"]
+        return replace(found, members=(*members, *rest)), [*told, "unnamed bits at the end"]
 
     def _unnamed(self, first: int, stop: int) -> list[Member]:
         """Unnamed bit-fields from one bit to another."""
@@ -295,12 +295,12 @@ def comparable(old: Struct, new: Struct, abi: Abi) -> tuple[Struct, Struct]:
 
     Arrays of arrays are flat, and the greater alignment is that of both, if their sizes allow it.
     """
-    one, other = (_flat(struct, abi, {}).changed(typedef_align=0) for struct in (old, new))
+    one, other = (replace(_flat(struct, abi, {}), typedef_align=0) for struct in (old, new))
     layouts = one.layout(abi), other.layout(abi)
     align = max(layout.align for layout in layouts)
     if any(layout.size % align for layout in layouts):
         return one, other
-    return one.changed(align=align), other.changed(align=align)
+    return replace(one, align=align), replace(other, align=align)
 
 
 def _flat(struct: Struct, abi: Abi, known: dict[Struct, Struct]) -> Struct:
@@ -312,7 +312,7 @@ def _flat(struct: Struct, abi: Abi, known: dict[Struct, Struct]) -> Struct:
             count = prod(member.type.shape)
             kind = Array(kind, count) if isinstance(member.type, Array) else kind
             members.append(replace(member, type=kind))
-        known[struct] = there.changed(members=members)
+        known[struct] = replace(there, members=tuple(members))
     return known[struct]
 
 
