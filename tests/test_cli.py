@@ -255,7 +255,7 @@ COMPARE: Schema = {
             "remedy": str, "abis": [str], "also": [str],
         }],
     }],
-    "added": [str], "removed": [str],
+    "added": [str], "removed": [str], "constants": [dict],
 }  # fmt: skip
 MEMBER = {"name": str, "offset": int, "size": int, "type": str, "count": [int], "byte_order": str}
 LAYOUT: Schema = {

@@ -460,7 +460,8 @@ def test_a_long_list_of_bytes_stays_short() -> None:
 def test_every_kind_has_a_rule_with_title_and_source() -> None:
     rows = [change(old, new, list(ABIS)).findings for old, new, _ in CHANGES + PRACTICE]
     kinds = {row.kind for found in rows for row in found}
-    assert kinds | {"absent", "narrowed", "widened"} == set(RULES)
+    structs = {kind for kind in RULES if not kind.startswith("constant-")}
+    assert kinds | {"absent", "narrowed", "widened"} == structs
     assert all(rule.title and rule.source for rule in RULES.values())
 
 

@@ -56,6 +56,7 @@ _REBUILD = "the same bytes for programs that are built; source that names it has
 _IOCTL, _BOTCHING = "driver-api/ioctl", "process/botching-up-ioctls"
 _SYSCALLS = "process/adding-syscalls"
 _GATE = "scripts/check-uapi.sh"
+_ENUM = f"{_GATE}: abidiff tells of enumerators that change"
 _STDDEF = "include/uapi/linux/stddef.h"
 _C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
 
@@ -75,6 +76,14 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "beside": Rule("a flexible array beside what stood for its first element", "",
         f"{_STDDEF}, __DECLARE_FLEX_ARRAY"),
     "bit-field": Rule("bit-field of another width", "", _BYTES),
+    "constant-changed": Rule("a constant of another value", "keep its value, and give the new "
+        "meaning a name of its own", _ENUM),
+    "constant-count": Rule("a constant that counts others grows", "an old program has to pass over "
+        "what it does not know", f"{_GATE}, enum_regex"),
+    "constant-gone": Rule("a constant is gone", "keep it, with its value", _ENUM),
+    "constant-new": Rule("a new constant", "", _ENUM),
+    "constant-shifted": Rule("a new constant in front of others", "put it behind the last one, or "
+        "give it a value that none has", _ENUM),
     "flexible": Rule("a flexible array on one side", "", _C_FLEXIBLE),
     "grouped": Rule("other anonymous structs around the same members", "", f"{_STDDEF}, "
         "__struct_group"),
@@ -129,7 +138,8 @@ class Finding:
     @property
     def named(self) -> str:
         """What was done, behind the members' names if it has one: ``b: removed, bytes 4..7``."""
-        others = self.also if self.kind in ("annotated", "wrapped") else ()
+        told = self.kind in ("beside", "renamed", "constant-shifted")  # in the words that follow
+        others = () if told else self.also
         return ": ".join(filter(None, (some([self.member, *others]), self.change)))
 
 

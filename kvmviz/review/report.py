@@ -19,7 +19,7 @@ from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.review import spelling
+from kvmviz.review import constants, spelling
 from kvmviz.review.change import Pair
 from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, absent, between
 from kvmviz.review.policy import BOTH, Policy
@@ -158,16 +158,22 @@ class Reviews:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     gone: tuple[str, ...]
+    constants: tuple[Finding, ...] = ()
 
     @property
     def breaks(self) -> bool:
-        """Some struct that both have breaks, or one is gone: programs can no longer be built."""
-        return bool(self.gone) or any(review.breaks for review in self.reviews)
+        """Some struct that both have breaks, or one is gone: programs can no longer be built.
+
+        Or a constant is gone or has another value.
+        """
+        told = self.constants[:1] + tuple(row for one in self.reviews for row in one.findings[:1])
+        return bool(self.gone) or any(row.severity == "breaks" for row in told)
 
     @property
     def warns(self) -> bool:
-        """Some struct has a warning, or only the old header has it."""
-        return bool(self.removed) or any(review.warnings for review in self.reviews)
+        """Some struct or constant has a warning, or only the old header has the struct."""
+        rows = (*self.constants, *(row for one in self.reviews for row in one.findings))
+        return bool(self.removed) or any(row.severity == "warning" for row in rows)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -178,6 +184,7 @@ class Reviews:
             "structs": [review.record for review in self.reviews],
             "added": list(self.added),
             "removed": list(self.removed),
+            "constants": [_record(row) for row in self.constants],
         }
 
     @property
@@ -196,6 +203,7 @@ class Reviews:
         gone = set(self.gone)
         told = ["\n".join(map(headline, changed))] if len(changed) > 1 else []
         told += _named("BREAKS: gone, only in the old header", self.gone)
+        told += ["\n".join(self._constants())] if self.constants else []
         told += [f"{review!r}" for review in changed[:MOST]]
         if left := len(changed) - MOST:
             told += [f"{counted(left, 'more struct')} changed; --json has them all"] * (left > 0)
@@ -203,6 +211,17 @@ class Reviews:
         told += _named("only in the new header", self.added)
         told += _named("only in the old header", [n for n in self.removed if n not in gone])
         return "\n\n".join(told or ["nothing to compare: no struct in either header"])
+
+    def _constants(self) -> Iterator[str]:
+        yield "constants: BREAKS" if self.constants[0].severity == "breaks" else "constants"
+        for number, row in enumerate(self.constants[:MOST], 1):
+            yield from ("", *_item(None, number, [row]))
+        if left := self.constants[MOST:]:
+            yield f"\n  There is more: {counted(len(left), 'constant')}; --json has them all"
+
+
+def _record(row: Finding) -> dict[str, Any]:
+    return vars(row) | {"member": row.member or None, "abis": [*row.abis], "also": [*row.also]}
 
 
 def _named(words: str, names: Sequence[str]) -> list[str]:
@@ -230,7 +249,10 @@ def review_all(
     abis: Abis = tuple(ABIS),
     policy: Policy = BOTH,
 ) -> Reviews:
-    """The same for every struct that two headers have in common."""
+    """The same for every struct that two headers have in common.
+
+    Where the headers come out of :func:`kvmviz.parse`, their constants are compared too.
+    """
     for side in (old, new):
         _check(side, Mapping, "two mappings of name to struct")
         for name, struct in side.items():
@@ -250,6 +272,7 @@ def review_all(
             if name not in dissolved
             and any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
         ),
+        constants.between(*(getattr(side, "constants", {}) for side in (old, new))),
     )
 
 
@@ -337,7 +360,7 @@ def _also_moved(review: Review) -> list[str]:
     return list(dict.fromkeys(row.member for row in review.findings if row.kind == "moved"))[1:]
 
 
-def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]:
+def _item(review: Review | None, number: int, rows: Sequence[Finding]) -> Iterator[str]:
     first, *others = rows
     heads = {row.change.partition("; ")[0] for row in rows}
     head = heads.pop() if len(heads) == 1 else ""
@@ -356,9 +379,9 @@ def _item(review: Review, number: int, rows: Sequence[Finding]) -> Iterator[str]
         yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
 
 
-def _label(review: Review, abis: Sequence[str]) -> str:
+def _label(review: Review | None, abis: Sequence[str]) -> str:
     """Where something holds; nothing where it holds on all ABIs."""
-    return f" [{ground(review, abis)}]" if len(abis) < len(review.abis) else ""
+    return f" [{ground(review, abis)}]" if review and len(abis) < len(review.abis) else ""
 
 
 def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:

@@ -1,0 +1,62 @@
+"""Constants of two headers: what becomes of enumerators, and of numbers that #define names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from kvmviz.review.finding import RULES, SEVERITIES, Finding, Severity
+from kvmviz.text import some
+
+COUNT = re.compile(r"_*(MAX|NUM)_\w+|\w+_(AFTER_LAST|CNT|COUNT|END|LAST|MAX|MAX_\w+|NBITS|NUM_\w+)")
+"""Names of constants that count others and grow with them: of those that scripts/check-uapi.sh
+lets grow, all but sizes and masks."""
+
+
+def between(old: Mapping[str, int], new: Mapping[str, int]) -> tuple[Finding, ...]:
+    """All findings about constants, given by name in the order of their headers; worst first."""
+    return tuple(sorted(_found(old, new), key=lambda row: SEVERITIES.index(row.severity)))
+
+
+def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
+    if gone := [name for name in old if name not in new]:
+        yield _finding("gone", gone, "gone", "a program that names it is not built any more")
+    before: list[str] = []
+    told: set[str] = set()
+    # In the order of the header: neighbours that are new, or that are shifted alike.
+    for shift, run in groupby(new, lambda name: new[name] - old[name] if name in old else None):
+        names = list(run)
+        counts = [name for name in names if shift and shift > 0 and COUNT.fullmatch(name)]
+        moved = [name for name in names if shift and name not in counts]
+        for name in counts:
+            effect = "it counts others; an old program refuses, or has no room for, what is new"
+            yield _finding("count", [name], f"{old[name]} before, {new[name]} after", effect)
+        steps = some([f"{name} from {old[name]} to {new[name]}" for name in moved])
+        if moved and before:
+            words = f"new in front of others, shifts {steps}"
+            yield _finding("shifted", [*before, *moved], words, _taken(old, new, before))
+            told.update(before)
+        elif moved:
+            words = f"{old[moved[0]]} before, {new[moved[0]]} after"
+            effect = "an old program and a new one take one number for different things"
+            yield _finding("changed", moved, words if len(moved) == 1 else steps, effect)
+        before = names if shift is None else []
+    if fresh := [name for name in new if name not in old and name not in told]:
+        yield _finding("new", fresh, "new", "an old program does not know it")
+
+
+def _taken(old: Mapping[str, int], new: Mapping[str, int], names: Sequence[str]) -> str:
+    """What an old program takes new constants for."""
+    meant: dict[int, str] = {}
+    for name in filter(new.__contains__, old):
+        meant.setdefault(old[name], name)
+    told = [f"{name} for {meant[new[name]]}" for name in names if new[name] in meant]
+    return f"an old program takes {some(told)}" if told else "old programs go by the old values"
+
+
+def _finding(kind: str, names: Sequence[str], words: str, effect: str) -> Finding:
+    severity: Severity = "note" if kind == "new" else "warning" if kind == "count" else "breaks"
+    rule = f"constant-{kind}"
+    remedy = RULES[rule].remedy
+    return Finding(rule, names[0], severity, words, effect, remedy, also=tuple(names[1:]))

@@ -1,0 +1,55 @@
+"""Constants of two headers: which changes break, and what the findings say."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvmviz.review import Reviews, constants
+from kvmviz.review.finding import RULES
+
+ABC = {"A": 0, "B": 1, "C": 2}
+
+CHANGES: list[tuple[dict[str, int], dict[str, int], list[str]]] = [
+    # old, new, and each finding
+    (ABC, ABC, []),
+    (ABC, {"C": 2, "A": 0, "B": 1}, []),
+    (ABC, ABC | {"D": 3, "E": 9}, ["note D, E: new"]),
+    (ABC, {"A": 0, "B": 1}, ["breaks C: gone"]),
+    (ABC, ABC | {"B": 4}, ["breaks B: 1 before, 4 after"]),
+    (ABC, {"A": 0, "N": 1, "B": 2, "C": 3},
+     ["breaks N: new in front of others, shifts B from 1 to 2, C from 2 to 3"]),
+    (ABC, {"A": 0, "N": 1, "M": 2, "B": 3, "C": 4},
+     ["breaks N: new in front of others, shifts B from 1 to 3, C from 2 to 4"]),
+    (ABC, {"A": 0, "N": 1, "C": 2}, ["breaks B: gone", "note N: new"]),
+    (ABC, {"B": 0, "C": 1}, ["breaks A: gone", "breaks B, C: B from 1 to 0, C from 2 to 1"]),
+    # What counts the others grows with them, alone.
+    (ABC | {"X_MAX": 2}, ABC | {"D": 3, "X_MAX": 3},
+     ["warning X_MAX: 2 before, 3 after", "note D: new"]),
+    (ABC | {"__X_LAST": 3}, {"A": 0, "N": 1, "B": 2, "C": 3, "__X_LAST": 4},
+     ["breaks N: new in front of others, shifts B from 1 to 2, C from 2 to 3",
+      "warning __X_LAST: 3 before, 4 after"]),
+    ({"NUM_X": 4}, {"NUM_X": 3}, ["breaks NUM_X: 4 before, 3 after"]),
+    ({"X_SIZE": 4}, {"X_SIZE": 8}, ["breaks X_SIZE: 4 before, 8 after"]),
+    ({"MAXIMAL": 4}, {"MAXIMAL": 8}, ["breaks MAXIMAL: 4 before, 8 after"]),
+    ({f"A{n}": n for n in range(9)}, {f"A{n}": n + 1 for n in range(9)},
+     ["breaks A0, A1, A2 and 6 more: A0 from 0 to 1, A1 from 1 to 2, A2 from 2 to 3 and 6 more"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "told"), CHANGES)
+def test_what_becomes_of_constants(
+    old: dict[str, int], new: dict[str, int], told: list[str]
+) -> None:
+    rows = constants.between(old, new)
+    assert [f"{row.severity} {row.named}" for row in rows] == told
+    assert all(row.kind in RULES for row in rows)
+    found = Reviews((), (), (), (), rows)
+    assert found.breaks == any(words.startswith("breaks") for words in told)
+    assert found.warns == any(words.startswith("warning") for words in told)
+    assert repr(found).startswith("constants: BREAKS") == found.breaks
+    assert len(found.record["constants"]) == len(told)
+
+
+def test_an_old_program_takes_a_new_constant_for_another() -> None:
+    row, *_ = constants.between(ABC, {"A": 0, "N": 1, "B": 2, "C": 3})
+    assert row.effect == "an old program takes N for B"
