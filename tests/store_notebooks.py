@@ -45,9 +45,7 @@ def store(path: Path) -> None:
     }
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"
-        # The answer to a question is folded until the reader has guessed.
-        folded = cell.metadata.get("jupyter", {}).get("outputs_hidden")
-        cell.metadata = {"jupyter": {"outputs_hidden": True}} if folded else {}
+        cell.metadata = {}
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             data.pop(WIDGET_VIEW, None)

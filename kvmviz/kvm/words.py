@@ -160,19 +160,21 @@ def story_words(readings: Sequence[Reading]) -> tuple[str, str, str]:
     """Title, subtitle and closing note of the story that some readings of one exit tell."""
     if {(len(row.image), row.image.layout.offsets.get("far")) for row in readings} != {(16, 8)}:
         raise KvmvizError("a story takes readings of structs of 16 bytes, far at byte 8")
-    esr, names = Esr(readings[0].esr), {reading.kernel.name for reading in readings}
+    esr, kernels = Esr(readings[0].esr), {reading.kernel.name for reading in readings}
     orders = sorted({row.image.layout.abi.byte_order for row in readings if not row.sound})
     who, verb = f"{' and '.join(orders)}-endian", "break" if len(orders) > 1 else "breaks"
     title = f"{who} {verb}" if orders else "nothing breaks"
     told = f": {who} VMMs that are wrong here would then read zero" if esr.high and orders else ""
     note = f"Bits 63:32 are normally zero on debug exits today{told}."
-    if len(names) == 1:
-        title = f"The {names.pop()} kernel: {title}"
+    if len(kernels) == 1:
+        title = f"The {readings[0].kernel.name} kernel: {title}"
     else:
         title = f"Same size, same offset of far, and {title}"
         note += " No size check would warn."
     dumped = all(reading.is_dumped for reading in readings)
-    note += " Linux 6.1, edited for old and widened." if dumped else " Computed, not dumped."
+    edits = " and ".join(name for name in ("old", "widened") if name in kernels)
+    source = f"Linux 6.1, edited for {edits}" if edits else "Linux 6.1"
+    note += f" {source}." if dumped else " Computed, not dumped."
     if old_held(esr.value, [reading.kernel for reading in readings]):
         note += " As released, up to v5.18, an old kernel held 32 bits of ESR."
     made_up = f"; {esr.upper}" if esr.upper else ""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as ipw
 
 from kvmviz._base import KvmvizError, find, shown
-from kvmviz.draw.canvas import Picture
+from kvmviz.learn.fold import element, folded, words
 from kvmviz.learn.question import QUESTIONS, Question
-from kvmviz.web.board import Board
-from kvmviz.widgets.panel import LOCK, Frame, Live, figure, wired
+from kvmviz.widgets.panel import LOCK, Live, wired
 
 _LOOK = """<style>
 .kvmviz-guess .widget-radio { flex-direction: column }
@@ -28,26 +26,17 @@ _LOOK = """<style>
 
 
 class Guess(Live):
-    """A question that is answered before it is told: ``Guess(question, options, right=option)``.
+    """A question that is answered before anything is told: ``Guess("widened", picture)``.
 
-    ``options`` are words with what is said to who chooses them; ``shows`` makes the figure. A
-    question of the notebooks goes by its name: ``Guess("widened")``. :attr:`answer` can be set
-    from code as by the buttons; None asks anew. Where no kernel runs, the answer is folded away.
+    A question of the notebooks goes by its name. What is ``seen`` belongs to the answer: pictures,
+    or anything with a text twin. :attr:`answer` can be set from code as by the buttons; None asks
+    anew. Where no kernel runs, the answer is folded away.
     """
 
-    def __init__(
-        self,
-        question: str,
-        options: Mapping[str, str] | None = None,
-        *,
-        right: str = "",
-        shows: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._question = (
-            find(QUESTIONS, question, "question")
-            if options is None
-            else Question(question, options, right, shows)
-        )
+    def __init__(self, question: str | Question, *seen: object) -> None:
+        if isinstance(question, str):
+            question = find(QUESTIONS, question, "question")
+        self._question, self._seen = question, seen
         self._answer: str | None = None
         self._asked = ipw.RadioButtons(
             description=self._question.words, options=list(self._question.options), index=None
@@ -80,16 +69,15 @@ class Guess(Live):
             told = "" if option is None else self._question.told(option)
             kind = "right" if option == self._question.right else "wrong"
             self._said.value = f"<p role='status' class='{kind}'>{html.escape(told)}</p>"
-            seen = None if option is None else self._question.shows()
-            self._view.value = _figure(seen).html
+            self._view.value = "" if option is None else "".join(map(element, self._seen))
             self._again.layout.display = "none" if option is None else None
 
     def __repr__(self) -> str:
         asked = self._question
         rows = [f"  {'(x)' if one == self._answer else '( )'} {one}" for one in asked.options]
         if self._answer is not None:
-            rows += [asked.told(self._answer), _figure(asked.shows()).words]
-        return "\n".join(filter(None, (asked.words, *rows)))
+            rows += [asked.told(self._answer), *map(words, self._seen)]
+        return "\n".join([asked.words, *rows])
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**options)
@@ -99,21 +87,6 @@ class Guess(Live):
             f"<li>{html.escape(one)}<br>{html.escape(asked.told(one))}</li>"
             for one in asked.options
         )
-        words = html.escape(_figure(asked.shows()).words)
-        bundle["text/html"] = (
-            f"<p><b>{html.escape(asked.words)}</b></p><ul>{rows}</ul>"
-            f"<details><summary>Show the answer</summary><ul>{told}</ul>"
-            f"<pre>{words}</pre></details>"
-        )
+        answer = folded("Show the answer", f"<ul>{told}</ul>{''.join(map(element, self._seen))}")
+        bundle["text/html"] = f"<p><b>{html.escape(asked.words)}</b></p><ul>{rows}</ul>{answer}"
         return bundle
-
-
-def _figure(seen: object) -> Frame:
-    """What belongs to an answer, as HTML and as words."""
-    if seen is None:
-        return Frame("", "")
-    if isinstance(seen, Board):
-        return figure(seen)
-    if isinstance(seen, Picture):
-        return Frame(seen.html, repr(seen))
-    return Frame(f"<pre>{html.escape(repr(seen))}</pre>", repr(seen))

@@ -183,7 +183,7 @@ class Setting(TraitType[Got, Given]):
 
 
 class Live:
-    """A widget in a notebook: ``box`` is live; viewers without a kernel see picture and words."""
+    """A widget in a notebook: ``box`` is live; viewers without a kernel see picture or words."""
 
     _box: Any
 
@@ -199,8 +199,9 @@ class Live:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
-        if (picture := self.picture) is not None:
-            bundle["text/html"] = picture.html
+        look = "white-space: pre-wrap; word-break: normal"
+        words = f'<pre style="{look}">{html.escape(repr(self))}</pre>'
+        bundle["text/html"] = words if self.picture is None else self.picture.html
         return bundle | {"text/plain": repr(self)}
 
 
