@@ -65,11 +65,11 @@ class Record:
 
     def __repr__(self) -> str:
         layout = self.struct.layout(self.abi)
-        told = " only with what is inferred" if self.inferred else ": 0 differences"
+        told = " only with what is inferred," if self.inferred else ": 0 differences in"
         size = f"{counted(layout.size, 'byte')}, {counted(len(layout.named), 'member')}"
         return "\n  ".join((
-            f"{self.struct} on {where(layout)}, as BTF has it: the rule predicts this{told}",
-            f"compared: {size}, {counted(self.inside, 'struct')} inside",
+            f"{self.struct} on {where(layout)}, as BTF has it",
+            f"the rule predicts this{told} {size}, {counted(self.inside, 'struct')} inside",
             *(f"inferred: {words}" for words in self.inferred),
             "not recorded, so not compared: alignment, unnamed bit-fields, a[2][3] beside a[6]",
         ))  # fmt: skip
@@ -132,7 +132,8 @@ class Btf:
         picked = [n for n in numbers if wanted in ("", f"{n}")]
         if len(picked) != 1:
             there = f"; there are {listed(f'{tag}#{n}' for n in numbers)}" if numbers else ""
-            raise KvmvizError(f"BTF has {len(picked)} structs and unions {shown(name)}{there}")
+            some = len(picked) or "no"
+            raise KvmvizError(f"BTF has {some} structs or unions {shown(name)}{there}")
         self._inferred, self._left = {}, MOST_MEMBERS
         struct = self._struct(picked[0], 1)
         told = tuple(filter(None, self._inferred.values()))

@@ -108,9 +108,8 @@ def test_a_record_is_held_against_the_rule(abi: str) -> None:
     record = Btf(hsr(ABIS[abi].byte_order).data, abi).record("kvm_debug_exit_arch")
     assert record.struct.layout(abi) == parse(HSR)["kvm_debug_exit_arch"].layout(abi)
     assert repr(record).split("\n") == [
-        f"struct kvm_debug_exit_arch on {abi} ({ABIS[abi].byte_order}-endian), as BTF has it: "
-        "the rule predicts this: 0 differences",
-        "  compared: 16 bytes, 2 members, 0 structs inside",
+        f"struct kvm_debug_exit_arch on {abi} ({ABIS[abi].byte_order}-endian), as BTF has it",
+        "  the rule predicts this: 0 differences in 16 bytes, 2 members, 0 structs inside",
         "  not recorded, so not compared: alignment, unnamed bit-fields, a[2][3] beside a[6]",
     ]
 
@@ -121,7 +120,7 @@ def test_what_the_members_alone_do_not_explain_is_inferred() -> None:
     told = "struct kvm_debug_exit_arch: member far aligned(8); without, far at bit 32, recorded at"
     assert record.inferred == (f"{told} 64",)
     assert record.struct.layout("i386").offsets == {"hsr": 0, "far": 8}
-    assert "the rule predicts this only with what is inferred" in repr(record)
+    assert "the rule predicts this only with what is inferred, 16 bytes, 2 members" in repr(record)
     assert f"\n  inferred: {told} 64\n" in repr(record)
 
 
@@ -262,12 +261,12 @@ def test_names() -> None:
     assert f"{types.record(f'twice#{second}').struct}" == "union twice"
     there = f"there are twice#{first}, twice#{second}"
     for name, told in {
-        "twice": f"BTF has 2 structs and unions 'twice'; {there}",
-        "twice#1": f"BTF has 0 structs and unions 'twice#1'; {there}",
-        "arch": "BTF has 0 structs and unions 'arch'",
-        "hidden": "BTF has 0 structs and unions 'hidden'",
-        "": "BTF has 0 structs and unions ''",
-        "\udcff": "BTF has 0 structs and unions '\\udcff'",
+        "twice": f"BTF has 2 structs or unions 'twice'; {there}",
+        "twice#1": f"BTF has no structs or unions 'twice#1'; {there}",
+        "arch": "BTF has no structs or unions 'arch'",
+        "hidden": "BTF has no structs or unions 'hidden'",
+        "": "BTF has no structs or unions ''",
+        "\udcff": "BTF has no structs or unions '\\udcff'",
     }.items():
         with pytest.raises(KvmvizError) as caught:
             types.record(name)

@@ -16,7 +16,8 @@ from typing import IO, Any, NoReturn
 import kvmviz
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
-from kvmviz.cli import inputs, records
+from kvmviz.btf import comparable
+from kvmviz.cli import inputs, recorded, records
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import ByteMap, Layout
@@ -50,6 +51,8 @@ ABIs: {", ".join(list(ABIS)[:8])},
   {", ".join(list(ABIS)[8:])};
   arm64 for both byte orders of aarch64, all for all of them
 """
+
+C_TEXT = "C text, or BTF (raw or in an ELF file) with one --struct and the ABI of its machine"
 
 EXAMPLES = """\
 examples:
@@ -158,9 +161,17 @@ def _show_json(record: object) -> None:
 def _read(
     args: Namespace, path: str, include: Sequence[str] = (), folders: Sequence[str] = ()
 ) -> dict[str, Struct]:
-    """The structs of a file, with the headers of both sides and with those of its own."""
+    """The structs of a file, with the headers of both sides and with those of its own.
+
+    Of a kernel's own types it is the one that is asked for. It is on one ABI, which then is the
+    only one that is asked for.
+    """
     headers = inputs.Headers([*args.include, *include], [*folders, *args.folders])
-    args.read = [*getattr(args, "read", []), path]
+    args.read, args.recorded = [*getattr(args, "read", []), path], getattr(args, "recorded", [])
+    if found := recorded.record(path, args.struct, inputs.abis(args.abi, ())):
+        args.abi = [found.abi.name]
+        args.recorded.append(found)
+        return {args.struct.split()[-1]: found.struct}
     try:
         return inputs.structs(path, headers, dict(args.defines))
     except inputs.Nothing:
@@ -175,9 +186,10 @@ def _layout(args: Namespace) -> int:
     found = inputs.pick(_read(args, args.file), args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     if args.json:
-        _show_json({"layouts": [records.layout(row) for row in shown], "missing": missing})
+        told = {"layouts": [records.layout(row) for row in shown], "missing": missing}
+        _show_json(told | records.recorded(args.recorded))
     else:
-        _show_all([ByteMap(row) for row in shown], missing)
+        _show_all([*map(ByteMap, shown), *args.recorded], missing)
     return FINE
 
 
@@ -210,18 +222,18 @@ def _show_all(shown: Sequence[object], missing: Sequence[Mapping[str, str]]) -> 
 def _compare(args: Namespace) -> int:
     found = _reviews(args)
     if args.json:
-        _show_json(found.record)
+        _show_json(found.record | records.recorded(args.recorded))
     elif args.markdown:
         print(_escaped(found.markdown))
     else:
-        _show(repr(found))
+        _show("\n\n".join(map(repr, (found, *args.recorded))))
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE
 
 
 def _reviews(args: Namespace) -> Reviews:
+    old, new = _sides(args)
     abis = inputs.abis(args.abi, tuple(ABIS))
     policy = Policy("|".join(f"(?:{row})" for row in args.reserved), args.written_by, args.strict)
-    old, new = _sides(args)
     return review_all(old, new, abis, policy)
 
 
@@ -237,6 +249,10 @@ def _sides(args: Namespace) -> list[dict[str, Struct]]:
     found = [inputs.named(side, args.struct) for side in sides]
     if not any(found):
         inputs.pick(sides[1], args.struct, args.new)
+    if args.recorded and all(found):
+        (name,), (abi,) = found[0], inputs.abis(args.abi, ())
+        both = comparable(found[0][name], found[1][name], abi)
+        return [{name: struct} for struct in both]
     return found
 
 
@@ -265,8 +281,8 @@ def _figure_layout(args: Namespace) -> int:
 
 
 def _figure_compare(args: Namespace) -> int:
-    abis = inputs.abis(args.abi, BOTH_ORDERS)
     old, new = _sides(args)
+    abis = inputs.abis(args.abi, BOTH_ORDERS)
     both = {name: struct for name, struct in new.items() if name in old}
     if not both:
         raise KvmvizError(f"{args.old} and {args.new} have no struct in common")
@@ -342,15 +358,17 @@ def _parser() -> Parser:
     made = _command(some, "layout", _layout, both,
         "offsets, holes and the bits that each byte holds",
         "  kvmviz layout kvm.h --struct kvm_debug_exit_arch\n"
-        "  kvmviz layout - --abi i386 --json < epoll.h\n")  # fmt: skip
-    made.add_argument("file", metavar="FILE", help="C text")
+        "  kvmviz layout - --abi i386 --json < epoll.h\n"
+        "  kvmviz layout /sys/kernel/btf/vmlinux --struct kvm_run\n")  # fmt: skip
+    made.add_argument("file", metavar="FILE", help=C_TEXT)
     _json(made)
 
     made = _command(some, "compare", _compare, "all of them",
         "judge a change to structs: old and new reader and writer, on every ABI",
         "  kvmviz compare old.h new.h\n"
         "  kvmviz compare old.h new.h --struct kvm_debug_exit_arch --abi arm64 --strict\n"
-        "  git show main:uapi.h | kvmviz compare - uapi.h --json\n")  # fmt: skip
+        "  git show main:uapi.h | kvmviz compare - uapi.h --json\n"
+        "  kvmviz compare /sys/kernel/btf/vmlinux new.h --struct kvm_run\n")  # fmt: skip
     _old_new(made)
     _json(made)
     made.add_argument(
@@ -466,8 +484,8 @@ def _command(
 
 
 def _old_new(made: ArgumentParser) -> None:
-    made.add_argument("old", metavar="OLD", help="C text before the change")
-    made.add_argument("new", metavar="NEW", help="C text after it")
+    made.add_argument("old", metavar="OLD", help=f"{C_TEXT}, before the change")
+    made.add_argument("new", metavar="NEW", help="the same, after it")
     for side in ("old", "new"):
         made.add_argument(
             f"--{side}-include", metavar="[NAME=]FILE", action="append", default=[],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from kvmviz.btf import Record as Recorded
 from kvmviz.cli.dump import Decoded
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
@@ -23,6 +25,15 @@ def layout(shown: Layout) -> Record:
         "members": [_member(slot) for slot in shown.slots if not slot.is_padding],
         "holes": [_hole(slot) for slot in shown.slots if slot.is_padding],
     }
+
+
+def recorded(rows: Sequence[Recorded]) -> Record:
+    """What BTF had of structs, and what had to be inferred; without any, no key at all."""
+    told = [
+        {"struct": str(row.struct), "abi": row.abi.name, "inferred": list(row.inferred)}
+        for row in rows
+    ]
+    return {"recorded": told} if told else {}
 
 
 def _member(slot: Slot) -> Record:
