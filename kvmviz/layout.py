@@ -170,9 +170,13 @@ class Layout:
     @cached_property
     def leaves(self) -> int:
         """Slots of its members, one each at least; of arrays of structs, those of every element."""
-        kinds = [field.type for field in self.fields]
-        inner = [k.leaf.layout(self.abi).leaves if isinstance(k.leaf, Struct) else 0 for k in kinds]
-        return sum(max(1, n and n * prod(k.shape)) for k, n in zip(kinds, inner, strict=True))
+
+        def count(kind: Type) -> int:
+            if not isinstance(kind.leaf, Struct):
+                return 1
+            return max(1, max(1, kind.leaf.layout(self.abi).leaves) * prod(kind.shape))
+
+        return sum(count(field.type) for field in self.fields)
 
     @property
     def holes(self) -> tuple[Slot, ...]:
