@@ -23,7 +23,8 @@ class Write(NamedTuple):
     """Who put a byte there in a page with a history: ``by`` whom, in which ``step``, ``what`` for.
 
     ``step`` counts from 0, as :attr:`kvmviz.kvm.page.Vcpu.history` does; ``what`` is the part of
-    the step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, or ``write``.
+    the step: ``KVM_RUN entry``, an exit's name such as ``KVM_EXIT_MMIO``, ``access that KVM
+    served``, ``KVM_RUN return``, or ``write``.
     """
 
     step: int

@@ -16,7 +16,7 @@ from typing import Any
 import kvmviz
 from kvmviz import DebugExit, Interrupted, MmioExit, SystemEvent, Unhandled, Vcpu
 from kvmviz.kvm.conclusion import Conclusion, conclusions
-from kvmviz.kvm.exits import Event, Exit, UserWrite
+from kvmviz.kvm.exits import ArmNisv, Event, Exit, Served, UserWrite
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import Step
 from kvmviz.kvm.program import READERS
@@ -77,7 +77,9 @@ class Poked:
 
     kernel: str
     big: bool
+    levels: int | None = None
     page: bytearray = field(default_factory=lambda: bytearray(2352))
+    inside: bool = False
 
     def put(self, at: int, value: int, count: int) -> None:
         for index in range(count):
@@ -88,12 +90,40 @@ class Poked:
         for index, value in enumerate(data):
             self.page[at + index] = value
 
-    def run(self, event: Exit) -> int:
+    def enter(self) -> bool:
+        """Into the guest, unless immediate_exit is set; a run that is in the guest is not asked."""
+        if self.inside:
+            return True
         if self.page[1]:
-            return -4
+            return False
         self.put(8, 0, 4)
         if self.kernel in ("merged", "v2_entry"):
             self.put(14, 0, 2)
+        return True
+
+    def served(self, event: Served) -> int | None:
+        """As in mmio.c: data reach the page where a read was served."""
+        if not self.enter():
+            return -4
+        self.inside = True
+        self.page[52] = 1 if event.data is None else 0
+        self.put(32, event.phys_addr, 8)
+        self.put(48, event.length, 4)
+        if event.data is not None:
+            self.write(40, bytes(event.data))
+        return None
+
+    def run(self, event: Exit) -> int:
+        if not self.enter():
+            return -4
+        self.inside = False
+        returned = self.left(event)
+        if self.levels is not None:  # s.regs.device_irq_level: three bits of a u64
+            at = 311 if self.big else 304
+            self.page[at] = self.page[at] & 0xF8 | self.levels
+        return returned
+
+    def left(self, event: Exit) -> int:
         if isinstance(event, DebugExit):
             self.debug(event.esr, event.far or 0)
             return 0
@@ -113,6 +143,10 @@ class Poked:
             self.put(32, event.type, 4)
             self.put(36, 0 if event.type in (4, 5) else 1, 4)  # wakeup and suspend have no data
             self.put(40, event.data, 8)
+        elif isinstance(event, ArmNisv):
+            self.put(8, 28, 4)
+            self.put(32, event.esr_iss, 8)
+            self.put(40, event.fault_ipa, 8)
         elif isinstance(event, Interrupted):
             self.put(8, 10, 4)
             return -4
@@ -181,16 +215,16 @@ def plain_far(page: bytes, esr: int, big: bool, reader: str) -> int | None:
 # --- histories -------------------------------------------------------------------------------
 
 CLASSES = (0x30, 0x32, 0x34, 0x34, 0x38, 0x3C)
-PLACES = (1, 8, 14, 32, 36, 40, 287, 2351)
+PLACES = (1, 8, 14, 32, 36, 40, 287, 304, 311, 2351)
 
 
 def history(random: Random, most: int = 12) -> list[Event]:
-    """What happens to a page: exits of every kind, and userspace that writes anywhere."""
+    """What happens to a page: exits of every kind, accesses without one, writes anywhere."""
     return [_event(random) for _ in range(random.randint(0, most))]
 
 
 def _event(random: Random) -> Event:
-    match random.randrange(8):
+    match random.randrange(10):
         case 0 | 1:
             esr = random.getrandbits(64) & ~(0x3F << 26) | random.choice(CLASSES) << 26
             return DebugExit(esr, random.getrandbits(64))
@@ -204,20 +238,30 @@ def _event(random: Random) -> Event:
         case 5:
             return random.choice((Interrupted(), Unhandled()))
         case 6:
+            length = random.choice((1, 2, 4, 8))
+            data = random.randbytes(length) if random.random() < 0.5 else None
+            return Served(random.getrandbits(64), length, data)
+        case 7:
+            iss = random.getrandbits(6) | random.getrandbits(1) << 6 | random.getrandbits(1) << 8
+            return ArmNisv(iss, random.getrandbits(64))
+        case 8:
             at = random.choice((random.randrange(2352), random.randrange(65), *PLACES))
             return UserWrite(at, random.randbytes(random.randint(0, min(40, 2352 - at))))
     return random.choice((SET, CLEAR, CLEAR))
 
 
-def differences(kernel: str, big: bool, events: list[Event]) -> list[str]:
+def differences(kernel: str, big: bool, levels: int | None, events: list[Event]) -> list[str]:
     """Every way in which page and programs are not as the oracles say, after some events."""
-    vcpu, oracle = Vcpu(kernel, BE if big else LE), Poked(kernel, big)
+    vcpu, oracle = Vcpu(kernel, BE if big else LE, levels), Poked(kernel, big, levels)
     found = []
     for event in events:
         before = bytes(oracle.page)
         if isinstance(event, UserWrite):
             vcpu.user_write(event.offset, event.data)
             oracle.write(event.offset, bytes(event))
+        elif isinstance(event, Served):
+            if vcpu.apply(event).returned != oracle.served(event):
+                found.append("what an access that KVM serves returns")
         elif vcpu.run(event) != oracle.run(event):
             found.append("what KVM_RUN returns")
         found += _page_differs(vcpu.history[-1], before, bytes(oracle.page))
@@ -274,18 +318,22 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
         yield "is fooled though it keeps to the handshake"
 
 
-def case(random: Random) -> tuple[str, bool, list[Event]]:
-    """A kernel or policy, whether the page is big-endian, and what happens to it."""
-    return random.choice(WRITERS), random.random() < 0.5, history(random)
+Case = tuple[str, bool, int | None, list[Event]]
+
+
+def case(random: Random) -> Case:
+    """A kernel or policy, big-endian or not, levels of a VM's timers, and what happens."""
+    levels = random.choice((None, None, random.getrandbits(3)))
+    return random.choice(WRITERS), random.random() < 0.5, levels, history(random)
 
 
 def walk(count: int) -> list[str]:
     """So many histories on kernels and policies, read by every program; says what differs."""
     found = []
     for number in range(count):
-        kernel, big, events = case(Random(number))
+        kernel, big, levels, events = case(Random(number))
         told = f"history {number}, {kernel}, {'big' if big else 'little'}-endian: "
-        found += [told + said for said in differences(kernel, big, events)]
+        found += [told + said for said in differences(kernel, big, levels, events)]
     print(*found, sep="\n", end="\n" if found else "")
     print(f"{count} histories of the kvm_run page, {len(READERS)} programs: {len(found)} wrong")
     return found

@@ -54,7 +54,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         for kernel, reader, names in (
             ("old", BLIND, NAMES),
             ("v2", NO_REASON, SCENARIOS),
-            ("widened", "u64", ("stale_far", "watch_poison_synthetic")),
+            ("widened", "u64 hsr", ("stale_far", "watch_poison_synthetic")),
         )
         for name in names
     },
@@ -172,10 +172,10 @@ def test_a_head_that_is_not_all_called_out_is_drawn_byte_by_byte() -> None:
 CONCLUSIONS = [
     ("stale_flag", "v2", NO_REASON, 1, "✗ sees a debug exit, ESR 0x0900000000000000"),
     ("stale_flag", "merged", NO_REASON, 0, "✓ ESR 0x00000000f2001234"),
-    ("stale_flag", "v2", "flag", 1, "✓ no debug exit"),
-    ("mmio_low", U32, BLIND, 1, "✗ ESR 0x09000000f2001234"),
-    ("mmio_low", U32, "flag", 1, "✓ ESR 0xf2001234"),
-    ("mmio_low", U32, FLAG_ALONE, 1, "✗ misses the debug exit"),
+    ("stale_flag", "v2", "hsr_high if flag set", 1, "✓ no debug exit"),
+    ("mmio_low", "old", BLIND, 1, "✗ ESR 0x09000000f2001234"),
+    ("mmio_low", "old", "hsr_high if flag set", 1, "✓ ESR 0xf2001234"),
+    ("mmio_low", "old", FLAG_ALONE, 1, "✗ misses the debug exit"),
 ]
 
 
@@ -277,7 +277,7 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"scenario": "nap"}, "unknown scenario 'nap'; legal are stale_flag"),
     ({"kernel": "newest"}, "unknown kernel 'newest'; legal are old"),
     ({"beside": "newest"}, "unknown kernel 'newest'; legal are old"),
-    ({"reader": "emacs"}, "legal are old, u64, flag"),
+    ({"reader": "emacs"}, "legal are u32 hsr, u64 hsr, hsr_high if flag set"),
     ({"abi": "vax"}, "unknown ABI 'vax'"),
     ({"step": 6}, "step 6 of scenario stale_flag; legal are 0 .. 5"),
     ({"step": -1}, "step -1 of scenario stale_flag; legal are 0 .. 5"),

@@ -124,35 +124,34 @@ def test_an_odd_value_is_taken_or_refused_in_one_short_line(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class ArmNisv(Exit):
-    """KVM_EXIT_ARM_NISV, which the package does not have."""
+class FailEntry(Exit):
+    """KVM_EXIT_FAIL_ENTRY, which the package does not have, as if it filled in arm_nisv."""
 
-    esr_iss: int
-    fault_ipa: int
-    reason: ClassVar[str] = "ARM_NISV"
+    low: int
+    high: int
+    reason: ClassVar[str] = "FAIL_ENTRY"
     member: ClassVar[str] = "arm_nisv"
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
-        return {"esr_iss": self.esr_iss, "fault_ipa": self.fault_ipa}
+        return {"esr_iss": self.low, "fault_ipa": self.high}
 
 
-NISV = ArmNisv(0x47, 0x8000001000)
-OWN = Scenario("own", "An exit of a new kind", "", (NISV, BRK, NISV, UserWrite(36, b"\1")))
+OTHER = FailEntry(0x47, 0x8000001000)
+OWN = Scenario("own", "An exit of a new kind", "", (OTHER, BRK, OTHER, UserWrite(36, b"\1")))
 
 
 @pytest.mark.parametrize(("abi", "hole"), [(LE, "00000000"), (BE, "00000047")])
 def test_an_exit_of_a_new_kind(abi: str, hole: str) -> None:
-    """The values in the hole are measured: arm_nisv of an access, then a debug exit."""
     vcpu = OWN.play("old", abi)
     assert vcpu.history[1].page.data[36:40].hex() == hole
     first = vcpu.history[0]
-    assert (first.reason, first.returned, first.exit) == (28, 0, NISV)
+    assert (first.reason, first.returned, first.exit) == (9, 0, OTHER)
     assert first.written == (*range(8, 12), *range(32, 48))
     assert first.page.part("arm_nisv", 0).layout.unpack(first.page.data, 32) == {
         "esr_iss": 0x47, "fault_ipa": 0x8000001000,
     }  # fmt: skip
     for shown in (vcpu, first, OWN, timeline(OWN, "old", abi)):
-        assert "exit KVM_EXIT_ARM_NISV" in repr(shown)
+        assert "exit KVM_EXIT_FAIL_ENTRY" in repr(shown)
         assert "signal" not in repr(shown)
     assert [seen.right for seen in conclusions(vcpu, "hsr_high, flag ignored")] == [
         True,
@@ -221,7 +220,7 @@ def test_a_kernel_of_ones_own_in_every_table(own: Kernel) -> None:
 
 
 def test_a_policy_of_ones_own_clears_where_it_says() -> None:
-    history = play(FORGETFUL, BE, [BRK, NISV, UART]).history
+    history = play(FORGETFUL, BE, [BRK, OTHER, UART]).history
     assert [step.flags for step in history] == [1, 1, 0]
 
 

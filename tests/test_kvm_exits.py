@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kvmviz import DebugExit, Interrupted, KvmvizError, MmioExit, SystemEvent, Unhandled
-from kvmviz.kvm.exits import Event, UserWrite
+from kvmviz.kvm.exits import ArmNisv, Event, Served, UserWrite
 
 WORDS: list[tuple[Event, str]] = [
     (UserWrite(36, b"\1\2"), "userspace writes bytes 36..37: 01 02"),
@@ -25,6 +25,13 @@ WORDS: list[tuple[Event, str]] = [
     (MmioExit(0x1000, 2), "MMIO exit, guest reads 2 bytes at 0x1000"),
     (SystemEvent(2, 0xFF), "system event, type 2, data 0xff"),
     (SystemEvent(5), "system event, type 5, no data"),
+    (Served(0x8000100, 4), "no exit, KVM serves it: guest writes 4 bytes at 0x8000100"),
+    (Served(0x8000004, 1, b"a"),
+     "no exit, KVM serves it: guest reads 1 byte at 0x8000004, gets 61"),
+    (ArmNisv(0x47, 0x1000),
+     "ARM_NISV exit, guest writes at 0x1000, ISS 0x47, which has no size and no register"),
+    (ArmNisv(7, 8),
+     "ARM_NISV exit, guest reads at 0x8, ISS 0x7, which has no size and no register"),
     (Interrupted(), "signal pending"),
     (Unhandled(), "run fails after entry"),
 ]  # fmt: skip
@@ -46,6 +53,10 @@ BAD: list[Any] = [
     (lambda: MmioExit(0, 8, bytes(257)), ("mmio.data", "40..47", "257", "exactly 8")),
     (lambda: MmioExit(1 << 64, 4), ("mmio.phys_addr", "64 bits")),
     (lambda: MmioExit(-1, 4), ("mmio.phys_addr", "64 bits")),
+    (lambda: Served(0, 4, b"abc"), ("mmio.data", "40..47", "3 bytes", "exactly 4")),
+    (lambda: Served(0, 5), ("mmio.len", "5", "1, 2, 4, 8")),
+    (lambda: ArmNisv(1 << 24, 0), ("esr_iss", "0x1000000", "0x17f")),
+    (lambda: ArmNisv(0, 1 << 64), ("fault_ipa", "64 bits")),
     (lambda: SystemEvent(1 << 32), ("system_event.type", "32 bits")),
     (lambda: SystemEvent(1, 1 << 64), ("system_event.data[0]", "64 bits")),
     (lambda: SystemEvent(4, 1), ("type 4", "wakeup", "no data", "0x1")),

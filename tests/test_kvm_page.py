@@ -25,25 +25,26 @@ from kvmviz import (
     Unhandled,
     Vcpu,
 )
-from kvmviz.kvm.exits import Event, Exit, UserWrite
+from kvmviz.kvm.conclusion import conclusions
+from kvmviz.kvm.exits import ArmNisv, Event, Exit, Served, UserWrite
 from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, WIDENED, Kernel
 from kvmviz.kvm.page import member, play
 from kvmviz.kvm.scenario import SCENARIOS
 from tests.compilers import ABI_NAMES
-from tests.proof_page import BE, BRK, LE, SET, case, differences
+from tests.proof_page import BE, BRK, CLEAR, LE, SET, Case, case, differences
 from tests.strategies import ORDER, steady
 
 
 @steady
 @given(st.randoms(use_true_random=False).map(case))
-def test_page_and_programs_are_as_the_oracles_say(drawn: tuple[str, bool, list[Event]]) -> None:
+def test_page_and_programs_are_as_the_oracles_say(drawn: Case) -> None:
     assert differences(*drawn) == []
 
 
 RETURNS: list[tuple[Exit, int, int]] = [
     # exit, what the ioctl returns, exit_reason
     (BRK, 0, 4), (MmioExit(0, 1), 0, 6), (SystemEvent(1), 0, 24), (Interrupted(), -4, 10),
-    (Unhandled(), -38, 0),
+    (Unhandled(), -38, 0), (ArmNisv(0x47, 0x8000001000), 0, 28),
 ]  # fmt: skip
 
 
@@ -127,8 +128,11 @@ def test_a_flag_cleared_on_debug_exits_is_set_all_the_same() -> None:
 HANDLER = (0x30, 0x32, 0x34, 0x38, 0x3C)
 """EC that Linux 6.1's arm_exit_handlers hand to kvm_handle_guest_debug()."""
 
-LEFT: list[tuple[Exit, int, int]] = [
-    # exit before a debug exit; the old kernel's hole as a u32 on LE, on BE
+LEFT: list[tuple[Event, int, int]] = [
+    # what happens before a debug exit; the old kernel's hole as a u32 on LE, on BE
+    (Served(0x08000100, 4), 0, 0x08000100),
+    (Served(0x8008000004, 4, b"abcd"), 0x80, 0x08000004),
+    (ArmNisv(0x47, 0x8000001000), 0, 0x47),
     (MmioExit(0x09000000, 4), 0, 0x09000000),
     (MmioExit(0x8000001000, 4), 0x80, 0x1000),
     (SystemEvent(1), 1, 1),
@@ -141,11 +145,99 @@ LEFT: list[tuple[Exit, int, int]] = [
 
 
 @pytest.mark.parametrize(("exit", "little", "big"), LEFT)
-def test_what_the_old_kernels_hole_shows(exit: Exit, little: int, big: int) -> None:
+def test_what_the_old_kernels_hole_shows(exit: Event, little: int, big: int) -> None:
     for abi, order, expected in ((LE, "little", little), (BE, "big", big)):
         for kernel, shown in (("old", expected), ("merged", 0), ("v2", 0)):
             page = bytes(play(kernel, abi, [exit, BRK]).page)
             assert int.from_bytes(page[36:40], order) == shown  # type: ignore[arg-type]
+
+
+SERVED: list[tuple[Served, str]] = [
+    # an access, and bytes 32..55 on BE where all were 0xaa
+    (Served(0x08000004, 4, b"\3\0\x20\0"), "0000000008000004 03002000aaaaaaaa 0000000400aaaaaa"),
+    (Served(0x1234, 1, b"z"), "0000000000001234 7aaaaaaaaaaaaaaa 0000000100aaaaaa"),
+    (Served(0x08000100, 8), "0000000008000100 aaaaaaaaaaaaaaaa 0000000801aaaaaa"),
+]
+
+
+@pytest.mark.parametrize(("access", "held"), SERVED)
+@pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
+def test_an_access_that_kvm_serves(kernel: str, access: Served, held: str) -> None:
+    """Linux, io_mem_abort(): data of a read alone; no exit_reason, and the guest goes on."""
+    vcpu = play(kernel, BE, [UserWrite(32, b"\xaa" * 24), BRK, access])
+    step = vcpu.history[-1]
+    assert vcpu.page.data[32:56].hex(" ", 8) == held
+    assert (step.returned, step.is_run, step.exit) == (None, False, None)
+    assert step.reason == 0, "of entry"
+    source = vcpu.page.sources[36]
+    assert source is not None
+    assert source.write == (2, "kernel", "access that KVM served")
+    assert vcpu.run(BRK) == 0
+    entered = [at for at in vcpu.history[-1].written if at < 16]
+    assert entered == ([8, 9, 10, 11] if kernel in ("old", "widened") else [*range(8, 12), 14, 15])
+
+
+def test_a_program_is_fooled_by_an_access_that_it_never_heard_of() -> None:
+    vcpu = play("old", BE, [Served(0x08000100, 4), BRK])
+    first, seen = conclusions(vcpu, "hsr_high, flag ignored")
+    assert (first.looks, first.right) == (False, True)
+    assert "KVM_RUN has not returned" in repr(first)
+    assert seen.value == 0x08000100_F2001234
+    assert "mmio.phys_addr[31:0] of step 0, access that KVM served" in repr(seen)
+
+
+def test_a_served_access_is_part_of_one_kvm_run() -> None:
+    """Entry, and what it completes, comes before it; the exit after it does not enter again."""
+    read = MmioExit(0x09000000, 4)
+    vcpu = play("merged", LE, [read, UserWrite(40, b"wxyz"), Served(0x08000004, 4, b"abcd")])
+    assert (vcpu.history[-1].completed, vcpu.reads) == (read, (b"wxyz",))
+    vcpu.user_write(1, b"\1")  # from another thread: too late for this run
+    assert vcpu.run(BRK) == 0
+    assert vcpu.history[-1].written == (*range(8, 12), 14, 15, *range(32, 40))
+    assert vcpu.run(BRK) == -4
+
+
+def test_an_access_that_is_not_reached() -> None:
+    vcpu = play("old", BE, [BRK, SET, Served(0x08000100, 4)])
+    step = vcpu.history[-1]
+    assert (step.returned, step.immediate, step.written) == (-4, True, ())
+    assert "not reached: no exit, KVM serves it" in repr(step)
+
+
+def test_a_served_access_takes_the_place_of_one_that_was_pending() -> None:
+    """mmio_needed is 0 then, so KVM_RUN completes nothing, whatever exit_reason says."""
+    six = UserWrite(8, (6).to_bytes(4, "little"))
+    events: list[Event] = [MmioExit(0, 4), UserWrite(8, bytes(4)), Interrupted(), six]
+    assert play("old", LE, [*events, BRK]).history[-1].completed == MmioExit(0, 4)
+    events[2:2] = [Served(8, 4)]
+    assert play("old", LE, [*events, BRK]).history[-1].completed is None
+
+
+LEVELS = [
+    # byte order, what lay in device_irq_level, the levels, what lies there then
+    (LE, "0000000000000000", 1, "0100000000000000"),
+    (BE, "0000000000000000", 1, "0000000000000001"),
+    (LE, "ffffffffffffffff", 2, "faffffffffffffff"),
+    (BE, "ffffffffffffffff", 4, "fffffffffffffffc"),
+]
+
+
+@pytest.mark.parametrize(("abi", "held", "level", "left"), LEVELS)
+def test_levels_where_the_kernel_has_no_interrupt_controller(
+    abi: str, held: str, level: int, left: str
+) -> None:
+    """Bits of s.regs.device_irq_level: the virtual timer, the physical timer, the PMU."""
+    vcpu = Vcpu("merged", abi, level)
+    vcpu.user_write(304, bytes.fromhex(held))
+    assert vcpu.run(Unhandled()) == -38
+    assert vcpu.page.data[304:312].hex() == left
+    assert vcpu.history[-1].written[-8:] == tuple(range(304, 312))
+    assert "KVM_RUN return" in repr(vcpu.page)
+    for other in (play("merged", abi, [BRK]), play("merged", abi, [SET, BRK, CLEAR])):
+        assert other.page.unwritten[-8 - 2040 :] == tuple(range(304, 2352))
+    vcpu.user_write(1, b"\1")
+    vcpu.run(BRK)
+    assert vcpu.history[-1].written == (), "immediate_exit"
 
 
 def test_far_is_written_for_one_class_alone() -> None:
@@ -375,6 +467,9 @@ BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: v.apply(None), ("None", "UserWrite")),  # type: ignore[arg-type]
     (lambda v: Vcpu("newer", LE), ("'newer'", "old, widened, v2, merged")),
     (lambda v: Vcpu("old", "vax"), ("'vax'", *ABIS)),
+    (lambda v: Vcpu("old", LE, 8), ("irq_level 8", "0 .. 7")),
+    (lambda v: Vcpu("old", LE, True), ("irq_level True", "0 .. 7")),
+    (lambda v: v.run(Served(0, 4)), ("Served", "DebugExit")),  # type: ignore[arg-type]
 ]  # fmt: skip
 
 

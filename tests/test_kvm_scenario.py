@@ -36,6 +36,7 @@ U32, _, FLAG, BLIND, FLAG_ALONE, _, NO_RETURN, NO_EC = READERS
 HOLES = [
     # scenario, what the old kernel's hole shows at its end on LE, on BE
     ("mmio_low", 0, 0x09000000), ("mmio_high", 0x80, 0x1000), ("ndata", 1, 1),
+    ("served", 0, 0x08000100),
     ("poison", 0xAAAAAAAA, 0xAAAAAAAA), ("stale_far", 0, 0),
 ]  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 Each exit says what the kernel then writes, as values of a member of struct kvm_run's exit union,
 and what happens, in words. Sources: Linux, ``kvm_handle_guest_debug()``, ``io_mem_abort()`` and
-``kvm_prepare_system_event()`` under ``arch/arm64/kvm``; measured on Linux 6.1. The dumps
-(``data/README.md``) show debug and MMIO exits.
+``kvm_prepare_system_event()`` under ``arch/arm64/kvm``. Debug and MMIO exits, system events,
+signals and failed runs were measured on Linux 6.1; the dumps (``data/README.md``) show debug and
+MMIO exits.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvmviz._base import KvmvizError, chosen, integer, listed, shown, span, unsigned
+from kvmviz._base import KvmvizError, chosen, counted, integer, listed, shown, span, unsigned
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.image import as_bytes
@@ -34,6 +35,9 @@ LENGTHS = (1, 2, 4, 8)
 
 DATALESS: Mapping[int, str] = MappingProxyType({4: "wakeup", 5: "suspend"})
 """System events that hand over no word of data, by type."""
+
+NISV_ISS = 1 << 8 | 1 << 6 | 0x3F
+"""The bits of ISS that an ARM_NISV exit hands over: CM, WnR and the fault status code."""
 
 Values = Mapping[str, Any]
 """Members of a struct and what is written into them; see :meth:`kvmviz.Layout.pack`."""
@@ -143,17 +147,16 @@ class DebugExit(Exit):
 
 
 @dataclass(frozen=True)
-class MmioExit(Exit):
-    """KVM_EXIT_MMIO: an access to an address that nothing in the kernel serves.
+class Access:
+    """The guest accesses an address that is no memory: ``length`` bytes at ``phys_addr``.
 
-    ``phys_addr`` is of 64 bits, ``length`` 1, 2, 4 or 8 bytes. ``data`` are the bytes that the
-    guest wrote, in the guest's memory order, exactly ``length`` of them; None is a read.
+    ``phys_addr`` is of 64 bits, ``length`` 1, 2, 4 or 8. ``data`` are bytes of the access in the
+    guest's memory order, exactly ``length`` of them: those that reach the page, if any do.
     """
 
     phys_addr: int
     length: int
     data: Buffer | None = None
-    reason: ClassVar[str] = "MMIO"
     member: ClassVar[str] = "mmio"
 
     def __post_init__(self) -> None:
@@ -175,10 +178,21 @@ class MmioExit(Exit):
         return self.data is not None
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
-        """Address, length and direction, and of data only the bytes that the guest wrote."""
+        """Address, length and direction, and of data only the bytes that are given."""
         data = dict(enumerate(bytes(self.data or b"")))
         access = {"phys_addr": self.phys_addr, "len": self.length, "is_write": int(self.is_write)}
         return access | {"data": data}
+
+
+@dataclass(frozen=True)
+class MmioExit(Access, Exit):
+    """KVM_EXIT_MMIO: an access to an address that nothing in the kernel serves.
+
+    ``data`` are the bytes that the guest wrote; None is a read, which userspace answers. See
+    :class:`Access`.
+    """
+
+    reason: ClassVar[str] = "MMIO"
 
     @property
     def words(self) -> str:
@@ -187,6 +201,67 @@ class MmioExit(Exit):
         if self.data is not None:
             done = f"writes {bytes(self.data).hex(' ')}"
         return f"MMIO exit, guest {done} at {self.phys_addr:#x}"
+
+
+@dataclass(frozen=True)
+class Served(Access):
+    """An access that KVM serves itself: no exit, the guest goes on and userspace hears nothing.
+
+    So it is with the interrupt controller in the kernel, and with an ioeventfd. mmio is filled in
+    all the same, as ``io_mem_abort()`` in Linux's ``arch/arm64/kvm/mmio.c`` has it: first the
+    device is tried, then is_write, phys_addr and len are written, and of a read that was served the
+    bytes that the guest gets. exit_reason stays what entry left there.
+
+    ``data`` are what the device answers to a read; None is a write, whose bytes stay in the kernel:
+    the other way round than an :class:`MmioExit`, which has a write's. See :class:`Access`.
+    """
+
+    @property
+    def is_write(self) -> bool:
+        """The guest writes."""
+        return self.data is None
+
+    @property
+    def words(self) -> str:
+        """What the guest does, where, and what it gets."""
+        done = f"{'writes' if self.is_write else 'reads'} {counted(self.length, 'byte')}"
+        gets = f", gets {bytes(self.data).hex(' ')}" if self.data is not None else ""
+        return f"no exit, KVM serves it: guest {done} at {self.phys_addr:#x}{gets}"
+
+
+@dataclass(frozen=True)
+class ArmNisv(Exit):
+    """KVM_EXIT_ARM_NISV: an access to no memory whose syndrome says nothing of it (ISV is 0).
+
+    ``fault_ipa`` is the guest's physical address, of 64 bits. ``esr_iss`` are the bits of ESR_EL2
+    that the kernel hands over (``kvm_vcpu_dabt_iss_nisv_sanitized()``): CM, bit 8, WnR, bit 6, and
+    the fault status, bits 5:0; others raise :class:`KvmvizError`. A VM that has not asked for this
+    exit with KVM_CAP_ARM_NISV_TO_USER gets :class:`Unhandled`.
+    """
+
+    esr_iss: int
+    fault_ipa: int
+    reason: ClassVar[str] = "ARM_NISV"
+    member: ClassVar[str] = "arm_nisv"
+
+    def __post_init__(self) -> None:
+        iss = unsigned(self.esr_iss, "arm_nisv.esr_iss", 64)
+        if iss & ~NISV_ISS:
+            told = f"arm_nisv.esr_iss: {iss:#x} has bits that the kernel does not hand over"
+            raise KvmvizError(f"{told}; legal are those of {NISV_ISS:#x}")
+        object.__setattr__(self, "esr_iss", iss)
+        object.__setattr__(self, "fault_ipa", unsigned(self.fault_ipa, "arm_nisv.fault_ipa", 64))
+
+    def values(self, kernel: Kernel, abi: str | Abi) -> Values:
+        """Both members."""
+        return {"esr_iss": self.esr_iss, "fault_ipa": self.fault_ipa}
+
+    @property
+    def words(self) -> str:
+        """What the guest did, and where."""
+        done = "writes" if self.esr_iss & 1 << 6 else "reads"
+        told = f"ISS {self.esr_iss:#x}, which has no size and no register"
+        return f"ARM_NISV exit, guest {done} at {self.fault_ipa:#x}, {told}"
 
 
 @dataclass(frozen=True)
@@ -246,8 +321,8 @@ class Unhandled(Exit):
     told: ClassVar[str] = "run fails after entry"
 
 
-Event = UserWrite | Exit
-"""One step of a page's history: userspace writes, or calls KVM_RUN."""
+Event = UserWrite | Exit | Served
+"""One step of a page's history: userspace writes, calls KVM_RUN, or KVM serves an access in it."""
 
 
 def check_exit(exit: object) -> Exit:

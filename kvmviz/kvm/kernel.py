@@ -36,6 +36,15 @@ MMIO = Struct("mmio", {"phys_addr": "__u64", "data": "__u8[8]", "len": "__u32", 
 SYSTEM_EVENT = Struct("system_event", {"type": "__u32", "ndata": "__u32", "data": "__u64[16]"})
 ARM_NISV = Struct("arm_nisv", {"esr_iss": "__u64", "fault_ipa": "__u64"})
 
+REGS: Mapping[str, Type | str] = {
+    "regs": Struct("kvm_sync_regs", {"device_irq_level": "__u64"}),
+    "padding": "char[2048]",
+}
+"""What lies behind the exit union: of the registers, arm64 has none there but these levels."""
+
+IRQ_LEVELS = 0b111
+"""Bits of device_irq_level: the virtual timer, the physical timer, the PMU (KVM_ARM_DEV_)."""
+
 EXIT_REASONS: Mapping[str, int] = MappingProxyType(
     {
         "UNKNOWN": 0, "IO": 2, "HYPERCALL": 3, "DEBUG": 4, "MMIO": 6, "FAIL_ENTRY": 9, "INTR": 10,
@@ -74,7 +83,7 @@ def kvm_run(debug: Struct) -> Struct:
         "exit_reason": "__u32", "ready_for_interrupt_injection": "__u8", "if_flag": "__u8",
         "flags": "__u16", "cr8": "__u64", "apic_base": "__u64",
     }  # fmt: skip
-    union, regs = Struct("", exits, union=True), Struct("", {"padding": "char[2048]"}, union=True)
+    union, regs = Struct("", exits, union=True), Struct("", REGS, union=True)
     tail = [("kvm_valid_regs", "__u64"), ("kvm_dirty_regs", "__u64")]
     return Struct("kvm_run", [*head.items(), (None, union), *tail, ("s", regs)])
 

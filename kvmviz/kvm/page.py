@@ -1,10 +1,9 @@
 """The kvm_run page of one vCPU over time: what each KVM_RUN and each write by userspace leaves.
 
-The rules are those measured on Linux 6.1; the dumps (``data/README.md``) show debug and MMIO
-exits. Not modelled: accesses that the kernel serves itself (its interrupt controller, ioeventfds),
-which fill in mmio and go back into the guest without an exit, so that their address lies in the
-hole as an MMIO exit's does; and ``s.regs.device_irq_level`` at byte 304, which the kernel writes
-where a VM has no in-kernel interrupt controller.
+The rules for exits are those measured on Linux 6.1; the dumps (``data/README.md``) show debug and
+MMIO exits. Those for accesses that KVM serves itself and for ``s.regs.device_irq_level`` follow
+``arch/arm64/kvm``: ``mmio.c``, ``arch_timer.c``, ``pmu-emul.c`` and the end of
+``kvm_arch_vcpu_ioctl_run()`` in ``arm.c``.
 """
 
 from __future__ import annotations
@@ -14,13 +13,23 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from kvmviz._base import KvmvizError, find, integer, shown
+from kvmviz._base import KvmvizError, chosen, find, integer, shown
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.kvm import words
-from kvmviz.kvm.exits import EINTR, Event, Exit, MmioExit, UserWrite, Values, check_exit
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, Kernel
+from kvmviz.kvm.exits import (
+    EINTR,
+    Access,
+    Event,
+    Exit,
+    MmioExit,
+    Served,
+    UserWrite,
+    Values,
+    check_exit,
+)
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
@@ -32,6 +41,13 @@ if TYPE_CHECKING:
 
 State = Literal["fresh", "stale", "untouched"]
 """Of a byte at a step: written by this step, by an earlier one, never since the page was zeroed."""
+
+
+SERVED, RETURN = "served", "return"
+WHAT: Mapping[str, str] = {
+    ENTRY: "KVM_RUN entry", SERVED: "access that KVM served", RETURN: "KVM_RUN return",
+}  # fmt: skip
+"""What the kernel writes for, where it is for no exit."""
 
 
 class Page(Image):
@@ -76,10 +92,11 @@ class Step:
     """One step of a page's history: a write by userspace, or one KVM_RUN.
 
     ``number`` is its place in :attr:`Vcpu.history`, from 0. ``event`` is what was asked for: a
-    :class:`~kvmviz.kvm.exits.UserWrite` or an exit. ``before`` and ``page`` are the page as the
-    step found it and left it; every byte of them knows its last writer. ``returned`` is what the
-    ioctl returned, None for a write by userspace. ``immediate``: immediate_exit was set, so KVM_RUN
-    returned -EINTR before the exit asked for could happen, and wrote nothing.
+    :class:`~kvmviz.kvm.exits.UserWrite`, an exit, or an access that KVM served. ``before`` and
+    ``page`` are the page as the step found it and left it; every byte of them knows its last
+    writer. ``returned`` is what the ioctl returned, None where it has not. ``immediate``:
+    immediate_exit was set, so KVM_RUN returned -EINTR before what was asked for could happen, and
+    wrote nothing.
 
     ``completed`` is the MMIO access that this KVM_RUN completed first, if one was pending, and
     ``got`` what the guest got from it, if it was a read: mmio.data as it stood then.
@@ -97,12 +114,12 @@ class Step:
 
     @property
     def is_run(self) -> bool:
-        """It is a KVM_RUN, not a write by userspace."""
+        """KVM_RUN has returned: it is no write by userspace, no access that KVM served."""
         return self.returned is not None
 
     @property
     def exit(self) -> Exit | None:
-        """The exit that happened: None for a write by userspace and for an immediate exit."""
+        """The exit that happened: None where none did, an immediate exit included."""
         return self.event if isinstance(self.event, Exit) and not self.immediate else None
 
     @cached_property
@@ -157,14 +174,22 @@ class Vcpu:
     ``page`` is a :class:`Page`, an :class:`kvmviz.Image` of struct kvm_run (2352 bytes) whose every
     byte knows its last writer. Bytes that userspace wrote into the exit union are bits of its
     ``padding``: which exit it meant them for is not said.
+
+    ``irq_level`` is for a VM that has no interrupt controller in the kernel: what its timers and
+    its PMU signal, bits of :data:`~kvmviz.kvm.kernel.IRQ_LEVELS`. Whenever KVM_RUN returns, but for
+    immediate_exit, the kernel writes them into ``s.regs.device_irq_level``. None: it has one.
     """
 
-    def __init__(self, kernel: str | Kernel, abi: str | Abi) -> None:
+    def __init__(self, kernel: str | Kernel, abi: str | Abi, irq_level: int | None = None) -> None:
         self.kernel = find_kernel(kernel)
+        if irq_level is not None:
+            irq_level = chosen(irq_level, range(IRQ_LEVELS + 1), "irq_level", f"0 .. {IRQ_LEVELS}")
+        self.irq_level = irq_level
         layout = self.kernel.page(abi)
         self.page = Page(layout, bytes(layout.size), (None,) * layout.size)
         self._steps: list[Step] = []
         self._pending: MmioExit | None = None
+        self._in_guest = False
 
     def __repr__(self) -> str:
         head = f"kvm_run of a vCPU: {self.kernel.name} kernel, {where(self.page.layout)}"
@@ -204,13 +229,18 @@ class Vcpu:
         return self.apply(check_exit(exit)).returned or 0
 
     def apply(self, event: Event) -> Step:
-        """One step, whichever it is: what :meth:`user_write` and :meth:`run` do."""
+        """One step, whichever it is: what :meth:`user_write` and :meth:`run` do.
+
+        An access that KVM serves is part of the KVM_RUN that the next exit ends.
+        """
         if isinstance(event, UserWrite):
             step = self._user(event)
+        elif isinstance(event, Served):
+            step = self._run(event)
         elif isinstance(event, Exit):
             step = self._run(check_exit(event))
         else:
-            raise KvmvizError(f"{shown(event)} is no step; legal are UserWrite and exits")
+            raise KvmvizError(f"{shown(event)} is no step; legal are UserWrite, Served and exits")
         self._steps.append(step)
         self.page = step.page
         return step
@@ -225,20 +255,36 @@ class Vcpu:
         after = Page(page.layout, bytes(memory), tuple(sources))
         return Step(number, self.kernel, event, page, after)
 
-    def _run(self, exit: Exit) -> Step:
+    def _run(self, event: Exit | Served) -> Step:
         number, before = len(self._steps), self.page
-        done, got = self._complete()
-        pending = None if done else self._pending
-        if member(before, "immediate_exit"):
-            self._pending = pending
-            return Step(number, self.kernel, exit, before, before, -EINTR, True, done, got)
-        page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
-        values = _nested(exit, self.kernel, page.layout)
-        if exit.reason != "UNKNOWN":  # which no handler sets: entry did
-            values["exit_reason"] = EXIT_REASONS[exit.reason]
-        page = self._write(page, exit.reason, values)
-        self._pending = exit if isinstance(exit, MmioExit) else pending
-        return Step(number, self.kernel, exit, before, page, exit.returned, False, done, got)
+        page, done, got = before, None, None
+        if not self._in_guest:
+            done, got = self._complete()
+            if member(before, "immediate_exit"):
+                self._pending = None if done else self._pending
+                return Step(number, self.kernel, event, before, before, -EINTR, True, done, got)
+            page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
+        values = _nested(event, self.kernel, page.layout)
+        if isinstance(event, Served):
+            page, returned = self._write(page, SERVED, values), None
+        else:
+            if event.reason != "UNKNOWN":  # which no handler sets: entry did
+                values["exit_reason"] = EXIT_REASONS[event.reason]
+            page, returned = self._return(self._write(page, event.reason, values)), event.returned
+        self._in_guest = returned is None
+        if isinstance(event, Access):  # KVM has one access in work at a time
+            self._pending = event if isinstance(event, MmioExit) else None
+        elif done:
+            self._pending = None
+        return Step(number, self.kernel, event, before, page, returned, False, done, got)
+
+    def _return(self, page: Page) -> Page:
+        """KVM_RUN returns: where the kernel has no interrupt controller, it says the levels."""
+        if self.irq_level is None:
+            return page
+        regs, start = _place(page.layout, "s.regs")
+        level = regs.unpack(page, start)["device_irq_level"] & ~IRQ_LEVELS | self.irq_level
+        return self._write(page, RETURN, {"s": {"regs": {"device_irq_level": level}}})
 
     def _complete(self) -> tuple[MmioExit | None, bytes | None]:
         """The pending access that KVM_RUN completes first, and what the guest got if it read.
@@ -256,11 +302,11 @@ class Vcpu:
         return access, self.page.data[start : start + access.length]
 
     def _write(self, page: Page, place: str, values: Values) -> Page:
-        """The kernel writes members, at ``place`` of a KVM_RUN: on entry, or on some exit."""
+        """The kernel writes members, at a place of :data:`WHAT` or on the exit of that reason."""
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
         made = page.layout.pack(given, page.data)
-        what = "KVM_RUN entry" if place == ENTRY else f"KVM_EXIT_{place}"
+        what = WHAT.get(place, f"KVM_EXIT_{place}")
         write = Write(len(self._steps), "kernel", what)
         sources = (
             source._replace(write=write) if source else held
@@ -293,7 +339,7 @@ def _place(layout: Layout, path: str) -> tuple[Layout, int]:
     return layout, start
 
 
-def _nested(exit: Exit, kernel: Kernel, layout: Layout) -> dict[str, Any]:
+def _nested(exit: Exit | Served, kernel: Kernel, layout: Layout) -> dict[str, Any]:
     """What an exit writes, as values of struct kvm_run."""
     values = exit.values(kernel, layout.abi)
     if not isinstance(values, Mapping):

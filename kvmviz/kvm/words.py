@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kvmviz._base import KvmvizError, span
 from kvmviz.esr import Esr
-from kvmviz.kvm.exits import EINTR, ENOSYS
+from kvmviz.kvm.exits import EINTR, ENOSYS, Served
 from kvmviz.kvm.kernel import EXIT_REASONS, OLD, WATCHPOINT_LOW, Kernel
 from kvmviz.text import runs, spans, table
 
@@ -394,7 +394,12 @@ def _member(source: Source | None) -> str:
 def sentence(seen: Conclusion) -> str:
     """What a program concludes at a step, whether that is right, and what fooled it."""
     if not seen.looks:
-        return "no KVM_RUN in this step: nothing new to conclude"
+        which = (
+            "KVM_RUN has not returned"
+            if isinstance(seen.step.event, Served)
+            else "no KVM_RUN in this step"
+        )
+        return f"{which}: nothing new to conclude"
     if not seen.takes and not seen.happened:
         if "return" in seen.vmm.checks and seen.step.returned:
             return f"KVM_RUN {outcome(seen.step)}: it reads no exit"
