@@ -468,8 +468,8 @@ ERRORS: list[tuple[str, str]] = [
     ("__packed struct s { u8 a; };", "line 1, column 1: attribute 'packed' is not supported her"),
     ("int x;", "line 1, column 1: the text defines no struct"),
     ("foo x;", "line 1, column 1: unknown type 'foo'"),
-    ("struct s { u8 a; } __packde;", "line 1, column 20: a variable or an attribute macro"),
-    ("struct s { u8 a; } all_packed;", "line 1, column 20: a variable or an attribute macro"),
+    ("struct s { u8 a; } __packde;", "line 1, column 20: '__packde' is no macro here; give -D __p"),
+    ("struct s { u8 a; } all_packed;", "line 1, column 20: unknown type 'all_packed'"),
     ("int typedef t;", "line 1, column 5: 'typedef' is read at the start of a declaration only"),
     ("struct s { long double a; };", "line 1, column 24: 'long double' differs by ABI"),
     ('_Pragma("pack(1)") struct s { u8 a; };', "line 1, column 1: a '_Pragma' is not supported"),
@@ -478,9 +478,9 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u8 a[1 + 2 * FOO]; };", "line 1, column 25: 'FOO' is no integer constant"),
     ("struct s { static u8 a; };", "line 1, column 12: a storage class is not supported: 'static'"),
     ("struct s { _Atomic u8 a; };", "line 1, column 12: this qualifier"),
-    ("struct s { LIST(u8) a; };", "line 1, column 12: a macro with arguments"),
+    ("struct s { LIST(u8) a; };", "line 1, column 12: 'LIST' is no macro here; give -D LIST[=VA"),
     ("struct s { LIST(u8, a); };", "line 1, column "),
-    ("struct s { FIELDS; };", "line 1, column 12: unknown type 'FIELDS'"),
+    ("struct s { FIELDS; };", "line 1, column 12: 'FIELDS' is no macro here"),
     ("struct s { FIELDS u8 a; };", "line 1, column "),
     ("struct s {\n#pragma pack(1)\nu8 a; };", "line 2, column 1: "),
     # attributes, bits, enums, the macros of the UAPI
@@ -497,7 +497,8 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u8 b, a[]; u8 c; };", "line 1, column 18: an array without a size is legal only "),
     ("union s { u8 b; u8 a[]; };", "line 1, column 20: an array without a size needs members"),
     ("struct s { u8 b, a[3][]; };", "line 1, column 18: an array without a size in an array"),
-    ("typedef u8 t[]; struct s { u8 a; t b; };", "line 1, column 12: a typedef of an array withou"),
+    ("typedef u8 t[]; struct s { u8 a; t b; };", "line 1, column 34: unknown type 't'; line 1, colu"
+     "mn 12: a typedef of an array without a size"),
     ("struct s { u32 a:0; };", "line 1, column 18: a bit-field of 0 bits; legal: 1 .. 32"),
     ("struct s { u32 a:33; };", "line 1, column 18: a bit-field of 33 bits"),
     ("struct s { u8 *a:3; };", "line 1, column 18: only an integer can be a bit-field"),
@@ -519,8 +520,6 @@ ERRORS: list[tuple[str, str]] = [
     ("#define N 1\n#pragma pack(N)\n", "line 2, column 1: 'N' in '#pragma pack': clang puts a mac"),
     ("enum e { A } __attribute__((aligned(8)));", "line 1, column 14: attribute 'aligned' on an"),
     ("struct s { u8 a['é']; };", "line 1, column 18: character 'é' is legal in comments only"),
-    ("typedef struct { u8 a[5]; } t __aligned(8); struct s { t a[2]; };",
-     "line 1, column 60: an array of elements smaller than their alignment, 8"),
     ("struct s { _Alignas(1) int a; };", "line 1, column 12: _Alignas(1) on a type that is aligne"),
     ("struct s { _Alignas(4) int a:3; };", "line 1, column 12: '_Alignas' on a bit-field"),
     ("typedef _Alignas(8) int t;", "line 1, column 9: '_Alignas' in a typedef is no C"),
@@ -531,7 +530,7 @@ ERRORS: list[tuple[str, str]] = [
     ("enum e { A = 0x7fffffff, B };", "line 1, column 26: 'B' would be 2147483648, beyond t"),
     ("enum e { A = 1, D = 0x80000000 }; struct s { u8 a[(-1 < A) + 1]; };",
      "line 1, column 51: gcc and clang differ in the type of a constant in '( - 1 < A ) + 1'"),
-    ("#if SHRT_MAX > 3\n#endif", "line 1, column 1: 'SHRT_MAX' is no macro here, and its value c"),
+    ("#if SHRT_MAX > 3\nstruct s { u8 a; };\n#endif", "line 1, column 1: 'SHRT_MAX' is no mac"),
     ("#error \x1b[31mred\n", "line 1, column 1: #error \\x1b[31mred"),
     ("struct s { u8 a[if]; };", "line 1, column 17: expected an expression after '['"),
     ("struct s { u8 a[3; };", "line 1, column 20: '}' closes another kind of bracket"),
@@ -539,9 +538,8 @@ ERRORS: list[tuple[str, str]] = [
     ("enum e { A = };", "line 1, column 13: expected an expression after '='"),
     ("enum e { A B };", "line 1, column 11: expected '}' after 'A'"),
     ("int x", "line 1, column 6: expected ';' after 'x'"),
-    ("struct s { u32 a; }; int f(void), g(void) {}", "line 1, column 42: expected ';' after ')'"),
     ("= 3;", "line 1, column 1: expected a type, not '='"),
-    ("#if BYTE_ORDER == LITTLE_ENDIAN\n#endif", "line 1, column 1: 'BYTE_ORDER' is no macro here"),
+    ("#if BYTE_ORDER == LITTLE_ENDIAN\nstruct s { u8 a; };\n#endif", "line 1, column 1: 'BYTE_"),
     ("#if __has_attribute(ms_struct)\n#endif", "line 1, column 1: gcc and clang answer otherwise"),
     ("enum e { A, A };", "line 1, column 13: 'A' is already a constant"),
     ("enum e { };", "line 1, column 8: an enum without constants"),
@@ -554,7 +552,6 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { struct s a[2]; };", "line 1, column 23: struct s cannot hold itself"),
     ("union s { u8 b; struct { union s a; } c; };", "line 1, column 34: union s cannot hold its"),
     ("typedef struct s t; struct s { t a; };", "line 1, column 34: struct s cannot hold itself"),
-    ("struct t { u8 a; }; struct s { union t a; };", "line 1, column 40: 'union t' is not defined"),
     ("typedef struct t t_t; struct s { t_t a; };", "line 1, column 38: 'struct t' is not defined"),
     ("struct s { u8 a; };\nstruct s { u8 a; };", "line 2, column 8: 's' is defined twice; see"),
     ("struct s { u8 a; };\nunion s { u8 a; };", "line 2, column 7: 's' is defined twice"),
@@ -587,11 +584,8 @@ ERRORS: list[tuple[str, str]] = [
     ("#define A 1 \\ \nstruct s { u8 a; };", "line 1, column 1: the text defines no struct"),
     ("#define A 1 /* x\n */ struct s { u8 a; };", "line 1, column 1: the text defines no struct"),
     ("#define A 1\n#define A 2\n", "line 2, column 1: macro 'A' is defined twice"),
-    ("#define int long\n", "line 1, column 1: '#define int long' gives no legal"),
-    ("#define struct union\n", "line 1, column 1: '#define struct union'"),
-    ("#define unsigned(x) x\n", "line 1, column 1: '#define unsigned(x) x'"),
-    ("#define\nu8 a;", "line 1, column 1: '#define' gives no legal name to a macro"),
-    ("#define 1 2\n", "line 1, column 1: '#define 1 2' gives no legal name"),
+    ("#define\nu8 a;", "line 1, column 1: '#define' names no macro"),
+    ("#define 1 2\n", "line 1, column 1: '#define 1 2' names no macro"),
     ("#include <stdint.h> struct s { u8 a; };", "line 1, column 1: '#include <stdint.h> struct s"),
     ("struct union { u8 a; };", "line 1, column 8: 'union' is a keyword and can be no name"),
     ("struct s { u8 typedef; };", "line 1, column 15: 'typedef' is a keyword"),
@@ -662,14 +656,13 @@ ERRORS: list[tuple[str, str]] = [
     ("#include <linux/types.h>\nstruct s { foo a; };", "line 2, column 12: unknown type 'foo'; no "
      "header that this text includes says what it is"),
     ("#include <x.h>\nstruct s { foo a; };", "line 2, column 12: unknown type 'foo'; it may be in "
-     "<x.h>; give its text (headers={'x.h': text})"),
+     "<x.h>: give it (--include x.h=FILE; in Python headers={'x.h': text})"),
     ("#include <x.h>\n#include <a/y.h>\nstruct s { foo a; };", "line 3, column 12: unknown type "
-     "'foo'; it may be in <x.h>, <a/y.h>; give the text of the one that defines it (headers={name: "
-     "text})"),
+     "'foo'; it may be in <x.h>, <a/y.h>: give the one that defines it (--include NAME=FILE; in "
+     "Python headers)"),
     ("#include <x.h>\nstruct s { u8 a[N]; };", "line 2, column 17: 'N' is no integer constant of "
      "this text; it may be in <x.h>"),
     ("struct s { u8 a[sizeof(struct t)]; };", "line 1, column 17: 'struct t' has no known size"),
-    ("struct t { u8 a; }; struct s { u8 a[offsetof(struct t, b)]; };", "line 1, column 37: 'offse"),
 ]  # fmt: skip
 
 
@@ -1100,6 +1093,7 @@ def test_predefined_macros_are_the_compilers(abi: str) -> None:
     assert differ <= (VERSION if "__clang__" in there else set()) | {"__STDC_HOSTED__"}
 
 
+GIVEN = {name: text for name, text in types.GIVEN.items() if "#pragma" not in text}
 LIBRARY = ("x86_64", "i386", "aarch64_be", "arm", "s390x")
 """ABIs for which the macros of headers are held against those of a C library."""
 
@@ -1109,12 +1103,10 @@ def test_macros_of_headers_are_the_librarys(abi: str) -> None:
     if abi not in compilers.targets():
         pytest.skip(f"no compiler for {abi}")
     names = sorted(
-        {name for text in types.GIVEN.values() for name in re.findall(r"#define (\w+) ", text)}
+        {name for text in GIVEN.values() for name in re.findall(r"#define (\w+) ", text)}
         - {"NULL", "alignas", "alignof"}
     )
-    include = "".join(
-        f"#include <{header}>\n" for header in types.GIVEN if header != "linux/time.h"
-    )
+    include = "".join(f"#include <{header}>\n" for header in GIVEN if header != "linux/time.h")
     values = ", ".join(f"(unsigned long long)({name})" for name in names)
     said = compilers.numbers(abi, include, values)
     text = include + "".join(
@@ -1238,7 +1230,7 @@ BAD_DEFINES: list[tuple[Any, str]] = [
     ({"X": "1\n2"}, "defines: 'X': '1\\n2' are no name and text of a line"),
     ({3: "a"}, "defines: 3: 'a' are no name"),
     ({"X": 3}, "defines: 'X': 3 are no name"),
-    ({"3": "4"}, "line 1, column 1: <defines>, line 1, column 1: '#define 3 4' gives no legal"),
+    ({"3": "4"}, "line 1, column 1: <defines>, line 1, column 1: '#define 3 4' names no macro"),
 ]
 
 
@@ -1298,14 +1290,12 @@ def test_headers_map_names_to_texts(headers: Any) -> None:
         ("struct s { u8 a['a' - 95]; };", 2),
         ("// one\rstruct s {\r#define N 2\r u8 a[N]; // two\r u8 b; };", 3),
         ("\ufeffstruct s { u8 a; };", 1),
-        ("#if defined(BYTE_ORDER) && BYTE_ORDER == LITTLE_ENDIAN\n#else\n"
-         "struct s { u8 a; };\n#endif", 1),
         ('# 1 "x.h" 1 3\nstruct s { u8 a; };', 1),
         ("struct s <% u8 a<:3:>; %>;\n%:define N", 3),
         ("struct s { u8 alignas, noreturn[sizeof(u16)]; };", 3),
         ("struct s { u8 a; u32 b; } __packed x, *y;", 5),
         ("static struct s { u8 a; } x = { 1 }; int z[3] = { 1 }; enum e { A } f;", 1),
-        ("#define HAS(x) defined(x)\n#if !HAS(FOO)\nstruct s { u8 a; };\n#endif", 1),
+        ("#define HAS(x) defined(x)\n#if !HAS(__KERNEL__)\nstruct s { u8 a; };\n#endif", 1),
         ('_Pragma("GCC diagnostic push") struct s { u8 a; };', 1),
         ("#pragma GCC diagnostic push\n#pragma STDC FP_CONTRACT ON\nstruct s { u8 a; };", 1),
     ],
@@ -1386,7 +1376,7 @@ LIMITS: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("text", "message"), LIMITS, ids=range(len(LIMITS)))
 def test_limits_are_errors_with_a_place(text: str, message: str) -> None:
     with pytest.raises(KvmvizError, match=r"^line \d+, column \d+: ") as caught:
-        parse(text)
+        _ = [struct.layout("arm") for struct in parse(text).values()]
     assert message in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -1448,8 +1438,7 @@ JUNK = (
 def test_what_would_take_long_is_stopped(junk: str) -> None:
     """Without a stop, some of it takes hours."""
     text = "struct s { u8 a; };\n" + junk * (190_000 // len(junk.split()))
-    with pytest.raises(KvmvizError, match=r"^line \d+, column \d+: "):
-        parse(text[: MAX_TEXT - 100])
+    only_a_clear_error_comes_out(text[: MAX_TEXT - 100])
 
 
 def test_a_large_header_is_read_whole() -> None:

@@ -120,25 +120,31 @@ class Told:
     """What came of one header: ``refused`` says why it was not parsed, ``wrong`` what differs.
 
     ``broken`` names the ABIs on which the compiler cannot read it either; ``exact`` counts the
-    layouts, a struct on an ABI, that were found equal.
+    layouts, a struct on an ABI, that were found equal, ``left`` those that are refused.
     """
 
     name: str
     structs: int = 0
     exact: int = 0
+    left: int = 0
     refused: str = ""
     wrong: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
 
-def told(name: str, machine: bool, abis: Sequence[str], folder: Path) -> Told:
-    """One header, as kvmviz lays it out and as compilers do; ``folder`` is the machine's tree."""
+def told(
+    name: str, machine: bool, abis: Sequence[str], folder: Path, *, is_alone: bool = False
+) -> Told:
+    """One header, as kvmviz lays it out and as compilers do; ``folder`` is the machine's tree.
+
+    ``is_alone``: kvmviz gets none of the headers that this one includes, compilers get all.
+    """
     given = headers(machine)
     try:
-        found, refused = parse(given[name], given), ""
+        found, refused = parse(given[name], None if is_alone else given), ""
     except KvmvizError as error:
         found, refused = {}, f"{error}"
-    exact, wrong, broken = 0, list[str](), list[str]()
+    exact, left, wrong, broken = 0, 0, list[str](), list[str]()
     missed: dict[str, str] = {}
     for abi in abis:
         flags = (*FLAGS, *(("-I", str(folder / abi)) if machine else ()))
@@ -147,6 +153,7 @@ def told(name: str, machine: bool, abis: Sequence[str], folder: Path) -> Told:
             try:
                 layouts[tag] = struct.layout(abi)
             except KvmvizError as error:
+                left += 1
                 missed[abi] = "" if "is not defined on" in f"{error}" else f"{error}"
         questions = [
             (_c_name(given[name], tag, row), list(designators(row.struct)))
@@ -171,7 +178,7 @@ def told(name: str, machine: bool, abis: Sequence[str], folder: Path) -> Told:
             if ours != said[title]:
                 wrong.append(f"{abi}: {title}: {ours}, the compiler's {said[title]}")
     refused = refused or "".join(said for abi, said in missed.items() if said and abi not in broken)
-    return Told(name, len(found), exact, refused, tuple(wrong), tuple(broken))
+    return Told(name, len(found), exact, left, refused, tuple(wrong), tuple(broken))
 
 
 def _c_name(text: str, name: str, layout: Layout) -> str:

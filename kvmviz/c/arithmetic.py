@@ -25,13 +25,12 @@ _ESCAPES = dict(zip("nrtabfve\\'\"?", b"\n\r\t\a\b\f\v\x1b\\'\"?", strict=True))
 _RANKS = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
 _RANK = {sign: rank for rank, signs in enumerate(_RANKS, 1) for sign in signs.split()}
 OTHERS: Mapping[str, tuple[int, int]] = {
-    "long": (32, 64), "char": (0, 1), "wide": (0, 1), "enum": (0, 1), "orders": (0, 1),
+    "long": (32, 64), "char": (0, 1), "wide": (0, 1), "enum": (0, 1),
 }  # fmt: skip
 """What an expression may ask of its target, and the answers that there are.
 
 The width of ``long`` in bits; whether ``char`` and ``wchar_t`` are signed; whether a constant that
-fits an int has the type of its enum where others do not fit (clang) or is an int (gcc); whether
-names of byte orders that no macro gives a value differ.
+fits an int has the type of its enum where others do not fit (clang) or is an int (gcc).
 """
 
 
@@ -47,10 +46,13 @@ class Machine:
     """What the target answers, and what it was ``asked``.
 
     ``least`` is the width of a plain number: 32 in C, 64 in a condition of the preprocessor.
+    ``unknown`` is the value of a name that nobody knows there.
     """
 
-    def __init__(self, answers: Mapping[str, int], least: int = 32) -> None:
-        self.answers, self.least = answers, least
+    def __init__(
+        self, answers: Mapping[str, int], least: int = 32, unknown: int | None = 0
+    ) -> None:
+        self.answers, self.least, self.unknown = answers, least, unknown
         self.asked: set[str] = set()
 
     def ask(self, what: str) -> int:
@@ -303,9 +305,11 @@ def _chosen(machine: Machine, condition: Number, yes: Number, no: Number) -> Num
 def _applied(sign: str) -> Step:
     def made(machine: Machine, left: Number, right: Number) -> Number:
         if sign in ("&&", "||"):
-            # What the left side settles needs no right one.
-            settles = left.value is None or bool(left.value) == (sign == "||")
-            return _truth(left.value if settles else right.value, machine)
+            # What one side settles needs no other one.
+            for one in (left, right):
+                if one.value is not None and bool(one.value) == (sign == "||"):
+                    return _truth(one.value, machine)
+            return _truth(None if left.value is None else right.value, machine)
         shifts = sign in ("<<", ">>")
         bits, signed = _promoted(left)[1:] if shifts else _common(left, right)
         first = _fit(left.value, bits, signed).value

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from kvmviz.c import target
 from kvmviz.c.constants import Constants
-from kvmviz.c.macros import IDLE
+from kvmviz.c.preprocessor import IDLE
 from kvmviz.c.source import Source
 from kvmviz.ctype import ALIGNMENTS, Type
 
@@ -45,15 +45,18 @@ class Wish:
 
 
 class Packing:
-    """``#pragma pack``: ``most`` is the largest alignment in bytes of a member, 0 for any."""
+    """``#pragma pack``: ``most`` is the largest alignment in bytes of a member, 0 for any.
+
+    ``why`` says why that is not known.
+    """
 
     def __init__(self, source: Source) -> None:
-        self.source, self.most = source, 0
+        self.source, self.most, self.why = source, 0, ""
         self.stack: list[tuple[str | None, int]] = []
 
     def obey(self, words: str, place: int) -> None:
         """What the words in brackets say from here on."""
-        match = _PACK.fullmatch(words)
+        match, self.why = _PACK.fullmatch(words), ""
         number = match and (match["only"] or match["number"])
         pops = match is not None and match["how"] == "pop"
         if match is None or (number and (pops or number not in _PACKS)):

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from kvmviz._base import KvmvizError
 from kvmviz.c import arithmetic, target, types
 from kvmviz.c.arithmetic import Expressions, Machine, Number, Step
-from kvmviz.c.macros import Preprocessor
+from kvmviz.c.preprocessor import Preprocessor
 from kvmviz.c.source import KEYWORDS
 from kvmviz.c.types import WORDS, Kind
 from kvmviz.ctype import SCALARS, Array, Scalar, Type
@@ -20,6 +21,9 @@ TAGS = ("struct", "union", "enum")
 QUALIFIERS = frozenset(("const", "volatile"))
 ALIGN = ("_Alignof", "__alignof__")
 _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout")
+LAID = re.compile(r"packed|aligned|PACK(?!E?T|AGE)|ALIGN|ATTR")
+"""Names of macros that lay a struct out."""
+_MACRO = re.compile(r"_*[A-Z][A-Z0-9_]+|__\w+")
 _STRING = re.compile(r'L?"')
 _PLAIN_STRING = re.compile(r'"((?:\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~])*)"')
 _ESCAPE = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
@@ -29,7 +33,9 @@ class Constants(Expressions):
     """Reads constant expressions with the names that a text has declared so far.
 
     ``tags`` and ``typedefs`` are its types, ``values`` its enumerators; ``spoilt`` says of some
-    names why they are not understood.
+    names why they are not understood, ``strange`` are names that nobody knows. Of the declaration
+    that is being read, ``failed`` is the first error that was passed over, ``why`` says what is
+    in doubt.
     """
 
     def __init__(self, reader: Preprocessor) -> None:
@@ -40,6 +46,8 @@ class Constants(Expressions):
         self.typedefs: dict[str, Kind] = {}
         self.values: dict[str, Step] = {}
         self.spoilt: dict[str, str] = {}
+        self.strange: dict[str, int] = {}
+        self.failed = self.why = ""
 
     def type_name(self, n: int) -> Kind:
         """A type in brackets, with stars and brackets behind it; ``n`` is where one asks for it."""
@@ -55,9 +63,38 @@ class Constants(Expressions):
         """The type of a name."""
         return self.typedefs.get(title) or types.named(title, self.facts, self.abi)
 
-    def missing(self, name: str = "") -> str:
+    def missing(self, name: str, is_macro: bool = False) -> str:
         """Why a name is not known: what a header's declaration lacks, or a header itself."""
-        return f"; {self.spoilt[name]}" if name in self.spoilt else self.reader.files.hint()
+        why = self.spoilt.get(name) or self.reader.expander.doubted.get(name)
+        return f"; {why}" if why else self.reader.hint(f"-D {name}[=VALUE]" if is_macro else "")
+
+    def unknown(self, n: int) -> NoReturn:
+        """Raise for a word that is neither a type nor a macro here."""
+        raise KvmvizError(self.strangeness(n))
+
+    def strangeness(self, n: int) -> str:
+        """What there is to say of a word that is neither a type nor a macro here."""
+        name, place = self.words[n], self.spots[n]
+        self.strange.setdefault(name, place)
+        if self.words[n + 1] == "(" or _MACRO.fullmatch(name):
+            return self.source.told(place, f"{name!r} is no macro here{self.missing(name, True)}")
+        return self.source.told(place, f"unknown type {name!r}{self.missing(name)}")
+
+    def is_strange(self, n: int) -> bool:
+        """Whether the word of that number looks like a macro that nobody defines."""
+        word = self.words[n] if 0 <= n < len(self.words) else ""
+        known = word in KEYWORDS or word in self.values or word == "__attribute__"
+        return bool(_MACRO.fullmatch(word)) and not known and not self.is_type(n)
+
+    def expected(self, what: str) -> NoReturn:
+        """Raise for what is missing here, or for a macro in its place."""
+        before, here = self.is_strange(self.n - 1), self.is_strange(self.n)
+        is_name = self.word.isidentifier() and self.word not in KEYWORDS
+        if before and (self.word == "*" or (is_name and not self.is_type(self.n))):
+            self.unknown(self.n - 1)
+        if here:
+            self.unknown(self.n)
+        super().expected(what)
 
     def is_type(self, n: int) -> bool:
         """Whether a type begins at the word of that number."""
@@ -71,6 +108,8 @@ class Constants(Expressions):
         """A name that is given: no keyword, and not ``struct { ... } __packed;``."""
         name = self.word
         if name in KEYWORDS or name in ("typeof", "__attribute__"):
+            if self.is_strange(self.n - 1):
+                self.unknown(self.n - 1)
             self.fail(f"{name!r} is a keyword and can be no name")
         if not name.isidentifier():
             self.expected("a name")
@@ -120,7 +159,9 @@ class Constants(Expressions):
             self.expected("an expression")
         self.next()
         if word not in self.values:
-            self.fail(f"{word!r} is no integer constant of this text{self.missing(word)}", n)
+            self.strange.setdefault(word, self.spots[n])
+            told = f"{word!r} is no integer constant of this text"
+            self.fail(f"{told}{self.missing(word, True)}", n)
         return [self.values[word]]
 
     def converted(self) -> Step | None:

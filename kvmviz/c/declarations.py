@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
+from kvmviz._base import KvmvizError
 from kvmviz.c import arithmetic, target, types
 from kvmviz.c.arithmetic import Number
 from kvmviz.c.attributes import Attributes, Packing, Wish
-from kvmviz.c.constants import QUALIFIERS, TAGS
-from kvmviz.c.macros import Preprocessor
+from kvmviz.c.constants import LAID, QUALIFIERS, TAGS
+from kvmviz.c.preprocessor import Preprocessor
 from kvmviz.c.source import KEYWORDS, MAX_DEPTH, word_set
 from kvmviz.c.types import FLOATS, WORDS, Kind
 from kvmviz.ctype import POINTER, SCALARS, Array, Member, Scalar, Struct, Type
@@ -62,7 +63,8 @@ class Declarations(Attributes):
     """Reads declarations; what it has read is known to those that follow.
 
     ``structs`` are those of the text by name, ``places`` where each begins, ``own`` those that
-    stand in no header.
+    stand in no header; ``refused`` says why others are not known; ``made`` are the types that the
+    declaration which is being read defines.
     """
 
     def __init__(self, reader: Preprocessor) -> None:
@@ -71,6 +73,8 @@ class Declarations(Attributes):
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
         self.own: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self.made: list[Kind] = []
 
     # --- specifiers --------------------------------------------------------------------------
 
@@ -126,12 +130,7 @@ class Declarations(Attributes):
     def known(self, base: Base) -> Kind:
         """The type, if it is one."""
         if base.kind is None:
-            title = self.words[base.n]
-            if self.words[base.n + 1] == "(":
-                self.n = base.n + 1
-                self.skip()
-                self.refuse("a macro with arguments", base.n)
-            self.fail(f"unknown type {title!r}{self.missing(title)}", base.n)
+            self.unknown(base.n)
         return base.kind
 
     def empty(self, base: Base) -> NoReturn:
@@ -147,10 +146,11 @@ class Declarations(Attributes):
             kind.weight, kind.depth = 128, 3
         if kind.name in FLOATS:
             self.fail(f"{kind.name!r} differs by ABI and C library; not supported", n)
-        if kind.is_open and kind.name not in self.spoilt:
+        if kind.is_open:
             self.fail(f"{kind.name} cannot hold itself", n)
         if kind.type is None:
-            missing = self.missing(kind.name) if " " in kind.name else ""
+            known = " " in kind.name or kind.name in self.spoilt
+            missing = self.missing(kind.name) if known else ""
             self.fail(f"{kind.name!r} is not defined before this place{missing}", n)
         if kind.depth > MAX_DEPTH:
             self.fail(f"more than {MAX_DEPTH} types inside each other", n)
@@ -294,6 +294,12 @@ class Declarations(Attributes):
         begin, word = self.n, self.next()
         front = self.attributes()
         n, name = self.n, self.identifier() if self.word.isidentifier() else ""
+        if name and (self.word == "(" or (LAID.search(name) and self.word == "{")):
+            self.unknown(n)
+        while name and self.word.isidentifier() and self.words[self.n + 1] == "{":
+            # Of two names in front of the braces, the first is no tag.
+            self.failed = self.failed or self.strangeness(n)
+            n, name = self.n, self.next()
         tagged = f"{word} {name}" if name else ""
         wish = front | self.attributes()
         if self.word != "{":
@@ -304,7 +310,7 @@ class Declarations(Attributes):
             return self.tags.setdefault(tagged, Kind(tagged)), False
         name = name or (self.first_name() if is_typedef else "")
         kind = self.tags.setdefault(tagged, Kind(tagged)) if tagged else Kind(name)
-        if name in self.places:
+        if name in self.places and name not in self.refused:
             seen = self.source.where(self.places[name])
             self.fail(f"{name!r} is defined twice; see {seen}", n if tagged else begin)
         if name:
@@ -312,6 +318,8 @@ class Declarations(Attributes):
             if self.source.at(self.spots[begin]) is self.source:
                 self.own.add(name)
         self.opened(begin)
+        self.made.append(kind)
+        self.why = self.why or self.packing.why
         kind.is_open = True
         members = self.members(kind, word == "union")
         kind.is_open = False
@@ -342,30 +350,45 @@ class Declarations(Attributes):
         seen: set[str] = set()
         open_end = -1
         while not self.take("}"):
-            for row, member in self.fields():
-                if open_end >= 0:
-                    self.fail("an array without a size is legal only at the end", open_end)
-                made, name = member.type, row.name
-                names = [name] if name else made.names() if isinstance(made, Struct) else []
-                for used in names:
-                    if used in seen:
-                        # In an anonymous struct the name stands further on.
-                        inside = self.words[row.n : self.n]
-                        at = inside.index(used) if not name and used in inside else 0
-                        self.fail(f"member {used!r} stands twice", row.n + at)
-                    seen.add(used)
-                if row.is_open:
-                    if union or not seen - {name}:
-                        self.fail("an array without a size needs members before it", row.n)
-                    open_end = row.n
-                if not (name.startswith("__empty_") and isinstance(made, Struct) and made.empty):
-                    # That one is only how __DECLARE_FLEX_ARRAY makes C accept the array behind it.
-                    found.append(member)
-                whole.weight += max(row.kind.weight, 1)
-                whole.depth = max(whole.depth, row.kind.depth + 1)
-                if whole.weight > MAX_BYTES:
-                    self.fail(f"more than {MAX_BYTES} bytes of members", row.n)
+            start, depth = self.n, self.depth
+            try:
+                for row, member in self.fields():
+                    if open_end >= 0:
+                        self.fail("an array without a size is legal only at the end", open_end)
+                    self.member(whole, row, member, seen)
+                    if row.is_open:
+                        if union or not seen - {row.name}:
+                            self.fail("an array without a size needs members before it", row.n)
+                        open_end = row.n
+                    if not _is_filler(member):
+                        found.append(member)
+            except KvmvizError as error:
+                self.pass_over(error, start, ";")
+                self.depth = depth
         return found
+
+    def pass_over(self, error: KvmvizError, start: int, end: str) -> None:
+        """Go on behind what cannot be read, so that all unknown names of a text are told."""
+        self.failed = self.failed or f"{error}"
+        self.n = start
+        while self.word not in (end, "}", ""):
+            self.n = self.closing.get(self.n, self.n) + 1
+        self.take(end)
+
+    def member(self, whole: Kind, row: Declared, member: Member, seen: set[str]) -> None:
+        """Count a member in; its names must be new."""
+        made, name = member.type, row.name
+        for used in [name] if name else made.names() if isinstance(made, Struct) else []:
+            if used in seen:
+                # In an anonymous struct the name stands further on.
+                inside = self.words[row.n : self.n]
+                at = inside.index(used) if not name and used in inside else 0
+                self.fail(f"member {used!r} stands twice", row.n + at)
+            seen.add(used)
+        whole.weight += max(row.kind.weight, 1)
+        whole.depth = max(whole.depth, row.kind.depth + 1)
+        if whole.weight > MAX_BYTES:
+            self.fail(f"more than {MAX_BYTES} bytes of members", row.n)
 
     def fields(self) -> Iterator[tuple[Declared, Member]]:
         """The members that one declaration declares."""
@@ -443,12 +466,14 @@ class Declarations(Attributes):
             self.fail(f"{title!r} is defined twice", n)
         begin = self.n
         self.opened(begin)
+        self.made.append(kind)
         rows = self.constants()
         wish |= self.attributes()
         if wish.aligns:
             self.fail("attribute 'aligned' on an enum is not supported", wish.n)
-        if not rows:
+        if not rows and not self.failed:
             self.fail("an enum without constants", begin)
+        rows = rows or {"": 0}
         low, high = min(rows.values()), max(rows.values())
         if low < 0 and high >= 1 << 63:
             self.fail("no type holds all values of this enum", begin)
@@ -472,8 +497,13 @@ class Declarations(Attributes):
             if name in self.values:
                 self.fail(f"{name!r} is already a constant", n)
             if self.take("="):
-                start = self.n
-                last = self.settled(self.expression(), start, _as_constant)
+                start, depth = self.n, self.depth
+                try:
+                    last = self.settled(self.expression(), start, _as_constant)
+                except KvmvizError as error:
+                    self.pass_over(error, start, ",")
+                    self.depth = depth
+                    continue
             else:
                 assert last.value is not None
                 last = last._replace(value=last.value + 1)
@@ -489,6 +519,12 @@ class Declarations(Attributes):
                 self.expect("}")
                 break
         return found
+
+
+def _is_filler(member: Member) -> bool:
+    """Whether a member is only how __DECLARE_FLEX_ARRAY makes C accept the array behind it."""
+    made, name = member.type, member.name or ""
+    return name.startswith("__empty_") and isinstance(made, Struct) and made.empty
 
 
 def _as_constant(number: Number) -> Number:

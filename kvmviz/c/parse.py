@@ -6,14 +6,14 @@ And text as people paste it: how much of a struct can be shown, which line a mes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import target
-from kvmviz.c.macros import Files, Preprocessor
+from kvmviz.c.preprocessor import Files, Preprocessor
 from kvmviz.c.source import LINE_END, MAX_DIRECTIVES, MAX_TOKENS, MAX_WORK
 from kvmviz.c.unit import Unit
 from kvmviz.ctype import Array, Conditional, Struct, Type
@@ -62,14 +62,47 @@ def parse(
             run = _Run(files, abi)
             runs.append(run)
         run.abis.append(abi.name)
-    read = [run for run in runs if not run.error]
-    if not read:
-        raise runs[0].error or KvmvizError("no ABI")
-    places = {name: place for run in read for name, place in run.places.items()}
-    if not places:
-        raise KvmvizError("line 1, column 1: the text defines no struct and no union")
-    errors = {name: f"{run.error}" for run in runs if run.error for name in run.abis}
-    return {name: _joined(name, read, errors) for name in sorted(places, key=places.__getitem__)}
+    places = {name: place for run in runs for name, place in run.places.items()}
+    strange = {name: place for run in runs for name, place in run.strange.items()}
+    also = sorted(strange, key=strange.__getitem__)
+    found = Structs()
+    for name in sorted(places, key=places.__getitem__):
+        is_union = files.main.text.startswith("union", places[name])
+        found[name] = _joined(name, is_union, runs, also)
+    errors = {
+        name: [f"{why}" for why in one.variants.values()]
+        for name, one in found.items()
+        if isinstance(one, Conditional) and not one.is_known
+    }
+    rest = [_together(why, also) for run in runs if not run.error for why in run.errors]
+    if len(errors) == len(found):
+        said = [why for rows in errors.values() for why in rows]
+        said += [*(run.error for run in runs if run.error), *rest]
+        raise KvmvizError([*said, "line 1, column 1: the text defines no struct and no union"][0])
+    reasons = grouped(errors, lambda name: errors[name][0])
+    found.notes = tuple(
+        _not_read(why, listed(found[name] for name in reasons.get(why, ())))
+        for why in dict.fromkeys([*reasons, *rest])
+    )
+    return found
+
+
+def _not_read(why: str, what: str) -> str:
+    """What has not been read and why, for a note."""
+    where, _, words = why.partition(": ")
+    return f"{where}: not read{what and f': {what}'}: {words}"
+
+
+def _together(why: str, also: Iterable[str]) -> str:
+    """A reason, and all that is unknown in the text beside it: one run tells all."""
+    names = [name for name in also if f"'{name}'" not in why]
+    return f"{why}; not known here either: {listed(names)}" if names else why
+
+
+class Structs(dict[str, Struct]):
+    """The structs of a text by name; ``notes`` are what could not be read of it, each with why."""
+
+    notes: tuple[str, ...] = ()
 
 
 class _Run:
@@ -77,30 +110,38 @@ class _Run:
 
     def __init__(self, files: Files, abi: Abi) -> None:
         self.facts, self.abis = target.Facts(), list[str]()
-        self.error: KvmvizError | None = None
-        self.structs: dict[str, Struct] = {}
-        self.places: dict[str, int] = {}
         preprocessor = Preprocessor(files, abi, self.facts)
         reader = Unit(preprocessor)
+        self.error = ""
         try:
             reader.read()
         except KvmvizError as error:
             # With a text that others read, this one waits until somebody asks for its ABI.
-            self.error = error
-        else:
-            self.structs = reader.structs
-            self.places = {name: at for name, at in reader.places.items() if name in reader.own}
+            self.error = f"{error}"
+        self.structs, self.refused = reader.structs, reader.refused
+        doubts = preprocessor.doubts
+        self.errors = (
+            [self.error] if self.error else reader.errors or ([] if reader.structs else [*doubts])
+        )
+        self.places = {name: at for name, at in reader.places.items() if name in reader.own}
+        self.strange = dict(reader.strange)
+        for why in reader.refused.values():
+            self.strange |= doubts.get(why, {})
         self.tokens = MAX_TOKENS - preprocessor.expander.left
         self.directed = preprocessor.spent
 
 
-def _joined(name: str, runs: list[_Run], errors: Mapping[str, str]) -> Struct:
+def _joined(name: str, is_union: bool, runs: list[_Run], also: list[str]) -> Struct:
     """One struct out of what every ABI says of it."""
-    there = {abi: run.structs[name] for run in runs if name in run.places for abi in run.abis}
-    if len(there) == len(ABIS) and len({*there.values()}) == 1:
-        return there[next(iter(ABIS))]
-    said: dict[str, Struct | str] = {**errors, **there}
-    return Conditional(name, {abi: said[abi] for abi in ABIS if abi in said})
+    said: dict[str, Struct | str] = {}
+    for run in runs:
+        why = run.error or run.refused.get(name, "")
+        one = _together(why, () if run.error else also) if why else run.structs.get(name)
+        said |= dict.fromkeys(run.abis, one) if one is not None else {}
+    if len({*said.values()}) == 1 and len(said) == len(ABIS):
+        first = next(iter(said.values()))
+        return first if isinstance(first, Struct) else Conditional(name, said, union=is_union)
+    return Conditional(name, {abi: said[abi] for abi in ABIS if abi in said}, union=is_union)
 
 
 @lru_cache(maxsize=64)

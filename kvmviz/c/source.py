@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, NoReturn
 
@@ -30,6 +31,8 @@ MAX_DIRECTIVES = 500_000
 MAX_DEPTH = 63
 """Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
 
+MARK = "\n"
+"""What a token begins with that is no C: see :class:`kvmviz.c.preprocessor.Preprocessor`."""
 NOWHERE: frozenset[str] = frozenset()
 Token = tuple[str, int, frozenset[str]]
 """A word, number, string or sign; its place; the macros that it comes out of."""
@@ -128,6 +131,11 @@ class Source:
             ]
             self.text = _JOINT.sub("", text)
 
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each line begins, in characters as it was written."""
+        return [0, *(match.end() for match in LINE_END.finditer(self.original))]
+
     def lines(self) -> list[Line]:
         """Every directive, and the tokens between two of them."""
         base, found = self.base, [Line(self.base, False, [])]
@@ -177,27 +185,32 @@ class Source:
     def snippet(self, start: int, end: int | None = None) -> str:
         """What stands from one place to another, for a message: the start of its first line."""
         own = self.at(start)
-        last = None if end is None or own.at(end) is not own else own.offset(end)
-        return shortened(own.original[own.offset(start) : last].split("\n", 1)[0].rstrip())
+        first = own.offset(start)
+        last = first + MAX_WORD if end is None or own.at(end) is not own else own.offset(end)
+        return shortened(own.original[first:last].split("\n", 1)[0].rstrip())
 
     def where(self, place: int) -> str:
         """Line and column of a place; for one in a header, those of the directive, then its own."""
         own = self.at(place)
         name, offset = own.name, own.offset(place)
-        line = own.original.count("\n", 0, offset) + 1
-        told = f"line {line}, column {offset - own.original.rfind(chr(10), 0, offset)}"
+        line = bisect(own.starts, offset)
+        told = f"line {line}, column {offset - own.starts[line - 1] + 1}"
         if own.included is None:
             return told
         while own.included is not None:
             place, own = own.included, own.at(own.included)
         return f"{own.where(place)}: <{name}>, {told}"
 
-    def fail(self, place: int, words: str) -> NoReturn:
-        """Raise :class:`KvmvizError` that points at a place."""
+    def told(self, place: int, words: str) -> str:
+        """A message that points at a place."""
         words = _LONG.sub(lambda match: shortened(match[0]), words)
         # A terminal obeys what a text may hold.
         words = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
-        raise KvmvizError(f"{self.where(place)}: {words}")
+        return f"{self.where(place)}: {words}"
+
+    def fail(self, place: int, words: str) -> NoReturn:
+        """Raise :class:`KvmvizError` that points at a place."""
+        raise KvmvizError(self.told(place, words))
 
 
 class Cursor:

@@ -214,7 +214,7 @@ def answers(abi: Abi) -> Mapping[str, int]:
     """What the ABI answers to an expression: see :data:`kvmviz.c.arithmetic.OTHERS`."""
     given = macros(abi)
     signs = {name: int(TOLD[name] not in given) for name in ("char", "wide")}
-    return {"long": abi.word_bits, **signs, "enum": 0, "orders": 0}
+    return {"long": abi.word_bits, **signs, "enum": 0}
 
 
 def kernel(name: str, abi: Abi) -> str:

@@ -33,7 +33,8 @@ HEADERS = word_set("""
     linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
     asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
     linux/byteorder/big_endian.h linux/limits.h stdint.h inttypes.h stddef.h stdbool.h endian.h
-    limits.h stdalign.h linux/time.h linux/time_types.h
+    limits.h stdalign.h linux/time.h linux/time_types.h pshpack1.h pshpack2.h pshpack4.h pshpack8.h
+    poppack.h
 """)
 """Headers of which all that a layout needs is known, so that nobody misses them."""
 
@@ -179,6 +180,11 @@ ANNOTATIONS = """
 #define __bitwise__
 #define __nonstring
 #define __private
+#define __percpu
+#define __must_check
+#define __read_mostly
+#define __BEGIN_DECLS
+#define __END_DECLS
 #define __counted_by(m)
 #define __counted_by_le(m)
 #define __counted_by_be(m)
@@ -195,8 +201,22 @@ ANNOTATIONS = """
 #define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
  struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
 #define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
+#define struct_group(NAME, MEMBERS...) __struct_group(, NAME, , MEMBERS)
+#define struct_group_attr(NAME, ATTRS, MEMBERS...) __struct_group(, NAME, ATTRS, MEMBERS)
+#define struct_group_tagged(TAG, NAME, MEMBERS...) __struct_group(TAG, NAME, , MEMBERS)
+#define BITS_PER_BYTE 8
+#define BITS_PER_LONG __BITS_PER_LONG
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define BITS_TO_LONGS(n) DIV_ROUND_UP(n, __BITS_PER_LONG)
+#define DECLARE_BITMAP(name, bits) unsigned long name[BITS_TO_LONGS(bits)]
+#define __ARG_PLACEHOLDER_1 0,
+#define __take_second_arg(ignored, value, ...) value
+#define ___is_defined(junk) __take_second_arg(junk 1, 0, 0)
+#define __is_defined(x) ___is_defined(__ARG_PLACEHOLDER_ ## x)
+#define IS_ENABLED(option) __is_set(option)
+#define __is_set(x) __is_defined(x)
 """
-"""The kernel's own words, as its linux/compiler_types.h and linux/stddef.h have them.
+"""The kernel's own words, as its compiler_types.h, stddef.h, bitmap.h and kconfig.h have them.
 
 They hold where a text says nothing else about them.
 """
@@ -212,8 +232,6 @@ _ENDIAN = """
 #define PDP_ENDIAN __PDP_ENDIAN
 #define BYTE_ORDER __BYTE_ORDER
 """
-ORDERS = ("LITTLE_ENDIAN", "BIG_ENDIAN", "BYTE_ORDER")
-"""Names that mean nothing to a compiler: without the header, all of them are 0, and equal."""
 _BOOL = """
 #define true 1
 #define false 0
@@ -273,11 +291,6 @@ ULLONG_MAX (__LONG_LONG_MAX__ * 2ULL + 1ULL)
 CHAR_MAX ('\\xff' < 0 ? 127 : 255)
 CHAR_MIN ('\\xff' < 0 ? -128 : 0)"""
 _STDINT = "\n".join(_stdint())
-UNTOLD = re.compile(
-    r"(S?CHAR|U?SHRT|U?INT|U?LONG|U?LLONG|U?INT(_LEAST|_FAST)?\d+|U?INTMAX|U?INTPTR|SIZE|SSIZE"
-    r"|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_(MIN|MAX)"
-)
-"""Limits of types, most of which change no layout: in a condition none of them counts as 0."""
 GIVEN: Mapping[str, str] = {
     "endian.h": _ENDIAN,
     "sys/param.h": _ENDIAN,
@@ -289,6 +302,11 @@ GIVEN: Mapping[str, str] = {
     "linux/time.h": _TIME,
     "stdint.h": _STDINT,
     "inttypes.h": _STDINT,
+    "pshpack1.h": "#pragma pack(push, 1)\n",
+    "pshpack2.h": "#pragma pack(push, 2)\n",
+    "pshpack4.h": "#pragma pack(push, 4)\n",
+    "pshpack8.h": "#pragma pack(push, 8)\n",
+    "poppack.h": "#pragma pack(pop)\n",
     "limits.h": "\n".join((*_largest("INT LONG LLONG", _LIMITS), _LINUX_LIMITS, _TAKEN_BACK)),
     "linux/limits.h": _LINUX_LIMITS,
 }

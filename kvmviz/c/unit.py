@@ -7,15 +7,18 @@ variables, which change no layout, are passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kvmviz._base import KvmvizError
 from kvmviz.c import types
-from kvmviz.c.constants import QUALIFIERS, TAGS
+from kvmviz.c.constants import LAID, QUALIFIERS, TAGS
 from kvmviz.c.declarations import POINTS, Base, Declarations
-from kvmviz.c.macros import MARK, bracket
-from kvmviz.c.source import KEYWORDS, MAX_DEPTH, Token, by_name, is_torn, shortened
+from kvmviz.c.macros import bracket
+from kvmviz.c.preprocessor import PACKS, UNPACKS, Preprocessor
+from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, Token, by_name, is_torn, shortened
 from kvmviz.c.target import Facts
+from kvmviz.c.types import Kind
 
 _SPELLED = by_name({
     "signed": "__signed__ __signed",
@@ -33,31 +36,82 @@ _SPELLED = by_name({
 """What GNU C and the kernel write for words of C."""
 _PAIRS = ("[]", "()", "{}")
 _SIGNS = frozenset("[](){}.,:;?~!<>=+-*/%&|^\"'")
-_LAID = re.compile("pack|align|attr", re.IGNORECASE)
+MAX_REFUSED = 1000
+"""Declarations of a text that are not understood; one with more is no C."""
 _QUIET = re.compile(r'"\s*(GCC|clang) (diagnostic|poison)\b')
 """Pragmas that lay nothing out."""
 _INSIDE = "'#pragma pack' inside a declaration"
 
 
 class Unit(Declarations):
-    """Reads a whole text."""
+    """Reads a whole text: what can be understood for certain, and why the rest cannot.
+
+    ``errors`` says of all declarations of the text that are not understood why that is so.
+    """
+
+    def __init__(self, reader: Preprocessor) -> None:
+        super().__init__(reader)
+        self.errors: list[str] = []
+        self.doubt = ""
 
     def read(self) -> None:
         """All that stands at file scope."""
         for tokens, closing in self.external():
             self.load(tokens, closing)
-            self.depth = 0
+            self.depth, self.failed, self.made = 0, "", []
+            tables: list[dict[str, Any]] = [self.typedefs, self.values, self.structs, self.places]
+            sizes = [len(table) for table in tables]
             try:
                 self.declaration()
             except KvmvizError as error:
-                if self.source.at(self.spots[0]) is self.source:
-                    raise
-                # Of a header, only what the text uses need be understood.
-                self.spoil(f"{error}")
+                self.failed = self.failed or f"{error}"
+            why = self.why or self.failed
+            new = [[*table][size:] for table, size in zip(tables, sizes, strict=True)]
+            if self.failed:
+                self.sweep()
+            if self.failed or (why and (self.made or any(new))):
+                self.withdraw(tables, new, why)
+                self.leave(self.words, self.spots, why)
+                self.say(why)
+            self.why = ""
 
-    def spoil(self, why: str) -> None:
-        """Remember why a header's declaration is not understood, by all names in it."""
-        for before, word in zip(["", *self.words], self.words, strict=False):
+    def sweep(self) -> None:
+        """Of what cannot be read, keep the names that look like macros outside all brackets."""
+        n = 0
+        while self.words[0] != "typedef" and n < len(self.words) - 1:
+            if self.is_strange(n) and self.words[n - 1] not in TAGS:
+                self.strange.setdefault(self.words[n], self.spots[n])
+            n = self.closing.get(n, n) + 1
+
+    def withdraw(
+        self, tables: Sequence[dict[str, Any]], new: Sequence[list[str]], why: str
+    ) -> None:
+        """Take back all that a declaration has said."""
+        for table, names in zip(tables, new, strict=True):
+            for name in names:
+                del table[name]
+        for kind in self.made:
+            kind.type, kind.is_open = None, False
+        for name in new[0]:
+            # There may be pointers to it all the same.
+            self.typedefs[name], self.spoilt[name] = Kind(name), why
+
+    def say(self, why: str) -> None:
+        """Keep a reason that concerns the text itself, not only a header."""
+        if self.source.at(self.spots[0]) is self.source:
+            self.errors.append(why)
+            if len(self.errors) > MAX_REFUSED:
+                raise KvmvizError(self.errors[0])
+
+    def leave(self, words: Sequence[str], spots: Sequence[int], why: str) -> None:
+        """Remember why a declaration is not known, by all names in it."""
+        for n, name in opened(words):
+            self.structs.pop(name, None)
+            if self.source.at(spots[n]) is self.source:
+                self.own.add(name)
+                self.places.setdefault(name, spots[n])
+                self.refused.setdefault(name, why)
+        for before, word in zip(["", *words], words, strict=False):
             title = f"{before} {word}" if before in TAGS else word
             kind = self.tags.get(title)
             taken = (kind and kind.type) or title in self.typedefs or not word.isidentifier()
@@ -77,6 +131,9 @@ class Unit(Declarations):
             word = _SPELLED.get(word, word)
             ends = False
             if word[:1] == MARK:
+                self.marked(word[1:2], word[2:], bool(found))
+                if word[1] != "(":
+                    continue
                 if opened:
                     self.source.fail(place, _INSIDE)
                 if found:
@@ -84,6 +141,8 @@ class Unit(Declarations):
                     found, closing, last = [], {}, ""
                 self.packing.obey(word[1:], place)
                 continue
+            self.why = self.why or self.doubt or self.reader.expander.doubt
+            self.reader.expander.doubt = ""
             if not word:
                 continue
             if word == "_Pragma":
@@ -120,6 +179,19 @@ class Unit(Declarations):
         if found:
             yield found, closing
 
+    def marked(self, sign: str, why: str, is_inside: bool) -> None:
+        """What the preprocessor says between two tokens; see there."""
+        if sign == "?":
+            self.doubt = why
+        elif sign == "!":
+            self.packing.why = why
+        if is_inside and sign != "(":
+            self.why = self.why or why
+        for tokens, reason in self.reader.omitted:
+            words = [_SPELLED.get(word, word) for word, _, _ in tokens]
+            self.leave(words, [place for _, place, _ in tokens], reason)
+        self.reader.omitted.clear()
+
     def check(self, word: str, place: int) -> None:
         """Refuse what is no word and no sign of C."""
         if word in ("#", "##"):
@@ -143,8 +215,12 @@ class Unit(Declarations):
         """Pass over a function's body."""
         depth = 1
         for word, at, _ in tokens:
-            if word[:1] == MARK:
+            if word[:2] == f"{MARK}(":
                 self.source.fail(at, _INSIDE)
+            if word[:1] == MARK:
+                # What stands in a body is nobody's type.
+                self.reader.omitted.clear()
+                self.marked(word[1:2], word[2:], False)
             depth += (word == "{") - (word == "}")
             if not depth:
                 return
@@ -174,9 +250,10 @@ class Unit(Declarations):
         begin = self.n
         if self.named_thing(base, is_first=True):
             plain = self.words[begin] != "*" and self.words[begin] not in QUALIFIERS
-            if base.word in ("struct", "union") and not base.defines and plain:
-                # A macro that nobody defined may stand in front of the braces of a struct.
-                self.refuse("a function that returns a struct", begin)
+            is_known = base.kind is not None and base.kind.type is not None
+            if base.word in ("struct", "union") and plain and not (base.defines or is_known):
+                # Of a struct that is not known, a macro may stand in front of the braces.
+                self.unknown(begin)
             return
         while self.take(","):
             self.named_thing(base)
@@ -187,26 +264,65 @@ class Unit(Declarations):
         start = self.n
         while self.word in POINTS or self.word in ("*", "__attribute__"):
             self.attributes() if self.word == "__attribute__" else self.next()
-        if self.word == "(" and base.kind is None and is_first:
-            self.skip()
-            self.refuse("a macro with arguments", base.n)
+        if base.kind is None and is_first and self.word in ("(", ";"):
+            name = self.words[base.n]
+            if PACKS.search(name):
+                # As a header that packs: see Preprocessor.lacking.
+                self.packing.why = "" if UNPACKS.search(name) else self.strangeness(base.n)
+            self.unknown(base.n)
         n, is_named = self.n, self.word != "("
         self.identifier() if is_named else self.skip()
         is_function = self.word == "("
         is_alone = start == n and is_named and self.word not in ("(", "[", "=")
         while self.word in ("(", "[", "__asm__", "__attribute__"):
             if self.word == "__attribute__":
-                self.attributes()
+                # What they say of a function or a variable changes no type.
+                self.next()
+                self.skip()
             elif not self.take("__asm__"):
                 self.skip()
         if is_first and is_function and self.word == "{":
             return True
         if is_first and not is_function and not base.storage & {"extern", "static"}:
             name = self.words[n]
-            if is_alone and (name[0] == "_" or name == name.upper() or _LAID.search(name)):
-                self.refuse("a variable or an attribute macro", n)
+            if is_alone and (name[0] == "_" or name == name.upper() or LAID.search(name)):
+                self.unknown(n)
             self.known(base)
         if self.take("="):
             while self.word not in (",", ";", ""):
                 self.skip() if self.n in self.closing else self.next()
         return False
+
+
+def opened(words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The structs and unions that a row of words defines: a number and a name each."""
+    for n, word in enumerate(words):
+        if word not in ("struct", "union"):
+            continue
+        at, name = _past(words, n + 1)
+        if words[at : at + 1] != ["{"]:
+            continue
+        name = "" if LAID.search(name) else name
+        if not name and "typedef" in words[:n] and "{" not in words[:n]:
+            depth = 1
+            while depth and at + 1 < len(words):
+                at += 1
+                depth += (words[at] == "{") - (words[at] == "}")
+            name = _past(words, at + 1, most=1)[1]
+        if name:
+            yield n, name
+
+
+def _past(words: Sequence[str], at: int, most: int = MAX_DEPTH) -> tuple[int, str]:
+    """The number behind names, attributes and brackets; the last of the first names."""
+    depth, name = 0, ""
+    while at < len(words):
+        word = words[at]
+        depth += (word in ("(", "[")) - (word in (")", "]"))
+        is_name = word.isidentifier() and word not in KEYWORDS and word != "__attribute__"
+        if not depth and is_name and most and words[at + 1 : at + 2] != ["("]:
+            name, most = word, most - 1
+        elif not (depth or word in (")", "]", "__attribute__") or is_name):
+            break
+        at += 1
+    return at, name
