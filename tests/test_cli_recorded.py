@@ -74,6 +74,19 @@ def test_compare(run: Run, sides: tuple[str, ...], status: int, told: str) -> No
     assert (found, told in out + err) == (status, True), out + err
 
 
+def test_one_of_several_by_its_number(run: Run) -> None:
+    made = hsr()
+    byte = made.number("unsigned char", 1)
+    made.struct("twice", 1, ("a", byte, 0))
+    number = made.struct("twice", 2, ("b", byte, 8))
+    Path("two").write_bytes(elf(made.data, 183, "little", 64))
+    Path("two.h").write_text("struct twice { __u8 :8; __u8 b; };")
+    assert run("compare", "two", "two.h", "--struct", "twice")[0] == 2
+    status, out, _ = run("compare", "two", "two.h", "--struct", f"twice#{number}")
+    assert (status, out.split("\n")[0]) == (0, "struct twice: nothing breaks")
+    assert "inferred: struct twice: " in run("layout", "two", "--struct", f"twice#{number}")[1]
+
+
 def test_decode_and_figure(run: Run) -> None:
     sample = "3456789a000000001122334455667788"
     out = run("decode", sample, "--header", "s390x", *NAME)[1]

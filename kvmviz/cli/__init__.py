@@ -171,7 +171,7 @@ def _read(
     if found := recorded.record(path, args.struct, inputs.abis(args.abi, ())):
         args.abi = [found.abi.name]
         args.recorded.append(found)
-        return {args.struct.split()[-1]: found.struct}
+        return {found.struct.tag: found.struct}
     try:
         return inputs.structs(path, headers, dict(args.defines))
     except inputs.Nothing:

@@ -195,8 +195,11 @@ def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """A name, and what stands before it: ``struct``, ``union`` or nothing."""
-    *words, plain = name.split() or [""]
+    """What stands before a name, ``struct``, ``union`` or nothing, and the name.
+
+    Which of several of that name is meant, ``name#7``, concerns BTF alone.
+    """
+    *words, plain = name.partition("#")[0].split() or [""]
     return " ".join(words), plain
 
 
