@@ -12,6 +12,7 @@ from tests import (
     proof_attributes,
     proof_clang,
     proof_expressions,
+    proof_gate,
     proof_orders,
     proof_structs,
     proof_texts,
@@ -123,6 +124,15 @@ def test_annotated_types_keep_their_order(name: str) -> None:
     told = proof_orders.told(name, False, False)
     assert told.right >= 7 * len(ABIS), "seven members on every ABI at least"
     assert not told.wrong
+
+
+@pytest.mark.skipif(not compilers.targets(), reason="needs ziglang")
+def test_the_gate_says_what_compilers_and_the_table_do() -> None:
+    count = len(proof_gate.ROWS) + len(proof_gate.FLEXIBLE)
+    cases = [proof_gate.case(n) for n in range(2 * count)]
+    assert {case.passes for case in cases} == {True, False, None}
+    abis = [abi for abi in ("x86_64", "m68k") if abi in compilers.targets()]
+    assert not list(proof_gate.wrong(cases, abis))
 
 
 @pytest.mark.skipif(not compilers.targets(), reason="needs ziglang")

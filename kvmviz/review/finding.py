@@ -235,8 +235,8 @@ def _spelled(pair: Pair) -> Iterator[Finding]:
         yield _same("renamed", names, some(told), _REBUILD)
     for name in pair.flexible:
         if other := spelling.legacy(pair, name):
-            words = f"becomes a flexible array beside {other.name}, which stands for what it was"
-            yield _same("beside", [name, other.name], words, "the same bytes, the same sizeof")
+            words = f"a flexible array beside {other}, which stands there for sizeof"
+            yield _same("beside", [name, other], words, "the same bytes and the same sizeof")
     if not pair.changes and not pair.flexible and spelling.is_grouped(pair):
         words = "members stand in other anonymous structs and unions, under the same names"
         effect = "the same bytes; an initializer that names no member may need other braces"

@@ -6,12 +6,13 @@ A program that is built does not notice them; one that is built anew may have to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct, Type
 from kvmviz.review.change import Change, Pair, homes
 from kvmviz.slot import Slot
-from kvmviz.verdict import is_in
+from kvmviz.verdict import is_in, place
 
 
 def annotated(pair: Pair) -> list[Change]:
@@ -94,21 +95,30 @@ def _keys(pair: Pair, slots: Sequence[Slot]) -> set[object]:
     }  # fmt: skip
 
 
-def legacy(pair: Pair, name: str) -> Change | None:
-    """What stands in the new layout for the elements of an array that became flexible there.
+def legacy(pair: Pair, name: str) -> str:
+    """The member that stands, for sizeof, beside an array that is flexible now; empty if none.
 
-    The kernel puts a union in the place of an array of one element, which holds that element, for
-    sizeof and for old names, beside a flexible array.
+    The kernel puts a union in the place of an array of one element. It holds that element, under
+    the old name or another, and a flexible array, under another or the old one.
     """
     before, after = pair.flexible[name]
-    if not before or not after or before.offset != after.offset or 0 in before.type.shape:
-        return None
-    if before.element is None or before.element != after.element:
-        return None
-    held = [slot for path, slots in pair.paths[0].items() if is_in(path, name) for slot in slots]
-    run = _run(sorted(held, key=lambda slot: slot.start))
-    rows = (change for change in pair.changes if not change.old and 0 not in after.type.shape[1:])
-    return next((change for change in rows if _run(change.new) == run), None)
+    if after is None or after.element is None:
+        return ""
+    if before is not None:
+        if before.offset != after.offset or 0 in before.type.shape:
+            return ""
+        held = (slots for path, slots in pair.paths[0].items() if is_in(path, name))
+        run = _run(sorted((slot for slots in held for slot in slots), key=lambda slot: slot.start))
+        fresh = (change for change in pair.changes if not change.old)
+        found = next((change.name for change in fresh if _run(change.new) == run), "")
+        return found if before.element == after.element else ""
+    for path in pair.paths[1]:
+        for outer in accumulate(path.split("."), lambda above, own: f"{above}.{own}"):
+            there = place(pair.old, outer)
+            is_kept = there is not None and there == place(pair.new, outer)
+            if is_kept and there and (there.offset, there.element) == (after.offset, after.element):
+                return outer
+    return ""
 
 
 def is_grouped(pair: Pair) -> bool:
