@@ -126,15 +126,15 @@ def fresh_stale_untouched(picture: Picture) -> tuple[int, int, int]:
 # Of 64 bytes, by hand from the rules of what one KVM_RUN writes.
 STATES: list[tuple[str, str, int, tuple[int, int, int]]] = [
     ("stale_flag", "merged", 0, (4 + 2 + 8, 0, 50)),
-    ("stale_flag", U32, 0, (4 + 4, 0, 56)),
+    ("stale_flag", "old", 0, (4 + 4, 0, 56)),
     ("stale_flag", "v2", 1, (4 + 12 + 4 + 1, 2, 41)),
     ("stale_flag", "merged", 1, (4 + 2 + 12 + 4 + 1, 0, 41)),
     ("stale_flag", "v2", 2, (4 + 32, 2, 26)),
     ("stale_flag", "v2", 3, (4, 2 + 32, 26)),
-    ("mmio_low", U32, 1, (4 + 4, 4 + 4 + 4 + 1, 43)),
+    ("mmio_low", "old", 1, (4 + 4, 4 + 4 + 4 + 1, 43)),
     ("immediate_exit", "merged", 1, (1, 4 + 2 + 8, 49)),
     ("immediate_exit", "merged", 2, (0, 1 + 4 + 2 + 8, 49)),
-    ("poison", U32, 1, (4 + 4, 28, 28)),
+    ("poison", "old", 1, (4 + 4, 28, 28)),
 ]
 
 
