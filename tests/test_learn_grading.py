@@ -150,7 +150,7 @@ def test_what_still_needs_a_flag_is_told_of_the_widest_member_first() -> None:
 def test_right_is_what_the_review_finds_safe(data: st.DataObject) -> None:
     old = parse(WATCH)["watch"]
     new = data.draw(changed(old))
-    grade = safe(WATCH, tuple(ABIS), lambda *_: "")(c_text(new, "watch") + ";")
+    grade = safe(c_text(new, "watch") + ";", WATCH, tuple(ABIS), lambda *_: "")
     found = review(old, new)
     taken = {"removed", "renamed", "replaced", "taken", "added-in-union"} & {
         row.kind for row in found.findings

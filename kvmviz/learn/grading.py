@@ -7,13 +7,13 @@ where an answer fails, on which ABI and in which bytes, and leave the way out to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from kvmviz._base import KvmvizError, counted, find, listed, shown, span
 from kvmviz.abi import ABIS, siblings
-from kvmviz.c.parse import laid_out, pointed, structs
+from kvmviz.c.parse import laid_out, structs
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import Review, review
@@ -24,8 +24,6 @@ from kvmviz.review.versions import PROGRAMS, Versions
 from kvmviz.slot import Slot
 from kvmviz.text import spans
 from kvmviz.verdict import STATUSES, compare, found_there
-
-Judge = Callable[[str], "Grade"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,18 +53,6 @@ def struct_of(text: str, like: Struct) -> Struct:
     raise KvmvizError(f"the answer defines no {like}; it defines {listed(defined)}")
 
 
-def judged(judge: Judge) -> Judge:
-    """A judge that also takes what cannot be read: in C text, the message points at the line."""
-
-    def graded(answer: str) -> Grade:
-        try:
-            return judge(answer)
-        except KvmvizError as error:
-            return Grade(False, pointed(answer, str(error)))
-
-    return graded
-
-
 # Offsets, numbers, names.
 
 _RANGE = re.compile(r"(?<=\d)\s*(?:\.{2,3}|[-–])\s*(?=\d)")
@@ -91,24 +77,19 @@ def offsets(answer: str, layout: Layout) -> set[int]:
     return named
 
 
-def holes(given: str, abi: str) -> Judge:
+def holes(answer: str, given: str, abi: str) -> Grade:
     """The answer names every byte that holds no member: ``4..7, 12``."""
-
-    @judged
-    def judge(answer: str) -> Grade:
-        layout = first_struct(given).layout(abi)
-        free = {at for at in range(layout.size) if not layout.holders[at]}
-        named = offsets(answer, layout)
-        if taken := sorted(named - free):
-            slot = layout.slot_at(taken[0])
-            place = span(slot.offset, slot.offset + slot.size - 1)
-            return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
-        if left := len(free - named):
-            return Grade(False, f"on {abi}, what you name is free, and {left} more bytes are.")
-        words = f"on {abi}, {spans(sorted(free))} hold no member."
-        return Grade(True, words, (Versions(layout),))
-
-    return judge
+    layout = first_struct(given).layout(abi)
+    free = {at for at in range(layout.size) if not layout.holders[at]}
+    named = offsets(answer, layout)
+    if taken := sorted(named - free):
+        slot = layout.slot_at(taken[0])
+        place = span(slot.offset, slot.offset + slot.size - 1)
+        return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
+    if left := len(free - named):
+        return Grade(False, f"on {abi}, what you name is free, and {left} more bytes are.")
+    words = f"on {abi}, {spans(sorted(free))} hold no member."
+    return Grade(True, words, (Versions(layout),))
 
 
 def read(part: str, like: int | str) -> int | str:
@@ -131,50 +112,41 @@ def read(part: str, like: int | str) -> int | str:
     return int(match[1], 16) if "x" in match[1].lower() else int(match[1])
 
 
-def form(abi: str, *questions: tuple[str, Callable[[], int | str]]) -> Judge:
+def form(answer: str, abi: str, questions: Mapping[str, int | str]) -> Grade:
     """A number or a status for each question in their order: one a line, or all in one line."""
-
-    def judge(answer: str) -> Grade:
-        said = [line for line in answer.splitlines() if line.strip()]
-        if len(said) == 1 < len(questions):
-            said = [word for word in re.split(r"[,;\s]+", said[0]) if word]
-        if len(said) > len(questions):
-            return Grade(False, f"{len(said)} answers to {len(questions)} questions.")
-        said += [""] * (len(questions) - len(said))
-        wrong = []
-        for (label, right), part in zip(questions, said, strict=True):
-            try:
-                if (answered := read(part, right())) != right():
-                    wrong.append(f"{label}: on {abi} it is not {answered}")
-            except KvmvizError as error:
-                wrong.append(f"{label}: {error}")
-        return Grade(not wrong, "; ".join(wrong or [f"so it is on {abi}"]) + ".")
-
-    return judge
+    said = [line for line in answer.splitlines() if line.strip()]
+    if len(said) == 1 < len(questions):
+        said = [word for word in re.split(r"[,;\s]+", said[0]) if word]
+    if len(said) > len(questions):
+        return Grade(False, f"{len(said)} answers to {len(questions)} questions.")
+    said += [""] * (len(questions) - len(said))
+    wrong = []
+    for (label, right), part in zip(questions.items(), said, strict=True):
+        try:
+            if (answered := read(part, right)) != right:
+                wrong.append(f"{label}: on {abi} it is not {answered}")
+        except KvmvizError as error:
+            wrong.append(f"{label}: {error}")
+    return Grade(not wrong, "; ".join(wrong or [f"so it is on {abi}"]) + ".")
 
 
-def breaking(old: str, new: str, member: str) -> Judge:
+def breaking(answer: str, old: str, new: str, member: str) -> Grade:
     """The answer names the ABIs on which an old program loses a member."""
-
-    @judged
-    def judge(answer: str) -> Grade:
-        before, after = first_struct(old), first_struct(new)
-        rows = {row.abi.name: row.forward for row in review(before, after).rows}
-        lost = [name for name, verdict in rows.items() if verdict.fields[member] != "intact"]
-        words = re.sub(r"\band\b", " ", answer.lower())
-        named = [find(ABIS, word, "ABI").name for word in re.split(r"[,;.\s]+", words) if word]
-        for name in named:
-            if name not in lost:
-                place = rows[name].reader.offsets[member]
-                told = f"on {name}, {member} is at offset {place} before and after: intact."
-                return Grade(False, told, _seen(before, after, name))
-        if left := len(set(lost) - set(named)):
-            more = "one ABI more loses" if left == 1 else f"{left} ABIs more lose"
-            return Grade(False, f"{more} {member}." if named else "name at least one ABI.")
-        told = f"on {lost[0]}, {found_there(rows[lost[0]], member)}."
-        return Grade(True, told, _seen(before, after, *lost[:2]))
-
-    return judge
+    before, after = first_struct(old), first_struct(new)
+    rows = {row.abi.name: row.forward for row in review(before, after).rows}
+    lost = [name for name, verdict in rows.items() if verdict.fields[member] != "intact"]
+    words = re.sub(r"\band\b", " ", answer.lower())
+    named = [find(ABIS, word, "ABI").name for word in re.split(r"[,;.\s]+", words) if word]
+    for name in named:
+        if name not in lost:
+            place = rows[name].reader.offsets[member]
+            told = f"on {name}, {member} is at offset {place} before and after: intact."
+            return Grade(False, told, _seen(before, after, name))
+    if left := len(set(lost) - set(named)):
+        more = "one ABI more loses" if left == 1 else f"{left} ABIs more lose"
+        return Grade(False, f"{more} {member}." if named else "name at least one ABI.")
+    told = f"on {lost[0]}, {found_there(rows[lost[0]], member)}."
+    return Grade(True, told, _seen(before, after, *lost[:2]))
 
 
 def _seen(old: Struct, new: Struct, *abis: str) -> tuple[Versions, ...]:
@@ -184,70 +156,60 @@ def _seen(old: Struct, new: Struct, *abis: str) -> tuple[Versions, ...]:
 # C that is held against another ABI's layout.
 
 
-def shared(writer: str, kernel: str, given: str, program: str, members: Sequence[str]) -> Judge:
+def shared(
+    answer: str, writer: str, kernel: str, given: str, program: str, members: Sequence[str]
+) -> Grade:
     """The answer, read on ``program``, has members where ``writer`` puts them on ``kernel``.
 
     Sizes must agree too: else the next element of an array is elsewhere.
     """
-
-    @judged
-    def judge(answer: str) -> Grade:
-        old = first_struct(given)
-        new = struct_of(answer, old)
-        mine = laid_out(new, program, answer)
-        verdict = compare(first_struct(writer).layout(kernel), mine)
-        if missing := [name for name in members if name not in mine.named]:
-            return Grade(False, f"{', '.join(missing)}: gone; programs use it.")
-        if told := retyped(old, new, program):
-            return Grade(False, told)
-        seen = (Versions(verdict.writer), Versions(mine))
-        lost = [
-            f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
-            f"{found_there(verdict, name)}."
-            for name in members
-            if verdict.fields[name] != "intact"
-        ]
-        if verdict.size_differs:
-            sizes = f"{verdict.writer.size} bytes on {kernel}, {mine.size} on {program}"
-            lost.append(f"It has {sizes}.")
-        if lost:
-            return Grade(False, " ".join(lost), seen)
-        where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
-        return Grade(True, where, seen)
-
-    return judge
+    old = first_struct(given)
+    new = struct_of(answer, old)
+    mine = laid_out(new, program, answer)
+    verdict = compare(first_struct(writer).layout(kernel), mine)
+    if missing := [name for name in members if name not in mine.named]:
+        return Grade(False, f"{', '.join(missing)}: gone; programs use it.")
+    if told := retyped(old, new, program):
+        return Grade(False, told)
+    seen = (Versions(verdict.writer), Versions(mine))
+    lost = [
+        f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
+        f"{found_there(verdict, name)}."
+        for name in members
+        if verdict.fields[name] != "intact"
+    ]
+    if verdict.size_differs:
+        sizes = f"{verdict.writer.size} bytes on {kernel}, {mine.size} on {program}"
+        lost.append(f"It has {sizes}.")
+    if lost:
+        return Grade(False, " ".join(lost), seen)
+    where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
+    return Grade(True, where, seen)
 
 
-def bits_alike(given: str, value: str) -> Judge:
-    """In big-endian, the answer's bit-fields hold the bits of ``value`` that the given's hold in
-    little-endian: on aarch64_be and on aarch64.
-    """  # noqa: D205
-
-    @judged
-    def judge(answer: str) -> Grade:
-        old = first_struct(given)
-        new, little = struct_of(answer, old), old.layout("aarch64")
-        big = laid_out(new, "aarch64_be", answer)
-        seen = (Versions(little), Versions(big))
-        if gone := [name for name in little.named if name not in big.named]:
-            return Grade(False, f"{', '.join(gone)}: gone; programs read it.")
-        if told := retyped(old, new, "aarch64_be"):
-            return Grade(False, told, seen)
-        for name in little.named:
-            here, there = _bits(little, name), _bits(big, name)
-            if name != value and here != there:
-                words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
-                return Grade(False, words, seen)
-        if big.size != little.size:
-            words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
+def bits_alike(answer: str, given: str, value: str) -> Grade:
+    """On aarch64_be the answer's bit-fields hold the bits of ``value`` that they do on aarch64."""
+    old = first_struct(given)
+    new, little = struct_of(answer, old), old.layout("aarch64")
+    big = laid_out(new, "aarch64_be", answer)
+    seen = (Versions(little), Versions(big))
+    if gone := [name for name in little.named if name not in big.named]:
+        return Grade(False, f"{', '.join(gone)}: gone; programs read it.")
+    if told := retyped(old, new, "aarch64_be"):
+        return Grade(False, told, seen)
+    for name in little.named:
+        here, there = _bits(little, name), _bits(big, name)
+        if name != value and here != there:
+            words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
             return Grade(False, words, seen)
-        verdict = compare(big, old.layout("aarch64_be"))
-        if (status := verdict.fields[value]) != "intact":
-            told = found_there(verdict, value)
-            return Grade(False, f"{value} is {status} on aarch64_be: {told}.", seen)
-        return Grade(True, f"every field holds the same bits of {value} in both byte orders.", seen)
-
-    return judge
+    if big.size != little.size:
+        words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
+        return Grade(False, words, seen)
+    verdict = compare(big, old.layout("aarch64_be"))
+    if (status := verdict.fields[value]) != "intact":
+        told = found_there(verdict, value)
+        return Grade(False, f"{value} is {status} on aarch64_be: {told}.", seen)
+    return Grade(True, f"every field holds the same bits of {value} in both byte orders.", seen)
 
 
 def _bits(layout: Layout, name: str) -> str:
@@ -271,32 +233,27 @@ TAKES = ("removed", "renamed", "replaced", "taken", "added-in-union")
 """Kinds of findings by which a member that programs read loses its bytes, or shares them."""
 
 
-def safe(given: str, abis: Sequence[str], wish: Wish) -> Judge:
+def safe(answer: str, given: str, abis: Sequence[str], wish: Wish) -> Grade:
     """The answer is a new version of the given struct that breaks nothing on these ABIs."""
-
-    @judged
-    def judge(answer: str) -> Grade:
-        old = first_struct(given)
-        new = struct_of(answer, old)
-        layouts = [laid_out(new, abi, answer) for abi in abis]
-        made = review(old, new, abis)
-        taken = [row for row in made.findings if row.kind in TAKES or _is_retyped(row)]
-        if taken:
-            first = min(taken, key=lambda row: row.kind != "removed")
-            effect = "" if _is_retyped(first) else first.effect
-            told = "; ".join(filter(None, (first.named, effect)))
-            where = ground(made, first.abis)
-            return Grade(False, f"on {where}, {told}.", _worth_seeing(made))
-        if made.breaks:
-            return Grade(False, f"it breaks.\n{_broken(made)}", _worth_seeing(made))
-        for layout in layouts:
-            if missing := wish(integers(old, layout)):
-                return Grade(False, f"on {layout.abi.name}, {missing}.")
-        names = [abi.name for abi in made.abis]
-        lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, layouts[0])]
-        return Grade(True, "\n".join(lines), _worth_seeing(made))
-
-    return judge
+    old = first_struct(given)
+    new = struct_of(answer, old)
+    layouts = [laid_out(new, abi, answer) for abi in abis]
+    made = review(old, new, abis)
+    taken = [row for row in made.findings if row.kind in TAKES or _is_retyped(row)]
+    if taken:
+        first = min(taken, key=lambda row: row.kind != "removed")
+        effect = "" if _is_retyped(first) else first.effect
+        told = "; ".join(filter(None, (first.named, effect)))
+        where = ground(made, first.abis)
+        return Grade(False, f"on {where}, {told}.", _worth_seeing(made))
+    if made.breaks:
+        return Grade(False, f"it breaks.\n{_broken(made)}", _worth_seeing(made))
+    for layout in layouts:
+        if missing := wish(integers(old, layout)):
+            return Grade(False, f"on {layout.abi.name}, {missing}.")
+    names = [abi.name for abi in made.abis]
+    lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, layouts[0])]
+    return Grade(True, "\n".join(lines), _worth_seeing(made))
 
 
 def _is_retyped(row: Finding) -> bool:
