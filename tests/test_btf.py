@@ -137,7 +137,7 @@ struct plain {
 struct wide { u8 a; struct in b __attribute__((aligned(64))); u8 c; };
 struct tail { u32 a; } __attribute__((aligned(64)));
 struct uses { u8 a; struct tail b; u16 c; };
-struct packed { u8 a; u32 b; u64 c:40; u64 d:5; } __attribute__((packed));
+struct close { u8 a; u32 b; u64 c:40; u64 d:5; } __attribute__((packed));
 struct mixed { u8 a; u32 b __attribute__((packed)); u64 c; };
 struct unnamed { u32 a:1; u32 :0; u32 b:30; u32 :32; u32 c:5; u32 :7; u8 d; u64 :64; };
 struct none { }; struct with_none { u8 a; struct none b; u8 c; };
@@ -145,9 +145,9 @@ union either { u8 a[5]; u16 b; struct { u8 c; u32 d; }; };
 struct anonymous { u8 a; struct { u8 b; } __attribute__((aligned(16))); u8 c; };
 typedef struct { u8 a; u16 b; } tagless;
 """
-INFERRED = {"wide", "tail", "uses", "packed", "mixed", "unnamed", "anonymous"}
+INFERRED = {"wide", "tail", "uses", "close", "mixed", "unnamed", "anonymous"}
 NAMES = [
-    "in", "plain", "wide", "tail", "uses", "packed", "mixed", "unnamed", "none", "with_none",
+    "in", "plain", "wide", "tail", "uses", "close", "mixed", "unnamed", "none", "with_none",
     "either", "anonymous", "tagless",
 ]  # fmt: skip
 
