@@ -32,6 +32,7 @@ WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
     "gate": (8_000, proof_gate.walk),
     "page": (5_000, proof_page.walk),
     "headers": (0, proof_headers.walk),
+    "alone": (0, proof_headers.walk_alone),
     "bits": (10_000, proof_clang.walk_texts),
     "clang": (0, proof_clang.walk_headers),
     "orders": (0, proof_orders.walk),

@@ -12,3 +12,9 @@ def walk(every: int) -> list[str]:
     """All headers, or each that many-th, as compilers lay them out; what differs."""
     abis = [abi for abi in ABIS if abi in compilers.targets()]
     return uapi.report(uapi.is_installed(), abis, max(1, every)) if abis else []
+
+
+def walk_alone(every: int) -> list[str]:
+    """The same with none of the headers that each one includes: right, or a clear error."""
+    abis = [abi for abi in ABIS[:3] if abi in compilers.targets()]
+    return uapi.report_alone(uapi.is_installed(), abis, max(1, every)) if abis else []

@@ -83,6 +83,20 @@ def test_headers_of_linux_are_laid_out_as_compilers_do(
     assert told.exact
 
 
+@pytest.mark.parametrize("name", FEW[::3])
+def test_headers_without_those_that_they_include_are_right_or_refused(
+    name: str, tmp_path: Path
+) -> None:
+    machine = uapi.is_installed()
+    if name not in uapi.headers(machine):
+        pytest.skip(f"no {name}: needs linux-libc-dev or ziglang")
+    abis = ["x86_64", "aarch64_be"]
+    uapi.trees(tmp_path, abis)
+    told = uapi.told(name, machine, abis, tmp_path, is_alone=True)
+    assert not told.wrong
+    assert told.exact + told.left or told.refused
+
+
 @pytest.mark.parametrize("walk", [proof_expressions, proof_attributes])
 def test_texts_of_a_walk_are_told_by_their_number(walk: ModuleType) -> None:
     cases = [walk.case(n) for n in range(200)]

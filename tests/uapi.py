@@ -197,13 +197,16 @@ def designators(struct: Struct) -> Iterator[str]:
             yield from designators(member.type)
 
 
-def prove(machine: bool, abis: Sequence[str], every: int = 1) -> tuple[list[Told], float]:
+def prove(
+    machine: bool, abis: Sequence[str], every: int = 1, *, is_alone: bool = False
+) -> tuple[list[Told], float]:
     """All headers, side by side with compilers; what came of each, and the seconds it took."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(name)
         trees(folder, abis)
-        rows = pool.map(lambda one: told(one, machine, abis, folder), names(machine)[::every])
+        chosen = names(machine)[::every]
+        rows = pool.map(lambda one: told(one, machine, abis, folder, is_alone=is_alone), chosen)
         return list(rows), time.perf_counter() - begin
 
 
@@ -216,6 +219,19 @@ def trees(folder: Path, abis: Sequence[str]) -> None:
                 (folder / abi / one).symlink_to(MACHINE / one)
         if abi in ("x86_64", "i386"):
             (folder / abi / "asm").symlink_to(MACHINE / "x86_64-linux-gnu/asm")
+
+
+def report_alone(machine: bool, abis: Sequence[str], every: int = 1) -> list[str]:
+    """Each header with none of those that it includes: print the counts, and what differs."""
+    rows, seconds = prove(machine, abis, every, is_alone=True)
+    wrong = [f"{row.name}: {one}" for row in rows for one in row.wrong]
+    exact, left = (sum(getattr(row, name) for row in rows) for name in ("exact", "left"))
+    unread = sum(bool(row.refused) and not row.structs for row in rows)
+    print(f"{len(rows)} headers alone, {len(abis)} ABIs ({', '.join(abis)}), {seconds:.0f} s:")
+    print(f"  {exact} layouts exact, {left} refused, {len(wrong)} not the compiler's")
+    print(f"  {unread} headers of which no struct is read, with a reason or because there is none")
+    print(*wrong, sep="\n", end="\n" if wrong else "", flush=True)
+    return wrong
 
 
 def report(machine: bool, abis: Sequence[str], every: int = 1) -> list[str]:

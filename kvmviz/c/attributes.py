@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from kvmviz.c import target
-from kvmviz.c.constants import Constants
+from kvmviz.c.constants import TAGS, Constants
 from kvmviz.c.preprocessor import IDLE
-from kvmviz.c.source import Source
+from kvmviz.c.source import KEYWORDS, Source
 from kvmviz.ctype import ALIGNMENTS, Type
 
 _PACK = re.compile(
@@ -78,19 +78,35 @@ class Packing:
 class Attributes(Constants):
     """Reads attributes, and refuses them where compilers differ or C knows none."""
 
+    def is_c23(self) -> bool:
+        """Whether ``[[`` stands here."""
+        return self.word == "[" and self.words[self.n + 1] == "["
+
     def attributes(self) -> Wish:
-        """What ``__attribute__((...))`` asks for, one or more of them; harmless ones do not."""
+        """What attributes ask for, one or more of them; harmless ones do not.
+
+        ``__attribute__((...))``, or where compilers agree on what it belongs to, ``[[...]]``.
+        """
         found = Wish()
-        while self.word == "__attribute__":
-            n = self.n
+        while self.word == "__attribute__" or self.is_c23():
+            n, ends = self.n, "]" if self.is_c23() else ")"
+            self.n += 1 + (ends == ")")
             self.next()
-            self.expect("(")
-            self.expect("(")
-            while not self.take(")"):
-                if not self.take(","):
+            while not self.take(ends):
+                if self.words[self.n + 1] == ":":
+                    self.n += 3
+                elif not self.take(","):
                     found |= self.attribute(n)
-            self.expect(")")
+            self.expect(ends)
+            if ends == "]" and found.n == n and not self.is_owned(n):
+                self.fail("an attribute of a type is not supported: write it behind the name", n)
         return found
+
+    def is_owned(self, n: int) -> bool:
+        """Whether ``[[`` at that number belongs to a member, or to the struct that begins."""
+        before = self.words[n - 1] if n else ";"
+        is_name = before.isidentifier() and before not in KEYWORDS and not self.is_type(n - 1)
+        return is_name or before in (";", "{", *TAGS)
 
     def attribute(self, n: int) -> Wish:
         """One attribute of a list; ``n`` is where that begins."""

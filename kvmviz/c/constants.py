@@ -75,8 +75,11 @@ class Constants(Expressions):
     def strangeness(self, n: int) -> str:
         """What there is to say of a word that is neither a type nor a macro here."""
         name, place = self.words[n], self.spots[n]
-        self.strange.setdefault(name, place)
-        if self.words[n + 1] == "(" or _MACRO.fullmatch(name):
+        if name not in self.spoilt:
+            self.strange.setdefault(name, place)
+        begins = not n or self.words[n - 1] in (";", "{", "(", ",", "typedef")
+        is_macro = name == name.upper() if begins else _MACRO.fullmatch(name)
+        if self.words[n + 1] == "(" or is_macro:
             return self.source.told(place, f"{name!r} is no macro here{self.missing(name, True)}")
         return self.source.told(place, f"unknown type {name!r}{self.missing(name)}")
 

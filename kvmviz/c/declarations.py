@@ -85,7 +85,7 @@ class Declarations(Attributes):
             word = self.word
             if word in QUALIFIERS:
                 self.next()
-            elif word == "__attribute__":
+            elif word == "__attribute__" or (self.is_c23() and not settled):
                 found.wish |= self.attributes()
             elif word == "_Alignas":
                 found.wish |= self.alignas()
@@ -137,7 +137,8 @@ class Declarations(Attributes):
         """Raise for a declaration without a name."""
         self.known(base)
         self.next()
-        self.fail(f"this declares nothing: {self.snippet(base.begin)!r}", base.begin)
+        told = "; with -fms-extensions it is a member: write its members here" if base.word else ""
+        self.fail(f"this declares nothing{told}: {self.snippet(base.begin)!r}", base.begin)
 
     def complete(self, kind: Kind, n: int) -> Type:
         """The type, if it is known here and within the limits."""
@@ -175,7 +176,7 @@ class Declarations(Attributes):
         elif not is_abstract:
             name = self.identifier()
         found: list[tuple[int, int | None]] = []
-        while self.word in ("[", "("):
+        while self.word in ("[", "(") and not self.is_c23():
             at = self.n + 1
             if self.word == "(":
                 if "{" in self.skip():
@@ -206,7 +207,7 @@ class Declarations(Attributes):
         element = self.complete(kind, n)
         leaf = element.leaf
         align = leaf.align if isinstance(leaf, Scalar) else leaf.typedef_align
-        if align and self.facts.ask(leaf, "sizeof", self.abi) % align:
+        if align and self.facts.ask(element, "sizeof", self.abi) % align:
             self.fail(f"an array of elements smaller than their alignment, {align}", n)
         weight = max(kind.weight, 1)
         if count < 0 or (count * weight > MAX_BYTES and not is_asked):
@@ -263,12 +264,13 @@ class Declarations(Attributes):
     def aligned(self, kind: Kind, wish: Wish, name: str) -> Kind:
         """A type with the alignment that a typedef of that name gives it."""
         self.on_typedef(wish)
-        if isinstance(kind.type, Scalar) and not wish.packed:
-            return replace(kind, type=replace(kind.type, align=wish.align))
-        if not isinstance(kind.type, Struct) or wish.packed:
-            self.fail("only 'aligned' on a scalar or a struct is read in a typedef", wish.n)
-        made = replace(kind.type, typedef_align=wish.align)
-        if kind.name == name:
+        if not wish.align:
+            # To gcc and clang, packed says nothing there.
+            return kind
+        if kind.type is None:
+            self.fail("'aligned' on a type that is not defined is not read in a typedef", wish.n)
+        made = _realigned(kind.type, wish.align)
+        if kind.name == name and isinstance(made, Struct):
             # With no tag, the struct is known by this name only.
             self.structs[name] = made
         return replace(kind, type=made)
@@ -455,19 +457,21 @@ class Declarations(Attributes):
         if self.word.isidentifier():
             title = f"enum {self.identifier()}"
             kind = self.tags.setdefault(title, Kind(title))
-        if self.word == ":" and self.is_type(self.n + 1):
-            self.fail("an enum with a type of its own is not supported")
+        own = self.underlying() if self.word == ":" and self.is_type(self.n + 1) else None
         if self.word != "{":
             if title == "enum":
                 self.expected("a tag or '{'")
             self.harmless(wish)
+            if own and kind.type is None:
+                kind.type, kind.weight = replace(own, name=title), 8
+                self.made.append(kind)
             return kind, False
-        if kind.type is not None:
+        if kind.type is not None and not own:
             self.fail(f"{title!r} is defined twice", n)
         begin = self.n
         self.opened(begin)
         self.made.append(kind)
-        rows = self.constants()
+        rows = self.constants(own and own.on(self.abi))
         wish |= self.attributes()
         if wish.aligns:
             self.fail("attribute 'aligned' on an enum is not supported", wish.n)
@@ -477,18 +481,29 @@ class Declarations(Attributes):
         low, high = min(rows.values()), max(rows.values())
         if low < 0 and high >= 1 << 63:
             self.fail("no type holds all values of this enum", begin)
-        made = _holder(low, high, wish.packed)
-        if not (arithmetic.fits(low, 32, True) and arithmetic.fits(high, 32, True)):
+        made = own or _holder(low, high, wish.packed)
+        if not own and not (arithmetic.fits(low, 32, True) and arithmetic.fits(high, 32, True)):
             # The constants that are no int have the enum's own type from here on.
             own = _holder(low, high, packed=False)
             for name, value in rows.items():
                 self.values[name] = arithmetic.enumerator(value, own.bits, bool(own.signed))
         kind.type = made if title == "enum" else replace(made, name=title)
-        kind.weight = made.size
+        kind.weight = made.size or 8
         return kind, True
 
-    def constants(self) -> dict[str, int]:
-        """An enum's constants, which the text may use from there on."""
+    def underlying(self) -> Scalar:
+        """The type behind the colon of an enum that has one of its own (C23)."""
+        n = self.n
+        self.next()
+        made = self.known(self.base()).type
+        if not isinstance(made, Scalar) or made.kind not in ("integer", "bool") or made.align:
+            self.fail("only an integer can be the type of an enum", n)
+        if not made.bits:
+            self.facts.tell("long", self.abi)
+        return made
+
+    def constants(self, own: Scalar | None) -> dict[str, int]:
+        """An enum's constants, which the text may use from there on; all of its ``own`` type."""
         found: dict[str, int] = {}
         last = Number(-1, 32, True)
         while not self.take("}"):
@@ -509,16 +524,27 @@ class Declarations(Attributes):
                 last = last._replace(value=last.value + 1)
             value = last.value
             assert value is not None
+            if own:
+                last = Number(value, own.bits, bool(own.signed))
             if not arithmetic.fits(value, last.bits, last.signed):
                 told = "" if value >> 64 else ", beyond the type of the constant before it"
                 self.fail(f"{name!r} would be {value}{told}", n)
-            last = _as_constant(last)
+            last = last if own else _as_constant(last)
             self.values[name] = arithmetic.constant(last)
             found[name] = value
             if not self.take(","):
                 self.expect("}")
                 break
         return found
+
+
+def _realigned(made: Type, align: int) -> Type:
+    """A type with the alignment that a typedef gives it, an array by its elements."""
+    if isinstance(made, Array):
+        return Array(_realigned(made.element, align), made.count)
+    if isinstance(made, Struct):
+        return replace(made, typedef_align=align)
+    return replace(made, align=align)
 
 
 def _is_filler(member: Member) -> bool:

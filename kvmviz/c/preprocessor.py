@@ -1,10 +1,8 @@
 """The preprocessor: directives, conditions, included files (C11 6.10).
 
-Why not a library: of those that Python has, pcpp reads a header as well as this does, but takes
-files from disk, memory without end for ``#if 1 << 99999999999``, and 24 seconds for macros that
-double 18 times; libclang takes 800 MB for macros that double 24 times, and no end was seen of a
-declarator of 100,000 brackets. pycparser has none. Here work is bounded by the count of tokens,
-and it is known which macros of the target a text has asked for.
+Why not a library: pcpp takes files from disk, and memory without end for ``#if 1 << 99999999999``;
+libclang takes 800 MB for macros that double 24 times; pycparser has none. Here work is bounded by
+the count of tokens, and it is known which macros of the target a text has asked for.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ IDLE = word_set("""
     deprecated unused may_alias counted_by nonstring always_inline const pure format
     noreturn warn_unused_result visibility gnu_inline designated_init used nothrow error
     warning bitwise noderef address_space user section no_instrument_function malloc
-    alloc_size
+    alloc_size maybe_unused nodiscard fallthrough
 """)
 """Attributes that say nothing about a layout."""
 _HAS = word_set("""
@@ -63,8 +61,8 @@ _HARMLESS = {"preserve_access_index", "pop"}
 _ORDER = re.compile(r"endian|byte_?order", re.IGNORECASE)
 """Names of byte orders: on them a layout hangs, and without a header all of them are 0."""
 _QUIET = re.compile(
-    r"__\w+__|__[a-z]\w*|\w*_SOURCE|_*\w+_H(_*|_\w+_?)|__(USE|NEED|DEFINED|STDC|GNUC|UAPI_DEF)_\w+"
-    r"|_*(WIN32|WIN64|MSC_VER|M_\w+|MIPS_\w+|ABI\w+|ILP32|LP64|KERNEL|NO_\w+)|NDEBUG|lint|S_SPLINT_S"
+    r"__\w+__|__[a-z]\w*|\w*_SOURCE|\w+_H(_*|_INCLUDED_*|_target)|__(USE|NEED|DEFINED|STDC|GNUC)_\w+"
+    r"|_*(WIN32|WIN64|ILP32|LP64|KERNEL)|_(MSC_VER|M_\w+|MIPS_\w+|ABI\w+)|NDEBUG|lint|S_SPLINT_S"
     r"|NULL|SWIG|DOXYGEN|sun|unix|vax|sparc|BPF_NO_\w+"
 )
 """Guards, and macros by which C, gcc, clang, Linux and C libraries know where a text is read."""
