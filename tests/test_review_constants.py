@@ -20,6 +20,10 @@ CHANGES: list[tuple[dict[str, int], dict[str, int], list[str]]] = [
      ["breaks N: new in front of others, shifts B from 1 to 2, C from 2 to 3"]),
     (ABC, {"A": 0, "N": 1, "M": 2, "B": 3, "C": 4},
      ["breaks N: new in front of others, shifts B from 1 to 3, C from 2 to 4"]),
+    (ABC | {"FLAG": 1}, {"A": 0, "N": 1, "B": 2, "C": 3, "FLAG": 2},  # another enum
+     ["breaks N: new in front of others, shifts B from 1 to 2, C from 2 to 3",
+      "breaks FLAG: 1 before, 2 after"]),
+    ({"FLAG": 1}, {"X": 9, "FLAG": 2}, ["breaks FLAG: 1 before, 2 after", "note X: new"]),
     (ABC, {"A": 0, "N": 1, "C": 2}, ["breaks B: gone", "note N: new"]),
     (ABC, {"B": 0, "C": 1}, ["breaks A: gone", "breaks B, C: B from 1 to 0, C from 2 to 1"]),
     # What counts the others grows with them, alone.

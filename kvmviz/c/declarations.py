@@ -69,6 +69,7 @@ class Declarations(Attributes):
 
     def __init__(self, reader: Preprocessor) -> None:
         super().__init__(reader)
+        self.enumerators: dict[str, int] = {}
         self.packing = Packing(reader.source)
         self.structs: dict[str, Struct] = {}
         self.places: dict[str, int] = {}
@@ -532,6 +533,7 @@ class Declarations(Attributes):
             last = last if own else _as_constant(last)
             self.values[name] = arithmetic.constant(last)
             found[name] = value
+            self.enumerators[name] = self.spots[n]
             if not self.take(","):
                 self.expect("}")
                 break

@@ -47,21 +47,7 @@ def parse(
     counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
     files = Files(text, headers, defines)
-    runs: list[_Run] = []
-    for abi in ABIS.values():
-        run = next((run for run in runs if run.facts.hold(abi)), None)
-        if run is None:
-            for most, what, spent in (
-                (MAX_WORK, "words and signs", [run.tokens for run in runs]),
-                (MAX_DIRECTIVES, "words and signs in directives", [run.directed for run in runs]),
-            ):
-                # The next reading takes about as long as the last did.
-                if sum(spent) + sum(spent[-1:]) > most:
-                    told = f"{most} {what}, read anew for {len(runs) + 1} ABIs"
-                    raise KvmvizError(f"line 1, column 1: more than {told}")
-            run = _Run(files, abi)
-            runs.append(run)
-        run.abis.append(abi.name)
+    runs = _read(files)
     places = {name: place for run in runs for name, place in run.places.items()}
     strange = {name: place for run in runs for name, place in run.strange.items()}
     also = sorted(strange, key=strange.__getitem__)
@@ -87,6 +73,26 @@ def parse(
     return found
 
 
+def _read(files: Files) -> list[_Run]:
+    """The text as ABIs read it, once for all that answer alike."""
+    runs: list[_Run] = []
+    for abi in ABIS.values():
+        run = next((run for run in runs if run.facts.hold(abi)), None)
+        if run is None:
+            for most, what, spent in (
+                (MAX_WORK, "words and signs", [run.tokens for run in runs]),
+                (MAX_DIRECTIVES, "words and signs in directives", [run.directed for run in runs]),
+            ):
+                # The next reading takes about as long as the last did.
+                if sum(spent) + sum(spent[-1:]) > most:
+                    told = f"{most} {what}, read anew for {len(runs) + 1} ABIs"
+                    raise KvmvizError(f"line 1, column 1: more than {told}")
+            run = _Run(files, abi)
+            runs.append(run)
+        run.abis.append(abi.name)
+    return runs
+
+
 def _not_read(why: str, what: str) -> str:
     """What has not been read and why, for a note."""
     where, _, words = why.partition(": ")
@@ -97,6 +103,23 @@ def _together(why: str, also: Iterable[str]) -> str:
     """A reason, and all that is unknown in the text beside it: one run tells all."""
     names = [name for name in also if f"'{name}'" not in why]
     return f"{why}; not known here either: {listed(names)}" if names else why
+
+
+def constants(
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    defines: Mapping[str, str | None] | None = None,
+) -> dict[str, int]:
+    """The text's own enumerators, and macros that stand for an integer, in its order.
+
+    Those that all ABIs have alike; the arguments are those of :func:`parse`.
+    """
+    first, *others = (run.reader.numbers() for run in _read(Files(text, headers, defines)))
+    return {
+        name: value
+        for name, value in first.items()
+        if all(rows.get(name) == value for rows in others)
+    }
 
 
 class Structs(dict[str, Struct]):
@@ -111,7 +134,7 @@ class _Run:
     def __init__(self, files: Files, abi: Abi) -> None:
         self.facts, self.abis = target.Facts(), list[str]()
         preprocessor = Preprocessor(files, abi, self.facts)
-        reader = Unit(preprocessor)
+        reader = self.reader = Unit(preprocessor)
         self.error = ""
         try:
             reader.read()

@@ -16,7 +16,7 @@ from kvmviz.c.constants import LAID, QUALIFIERS, TAGS
 from kvmviz.c.declarations import POINTS, Base, Declarations
 from kvmviz.c.macros import bracket
 from kvmviz.c.preprocessor import PACKS, UNPACKS, Preprocessor
-from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, Token, by_name, is_torn, shortened
+from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, NOWHERE, Token, by_name, is_torn, shortened
 from kvmviz.c.target import Facts
 from kvmviz.c.types import Kind
 
@@ -74,6 +74,31 @@ class Unit(Declarations):
                 self.leave(self.words, self.spots, why)
                 self.say(why)
             self.why = ""
+
+    def numbers(self) -> dict[str, int]:
+        """The text's own constants in order: enumerators, macros that stand for an integer.
+
+        But for what depends on the target, and what is in doubt.
+        """
+        places = {name: at for name, at in self.enumerators.items() if name in self.values}
+        places |= {
+            name: macro.at for name, macro in self.reader.macros.items()
+            if macro and macro.body and macro.parameters is None
+        }  # fmt: skip
+        found: dict[str, int] = {}
+        for name, at in sorted(places.items(), key=lambda row: row[1]):
+            if self.source.at(at) is self.source and name not in self.reader.expander.doubted:
+                self.facts = self.reader.facts = Facts()
+                try:
+                    tokens = list(self.reader.expander.expand([(name, at, NOWHERE)]))
+                    self.load([*tokens, (";", at, NOWHERE)])
+                    self.depth, value = 0, self.constant()
+                except KvmvizError:
+                    continue
+                asked = self.facts.macros or self.facts.kernel or self.facts.sizes
+                if self.n == len(tokens) and not asked:
+                    found[name] = value
+        return found
 
     def sweep(self) -> None:
         """Of what cannot be read, keep the names that look like macros outside all brackets."""

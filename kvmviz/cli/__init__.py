@@ -10,6 +10,7 @@ import sys
 import traceback
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -160,30 +161,32 @@ def _show_json(record: object) -> None:
 
 def _read(
     args: Namespace, path: str, include: Sequence[str] = (), folders: Sequence[str] = ()
-) -> dict[str, Struct]:
-    """The structs of a file, with the headers of both sides and with those of its own.
+) -> inputs.Header:
+    """What a file defines, with the headers of both sides and with those of its own.
 
     Of a kernel's own types it is the one that is asked for. It is on one ABI, which then is the
-    only one that is asked for.
+    only one that is asked for. What cannot be read is said once, where no struct is asked for.
     """
     headers = inputs.Headers([*args.include, *include], [*folders, *args.folders])
     args.read, args.recorded = [*getattr(args, "read", []), path], getattr(args, "recorded", [])
-    if found := recorded.record(path, args.struct, inputs.abis(args.abi, ())):
-        args.abi = [found.abi.name]
-        args.recorded.append(found)
-        return {found.struct.tag: found.struct}
-    try:
-        return inputs.structs(path, headers, dict(args.defines))
-    except inputs.Nothing:
+    if record := recorded.record(path, args.struct, inputs.abis(args.abi, ())):
+        args.abi = [record.abi.name]
+        args.recorded.append(record)
+        return inputs.Header(path, "", headers, {}, {record.struct.tag: record.struct})
+    # A header may be new, emptied, or without structs.
+    found = inputs.header(path, headers, dict(args.defines), args.run is _compare)
+    args.read += headers.read
+    if args.struct is None:
+        for note in found.notes:
+            print(f"kvmviz: {plain(note)}", file=sys.stderr)
         if args.run is not _compare:
-            raise
-        return {}  # a header that is new, that is emptied, or that has none
-    finally:
-        args.read += headers.read
+            known = {name: one for name, one in found.structs.items() if inputs.is_known(one)}
+            return replace(found, structs=known)
+    return found
 
 
 def _layout(args: Namespace) -> int:
-    found = inputs.pick(_read(args, args.file), args.struct, args.file)
+    found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     if args.json:
         told = {"layouts": [records.layout(row) for row in shown], "missing": missing}
@@ -231,38 +234,41 @@ def _compare(args: Namespace) -> int:
 
 
 def _reviews(args: Namespace) -> Reviews:
-    old, new = _sides(args)
+    old, new, constants = _sides(args)
     abis = inputs.abis(args.abi, tuple(ABIS))
     policy = Policy("|".join(f"(?:{row})" for row in args.reserved), args.written_by, args.strict)
-    return review_all(old, new, abis, policy)
+    return review_all(old, new, abis, policy, constants)
 
 
-def _sides(args: Namespace) -> list[dict[str, Struct]]:
+Constants = tuple[Mapping[str, int], Mapping[str, int]]
+
+
+def _sides(args: Namespace) -> tuple[dict[str, Struct], dict[str, Struct], Constants]:
+    """The structs to compare, and where none is asked for, all constants."""
     if args.old == args.new == "-":
         raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
-    sides = [
+    sides = (
         _read(args, args.old, args.old_include, args.old_dir),
         _read(args, args.new, args.new_include, args.new_dir),
-    ]
+    )
     if args.struct is None:
-        return sides
-    found = [inputs.named(side, args.struct) for side in sides]
+        return (*inputs.both_known(*sides), (sides[0].constants, sides[1].constants))
+    found = [inputs.named(side.structs, args.struct) for side in sides]
     if not any(found):
-        inputs.pick(sides[1], args.struct, args.new)
+        inputs.pick(sides[1].structs, args.struct, args.new)
     if args.recorded and all(found):
         (name,), (abi,) = found[0], inputs.abis(args.abi, ())
-        both = comparable(found[0][name], found[1][name], abi)
-        return [{name: struct} for struct in both]
-    return found
+        found = [{name: s} for s in comparable(found[0][name], found[1][name], abi)]
+    return found[0], found[1], ({}, {})
 
 
 def _decode(args: Namespace) -> int:
     if args.header == args.dump == "-":
         raise KvmvizError("the dump and the header are both standard input; give one as a file")
     if args.header is None:
-        path, found = "structs known without --header", dict(inputs.KNOWN)
+        path, found = "structs known without --header", inputs.KNOWN
     else:
-        path, found = args.header, _read(args, args.header)
+        path, found = args.header, _read(args, args.header).structs
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
@@ -275,13 +281,13 @@ def _decode(args: Namespace) -> int:
 
 
 def _figure_layout(args: Namespace) -> int:
-    found = inputs.pick(_read(args, args.file), args.struct, args.file)
+    found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     struct = inputs.only(found, args.file)
     return _save(args, struct)
 
 
 def _figure_compare(args: Namespace) -> int:
-    old, new = _sides(args)
+    old, new, _ = _sides(args)
     abis = inputs.abis(args.abi, BOTH_ORDERS)
     both = {name: struct for name, struct in new.items() if name in old}
     if not both:

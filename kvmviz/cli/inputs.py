@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -14,7 +16,7 @@ from typing import TypeVar
 import kvmviz
 from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
-from kvmviz.c.parse import place
+from kvmviz.c.parse import constants, place
 from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Conditional, Struct
 from kvmviz.kvm import kernel as kvm
@@ -34,13 +36,10 @@ KNOWN: Mapping[str, Struct] = MappingProxyType(
 )
 """The structs of :mod:`kvmviz.kvm.kernel`, by the name that ``--struct`` takes without a header."""
 
-_HEADERS = re.compile(r"it may be in (?P<names><[^>]+>(?:, <[^>]+>)*)(?P<more>[^;:]*)[;:] give .*")
-"""Which headers may define a name; what follows is advice to a caller from Python."""
-
 
 def located(path: str, error: KvmvizError) -> KvmvizError:
     """The same error with the file in front: ``FILE:LINE:COL: ...`` where it has a position."""
-    name, words = title(path), advised(str(error))
+    name, words = title(path), str(error)
     if at := place(words):
         return KvmvizError(f"{name}:{at[0]}:{at[1]}: {words.partition(': ')[2]}")
     return KvmvizError(f"{name}: {words}")
@@ -49,16 +48,6 @@ def located(path: str, error: KvmvizError) -> KvmvizError:
 def title(path: str) -> str:
     """What a file is called in a message."""
     return "<stdin>" if path == "-" else path
-
-
-def advised(message: str) -> str:
-    """A message about a header that is not there, with the option that gives one."""
-    match = _HEADERS.search(message)
-    if match is None:
-        return message
-    names = match["names"][1:-1].split(">, <")
-    options = " or ".join(f"--include {name}=FILE" for name in names)
-    return f"{message[: match.end('more')]}; give {options}{message[match.end() :]}"
 
 
 def data(path: str, limit: int) -> bytes:
@@ -150,33 +139,58 @@ class Headers(Mapping[str, str]):
 Defines = Mapping[str, str | None]
 
 
-NOTHING = "the text defines no struct and no union"
+NOTHING = "line 1, column 1: the text defines no struct and no union"
 
 
-class Nothing(KvmvizError):
-    """A text defines no struct."""
+@dataclass(frozen=True)
+class Header:
+    """A file of C text: what it defines, and what of it cannot be read."""
+
+    path: str
+    text: str
+    headers: Headers
+    defines: Defines
+    structs: Mapping[str, Struct]
+    notes: Sequence[str] = ()
+
+    @cached_property
+    def constants(self) -> dict[str, int]:
+        """Its enumerators, and macros that stand for an integer."""
+        return constants(self.text, self.headers, self.defines)
 
 
-def structs(
-    path: str, headers: Mapping[str, str] | None = None, defines: Defines | None = None
-) -> dict[str, Struct]:
-    """The structs that a file of C text defines, with the headers that it may include."""
-    source = text(path)
+def header(path: str, headers: Headers, defines: Defines, may_be_empty: bool = False) -> Header:
+    """A file of C text, read with the headers that it may include."""
+    source, notes = text(path), list[str]()
+    found: dict[str, Struct] = {}
     try:
         found = kvmviz.parse(source, headers, defines)
+        notes = [str(located(path, KvmvizError(one))) for one in getattr(found, "notes", ())]
     except KvmvizError as error:
-        kind = Nothing if NOTHING in str(error) else KvmvizError
-        raise kind(str(located(path, error))) from None
-    return {name: _advised(struct) for name, struct in found.items()}
+        if not may_be_empty or str(error) != NOTHING:
+            raise located(path, error) from None
+    return Header(path, source, headers, defines, found, notes)
 
 
-def _advised(struct: Struct) -> Struct:
-    """A struct whose errors, on ABIs where the text cannot be read, name the option too."""
-    if not isinstance(struct, Conditional):
-        return struct
-    rows = struct.variants.items()
-    told = {abi: advised(one) if isinstance(one, str) else one for abi, one in rows}
-    return Conditional(struct.tag, told)
+def is_known(struct: Struct) -> bool:
+    """Whether the text says what the struct is, on some ABI at least."""
+    return not isinstance(struct, Conditional) or struct.is_known
+
+
+def both_known(old: Header, new: Header) -> tuple[dict[str, Struct], dict[str, Struct]]:
+    """The structs of both sides, but for those that neither can read.
+
+    Raises :class:`KvmvizError` for one that one side can read, or lacks, and the other cannot.
+    """
+    sides = [{n: s for n, s in side.structs.items() if is_known(s)} for side in (old, new)]
+    for side, known, other in ((old, sides[0], new), (new, sides[1], old)):
+        for name in side.structs:
+            if name not in known and (name not in other.structs or is_known(other.structs[name])):
+                try:
+                    side.structs[name].on(next(iter(ABIS)))
+                except KvmvizError as error:
+                    raise located(side.path, error) from None
+    return sides[0], sides[1]
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
@@ -204,14 +218,17 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, Struct]:
-    """The struct of that name, or all; :class:`KvmvizError` with the names if there is none."""
+    """The struct of that name, or all; :class:`KvmvizError` with names like it if there is none."""
     if name is None:
         return dict(found)
     if picked := named(found, name):
         return picked
+    plain = _parts(name)[1]
+    near = get_close_matches(plain, found, 3, 0) if len(found) > 3 else list(found)
+    words = "there are" if len(found) <= 3 else f"of {len(found)}, the nearest are"
     raise KvmvizError(
-        f"{title(path)}: no struct {_parts(name)[1]!r}; there are "
-        f"{', '.join(found)}; one with a tag goes by its tag, not by a typedef"
+        f"{title(path)}: no struct {plain!r}; {words} {', '.join(near)}; one with a tag goes by "
+        "its tag, not by a typedef"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 
 from kvmviz.review.finding import RULES, SEVERITIES, Finding, Severity
 from kvmviz.text import some
@@ -24,9 +24,14 @@ def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
         yield _finding("gone", gone, "gone", "a program that names it is not built any more")
     before: list[str] = []
     told: set[str] = set()
-    # In the order of the header: neighbours that are new, or that are shifted alike.
-    for shift, run in groupby(new, lambda name: new[name] - old[name] if name in old else None):
+    # In the order of the header: neighbours that are new, or that are shifted alike. Where
+    # numbers do not go on upwards, another enum begins, or other numbers.
+    drops = accumulate((two < one for one, two in pairwise(new.values())), initial=0)
+    rises = dict(zip(new, drops, strict=False))
+    shifts = {name: new[name] - old[name] if name in old else None for name in new}
+    for (shift, rise), run in groupby(new, lambda name: (shifts[name], rises[name])):
         names = list(run)
+        before = before if before and rises[before[0]] == rise else []
         counts = [name for name in names if shift and shift > 0 and COUNT.fullmatch(name)]
         moved = [name for name in names if shift and name not in counts]
         for name in counts:

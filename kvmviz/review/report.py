@@ -248,10 +248,11 @@ def review_all(
     new: Mapping[str, Struct],
     abis: Abis = tuple(ABIS),
     policy: Policy = BOTH,
+    numbers: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {}),
 ) -> Reviews:
-    """The same for every struct that two headers have in common.
+    """The same for every struct that two headers have in common, and for their constants.
 
-    Where the headers come out of :func:`kvmviz.parse`, their constants are compared too.
+    Those are ``numbers`` by name, before and after, as :func:`kvmviz.c.parse.constants` has them.
     """
     for side in (old, new):
         _check(side, Mapping, "two mappings of name to struct")
@@ -272,7 +273,7 @@ def review_all(
             if name not in dissolved
             and any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
         ),
-        constants.between(*(getattr(side, "constants", {}) for side in (old, new))),
+        constants.between(*numbers),
     )
 
 
