@@ -552,6 +552,22 @@ def test_only_figures_load_matplotlib(tmp_path: Path) -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
+def test_dumps_of_ones_own_kernel(run: Run) -> None:
+    row = json.loads(
+        (Path(kvmviz.__file__).parent / "data" / "kvm_run.jsonl").read_text().splitlines()[0]
+    )
+    mine = json.dumps({key: row[key] for key in row if key not in ("kernel", "esr_high_injected")})
+    Path("mine.jsonl").write_text(f"{mine}\n")
+    status, out, err = run("dumps", "mine.jsonl")
+    assert (status, err) == (0, "")
+    assert out.startswith("Linux 6.1.192, little-endian: 1 dump\n")
+    assert out.endswith("old: 0 bytes differ, widened: 0 bytes differ\n")
+    Path("mine.jsonl").write_text(f"{mine}\n{{}}\n")
+    status, out, err = run("dumps", "mine.jsonl")
+    assert (status, out) == (2, "")
+    assert err.startswith("kvmviz: error: mine.jsonl: dumps, line 2: the dump has no key ")
+
+
 def test_the_page_is_written(run: Run) -> None:
     status, out, err = run("page", "story.html")
     assert (status, err) == (0, "")
@@ -653,7 +669,7 @@ def test_help_and_version() -> None:
     assert told.returncode == 0
     for words in ("examples:", "exit status:", "layout", "compare", "decode", "figure"):
         assert words in told.stdout
-    for command in (["layout"], ["compare"], ["decode"], ["figure", "layout"], ["page"]):
+    for command in (["layout"], ["compare"], ["decode"], ["figure", "layout"], ["page"], ["dumps"]):
         done = program(*command, "--help")
         assert done.returncode == 0
         assert f"kvmviz {' '.join(command)} " in done.stdout.split("examples:")[1]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kvmviz import KvmvizError, captures
-from kvmviz.kvm.captures import Dump
+from kvmviz.kvm.captures import ABI_OF, Dump
+from kvmviz.kvm.kernel import KERNELS
 from tests.proof_page import DATA, HIGH, RAW, Raw
 
 SHA256 = "cc17e4285e6a43564d4a7f9ce1e6e450c48566c044310d00cb0b7281d4c17a5a"
@@ -305,6 +306,24 @@ def test_a_bad_line_is_named_by_its_number(
         assert word in str(caught.value)
 
 
+MORE_BAD: list[Any] = [
+    ([line(0, bytes="00" * 300)], ("300 bytes", "288", "312")),
+    ([line(0, linux=6.1)], ("linux", "6.1")),
+    ([line(0, returned="0")], ("returned", "'0'")),
+    ([line(0, before=["immediate"])], ("before", "immediate_exit")),
+    ([line(0, before=[{"kind": "mmio_write"}])], ("mmio_write", "served_read")),
+    ([line(0, before=[{"kind": "served_write", "len": 4}])], ("phys_addr",)),
+    ([line(0, event={"kind": "served_write"})], ("served_write", "arm_nisv")),
+    ([line(0, event={"kind": "system_event", "type": 1})], ("flags",)),
+    ([line(0, event={"kind": "timer", "device_irq_level": "1x"})], ("device_irq_level", "hex")),
+]
+
+
+@pytest.mark.parametrize(("lines", "words"), MORE_BAD)
+def test_a_bad_line_of_the_newer_kind(lines: list[str], words: tuple[str, ...]) -> None:
+    test_a_bad_line_is_named_by_its_number(lines, 1, words)
+
+
 def test_hostile_lines_are_refused_in_one_short_line() -> None:
     for text in ("[" * 100_000, "1" * 5000, '{"kernel": ' * 5000, line(0, bytes="zz" * 100_000),
                  line(0, event={"kind": "x" * 100_000}), line(0, step=True)):  # fmt: skip
@@ -312,3 +331,101 @@ def test_hostile_lines_are_refused_in_one_short_line() -> None:
             parsed(text)
         assert len(str(caught.value)) < 300
         assert "\n" not in str(caught.value)
+
+
+# --- the newer dumps, and one's own ----------------------------------------------------------
+
+MORE = DATA.with_name("kvm_run_more.jsonl")
+
+
+def test_what_more_there_is() -> None:
+    rows = [json.loads(text) for text in MORE.read_text("ascii").splitlines()]
+    assert len(captures.more()) == len(rows)
+    assert Counter((row["linux"], row["kernel"], row["byte_order"]) for row in rows) == {
+        ("6.1.192", kernel, order): 31 for kernel in ("old", "merged") for order in ABI_OF
+    }
+    for dump, row in zip(captures.more(), rows, strict=True):
+        assert (dump.linux, dump.returned) == (row["linux"], row["returned"])
+        assert dump.data.hex() == row["bytes"]
+
+
+def test_no_byte_of_those_differs_either() -> None:
+    for rerun in captures.replay(captures.more()):
+        assert rerun.count == 0, rerun
+        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
+            assert step.returned == dump.returned
+    for dump in captures.more():
+        if dump.exit.member:
+            assert dump.overlay().differing == (), dump.title
+
+
+def test_a_newer_kernel_left_what_the_older_one_left() -> None:
+    newer = [dump for dump in captures.more() if dump.linux == "6.12.117"]
+    for dump in newer:
+        key = (dump.kernel.name, dump.byte_order, dump.scenario, dump.step, dump.synthetic)
+        older = captures.find(*key)
+        assert older.linux == "6.1.192"
+        if "vgic_read" not in dump.scenario:  # the register that names the implementation
+            assert older.data == dump.data
+        assert dump.title == older.title.replace("merged kernel", "merged kernel 6.12.117")
+
+
+HOLES = [
+    # scenario, step, bytes 36..39 of an old kernel after its debug exit, little and big
+    ("vgic_write_then_brk", 0, "00000000", "08000000"),
+    ("vgic_read_then_brk", 0, "00000000", "08000008"),
+    ("highvgic_write_then_brk", 0, "12000000", "08000000"),
+    ("ioeventfd_then_brk", 0, "00000000", "0a000000"),
+    ("shutdown_then_brk", 1, "01000000", "00000001"),
+    ("suspend_then_brk", 1, "00000000", "00000000"),
+    ("nisv_load_then_brk", 1, "00000000", "00000005"),
+    ("nisv_store_then_brk", 1, "00000000", "00000045"),
+    ("signal", 2, "aaaaaaaa", "aaaaaaaa"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "step", "little", "big"), HOLES)
+def test_what_lies_in_the_hole(scenario: str, step: int, little: str, big: str) -> None:
+    for order, data in (("little", little), ("big", big)):
+        assert captures.find("old", order, scenario, step).data[36:40].hex() == data
+        assert captures.find("merged", order, scenario, step).data[36:40].hex() == "00000000"
+
+
+def own(kernel: str, order: str) -> str:
+    """Lines as the program prints them: they do not say which kernel of the table it was."""
+    found = []
+    for file in (DATA, MORE):
+        for text in file.read_text("ascii").splitlines():
+            row = json.loads(text)
+            mine = (row["kernel"], row["byte_order"], row.get("linux", "6.1.192"))
+            if mine == (kernel, order, "6.1.192") and not row["esr_high_injected"]:
+                del row["kernel"], row["esr_high_injected"]
+                found.append(json.dumps(row))
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("order", ABI_OF)
+def test_ones_own_kernel_is_found_in_the_table(kernel: str, order: str) -> None:
+    text = own(kernel, order)
+    matches = captures.match(text)
+    counts = {name: sum(rerun.count for rerun in matches[name]) for name in KERNELS}
+    assert [name for name, count in counts.items() if count == 0] == [kernel]
+    told = repr(matches).splitlines()
+    assert told[0] == f"Linux 6.1.192, {order}-endian: {len(text.splitlines())} dumps"
+    assert told[-1] == f"{kernel}: 0 bytes differ"
+    for name, row in zip(KERNELS, told[2:], strict=False):
+        assert row.split()[:2] == [name, str(counts[name])]
+
+
+def test_a_kernel_of_no_table() -> None:
+    row = json.loads(own("old", "big").splitlines()[0]) | {"bytes": "ff" * 288}
+    matches = captures.match(json.dumps(row))
+    assert repr(matches).endswith("\nnone of these kernels")
+    assert "0..287" in repr(matches)
+
+
+@pytest.mark.parametrize("text", ["", "5", "{}", None])
+def test_what_is_no_dump_matches_nothing(text: Any) -> None:
+    with pytest.raises(KvmvizError, match="dump"):
+        captures.match(text)

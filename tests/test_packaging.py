@@ -145,6 +145,7 @@ def test_the_wheel_is_pure_python_and_complete(wheel: zipfile.ZipFile) -> None:
         ".py",
         ".md",
         ".jsonl",
+        ".patch",
         ".typed",
         ".css",
         ".js",

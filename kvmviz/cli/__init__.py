@@ -298,6 +298,17 @@ def _figure_compare(args: Namespace) -> int:
     return _save(args, shown.old, shown.new)
 
 
+def _dumps(args: Namespace) -> int:
+    from kvmviz.kvm import captures
+
+    try:
+        found = captures.match(inputs.text(args.file))
+    except KvmvizError as error:
+        raise inputs.located(args.file, error) from None
+    _show(repr(found))
+    return FINE
+
+
 def _page(args: Namespace) -> int:
     from kvmviz.web.page import page
 
@@ -432,6 +443,16 @@ def _parser() -> Parser:
         "  kvmviz figure compare old.h new.h --abi arm64 -o change.png\n")  # fmt: skip
     _old_new(made)
     _output(made)
+
+    made = some.add_parser(
+        "dumps", help="dumps of struct kvm_run beside what each kernel would have written",
+        description="Dumps of struct kvm_run, as tests/evidence/dump.c prints them on an arm64 "
+        "machine with KVM, beside what each kernel of the table would have written.",
+        epilog="examples:\n  ./dump > mine.jsonl && kvmviz dumps mine.jsonl",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    made.add_argument("file", metavar="FILE", help="JSON lines")
+    made.set_defaults(run=_dumps)
 
     made = some.add_parser(
         "page", help="the story and the talk as one HTML file that needs nothing else",

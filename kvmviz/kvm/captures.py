@@ -1,13 +1,14 @@
 """The real dumps: what arm64 kernels left in struct kvm_run, held against the prediction.
 
-``data/kvm_run.jsonl`` has one dump a line; ``data/README.md`` says how they were made.
+``data/kvm_run.jsonl`` and ``data/kvm_run_more.jsonl`` have one dump a line; ``data/README.md`` says
+how they were made.
 """
 
 from __future__ import annotations
 
 import json
 from binascii import unhexlify
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -15,12 +16,25 @@ from types import MappingProxyType
 from typing import Any
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, listed, shown, unsigned
+from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, integer, listed, shown, unsigned
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.esr import Esr
 from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import program
-from kvmviz.kvm.exits import CLEAR, SET, DebugExit, Event, Exit, Interrupted, MmioExit, UserWrite
+from kvmviz.kvm.exits import (
+    CLEAR,
+    SET,
+    ArmNisv,
+    DebugExit,
+    Event,
+    Exit,
+    Interrupted,
+    MmioExit,
+    Served,
+    SystemEvent,
+    Unhandled,
+    UserWrite,
+)
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
 from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
@@ -33,15 +47,22 @@ ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 PAGE = 288
 """How many bytes of struct kvm_run a dump holds, from offset 0 on: head and exit union."""
 
+PAGE_WITH_REGS = 312
+"""How many where s.regs.device_irq_level is told too."""
+
+LINUX = "6.1.192"
+"""The kernel's release where a dump does not name it."""
+
 
 @dataclass(frozen=True)
 class Dump:
-    """struct kvm_run[0..287] after one exit of a real kernel.
+    """struct kvm_run[0..287], or [0..311], after one exit of a real kernel.
 
     ``data`` are its bytes in memory order; ``held`` what the page held when KVM_RUN was called:
     the dump before it, with userspace's writes applied. ``event`` is the exit as the file has it:
     its ``kind``, and integers or bytes. ``events`` are all steps since the dump before, the exit
-    last. ``synthetic``: ESR bits 63:32 were put there by a debugger.
+    last. ``synthetic``: ESR bits 63:32 were put there by a debugger. ``linux`` is the kernel's
+    release, ``returned`` what KVM_RUN returned, None where that was not kept.
     """
 
     kernel: Kernel
@@ -53,6 +74,8 @@ class Dump:
     events: tuple[Event, ...]
     held: bytes
     data: bytes
+    linux: str = LINUX
+    returned: int | None = None
 
     @property
     def abi(self) -> str:
@@ -79,7 +102,8 @@ class Dump:
     def titled(self, step: str = "") -> str:
         """The same of another step, or of all of the sequence."""
         mark = ", upper half of ESR synthetic" if self.synthetic else ""
-        return f"{self.kernel.name} kernel, {self.byte_order}-endian, {self.scenario}{step}{mark}"
+        kernel = f"{self.kernel.name} kernel" + f" {self.linux}" * (self.linux != LINUX)
+        return f"{kernel}, {self.byte_order}-endian, {self.scenario}{step}{mark}"
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:
@@ -88,12 +112,16 @@ class Dump:
 
     def follows(self, other: Dump) -> bool:
         """It is the next step of the same sequence, on the same page."""
-        return (self.sequence, self.step) == (other.sequence, other.step + 1)
+        mine, others = (self.sequence, self.linux), (other.sequence, other.linux)
+        return (mine, self.step) == (others, other.step + 1)
 
     def overlay(self) -> Overlay:
         """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
         vcpu = Vcpu(self.kernel, self.abi)
         vcpu.user_write(0, self.held)
+        for event in self.events:
+            if isinstance(event, Served):
+                vcpu.apply(event)
         step = vcpu.apply(self.exit)
         image = step.page.part(self.exit.member, step.number)
         start = step.page.layout.offsets["padding"]
@@ -158,44 +186,72 @@ class Overlay:
         return f"{head}\n{table(rows, right=(0,))}"
 
 
-def parse(text: str) -> Iterator[Dump]:
-    """Dumps out of JSON lines; :class:`KvmvizError` with the line number for what is none."""
+def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
+    """Dumps out of JSON lines; :class:`KvmvizError` with the line number for what is none.
+
+    ``kernel``: all are taken for that kernel's, whatever they say; lines that came straight from
+    the program that takes the dumps say nothing.
+    """
     if not isinstance(text, str):
         raise KvmvizError(f"dumps: {shown(text)} is no text of JSON lines")
     last: Dump | None = None
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            last = _dump(json.loads(line), last)
+            row = json.loads(line)
+            if kernel is not None and isinstance(row, dict):
+                row = {"esr_high_injected": False} | row | {"kernel": kernel}
+            last = _dump(row, last)
         except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
         yield last
 
 
-_KEYS: Mapping[str, type] = {
+_KEYS: dict[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
     "before": list, "user_writes": list, "event": dict, "bytes": str,
 }  # fmt: skip
+_MORE_KEYS: dict[str, type] = {"linux": str, "returned": int}
 _DEBUG_KINDS: Mapping[str, int] = {
     "brk": 0x3C, "singlestep": 0x32, "hw_breakpoint": 0x30, "watchpoint": 0x34,
 }  # fmt: skip
 """The exception class of each kind of debug exit."""
-_KINDS = (*_DEBUG_KINDS, "mmio_write", "mmio_read")
-_EVENT_KEYS = ("kind", "esr", "far", "phys_addr", "len", "data")
+_EXITS: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]] = {
+    **dict.fromkeys(_DEBUG_KINDS, (DebugExit, ("esr",))),
+    "mmio_write": (MmioExit, ("phys_addr", "len", "data")),
+    "mmio_read": (MmioExit, ("phys_addr", "len")),
+    "system_event": (SystemEvent, ("type", "flags")),
+    "arm_nisv": (ArmNisv, ("esr_iss", "fault_ipa")),
+    "signal": (Interrupted, ()),
+    "immediate_exit": (Interrupted, ()),
+    "unhandled": (Unhandled, ()),
+    "timer": (Interrupted, ()),
+}
+"""The event of each kind, and the keys of what it is made of."""
+_SERVED: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]] = {
+    "served_write": (Served, ("phys_addr", "len")),
+    "served_read": (Served, ("phys_addr", "len", "data")),
+}
+_PLAIN_KEYS = ("kind", "len", "type")
+_HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
 _IMMEDIATE = (SET, Interrupted(), CLEAR)
 """KVM_RUN with immediate_exit set, which is 0 again afterwards."""
 
 
 def _dump(row: Any, last: Dump | None) -> Dump:
-    for key, kind in _KEYS.items():
+    for key, kind in (_KEYS | _MORE_KEYS).items():
+        if key in _MORE_KEYS and isinstance(row, dict) and key not in row:
+            continue
         if type(_get(row, key, "the dump")) is not kind:
             raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
     if not row["scenario"].isidentifier():
         raise KvmvizError(f"scenario {shown(row['scenario'])}; legal are names such as brk_poison")
-    for name in row["before"]:
+    immediate = [name for name in row["before"] if not isinstance(name, dict)]
+    for name in immediate:
         chosen(name, ("immediate_exit",), "before:")
+    served = [_event(_plain(it), _SERVED) for it in row["before"] if isinstance(it, dict)]
     writes = [_user_write(at, given) for at, given in enumerate(row["user_writes"])]
-    event = {key: _plain(key, value) for key, value in row["event"].items()}
+    event = _plain(row["event"])
     dump = Dump(
         _base.find(KERNELS, row["kernel"], "kernel"),
         chosen(row["byte_order"], BYTE_ORDERS, "byte order"),
@@ -203,13 +259,17 @@ def _dump(row: Any, last: Dump | None) -> Dump:
         unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
         event,
-        (*_IMMEDIATE * len(row["before"]), *writes, _exit(event)),
+        (*_IMMEDIATE * len(immediate), *writes, *served, _event(event, _EXITS)),
         bytes(PAGE),
         _hex("bytes", row["bytes"]),
+        row.get("linux", LINUX),
+        row.get("returned"),
     )
-    if len(dump.data) != PAGE:
-        raise KvmvizError(f"bytes: {len(dump.data)} bytes; legal are {PAGE}")
-    held = bytearray(last.data if last and dump.follows(last) else PAGE)
+    if len(dump.data) not in (PAGE, PAGE_WITH_REGS):
+        raise KvmvizError(
+            f"bytes: {len(dump.data)} bytes; legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
+        )
+    held = bytearray(last.data[:PAGE] if last and dump.follows(last) else PAGE)
     for write in writes:
         held[write.offset : write.offset + len(bytes(write))] = bytes(write)
     return replace(dump, held=bytes(held))
@@ -242,30 +302,47 @@ def _user_write(at: int, given: Any) -> UserWrite:
     return UserWrite(start, data)
 
 
-def _exit(event: Mapping[str, Any]) -> Exit:
-    kind = chosen(_get(event, "kind", "event"), _KINDS, "event: kind")
+def _event(
+    event: Mapping[str, Any], kinds: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]]
+) -> Event:
+    kind = chosen(_get(event, "kind", "event"), tuple(kinds), "event: kind")
+    make, keys = kinds[kind]
+    values = [_get(event, key, "event") for key in keys]
     if kind not in _DEBUG_KINDS:
-        data = _get(event, "data", "event") if kind == "mmio_write" else None
-        return MmioExit(_get(event, "phys_addr", "event"), _get(event, "len", "event"), data)
-    exit = DebugExit(_get(event, "esr", "event"), event.get("far"))
+        return make(*values)
+    exit = DebugExit(values[0], event.get("far"))
     if (ec := Esr(exit.esr).ec) != _DEBUG_KINDS[kind]:
         wanted = f"a {kind} has {_DEBUG_KINDS[kind]:#x}"
         raise KvmvizError(f"event, esr: {exit.esr:#x} has EC {ec:#x}; {wanted}")
     return exit
 
 
-def _plain(key: str, value: Any) -> Any:
+def _plain(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is written in hex as bytes or a number, and the rest as it is."""
-    if chosen(key, _EVENT_KEYS, "event: unknown key") == "data":
-        return _hex("event, data", value)
-    return value if key in ("kind", "len") else hexadecimal(value, f"event, {key}", 64)
+    found = dict(event)
+    for key, value in event.items():
+        chosen(key, _PLAIN_KEYS + _HEX_KEYS, "event: unknown key")
+        if key == "data":
+            found[key] = _hex("event, data", value)
+        elif key in _HEX_KEYS:
+            found[key] = hexadecimal(value, f"event, {key}", 64)
+    return found
 
 
 @cache
 def load() -> tuple[Dump, ...]:
-    """All dumps, in order: sequences of steps that share one page."""
-    text = resources.files("kvmviz").joinpath("data/kvm_run.jsonl").read_text("ascii")
-    return tuple(parse(text))
+    """The 400 dumps of debug and MMIO exits in order: sequences of steps that share one page."""
+    return _stored("kvm_run.jsonl")
+
+
+@cache
+def more() -> tuple[Dump, ...]:
+    """The dumps of a newer kernel, and those of whatever else KVM writes into the page."""
+    return _stored("kvm_run_more.jsonl")
+
+
+def _stored(name: str) -> tuple[Dump, ...]:
+    return tuple(parse(resources.files("kvmviz").joinpath("data", name).read_text("ascii")))
 
 
 @dataclass(frozen=True)
@@ -282,13 +359,13 @@ class Rerun:
 
     @property
     def compared(self) -> tuple[Overlay, ...]:
-        """All 288 bytes of each dump, beside the vCPU's page."""
+        """All bytes of each dump, beside the vCPU's page."""
         pairs = zip(self.dumps, self.steps, strict=True)
         return tuple(Overlay(dump, step.page, dump.data) for dump, step in pairs)
 
     @property
     def differing(self) -> tuple[tuple[int, ...], ...]:
-        """For each dump the offsets, of 0 to 287, at which the vCPU's page differs from it."""
+        """For each dump the offsets at which the vCPU's page differs from it."""
         return tuple(overlay.differing for overlay in self.compared)
 
     @property
@@ -300,7 +377,7 @@ class Rerun:
         rows: list[tuple[object, ...]] = [("dump", "what happens", "bytes", "differ", "")]
         for dump, step, wrong in zip(self.dumps, self.steps, self.differing, strict=True):
             place = f"at {spans(wrong)}" if wrong else ""
-            rows.append((dump.step, step.event.words, PAGE, len(wrong), place))
+            rows.append((dump.step, step.event.words, len(dump.data), len(wrong), place))
         head = f"{self.dumps[0].titled()}: {self.count} bytes differ"
         return f"{head}\n{table(rows, right=(0, 2, 3))}"
 
@@ -312,7 +389,8 @@ def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
     """
     found = []
     for some in sequences(load() if dumps is None else dumps):
-        vcpu = Vcpu(some[0].kernel, some[0].abi)
+        first = some[0]
+        vcpu = Vcpu(first.kernel, first.abi, first.event.get("device_irq_level"))
         steps = tuple([vcpu.apply(event) for event in dump.events][-1] for dump in some)
         found.append(Rerun(some, vcpu, steps))
     return tuple(found)
@@ -360,14 +438,41 @@ def find(
     """
     wanted = (kernel, byte_order, scenario, step, synthetic)
     if all(isinstance(key, str | int) for key in wanted):
-        for dump in load():
+        for dump in (*load(), *more()):
             if (*dump.sequence[:3], dump.step, dump.synthetic) == wanted:
                 return dump
-    names = ", ".join(sorted({dump.scenario for dump in load()}))
+    names = listed(sorted({dump.scenario for dump in (*load(), *more())}), 12)
     raise KvmvizError(
         f"no dump ({', '.join(map(shown, wanted))}); kernels are {', '.join(KERNELS)}; byte orders "
         f"little, big; scenarios {names}; steps count from 0, up to 2"
     )
+
+
+class Matches(dict[str, tuple[Rerun, ...]]):
+    """Dumps of a kernel that is not known, played again as each kernel of the table."""
+
+    def __repr__(self) -> str:
+        dumps = [dump for rerun in next(iter(self.values())) for dump in rerun.dumps]
+        kinds = listed(sorted({f"Linux {dump.linux}, {dump.byte_order}-endian" for dump in dumps}))
+        rows: list[tuple[object, ...]] = [("kernel", "bytes that differ", "at")]
+        for name, reruns in self.items():
+            places = {at for rerun in reruns for row in rerun.differing for at in row}
+            rows.append((name, sum(rerun.count for rerun in reruns), spans(sorted(places))))
+        same = [f"{row[0]}: 0 bytes differ" for row in rows if row[1] == 0]
+        told = ", ".join(same) or "none of these kernels"
+        return f"{kinds}: {counted(len(dumps), 'dump')}\n{table(rows, right=(1,))}\n{told}"
+
+
+def match(text: str) -> Matches:
+    """Dumps that one's own kernel left, beside what each kernel of the table would have left.
+
+    ``text`` is what the program printed that takes the dumps (tests/evidence/README.md). Raises
+    :class:`KvmvizError` with the line number for what is no dump, and where there is none.
+    """
+    found = Matches({name: replay(parse(text, name)) for name in KERNELS})
+    if not found["merged"]:
+        raise KvmvizError("no dumps: there is no line")
+    return found
 
 
 def readings(
