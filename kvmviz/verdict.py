@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, counted, grouped
@@ -31,10 +31,6 @@ class Place(NamedTuple):
     type: Type
     abi: Abi
 
-    def behind(self, offset: int) -> Place:
-        """The same, counted from what the struct lies in, at that offset."""
-        return self._replace(offset=self.offset + offset)
-
     @property
     def element(self) -> Layout | None:
         """One element of an array, as a struct with no other member; None for what is no array."""
@@ -43,30 +39,26 @@ class Place(NamedTuple):
         return Struct("", [("element", self.type.element)]).layout(self.abi)
 
 
+@lru_cache(maxsize=64)
+def places(layout: Layout) -> Mapping[str, Place]:
+    """The members by path, those of nested structs too; of an array, those of its first element."""
+    found: dict[str, Place] = {}
+    for name, field in layout.named.items():
+        found[name] = Place(field.offset, field.type, layout.abi)
+        if isinstance(field.type.leaf, Struct):
+            for path, there in places(field.type.leaf.layout(layout.abi)).items():
+                found[f"{name}.{path}"] = there._replace(offset=field.offset + there.offset)
+    return found
+
+
 def place(layout: Layout, path: str) -> Place | None:
     """The member of that path; in an array of structs, that of the first element."""
-    name, _, rest = path.partition(".")
-    field = layout.named.get(name)
-    if field is None:
-        return None
-    if not rest:
-        return Place(field.offset, field.type, layout.abi)
-    leaf = field.type.leaf
-    found = place(leaf.layout(layout.abi), rest) if isinstance(leaf, Struct) else None
-    return found and found.behind(field.offset)
+    return places(layout).get(path)
 
 
 def flexible(layout: Layout) -> dict[str, Place]:
     """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
-    found: dict[str, Place] = {}
-    for name, field in layout.named.items():
-        kind = field.type
-        if 0 in kind.shape:
-            found[name] = Place(field.offset, kind, layout.abi)
-        elif isinstance(kind.leaf, Struct):  # in an array, that of the first element stands for all
-            for path, there in flexible(kind.leaf.layout(layout.abi)).items():
-                found[f"{name}.{path}"] = there.behind(field.offset)
-    return found
+    return {path: there for path, there in places(layout).items() if 0 in there.type.shape}
 
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
