@@ -141,12 +141,12 @@ def _picture() -> Any:
 
 
 METHODS = {
-    "Struct": "layout widen changed on",
+    "Struct": "layout widen on",
     "Layout": "pack unpack",
     "Vcpu": "user_write run apply",
     "Picture": "save render",
 }
-MADE = ("KvmvizError", "Layout", "Image", "Verdict", "Member")
+MADE = ("KvmvizError", "Layout", "Image", "Verdict")
 """Classes whose objects the library makes, or whose values the class that takes them checks."""
 
 OBJECTS: Mapping[str, Callable[[], Any]] = {
