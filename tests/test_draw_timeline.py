@@ -209,7 +209,7 @@ def test_bytes_that_fooled_the_reader_are_marked_with_what_they_were_taken_for()
         ("stale_far", "merged", NO_EC, "✗ taken for far (stale)"),
         ("brk", "merged", NO_EC, "✗ taken for far (never written)"),
         ("mmio_low", "old", NO_EC, "✗ taken for far (not fresh)"),
-        ("mmio_low", "widened", "old", "✗ ESR[31:0]"),
+        ("mmio_low", "widened", U32, "✗ ESR[31:0]"),
     ],
 )
 def test_the_mark_says_whether_bytes_are_stale_or_nobodys(
