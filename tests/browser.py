@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -260,6 +261,17 @@ def run_all(page: Page) -> None:
 def show_widget(page: Page) -> int:
     """Scroll to the first cell that shows a widget; its distance from the active cell."""
     return int(page.evaluate(SHOW))
+
+
+FINDINGS = """area => axe.run(area).then(found => found.violations.map(
+  one => `${one.id}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 200)).join(" | ")}`))"""
+
+
+def axe(page: Page, area: str = "html") -> list[str]:
+    """What axe-core finds wrong in an area of a page."""
+    script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    page.evaluate(f"() => {{{script}}}")
+    return [str(one) for one in page.evaluate(FINDINGS, area)]
 
 
 # The cell with these words in its source, scrolled to.

@@ -103,8 +103,8 @@ def follows(page: Page, state: State) -> str:
 
 
 def bytes_of(page: Page) -> str:
-    """The cells of a board, in order: value and bits of each."""
-    return " ".join(picture(page).locator("button :is(b, i)").all_text_contents())
+    """The cells of a board, in order: value, bits, offset and words of each."""
+    return " ".join(picture(page).locator(".octet button").all_text_contents())
 
 
 def test_mouse_turns_byte_order_and_width(page: Page) -> None:
@@ -269,7 +269,7 @@ def test_a_byte_that_is_pointed_at_says_what_it_is(page: Page) -> None:
     cells.nth(4).hover()
     told = cells.nth(4).locator("span")
     expect(told).to_have_css("opacity", "1")
-    expect(told).to_have_text("byte 4: hsr[31:24]")
+    expect(told).to_have_text("hsr[31:24]")
     marked = "[...CSS.highlights.get('kv-byte')].map(String).join()"
     assert "d2 00 00 62" in page.evaluate(marked)
     explorer(page).locator("summary").click()
@@ -553,6 +553,13 @@ def test_timeline_fits_one_window(scrubbed: Page) -> None:
     shown = box(picture(scrubbed))
     assert shown["y"] + shown["height"] <= window["y"] + window["height"]
     assert shown["x"] + shown["width"] <= window["x"] + window["width"]
+
+
+def test_axe_finds_nothing_in_widgets_and_outputs(
+    page: Page, bench: Page, desk: Locator, scrubbed: Page
+) -> None:
+    for shown in (page, bench, desk.page, scrubbed):
+        assert browser.axe(shown, ".jp-OutputArea") == []
 
 
 def test_all_pages_are_silent_and_stay_at_home(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kvmviz.web.page import page as written
-from kvmviz.web.scenes import scenes
 from tests import browser
+from tests.story import scenes
 
 pytestmark = [
     pytest.mark.xdist_group("browser"),
@@ -87,12 +86,14 @@ def test_without_scripts_radios_choose(running: Browser, file: Path) -> None:
         assert not page.locator("#talk").is_visible()
         assert page.evaluate(SEEN, "start") == []
         for scene in scenes():
-            if scene.guess:
-                page.locator(f'#{scene.name} [value="{scene.guess.right}"]').check()
-                expect(page.locator(f"#{scene.name} .said-{scene.guess.right}")).to_be_visible()
-            if scene.name not in ("start", "elsewhere", "stale", "turn"):
+            for answer in scene.guesses:
+                page.locator(f'#{scene.name} [value="{answer}"]').check()
+                expect(page.locator(f"#{scene.name} .answer p").filter(visible=True)).to_have_class(
+                    f"said-{answer}"
+                )
+            if scene.name not in ("start", "elsewhere", "stale", "turn") or not scene.figure:
                 continue
-            for state in [*scene.states][::5]:
+            for state in [*scene.figure.states][::5]:
                 for value in state:
                     page.locator(f'#{scene.name} [value="{value}"]').check()
                 assert page.evaluate(SEEN, scene.name) == [",".join((scene.name, *state))]
@@ -163,10 +164,10 @@ def stations() -> list[str]:
     for scene in scenes():
         for count in range(len(scene.steps) + 1):
             done = scene.steps[:count]
-            guessed = [value for value in done if scene.guess and value in scene.guess.options]
+            guessed = [value for value in done if value in scene.guesses]
             values = [
                 next((value for value in reversed(done) if value in control.options), control.start)
-                for control in scene.controls
+                for control in (scene.figure.controls if scene.figure else ())
             ]
             found.append(",".join(("talk", scene.name, *guessed, *values)))
     return found
@@ -191,7 +192,7 @@ def check_talk(page: Page) -> None:
     page.keyboard.press("Escape")
     scene = wanted[-11].removeprefix("talk,")
     assert page.evaluate(HASH) == scene
-    assert page.locator("section").filter(visible=True).count() == len([*scenes()])
+    assert page.locator("section").filter(visible=True).count() == len(scenes())
     expect(page.locator(f"#{scene.partition(',')[0]} h2")).to_be_in_viewport()
 
 
@@ -210,7 +211,7 @@ def check_notes(page: Page) -> None:
     with page.expect_popup() as opening:
         page.keyboard.press("n")
     notes = opening.value
-    told = [*scenes()]
+    told = scenes()
     expect(notes.locator("#title")).to_have_text(told[0].title, timeout=5000)
     expect(notes.locator("#next")).to_contain_text("those on little-endian", timeout=5000)
     page.keyboard.press("PageDown")
@@ -315,11 +316,32 @@ def check_keys(page: Page) -> None:
     for _ in range(2):
         page.keyboard.press("ArrowRight")
     opacity, words, marked = page.evaluate(TOLD)
-    assert (opacity, words) == ("1", "byte 2: hsr[23:16]")
-    assert [line.split()[0] for line in marked] == ["+0"]
+    assert (opacity, words) == ("1", "hsr[23:16]")
+    twin = (page.locator("[id='before,little'] pre").text_content() or "").splitlines()
+    assert marked == [line for line in twin if line.startswith("  +0 ")]
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate(TOLD)[2] == [line for line in twin if line.startswith("  +8 ")]
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate(TOLD)[1] == "byte 1: hsr[15:8]"
+    assert page.evaluate(TOLD)[1] == "far, left as it was"
     assert "reads" in (page.locator("#live").text_content() or "")
+
+
+def check_guess(page: Page) -> None:
+    """Arrow keys move among the options, and only Space answers."""
+    tab_to(page, "start", "start-guess")
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(FOCUSED)["value"] == "only-little"
+    assert page.evaluate(SEEN, "start") == []
+    page.keyboard.press("Space")
+    assert page.evaluate(SEEN, "start") == ["start,little"]
+
+
+def test_a_guess_is_made_by_keyboard(running: Browser, file: Path) -> None:
+    with opened(running, file) as page:
+        check_guess(page)
 
 
 def test_keyboard_alone(running: Browser, file: Path) -> None:
@@ -344,28 +366,32 @@ def test_on_paper_the_chosen_state_stands(running: Browser, file: Path) -> None:
     with opened(running, file, LINK) as page:
         page.emulate_media(media="print")
         for scene in scenes():
-            if scene.states and not scene.guess:
+            if scene.figure:
                 assert len(page.evaluate(SEEN, scene.name)) == 1
         assert page.evaluate(SEEN, "turn") == [LINK]
         assert not page.get_by_text("little-endian", exact=True).last.is_visible()
         expect(page.locator("#turn aside")).to_be_visible()
+        # Nobody can click on paper: every option stands there, and what is said to it.
+        for part in (".guess span", ".answer p"):
+            assert page.locator(f"#start {part}").filter(visible=True).count() == 4
 
 
-FINDINGS = """() => axe.run().then(found => found.violations.map(
-  one => `${one.id}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 200)).join(" | ")}`))"""
-
-
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("link", "scheme"),
+    "links",
     [
-        ("start,only-little,big", "light"),
+        ("start,only-little,big",),
+        ("talk,start", "talk,start,only-little,big", "talk,stale,v2,step-1", "talk,matrix"),
     ],
 )
-def test_axe_finds_nothing(running: Browser, file: Path, link: str, scheme: str) -> None:
-    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-    with opened(running, file, link, color_scheme=scheme) as page:
-        page.evaluate(f"() => {{{axe}}}")
-        assert page.evaluate(FINDINGS) == []
+def test_axe_finds_nothing(
+    running: Browser, file: Path, links: tuple[str, ...], scheme: str
+) -> None:
+    with opened(running, file, links[0], color_scheme=scheme) as page:
+        for link in links:
+            page.evaluate("link => { location.hash = link; }", link)
+            page.wait_for_function(f"{HASH}.startsWith({link!r})")
+            assert browser.axe(page) == [], link
 
 
 # --- faults seeded into the scripts ------------------------------------------------------------
@@ -378,7 +404,9 @@ FAULTS: list[tuple[str, str, Callable[[Page], None], str, str]] = [
     ("if (was[0]", "if (was[1]", check_motion, "widened", "no-preference"),
     ("was[0] - x, was[1] - y", "x - was[0], was[1] - y", check_motion, "widened", "no-preference"),
     ("|| calm.matches", "", check_calm, "widened", "reduce"),
-    ("ArrowRight: 1,", "ArrowRight: 2,", check_keys, "before", "reduce"),
+    ("{ArrowRight: 1, ArrowLeft", "{ArrowRight: 2, ArrowLeft", check_keys, "before", "reduce"),
+    ("start += line.length + 1", "start += line.length", check_keys, "before", "reduce"),
+    ("const by = {ArrowRight: 1, ArrowDown", "const by = {x: 1, y", check_guess, "", "reduce"),
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kvmviz import KvmvizError, Struct, parse
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.review import review
-from kvmviz.review.versions import Versions, headline, names_of, verdict_of, words_of
+from kvmviz.review.versions import Versions, headline, names_of, told, verdict_of
 from tests import strategies
 from tests.strategies import changed, steady
 
@@ -86,8 +86,7 @@ def test_letters_can_be_shared_by_several() -> None:
     one, two = versions("__u32 hsr;", ""), versions("__u32 hat;", "")
     names = names_of([one, two])
     assert names == ("hsr", "hat")
-    assert "A hsr" in words_of(one, names)
-    assert "H hat" in words_of(two, names)
+    assert all(words in told([one, two], "both") for words in ("both\n", "A hsr", "H hat"))
 
 
 # --- the verdict in a line -------------------------------------------------------------------

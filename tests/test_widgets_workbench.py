@@ -49,7 +49,7 @@ def quiet(bench: Workbench) -> bool:
 
 def marks(bench: Workbench) -> list[tuple[str, str]]:
     """The lines that are marked: the field, and pixels from its top."""
-    style = bench.box.children[-1].value
+    style = bench.box.children[1].value
     return re.findall(r"-(\w+) textarea .*?position: 0 (\d+)px", style)
 
 

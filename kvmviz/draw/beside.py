@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kvmviz.draw.canvas import Canvas, Picture, checked, wide
+from kvmviz.draw.canvas import Canvas, Picture, checked, wide, wrapped
 from kvmviz.draw.cells import ground, paragraph
-from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, Arms, chosen, heights
+from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, Arms, chosen, heights, remarks
 from kvmviz.review.rows import arms as arms_of
-from kvmviz.review.versions import Versions, headline, names_of, words_of
+from kvmviz.review.versions import Versions, headline, names_of, told
 from kvmviz.slot import Source, bits_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, Style, styles
-from kvmviz.text import spans, where
+from kvmviz.text import where
 
 CELL, HIGH, EDGE, GAP = 42.0, 42.0, 4.0, 14.0
 LOW = HIGH + 28
@@ -41,15 +41,10 @@ def versions(*shown: Versions, title: str = "") -> Picture:
         _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP), names)
         for at, one in enumerate(shown)
     ]
-    versions = max(len(one.sides) for one in shown)
     arms = [column.arms for column in columns]
     notes = [note for column in columns for note in column.notes(rows)]
-    if left:
-        notes.append(f"Left out: {spans(left)}.")
-    if versions > 1:
-        notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
     width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
-    heads = _wrapped(title, width - 2 * EDGE, 19, 3, bold=True)
+    heads = _lines(title, width, 19, bold=True)
     canvas = Canvas(width, 0)
     y = paragraph(canvas, EDGE, 4, heads, 19, 24, bold=True, colour=colour) + 38
     for column in columns:
@@ -63,28 +58,17 @@ def versions(*shown: Versions, title: str = "") -> Picture:
             for column in columns:
                 column.row(canvas, y, row, number)
             y += LOW * high
-    for note in notes:
-        lines = _wrapped(note, width - 2 * EDGE, 14, 3)
+    for note in (*notes, *remarks(shown, left)):
+        lines = _lines(note, width, 14)
         y = paragraph(canvas, EDGE, y, lines, 14, 22, colour=QUIET)
     canvas.height = y + 20
-    return canvas.picture("\n".join((title, *(words_of(one, names) for one in shown))))
+    return canvas.picture(told(shown, title))
 
 
-def _wrapped(words: str, width: float, size: float, most: int, *, bold: bool = False) -> list[str]:
-    """Words in lines no wider than so many pixels, at most so many lines."""
-    lines = [""]
-    for word in words.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and wide(longer, size, bold) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    if len(lines) > most:
-        lines = lines[:most]
-        while " " in lines[-1] and wide(f"{lines[-1]} ...", size, bold) > width:
-            lines[-1] = lines[-1].rpartition(" ")[0]
-        lines[-1] += " ..."
-    return lines
+def _lines(words: str, width: float, size: float, *, bold: bool = False) -> list[str]:
+    """Words in lines as wide as a sheet, three of them at most."""
+    lines = wrapped(words, size, width - 2 * EDGE, bold=bold)
+    return lines if len(lines) <= 3 else [*lines[:2], f"{lines[2].rpartition(' ')[0]} ..."]
 
 
 @dataclass(frozen=True)
@@ -99,6 +83,11 @@ class _Column:
     def styles(self) -> dict[str, Style]:
         """Colour and letter of each member."""
         return styles(self.names)
+
+    @cached_property
+    def letters(self) -> dict[str, str]:
+        """The letter of each member."""
+        return {name: style.letter for name, style in self.styles.items()}
 
     @cached_property
     def arms(self) -> tuple[Arms, ...]:
@@ -130,9 +119,6 @@ class _Column:
     def _drawn(self, number: int, first: int) -> Sequence[Arm]:
         return self.arms[number].between(first, first + CELLS)[:MOST_ARMS]
 
-    def _letter(self, source: Source) -> str:
-        return self.styles[source.slot.member].letter
-
     def _left(self, at: int) -> float:
         return self.x + at % CELLS * CELL
 
@@ -154,7 +140,7 @@ class _Column:
             return
         if source.mask != 0xFF:
             canvas.clear(middle - 14, y + 4, 28, 36)
-        letter = words or self._letter(source)
+        letter = words or self.letters[source.slot.member]
         canvas.text(middle, y + 20, letter, 17, mono=True, ha="center")
         bits = bits_of(source)
         size = 12.4 if len(bits) < 6 else 9.6
@@ -165,43 +151,22 @@ class _Column:
         room = bit * (share.top - share.bottom + 1)
         if room > bit:
             middle = left + 1 + bit * (7 - share.top) + room / 2
-            letter = self._letter(share)
+            letter = self.letters[share.slot.member]
             canvas.text(middle, y, letter, min(15, 1.6 * room), mono=True, ha="center")
 
     def _label(self, canvas: Canvas, arm: Arm, y: float, begin: int, end: int) -> None:
         left, right = self._left(begin) + 3, self._left(end) + CELL - 3
         canvas.brace(left, right, y + 3, 3, QUIET)
         words, size = self._fitting(arm, begin, end)
-        wrong = any(status != "intact" for status in arm.judged(begin).values())
         canvas.text(
             (left + right) / 2, y + 21, words, size, ha="center",
-            colour=WRONG if wrong else INK, italic=arm.source(begin) is None,
+            colour=WRONG if arm.breaks(begin) else INK, italic=arm.source(begin) is None,
         )  # fmt: skip
-
-    def _names(self, arm: Arm, begin: int) -> tuple[str, ...]:
-        """What to call a piece, the fullest name first, the last of them always fits."""
-        source = arm.source(begin)
-        if source is None:
-            outer, _, inner = arm.side.layout.slot_at(begin).path.rpartition(": ")
-            kind = inner.partition(" after")[0]
-            inside = f"{kind} in {outer}" if outer else kind
-            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
-        judged = arm.judged(begin)
-        shares = [
-            (self._letter(s), s.label if s.is_part else s.slot.path, judged.get(s.slot))
-            for s in source.shares
-        ]
-        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
-        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
-        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
-        only = "".join(letter for letter, *_ in shares)
-        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
-        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
 
     def _fitting(self, arm: Arm, begin: int, end: int) -> tuple[str, float]:
         """The fullest name that has room below a piece, and the size of its letters."""
         room = (end - begin + 1) * CELL - 4
-        names = self._names(arm, begin)
+        names = arm.names(begin, self.letters)
         tries = [(name, size) for name in names for size in (14.0, 13.0, 12.0)]
         return next(((n, size) for n, size in tries if wide(n, size) <= room), ("", 14.0))
 
@@ -218,7 +183,7 @@ class _Column:
     def _full(self, number: int, first: int) -> Iterator[str]:
         for arm in self._drawn(number, first):
             for begin, end in arm.pieces(first, first + CELLS):
-                full, source = self._names(arm, begin)[0], arm.source(begin)
+                full, source = arm.names(begin, self.letters)[0], arm.source(begin)
                 if source and full != self._fitting(arm, begin, end)[0]:
                     yield f"+{begin} {full}" if source.is_part else full
         if hidden := self.arms[number].between(first, first + CELLS)[MOST_ARMS:]:
@@ -226,8 +191,3 @@ class _Column:
             paths = [f"{self.styles[s.member].letter} {s.path}" for s in slots]
             more = [f"{len(paths) - MOST_ARMS} more"] * (len(paths) > MOST_ARMS)
             yield f"not drawn: {', '.join([*paths[:MOST_ARMS], *more])}"
-
-
-def _sign(status: str | None) -> str:
-    """Behind a member's name: intact needs no word, all else is named."""
-    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"

@@ -8,8 +8,9 @@ from itertools import groupby
 
 from kvmviz._base import KvmvizError
 from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
-from kvmviz.draw.cells import called, paragraph, style
+from kvmviz.draw.cells import paragraph
 from kvmviz.kvm.conclusion import Cell, Handshake
+from kvmviz.kvm.lane import called, style
 from kvmviz.kvm.words import held, hexa, old_held
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
 from kvmviz.text import where

@@ -5,7 +5,7 @@ Arms of unions, members that share bytes, are shown in rows of their own, one be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from kvmviz.ctype import Struct
 from kvmviz.review.versions import Side, Versions
 from kvmviz.rules import up
 from kvmviz.slot import Slot, Source, member_of, merged
-from kvmviz.text import runs
+from kvmviz.text import runs, spans
 from kvmviz.verdict import Status
 
 CELLS = 8
@@ -95,6 +95,38 @@ class Arm:
         part = at if source.is_part else None
         return tuple(s.slot for s in shares), part, tuple(self.judged(at).values())
 
+    def breaks(self, at: int) -> bool:
+        """Some reader does not get what lies at a byte."""
+        return any(status != "intact" for status in self.judged(at).values())
+
+    def names(self, at: int, letters: Mapping[str, str]) -> tuple[str, ...]:
+        """What to call the piece that starts at a byte, and what its reader gets of it.
+
+        In several lengths, the fullest first; ``letters`` are those of the members.
+        """
+        source = self.source(at)
+        if source is None:
+            outer, _, inner = self.side.layout.slot_at(at).path.rpartition(": ")
+            kind = inner.partition(" after")[0]
+            inside = f"{kind} in {outer}" if outer else kind
+            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
+        judged = self.judged(at)
+        shares = [
+            (letters[s.slot.member], s.label if s.is_part else s.slot.path, judged.get(s.slot))
+            for s in source.shares
+        ]
+        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
+        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
+        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
+        only = "".join(letter for letter, *_ in shares)
+        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
+        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
+
+
+def _sign(status: Status | None) -> str:
+    """Behind a member's name: intact needs no word, all else is named."""
+    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
+
 
 @dataclass(frozen=True)
 class Arms:
@@ -156,6 +188,13 @@ def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
             break
         rows.append(at)
     return sorted(rows), [at for at in range(size) if at // CELLS * CELLS not in rows]
+
+
+def remarks(shown: Sequence[Versions], left: Sequence[int]) -> list[str]:
+    """What there is to say of all rows: the bytes that are left out, and how to read a verdict."""
+    said = [f"Left out: {spans(left)}."] if left else []
+    both = "Below old: what an old program gets of new bytes. Below new: the reverse."
+    return [*said, *[both] * any(one.new for one in shown)]
 
 
 def arms(shown: Versions) -> tuple[Arms, ...]:

@@ -202,7 +202,7 @@ class Versions:
         return not all(self.old.holders[first:stop])
 
     def __repr__(self) -> str:
-        return words_of(self, self.names)
+        return _words(self, self.names)
 
 
 def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
@@ -210,8 +210,13 @@ def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in shown for name in one.names))
 
 
-def words_of(shown: Versions, names: Sequence[str]) -> str:
-    """The text twin, where letters are shared out among more ``names`` than its own."""
+def told(shown: Sequence[Versions], title: str) -> str:
+    """The text twin of some, under a title; a letter is one member in all of them."""
+    names = names_of(shown)
+    return "\n".join((title, *(_words(one, names) for one in shown)))
+
+
+def _words(shown: Versions, names: Sequence[str]) -> str:
     letters = {name: style.letter for name, style in styles(names).items()}
     sides, gets = shown.sides, ("old gets", "new gets") if shown.new else ()
     sizes = [f"{s.title} size {s.layout.size}, align {s.layout.align}".strip() for s in sides]

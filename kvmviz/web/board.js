@@ -37,7 +37,7 @@ globalThis.kvmviz ??= (() => {
   const row = /^ *\+(\d+)(?:\.\.\+(\d+))?  ([0-9a-f]{2}(?: [0-9a-f]{2})*)?/;
   function mark(cell) {
     const text = cell.closest(".kv-board").querySelector("pre").firstChild;
-    const at = parseInt(cell.lastChild.textContent.slice(5)), found = [];
+    const at = parseInt(cell.querySelector("s").textContent), found = [];
     let start = 0;
     for (const line of text.data.split("\n")) {
       const [, first, last, bytes = "00"] = row.exec(line) ?? [], end = last ?? +first + (bytes.length - 2) / 3;

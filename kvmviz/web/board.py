@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from itertools import groupby
 from typing import Literal
 
 from kvmviz import text
-from kvmviz.image import pieces, unwritten
-from kvmviz.kvm import words
+from kvmviz.image import named, pieces, unwritten
+from kvmviz.kvm import lane, words
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import Step
@@ -27,10 +27,10 @@ from kvmviz.kvm.program import Reading
 from kvmviz.kvm.scene import Scene, difference, headline
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
-from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, arms, chosen
+from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, arms, chosen, remarks
 from kvmviz.review.versions import Versions, names_of
 from kvmviz.slot import Source, bits_of
-from kvmviz.style import FILLS, ON_THE_PAGE, USERSPACE, Style, styles
+from kvmviz.style import FILLS, USERSPACE, styles
 
 OCTET = 8
 """Bytes that stay side by side: two octets make a row, one where the page is narrow."""
@@ -66,12 +66,13 @@ class Cell:
 class Span:
     """Something that holds for bytes ``first`` to ``last``: a reader's hand, a member's brace.
 
-    ``right`` is None where nothing is judged; ``quiet``: what lies there was not written.
+    ``names`` are the same in several lengths, the fullest first, of which the first is shown that
+    fits. ``right`` is None where nothing is judged; ``quiet``: what lies there was not written.
     """
 
     first: int
     last: int
-    name: str
+    names: tuple[str, ...]
     right: bool | None = None
     quiet: bool = False
 
@@ -116,8 +117,8 @@ class Board:
     def __repr__(self) -> str:
         return self.twin
 
-    def html(self, classes: str = "") -> str:
-        """The state as one element, the same bytes each time."""
+    def html(self, classes: str = "", name: str = "") -> str:
+        """The state as one element, the same bytes each time; ``name`` is its link's."""
         verdict = {True: "right", False: "wrong", None: ""}[self.sound]
         head = "".join(f"<span>{_escaped(line)}</span>" for line in self.about)
         notes = "".join(f"<p>{_escaped(line)}</p>" for line in self.notes)
@@ -127,9 +128,9 @@ class Board:
             f"<li{' aria-current=step' * (number == self.now)}>{_escaped(line)}</li>"
             for number, line in enumerate(self.steps)
         )
-        kinds = filter(None, ("kv-board", self.kind, verdict, classes))
+        kinds = " ".join(filter(None, ("kv-board", self.kind, verdict, classes)))
         return (
-            f'<article class="{" ".join(kinds)}">'
+            f"<article{_attribute('id', name)}{_attribute('class', kinds)}>"
             f"<header><strong>{_escaped(self.headline)}</strong>{head}</header>"
             f"{self._strips()}"
             f"{f'<p class=effect>{_escaped(self.effect)}</p>' if self.effect else ''}{notes}"
@@ -167,11 +168,6 @@ def reading(shown: Reading) -> Board:
     )
 
 
-HEAD, UNION = range(8, 16), range(32, 48)
-"""The bytes of struct kvm_run that a step is shown by: exit_reason and flags; the exit union as
-far as a debug exit can fill it. The text twin has all of the first 64."""
-
-
 def step(seen: Conclusion) -> Board:
     """The page at one step of its history, and what one program concludes from it."""
     now = seen.step
@@ -181,15 +177,15 @@ def step(seen: Conclusion) -> Board:
         verdict,
         seen.right if seen.looks else None,
         (f"{now.kernel.name} kernel, {text.where(now.page.layout)}", f"VMM: {seen.vmm.name}"),
-        tuple(_page_strip(seen, offsets) for offsets in (HEAD, UNION)),
+        tuple(_page_strip(seen, offsets) for offsets in (lane.HEAD, lane.UNION)),
         effect,
         (words.title(now), *map(_sentence, causes[1:])),
         f"{seen!r}\n{now!r}",
     )
 
 
-STEPS = 5
-"""Steps that are listed around the one that is shown."""
+STEPS = {1: 5, 2: 3}
+"""How many steps are listed around the one that is shown, on one page and on two."""
 
 
 def history(shown: Scene, full: bool = False) -> Board:
@@ -198,14 +194,15 @@ def history(shown: Scene, full: bool = False) -> Board:
     ``full``: all of the first 64 bytes, else those by which a step is told.
     """
     about = [shown.subtitle]
-    about += filter(None, (shown.scenario.note, "bits 63:32 of ESR synthetic" * _synthetic(shown)))
+    if shown.scenario.note and len(shown.pages) < 2:
+        about.append(shown.scenario.note)
+    if shown.scenario.synthetic:
+        about.append("bits 63:32 of ESR synthetic")
     if not shown.rows:
-        nothing = "every byte is 0, and nobody has written any"
-        return Board(
-            "before any step", None, tuple(about), (), nothing, (), repr(shown), kind="page"
-        )
+        told = ("before any step", None, tuple(about), (), "every byte is 0, and nobody wrote any")
+        return Board(*told, (), repr(shown), kind="page")
     seen, differing = shown.rows[-1], shown.differing[-1]
-    offsets = range(words.SHOWN) if full else (*HEAD, *UNION)
+    offsets = range(words.SHOWN) if full else (*lane.HEAD, *lane.UNION)
     strips = []
     for one in seen:
         title, name = "", f"{one.step.kernel.name} kernel"
@@ -217,8 +214,8 @@ def history(shown: Scene, full: bool = False) -> Board:
     causes = [cause for one in seen for cause in words.causes(one)]
     verdict, effect = _concluded(first)
     if len(seen) > 1:
-        verdict = words.title(first.step)
-        effect = _sentence(difference(differing))
+        verdict, effect = words.title(first.step), ""
+        about.append(_sentence(difference(differing)))
     sounds = {one.right for one in seen if one.looks}
     more = list(dict.fromkeys(causes if len(seen) > 1 else causes[1:]))
     held = [words.completion(first.step) or "", words.beyond(first.step), *more]
@@ -237,14 +234,11 @@ def history(shown: Scene, full: bool = False) -> Board:
     )
 
 
-def _synthetic(shown: Scene) -> bool:
-    return bool(shown.scenario.synthetic)
-
-
 def _around(shown: Scene) -> tuple[tuple[str, ...], int]:
     """Steps around the one that is shown, of those not yet reached the titles alone."""
-    first = max(0, min(shown.step - STEPS // 2, shown.count - STEPS))
-    history = shown.pages[0].history[first : first + STEPS]
+    most = STEPS[len(shown.pages)]
+    first = max(0, min(shown.step - most // 2, shown.count - most))
+    history = shown.pages[0].history[first : first + most]
     listed = []
     for step in history:
         reached = step.number <= shown.step
@@ -275,15 +269,17 @@ def _page_strip(seen: Conclusion, offsets: Sequence[int], differing: Sequence[in
     hands = [
         replace(hand, first=hand.first + union, last=hand.last + union)
         for hand in (_hands(seen.reading) if seen.reading else ())
+        if hand.right
     ]
-    for stale, rows in groupby(seen.fooled, lambda row: row.stale):
-        fooled = [row.offset for row in rows if row.offset in HEAD]
-        if fooled:
-            hands.append(Span(fooled[0], fooled[-1], "stale" if stale else "✗", False))
+    hands += [Span(first, last, said, False) for first, last, said in lane.marks(seen, offsets)]
+    braces = [
+        Span(first, last, lane.names(now, first, last), quiet=now.state(first) != "fresh")
+        for first, last in lane.pieces(now, offsets)
+    ]
     return Strip(
         _page_cells(now, offsets, differing),
         tuple(hand for hand in hands if hand.first in offsets),
-        _page_braces(now, offsets),
+        tuple(braces),
     )
 
 
@@ -295,11 +291,10 @@ def _page_cells(now: Step, offsets: Sequence[int], differing: Sequence[int]) -> 
     made = []
     for at in offsets:
         source, state = now.page.sources[at], now.state(at)
-        who = words.who(source, now.number)
-        if source is None:
-            said = f"byte {at}: {who}"
-        else:
-            said = f"byte {at}: {_whose(source)}[{source.bits}], {state}: {who}"
+        said = words.who(source, now.number)
+        if source is not None:
+            name = USERSPACE if lane.called(source) == USERSPACE else source.member
+            said = f"{name}[{source.bits}], {state}: {said}"
         said += "; the other page holds another value" * (at in differing)
         made.append(
             Cell(
@@ -309,48 +304,22 @@ def _page_cells(now: Step, offsets: Sequence[int], differing: Sequence[int]) -> 
                 source.bits if source else "–",
                 state,
                 said,
-                _on_the_page(_whose(source).rpartition(".")[2]).colour if source else None,
-                source is not None and source.slot.width == 64 and source.low >= 32,
+                lane.style(lane.called(source)).colour if source else None,
+                _high(source),
                 at in differing,
             )
         )
     return tuple(made)
 
 
-@lru_cache(maxsize=64)
-def _on_the_page(name: str) -> Style:
-    """Letter and colour of what can stand on the page, the same at every step."""
-    return styles(dict.fromkeys((*ON_THE_PAGE, name)))[name]
-
-
-def _whose(source: Source) -> str:
-    """The member that a byte of the page belongs to: of no member what userspace put there."""
-    return USERSPACE if source.slot.path == "padding" else source.member
-
-
-def _page_braces(now: Step, offsets: Sequence[int]) -> tuple[Span, ...]:
-    def writer(at: int) -> object:
-        source = now.page.sources[at]
-        return source and (source.slot, source.write)
-
-    found = []
-    for first, last in text.runs(offsets, writer):
-        source = now.page.sources[first]
-        name = _whose(source).rpartition(".")[2] if source else "never written"
-        name = f"{_on_the_page(name).letter} {name}" if source else name
-        found.append(Span(first, last, name, quiet=now.state(first) != "fresh"))
-    return tuple(found)
-
-
 def _hands(shown: Reading) -> tuple[Span, ...]:
-    hands = [_hand(run.first, run.last, run.wanted, run.found) for run in shown.runs]
+    hands = [
+        Span(run.first, run.last, (f"ESR[{run.wanted[0]}:{run.wanted[1]}]",), run.right)
+        for run in shown.runs
+    ]
     if lost := shown.lost_far:
-        hands.append(Span(lost[0], lost[-1], "far", False))
+        hands.append(Span(lost[0], lost[-1], ("far",), False))
     return tuple(hands)
-
-
-def _hand(first: int, last: int, wanted: tuple[int, int], found: tuple[int, int] | None) -> Span:
-    return Span(first, last, f"ESR[{wanted[0]}:{wanted[1]}]", found == wanted)
 
 
 def _cells(shown: Reading) -> tuple[Cell, ...]:
@@ -361,13 +330,13 @@ def _cells(shown: Reading) -> tuple[Cell, ...]:
     made, seen = [], Counter[str]()
     for at in range(count):
         if at >= len(image):
-            said = f"byte {at}, past the struct: whatever the memory holds there"
-            made.append(Cell(f"memory{at}", at, shown.beyond, "–", "past", said))
+            said = "past the struct: whatever the memory holds there"
+            made.append(Cell(f"at{at}", at, shown.beyond, "–", "past", said))
             continue
         source, value = image.sources[at], image.data[at]
         if source is None:
-            said = f"byte {at}: {unwritten(image.layout, at)[1:-1]}, not written by this exit"
-            made.append(Cell(f"memory{at}", at, value, "–", "unwritten", said))
+            said = unwritten(image.layout, at)[1:-1]
+            made.append(Cell(f"at{at}", at, value, "–", "unwritten", said))
             continue
         key = identity(source)
         seen[key] += 1
@@ -378,12 +347,16 @@ def _cells(shown: Reading) -> tuple[Cell, ...]:
                 value,
                 source.bits,
                 "written",
-                f"byte {at}: {source.path}[{source.bits}]",
+                f"{source.path}[{source.bits}]",
                 fills[source.slot.member].colour,
-                source.slot.width == 64 and source.low >= 32,
+                _high(source),
             )
         )
     return tuple(made)
+
+
+def _high(source: Source | None) -> bool:
+    return source is not None and source.slot.width == 64 and source.low >= 32
 
 
 def identity(source: Source) -> str:
@@ -395,21 +368,10 @@ def identity(source: Source) -> str:
 
 def _braces(sources: Sequence[Source | None], layout: Layout) -> tuple[Span, ...]:
     """Members, holes and what was left as it was, below the bytes."""
-    letters = styles(layout.named)
-    found = []
-    for first, last in pieces(sources, layout, 16):
-        source = sources[first]
-        if source is not None:
-            name = f"{letters[source.slot.member].letter} {source.slot.path}"
-        else:
-            slot = layout.slot_at(first)
-            name = (
-                f"{slot.path.split(' after')[0]}: not written"
-                if slot.is_padding
-                else f"{letters[slot.member].letter} {slot.path}: left as it was"
-            )
-        found.append(Span(first, last, name, quiet=source is None))
-    return tuple(found)
+    return tuple(
+        Span(first, last, named(sources, layout, first), quiet=sources[first] is None)
+        for first, last in pieces(sources, layout, 16)
+    )
 
 
 def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Board:
@@ -421,8 +383,7 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
     rows, left = chosen(shown)
     names = names_of(shown)
     title = title or review.headline(shown)
-    notes = [f"Left out: {text.spans(left)}."] if left else []
-    heads, strips = [], list[Strip]()
+    notes, heads, strips = [], [], list[Strip]()
     for column, one in enumerate(shown):
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in one.sides))
         heads.append(f"{text.where(one.old)}: {sizes} bytes")
@@ -437,17 +398,14 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
                     hidden |= dict.fromkeys(sorted(slot.path for slot in arm.slots))
         if hidden:
             notes.append(f"{one.old.abi.name}: not drawn: {text.some([*hidden])}.")
-    if len(shown[0].sides) > 1:
-        notes.append("Below old: what an old program gets of new bytes. Below new: the reverse.")
-    words_ = "\n".join((title, *(review.words_of(one, names) for one in shown)))
     return Board(
         title,
         {"✓": True, "✗": False}.get(title[0]),
         (),
         tuple(strips),
         "",
-        tuple(notes),
-        twin or words_,
+        (*notes, *remarks(shown, left)),
+        twin or review.told(shown, title),
         kind="beside",
         heads=tuple(heads),
     )
@@ -456,20 +414,20 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
 def _version(arm: Arm, first: int, column: int, number: int, names: Sequence[str]) -> Strip:
     """A row of a version, or of one arm of its unions."""
     side, looks = arm.side, styles(names)
+    letters = {name: look.letter for name, look in looks.items()}
     stop = min(first + CELLS, side.layout.size)
     cells = []
     for at in filter(arm.is_there, range(first, stop)):
         source, judged = arm.source(at), arm.judged(at)
         place = f"{column}.{number}."
         if source is None:
-            hole = side.layout.slot_at(at).path
             value: int | str = bytes(side.image)[at] if side.image else ""
-            said = f"byte {at}: {hole}"
+            said = side.layout.slot_at(at).path
             cells.append(Cell(f"{place}hole{at}", at, value, "–", "unwritten", said))
             continue
         shares = source.shares
         stored = side.image is not None and side.is_stored(at)
-        letters = "".join(looks[share.slot.member].letter for share in shares)
+        short = "".join(letters[share.slot.member] for share in shares)[:3]
         told = [
             share.label + (f" {judged[share.slot]}" if share.slot in judged else "")
             for share in shares
@@ -478,15 +436,18 @@ def _version(arm: Arm, first: int, column: int, number: int, names: Sequence[str
             Cell(
                 f"{place}{source.path}.{source.low}",
                 at,
-                bytes(side.image)[at] if side.image and stored else letters[:3],
+                bytes(side.image)[at] if side.image and stored else short,
                 bits_of(source),
                 "written",
-                f"byte {at}: {', '.join(told)}",
+                ", ".join(told),
                 _fill(source, [looks[share.slot.member].colour for share in shares]),
-                source.slot.width == 64 and source.low >= 32,
+                _high(source),
             )
         )
-    braces = [_judged(arm, a, b, looks) for a, b in arm.pieces(first, first + CELLS)]
+    braces = [
+        Span(a, b, arm.names(a, letters), False if arm.breaks(a) else None, arm.source(a) is None)
+        for a, b in arm.pieces(first, first + CELLS)
+    ]
     title = side.title if arm.leads else ""
     if first >= side.layout.size:
         title += ": past its end"
@@ -504,30 +465,13 @@ def _fill(source: Source, colours: Sequence[str]) -> str:
     return f"linear-gradient(90deg,{','.join(stops)})"
 
 
-def _judged(arm: Arm, first: int, last: int, looks: Mapping[str, Style]) -> Span:
-    """What lies in neighbouring bytes of a version, and what its reader gets of it."""
-    source, judged = arm.source(first), arm.judged(first)
-    if source is None:
-        outer, _, inner = arm.side.layout.slot_at(first).path.rpartition(": ")
-        kind = inner.partition(" after")[0]
-        return Span(first, last, f"{kind} in {outer}" if outer else kind, quiet=True)
-    told = []
-    for share in source.shares:
-        status = judged.get(share.slot)
-        sign = "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
-        path = share.label if share.is_part else share.slot.path
-        told.append(f"{looks[share.slot.member].letter} {path}{sign}")
-    wrong = any(status != "intact" for status in judged.values())
-    return Span(first, last, ", ".join(told), False if wrong else None)
-
-
 def _strip(strip: Strip) -> str:
     verdict = {True: " class=right", False: " class=wrong", None: ""}[strip.sound]
     title = f"<h4{verdict}>{_escaped(strip.title)}</h4>" if strip.title else ""
     octets = (tuple(cells) for _, cells in groupby(strip.cells, lambda cell: cell.offset // OCTET))
-    said = f"{len(strip.cells)} bytes"
+    said = _attribute("aria-label", f"{len(strip.cells)} bytes")
     rows = "".join(_octet(strip, cells) for cells in octets)
-    return f'{title}<div class=strip role=group aria-label="{said}">{rows}</div>'
+    return f"{title}<div class=strip role=group{said}>{rows}</div>"
 
 
 def _octet(strip: Strip, cells: Sequence[Cell]) -> str:
@@ -539,10 +483,6 @@ def _octet(strip: Strip, cells: Sequence[Cell]) -> str:
     parts = [
         *(_span("hand", span, first, last) for span in strip.hands),
         *map(_cell, cells, places),
-        *(
-            f"<s{_attribute('style', place)}>+{cell.offset}</s>"
-            for cell, place in zip(cells, places, strict=True)
-        ),
         *(_span("brace", span, first, last) for span in strip.braces),
     ]
     bare = "" if strip.hands else " bare"
@@ -560,7 +500,7 @@ def _cell(cell: Cell, place: str) -> str:
     return (
         f"<button{_attribute('class', ' '.join(classes))}{_attribute('name', cell.key)}"
         f"{_attribute('style', place.lstrip(';'))}>"
-        f"<b>{value}</b><i>{_escaped(cell.bits)}</i>"
+        f"<b>{value}</b>{_escaped(cell.bits)}<s>+{cell.offset}</s>"
         f"<span>{_escaped(cell.words)}</span></button>"
     )
 
@@ -584,40 +524,35 @@ def _span(kind: str, span: Span, first: int, last: int) -> str:
         min(span.last, start + OCTET - 1) - max(span.first, start) + 1
         for start in range(span.first // OCTET * OCTET, span.last + 1, OCTET)
     ]
-    named = parts.index(max(parts)) == begin // OCTET - span.first // OCTET
-    name = _fitting(span.name, end - begin + 1) if named else ""
-    quiet = " quiet" if span.quiet else ""
+    largest = parts.index(max(parts)) == begin // OCTET - span.first // OCTET
+    room = LETTERS_A_CELL * (end - begin + 1) * largest
+    name = next((name for name in span.names if len(name) <= room), "")
+    quiet, place = " quiet" * span.quiet, f"--at:{begin - first + 1};" * (begin > first)
     return (
         f"<span{_attribute('class', f'{kind}{verdict}{quiet}{open_ends}')}"
-        f" style=--at:{begin - first + 1};--n:{end - begin + 1}>{_escaped(name)}</span>"
+        f" style={place}--n:{end - begin + 1}>{_escaped(name)}</span>"
     )
-
-
-def _fitting(name: str, cells: int) -> str:
-    """As much of a name as has room: all of it, without its last words, or its letter."""
-    letter, mark = name.partition(" ")[0], "✗" * ("✗" in name)
-    for tried in (name, name.partition(":")[0], letter + mark, letter):
-        if len(tried) <= LETTERS_A_CELL * cells:
-            return tried
-    return ""
 
 
 def _escaped(said: str) -> str:
     return html.escape(said, quote=True)
 
 
-def _asset(name: str) -> str:
-    return resources.files("kvmviz.web").joinpath(name).read_text("utf-8")
+def asset(name: str, package: str = "kvmviz.web") -> str:
+    """A style sheet or script that lies beside a module, without indentation and comments."""
+    held = resources.files(package).joinpath(name).read_text("utf-8")
+    lines = map(str.strip, held.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 @cache
 def css() -> str:
     """The style sheet of the board, with the colours of members."""
     fills = "".join(f".kv-board .c{n}{{--fill:{fill}}}" for n, fill in enumerate(FILLS))
-    return _asset("board.css") + fills + "\n"
+    return f"{asset('board.css')}{fills}\n"
 
 
 @cache
 def script() -> str:
     """The script of the board: ``kvmviz.settle(figure)`` after a state was chosen."""
-    return _asset("board.js")
+    return asset("board.js")

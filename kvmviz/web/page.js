@@ -99,6 +99,14 @@
   };
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Among the options of a guess arrow keys only move: what is chosen is told at once.
+    const options = all("input", event.target.closest?.(".guess") ?? document.createElement("p"));
+    const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (by && options.length) {
+      event.preventDefault();
+      options[options.indexOf(event.target) + by]?.focus();
+      return;
+    }
     if (!talking()) {
       if (event.key === "t") enter(nearest());
       return;

@@ -30,17 +30,6 @@ from kvmviz.widgets.panel import (
     figure,
 )
 
-_LOOK = """<style>
-.kvmviz-desk textarea { padding: 4px 6px }
-.kvmviz-desk h4:not(.kv-board *) { margin: 0 0 4px 0; font-size: 16px }
-.kvmviz-desk p:not(.kv-board *) { margin: 0 0 6px 0; line-height: 1.4 }
-.kvmviz-desk pre:not(.kv-board *) { white-space: pre-wrap; word-break: normal;
-  overflow-wrap: anywhere; margin: 0 }
-.kvmviz-desk .hint { margin-top: 6px }
-.kvmviz-desk [role=status] .right { color: var(--kvmviz-right); background: #fff }
-.kvmviz-desk [role=status] .wrong { color: var(--kvmviz-wrong); background: #fff }
-</style>"""
-
 MOST_LETTERS = 100_000
 """Letters that an answer may have."""
 
@@ -116,7 +105,7 @@ class Desk(Panel):
             [part["answer"], row, self._said], layout={"flex": "1 1 0", "min_width": "0"}
         )
         both = ipw.HBox([left, right], layout={"grid_gap": "20px", "overflow": "visible"})
-        return [both, self._error, self._view, *self._finish(_LOOK)]
+        return [both, self._error, self._view]
 
     def _frame(self, state: State) -> Frame:
         row, seen = self._session.find(state.name), self._seen(state)

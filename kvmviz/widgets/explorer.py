@@ -138,12 +138,7 @@ def _width(member: str) -> Control:
 
 
 class Explorer(Panel):
-    """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR.
-
-    Everything can be set from code as from the controls: ``byte_order``, ``abi``, ``layout``
-    (``old``, ``widened``, ``merged``), ``widths`` (bits by member), ``reader`` (a name of
-    :data:`~kvmviz.kvm.program.VMMS`), ``esr``, ``far``, ``fill`` (integers, or hex as text).
-    """
+    """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR."""
 
     abi = Setting[str, str](
         "Name of the ABI that both kernel and VMM are built for.",
@@ -216,7 +211,7 @@ class Explorer(Panel):
         more.observe(
             lambda _: setattr(folded.layout, "display", None if more.value else "none"), "value"
         )
-        return [*boxes, folded, self._error, self._view, *self._finish()]
+        return [*boxes, folded, self._error, self._view]
 
     def _adapt(self) -> None:
         self._controls["width hsr_high"].disabled = "hsr_high" not in self._state.bits

@@ -12,18 +12,6 @@ from kvmviz.learn.fold import element, folded, words
 from kvmviz.learn.question import QUESTIONS, Question
 from kvmviz.widgets.panel import LOCK, Live, wired
 
-_LOOK = """<style>
-.kvmviz-guess .widget-radio { flex-direction: column }
-.kvmviz-guess .widget-radio > .widget-label { font-weight: bold; line-height: 1.4 }
-.kvmviz-guess :is(.widget-radio, .widget-radio-box, .widget-radio > .widget-label) {
-  width: auto; height: auto; max-width: none; white-space: normal }
-.kvmviz-guess .widget-radio-box label { line-height: 1.6; height: auto; white-space: normal }
-.kvmviz-guess p { margin: 4px 0; line-height: 1.4 }
-.kvmviz-guess pre { line-height: 1.3; overflow-x: auto }
-.kvmviz-guess .right { color: #146c2e; background: #fff }
-.kvmviz-guess .wrong { color: #b3122b; background: #fff }
-</style>"""
-
 
 class Guess(Live):
     """A question that is answered before anything is told: ``Guess("widened", picture)``.
@@ -45,9 +33,8 @@ class Guess(Live):
         again = ipw.Button(description="Ask again", tooltip="Hide the answer and ask anew")
         again.on_click(lambda _: setattr(self, "answer", None))
         self._asked.observe(lambda change: self._show(change["new"]), "value")
-        look = ipw.HTML(wired() + _LOOK, layout={"display": "none"})
         self._again = ipw.HBox([again], layout={"display": "none"})
-        parts = [self._asked, self._said, self._view, self._again, look]
+        parts = [self._asked, self._said, self._view, self._again, wired()]
         self._box = ipw.VBox(parts).add_class("kvmviz").add_class("kvmviz-guess")
 
     @property

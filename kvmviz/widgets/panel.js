@@ -13,6 +13,8 @@ const name = group => {
 };
 const all = () => {
   box.querySelectorAll(rows).forEach(name);
+  for (const one of box.querySelectorAll("[role=slider]"))
+    one.setAttribute("aria-label", one.closest(".widget-slider").querySelector(".widget-label").textContent);
   for (const one of box.querySelectorAll(".kvmviz-more"))
     one.setAttribute("aria-expanded", one.classList.contains("mod-active"));
 };

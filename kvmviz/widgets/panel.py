@@ -12,7 +12,6 @@ import threading
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -21,7 +20,6 @@ from traitlets import HasTraits, TraitType
 
 from kvmviz._base import KvmvizError, find, shown
 from kvmviz.draw.canvas import Picture
-from kvmviz.style import RIGHT, WRONG
 from kvmviz.web import board
 from kvmviz.web.board import Board
 
@@ -38,20 +36,13 @@ LABEL = "88px"
 ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
 """A row of controls goes on in the next line where the window is narrow."""
 
-_COLOURS = f".kvmviz {{ --kvmviz-right: {RIGHT}; --kvmviz-wrong: {WRONG} }}"
 
-
-def wired() -> str:
+def wired() -> Any:
     """What makes a box look and behave: style sheets, and scripts that run when they are there."""
-    script = f"{board.script()}\n{_asset('panel.js')}"
-    return (
-        f"<style>{board.css()}{_COLOURS}{_asset('panel.css')}</style>"
-        f'<style onload="{html.escape(script)}"></style>'
-    )
-
-
-def _asset(name: str) -> str:
-    return resources.files("kvmviz.widgets").joinpath(name).read_text("utf-8")
+    look, act = (board.asset(f"panel.{kind}", "kvmviz.widgets") for kind in ("css", "js"))
+    script = html.escape(f"{board.script()}\n{act}")
+    held = f'<style>{board.css()}{look}</style><style onload="{script}"></style>'
+    return ipw.HTML(held, layout={"display": "none"})
 
 
 class Frame(NamedTuple):
@@ -241,7 +232,8 @@ class Panel(Live, HasTraits):
                 made.observe(lambda _, at=(name, key, control): self._turned(*at), "value")
         with LOCK:
             self._home = self._next(start)
-            self._box = ipw.VBox(self._arrange()).add_class("kvmviz")
+            # Not seen: what is spoken, and what makes it look and behave like the others.
+            self._box = ipw.VBox([*self._arrange(), self._spoken, wired()]).add_class("kvmviz")
             self._show(self._home, self._controls)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -365,12 +357,6 @@ class Panel(Live, HasTraits):
         made = ipw.Button(description=words, tooltip=hint, layout={"width": "auto"})
         made.on_click(lambda _: self._guard(act))
         self._controls[key] = made
-
-    def _finish(self, look: str = "") -> list[Any]:
-        """The last children of a box, not seen: what is spoken, and what makes it look and behave
-        like the others.
-        """  # noqa: D205
-        return [self._spoken, ipw.HTML(wired() + look, layout={"display": "none"})]
 
 
 def choose(control: Any, options: Iterable[Any], name: str) -> None:

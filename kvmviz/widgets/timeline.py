@@ -124,56 +124,48 @@ class Kind(NamedTuple):
     make: Callable[..., Event]
 
 
-def _debug(esr: str, far: str) -> Event:
-    given = hexadecimal(far, "far", 64) if far.strip() else None
-    return DebugExit(hexadecimal(esr, "esr", 64), given)
-
-
-def _mmio_write(phys_addr: str, data: str) -> Event:
-    held = octets("data", data)
-    return MmioExit(hexadecimal(phys_addr, "phys_addr", 64), len(held), held)
-
-
-def _mmio_read(phys_addr: str, length: str) -> Event:
-    return MmioExit(hexadecimal(phys_addr, "phys_addr", 64), decimal("len", length))
-
-
-def _system_event(type_: str, data: str) -> Event:
-    return SystemEvent(decimal("type", type_), hexadecimal(data, "data", 64))
-
-
-def _user_write(offset: str, data: str) -> Event:
-    return UserWrite(decimal("offset", offset), octets("bytes", data))
-
-
-def _member(name: str, inner: int = 0) -> int:
-    """Where userspace finds a member of struct kvm_run."""
-    return KERNELS["merged"].page("aarch64").offsets[name] + inner
-
-
-def _immediate_exit(value: int) -> Event:
-    return UserWrite(_member("immediate_exit"), bytes([value]))
+def _into(name: str, data: bytes, inner: int = 0) -> Event:
+    """Userspace writes a member of struct kvm_run."""
+    return UserWrite(KERNELS["merged"].page("aarch64").offsets[name] + inner, data)
 
 
 def _answer(data: str) -> Event:
-    at = _member("mmio", MMIO.layout("aarch64").offsets["data"])
-    return UserWrite(at, octets("data", data))
+    return _into("mmio", octets("data", data), MMIO.layout("aarch64").offsets["data"])
+
+
+def _address(typed: str) -> int:
+    return hexadecimal(typed, "phys_addr", 64)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "debug exit": Kind((("esr, hex", "0xf2001234"), ("far, hex", "")), _debug),
-        "MMIO write": Kind(
-            (("phys_addr, hex", "0x09000000"), ("data, hex", "5a 5a 00 00")), _mmio_write
+        "debug exit": Kind(
+            (("esr, hex", "0xf2001234"), ("far, hex", "")),
+            lambda esr, far: DebugExit(
+                hexadecimal(esr, "esr", 64), hexadecimal(far, "far", 64) if far.strip() else None
+            ),
         ),
-        "MMIO read": Kind((("phys_addr, hex", "0x8000001000"), ("len", "4")), _mmio_read),
+        "MMIO write": Kind(
+            (("phys_addr, hex", "0x09000000"), ("data, hex", "5a 5a 00 00")),
+            lambda at, data: MmioExit(_address(at), len(held := octets("data", data)), held),
+        ),
+        "MMIO read": Kind(
+            (("phys_addr, hex", "0x8000001000"), ("len", "4")),
+            lambda at, length: MmioExit(_address(at), decimal("len", length)),
+        ),
         "answer the read": Kind((("data, hex", "01 02 03 04"),), _answer),
-        "system event": Kind((("type", "2"), ("data, hex", "0x0")), _system_event),
+        "system event": Kind(
+            (("type", "2"), ("data, hex", "0x0")),
+            lambda kind, data: SystemEvent(decimal("type", kind), hexadecimal(data, "data", 64)),
+        ),
         "signal pending": Kind((), Interrupted),
         "run fails after entry": Kind((), Unhandled),
-        "set immediate_exit": Kind((), lambda: _immediate_exit(1)),
-        "clear immediate_exit": Kind((), lambda: _immediate_exit(0)),
-        "userspace writes": Kind((("offset", "36"), ("bytes, hex", "aa aa aa aa")), _user_write),
+        "set immediate_exit": Kind((), lambda: _into("immediate_exit", b"\1")),
+        "clear immediate_exit": Kind((), lambda: _into("immediate_exit", b"\0")),
+        "userspace writes": Kind(
+            (("offset", "36"), ("bytes, hex", "aa aa aa aa")),
+            lambda at, data: UserWrite(decimal("offset", at), octets("bytes", data)),
+        ),
     }
 )
 """The kinds of steps by name, with what is asked for; what is not said to be hex is decimal."""
@@ -214,12 +206,8 @@ def _truth(value: object) -> bool:
 class Timeline(Panel):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
-    Everything can be set from code as from the controls: ``scenario`` (a name of
-    :data:`kvmviz.kvm.scenario.SCENARIOS` or :func:`kvmviz.kvm.captures.scenarios`, ``own``, or a
-    Scenario), ``events`` (a sequence of one's own), ``step``, ``kernel`` and ``beside`` (a name,
-    or a :class:`~.kernel.Kernel` of one's own; ``beside`` may be None), ``byte_order``, ``reader``
-    (a name of :data:`kvmviz.kvm.program.READERS`, or a Vmm), ``full`` (all of the first 64 bytes
-    as cells). :meth:`add`, :meth:`remove_last` and :meth:`clear` make a sequence of one's own out
+    ``scenario`` may also be a Scenario, ``kernel`` and ``beside`` a Kernel, ``reader`` a Vmm of
+    one's own. :meth:`add`, :meth:`remove_last` and :meth:`clear` make a sequence of one's own out
     of the one shown.
     """
 
@@ -322,7 +310,7 @@ class Timeline(Panel):
         boxes = [[part[name] for name in row] for row in rows]
         boxes[-1].append(self._error)
         *above, below = (ipw.Box(row, layout=ROW) for row in boxes)
-        return [*above, self._view, below, *self._finish()]
+        return [*above, self._view, below]
 
     def _ask(self) -> None:
         """Entries that the chosen kind of step has, with values to start from."""

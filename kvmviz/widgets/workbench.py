@@ -19,10 +19,10 @@ from kvmviz.abi import ABIS
 from kvmviz.c.parse import laid_out, place, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
-from kvmviz.review import review
+from kvmviz.review import review, versions
 from kvmviz.review.report import WORDS, Review, ground
 from kvmviz.review.report import headline as told
-from kvmviz.review.versions import Versions, headline, names_of, words_of
+from kvmviz.review.versions import Versions, headline, names_of
 from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
@@ -62,14 +62,6 @@ BOTH = ("ABI", "beside")
 
 LINE = 18
 """Height in pixels of a line of C."""
-
-_LOOK = """<style>
-.kvmviz-bench .kvmviz-values textarea { white-space: pre-wrap; overflow-wrap: anywhere }
-.kvmviz-bench [role=status] { color: var(--kvmviz-wrong); background: #fff; padding: 2px 4px;
-  font-size: 13px; line-height: 1.3; overflow-wrap: anywhere }
-.kvmviz-bench [role=status] pre { color: inherit; font-size: 13px; margin: 0; white-space: pre;
-  overflow-x: auto }
-</style>"""
 
 _VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(-?0[xX][0-9a-fA-F]+|-?\d+)\s*(?:[,;]|\s|$)")
 
@@ -244,8 +236,7 @@ def parsed(values: str) -> dict[str, int]:
 def frame(state: State) -> Frame:
     """What a workbench shows in a state: the picture, and in words all that there is to say."""
     shown, title = state.versions, state.title
-    names = names_of(shown)
-    twin = "\n".join((title, *(words_of(one, names) for one in shown), *state.judged))
+    twin = "\n".join((versions.told(shown, title), *state.judged))
     return figure(board.versions(shown, title, twin), title)
 
 
@@ -287,10 +278,8 @@ def _abi(at: int) -> Control:
 class Workbench(Panel):
     """A struct on two ABIs side by side, and what a change to it does to those who read it.
 
-    Everything can be set from code as from the fields: ``text`` and ``changed`` (C; ``changed``
-    empty for no comparison), ``abis`` (two names), ``struct`` (its name, where the text defines
-    several) and ``values`` (``"hsr=0x12"`` or a mapping). Typed into a field, what is wrong is
-    told below it with line and column, and the last good picture stays.
+    Typed into a field, what is wrong is told below it with line and column, and the last good
+    picture stays.
     """
 
     text = Setting[str, str](
@@ -342,7 +331,7 @@ class Workbench(Panel):
         above = ipw.Box([part[name] for name in (*BOTH, "struct", "reset")], layout=ROW)
         right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
-        return [both, *self._finish(_LOOK), self._marks]
+        return [both, self._marks]
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
         if "values" not in asked and "values" in state.faults():
