@@ -158,6 +158,9 @@ SURE: list[tuple[str, int]] = [
     ("#define int long\n#define inline\n#define const\nstruct s { const int a; };", 8),
     ("#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)\n"
      "struct s { struct s *a; };\n#pragma clang attribute pop\n", 8),
+    ("struct vring_packed_desc { int a; }; struct s { struct vring_packed_desc a; };", 4),
+    ("typedef struct PACKET { int a; } t; typedef struct p_s { t a; } u; struct s { u a; };", 4),
+    ("struct ALIGNED_ONE { int a; }; struct s { struct ALIGNED_ONE a; };", 4),
     ("/* \udca9 */ struct s { int a; }; // \udcff", 4),
 ]  # fmt: skip
 

@@ -148,6 +148,7 @@ def test_the_wheel_is_pure_python_and_complete(wheel: zipfile.ZipFile) -> None:
         ".patch",
         ".typed",
         ".css",
+        ".h",
         ".js",
         ".toml",
     }

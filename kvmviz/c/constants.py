@@ -21,7 +21,7 @@ TAGS = ("struct", "union", "enum")
 QUALIFIERS = frozenset(("const", "volatile"))
 ALIGN = ("_Alignof", "__alignof__")
 _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout")
-LAID = re.compile(r"packed|aligned|PACK(?!E?T|AGE)|ALIGN|ATTR")
+LAID = re.compile(r"PACK(?!E?T|AGE)|ALIGN|ATTR")
 """Names of macros that lay a struct out."""
 _MACRO = re.compile(r"_*[A-Z][A-Z0-9_]+|__\w+")
 _STRING = re.compile(r'L?"')

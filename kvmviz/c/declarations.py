@@ -297,7 +297,7 @@ class Declarations(Attributes):
         begin, word = self.n, self.next()
         front = self.attributes()
         n, name = self.n, self.identifier() if self.word.isidentifier() else ""
-        if name and (self.word == "(" or (LAID.search(name) and self.word == "{")):
+        if name and (self.word == "(" or (is_typedef and LAID.search(name) and self.word == "{")):
             self.unknown(n)
         while name and self.word.isidentifier() and self.words[self.n + 1] == "{":
             # Of two names in front of the braces, the first is no tag.

@@ -108,12 +108,11 @@ class Files:
         ``beside``: it may lie in the folder of the file that asks for it.
         """
         path = self._path(name, at, beside)
-        for texts, key in ((types.SETTLED, name), (self.given, path), (types.GIVEN, name)):
-            if key in texts:
-                if path not in self.lines:
-                    self.lines[path] = Source(self.sources, texts[key], path, at).lines()
-                return self.lines[path]
-        return None
+        is_given = self.is_given(name, at, beside)
+        text = self.given[path] if is_given else types.GIVEN.get(name)
+        if text is not None and path not in self.lines:
+            self.lines[path] = Source(self.sources, text, path, at).lines()
+        return self.lines.get(path)
 
     def is_given(self, name: str, at: int, beside: bool) -> bool:
         """Whether the caller gives that header."""
@@ -230,7 +229,7 @@ class Preprocessor:
             elif why and word == "pragma" and rest[:1] and rest[0][0] == "pack":
                 yield (f"{MARK}!{why}", at, NOWHERE)
         if stack:
-            self.source.fail(stack[-1].at, f"{self.line(stack[-1].at)!r} is never closed")
+            self.source.fail(stack[-1].at, f"{self.source.snippet(stack[-1].at)!r} is never closed")
 
     def guards(self, lines: list[Line], number: int, word: str, tokens: list[Token]) -> bool:
         """Whether an ``#if`` asks for nothing but the macro that is defined behind it.
@@ -276,7 +275,7 @@ class Preprocessor:
     def is_macro(self, name: str, at: int) -> bool:
         """Whether a name is a macro here."""
         if not name.isidentifier():
-            self.source.fail(at, f"{self.line(at)!r} names no macro")
+            self.source.fail(at, f"{self.source.snippet(at)!r} names no macro")
         return name in _HAS or self.find(name) is not None
 
     def is_doubtful(self, name: str) -> bool:
@@ -326,10 +325,6 @@ class Preprocessor:
         told = listed([f"<{one}>" for one in names], 12)
         return f"; it may be in {told}: {way}{macro and f', or {macro}'}"
 
-    def line(self, at: int) -> str:
-        """A directive as it was written."""
-        return self.source.snippet(at)
-
     # --- directives --------------------------------------------------------------------------
 
     def obey(self, word: str, rest: list[Token], at: int, doubt: str) -> Iterator[Token]:
@@ -337,7 +332,7 @@ class Preprocessor:
         if word in ("define", "undef"):
             name = rest[0][0] if rest else ""
             if not name.isidentifier() or name == "defined":
-                self.source.fail(at, f"{self.line(at)!r} names no macro")
+                self.source.fail(at, f"{self.source.snippet(at)!r} names no macro")
             if word == "define":
                 self.define(rest, at)
             else:
@@ -349,11 +344,11 @@ class Preprocessor:
         elif word in ("include", "include_next", "import"):
             yield from self.include(rest, at, doubt)
         elif word == "error" and not doubt:
-            self.source.fail(at, self.line(at))
+            self.source.fail(at, self.source.snippet(at))
         elif word == "pragma":
             yield from self.pragma(rest, at, doubt)
         elif not word.isdigit() and word not in ("", "error", "warning", "ident", "sccs", "line"):
-            self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
+            self.source.fail(at, f"this directive is not supported: {self.source.snippet(at)!r}")
 
     def pragma(self, tokens: list[Token], at: int, doubt: str) -> Iterator[Token]:
         """A ``#pragma``: ``pack`` stays in its place, those that lay nothing out are dropped."""
@@ -370,7 +365,7 @@ class Preprocessor:
         elif words[:2] == ["clang", "attribute"] and _HARMLESS & {*words[2:]}:
             return
         elif words[:1] in _LAYING or words[:2] in _LAYING:
-            self.source.fail(at, f"this directive is not supported: {self.line(at)!r}")
+            self.source.fail(at, f"this directive is not supported: {self.source.snippet(at)!r}")
 
     def define(self, tokens: list[Token], at: int) -> None:
         """Keep a macro."""
@@ -391,7 +386,7 @@ class Preprocessor:
             return Macro(name, tuple(tokens[1:]), at=at)
         words = [word for word, _, _ in tokens]
         if ")" not in words:
-            self.source.fail(at, f"{self.line(at)!r} has no closing bracket")
+            self.source.fail(at, f"{self.source.snippet(at)!r} has no closing bracket")
         end = words.index(")")
         parameters, rest = words[2:end], False
         if parameters[-1:] == ["..."]:
@@ -400,7 +395,7 @@ class Preprocessor:
         names = parameters[::2]
         legal = all(one.isidentifier() for one in names) and set(parameters[1::2]) <= {","}
         if not legal or len(set(names)) < len(names) or (parameters and not len(parameters) % 2):
-            self.source.fail(at, f"{self.line(at)!r} has no legal parameters")
+            self.source.fail(at, f"{self.source.snippet(at)!r} has no legal parameters")
         return Macro(name, tuple(tokens[end + 1 :]), tuple(names), rest, at)
 
     def include(self, tokens: list[Token], at: int, doubt: str) -> Iterator[Token]:
@@ -414,7 +409,7 @@ class Preprocessor:
         elif len(words) == 1 and words[0][0] == '"' and len(words[0]) > 2:
             name = words[0][1:-1]
         else:
-            self.source.fail(at, f"{self.line(at)!r} names no header")
+            self.source.fail(at, f"{self.source.snippet(at)!r} names no header")
         beside = len(words) == 1
         self.count += 1
         is_given = self.files.is_given(name, at, beside)
@@ -513,7 +508,7 @@ class _Condition(Expressions):
         if "include" in word:
             beside = inner[0][0] == '"'
             title = inner[0].strip('"') if beside else "".join(inner[1:-1])
-            known = any(title in one for one in (types.SETTLED, types.HEADERS, types.GIVEN))
+            known = title in types.HEADERS or title in types.GIVEN
             if known or self.reader.files.is_given(title, self.at, beside):
                 return [_number(True)]
             self.reader.missing.setdefault(title, False)
@@ -545,7 +540,7 @@ def _plain(name: str, text: str) -> Macro:
 @cache
 def _standard() -> Mapping[str, Macro]:
     """What holds on every ABI where a text says nothing else."""
-    text = types.ANNOTATIONS + types.PREDEFINED
+    text = types.KERNEL + types.COMPILER
     reader = Preprocessor(Files(text), next(iter(ABIS.values())), target.Facts())
     list(reader.tokens())
     found = {name: macro for name, macro in reader.macros.items() if macro}

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from operator import attrgetter
 
 from kvmviz.abi import Abi, ByteOrder
@@ -18,17 +20,24 @@ from kvmviz.c.source import by_name, word_set
 from kvmviz.c.target import Facts
 from kvmviz.ctype import POINTER, SCALARS, Member, Scalar, Struct, Type
 
-SETTLED: Mapping[str, str] = {
-    "asm/bitsperlong.h": "",
-    "asm/byteorder.h": """
-#ifdef __LITTLE_ENDIAN_BITFIELD
-#include <linux/byteorder/little_endian.h>
-#else
-#include <linux/byteorder/big_endian.h>
-#endif
-""",
-}
-"""What stands in headers of one architecture: kvmviz.c.target knows them all, so none is read."""
+_HERE = files("kvmviz.c")
+KERNEL = (_HERE / "kernel.h").read_text("utf-8")
+COMPILER = (_HERE / "compiler.h").read_text("utf-8")
+"""What holds where a text says nothing else."""
+
+
+def _given(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for one in sorted(folder.iterdir(), key=lambda one: one.name):
+        if one.is_dir():
+            yield from _given(one, f"{prefix}{one.name}/")
+        else:
+            yield f"{prefix}{one.name}", one.read_text("utf-8")
+
+
+GIVEN: Mapping[str, str] = dict(_given(_HERE / "include"))
+"""Texts of headers by name: of each, what a layout needs."""
+SETTLED = ("asm/bitsperlong.h", "asm/byteorder.h")
+"""Headers of one architecture: kvmviz.c.target knows them all, so no other text of them is read."""
 HEADERS = word_set("""
     linux/types.h linux/stddef.h linux/compiler.h linux/compiler_types.h linux/posix_types.h
     asm/posix_types.h asm/types.h asm-generic/int-ll64.h linux/byteorder/little_endian.h
@@ -168,160 +177,3 @@ def structs() -> Mapping[str, Struct]:
         Struct("iovec", [("iov_base", POINTER), ("iov_len", "size_t")]),
     )
     return {f"struct {struct.tag}": struct for struct in made}
-
-
-ANNOTATIONS = """
-#define __user
-#define __kernel
-#define __force
-#define __iomem
-#define __rcu
-#define __bitwise
-#define __bitwise__
-#define __nonstring
-#define __private
-#define __percpu
-#define __must_check
-#define __read_mostly
-#define __BEGIN_DECLS
-#define __END_DECLS
-#define __counted_by(m)
-#define __counted_by_le(m)
-#define __counted_by_be(m)
-#define __counted_by_ptr(m)
-#define __packed __attribute__((__packed__))
-#define __aligned(x) __attribute__((__aligned__(x)))
-#define __aligned_u64 __u64 __attribute__((aligned(8)))
-#define __aligned_s64 __s64 __attribute__((aligned(8)))
-#define __aligned_be64 __be64 __attribute__((aligned(8)))
-#define __aligned_le64 __le64 __attribute__((aligned(8)))
-#define __struct_group_tag(TAG) TAG
-#define __struct_group(TAG, NAME, ATTRS, MEMBERS...) \\
- union { struct { MEMBERS } ATTRS; struct TAG { MEMBERS } ATTRS NAME; } ATTRS
-#define __DECLARE_FLEX_ARRAY(TYPE, NAME) \\
- struct { struct { } __empty_ ## NAME; TYPE NAME[]; }
-#define DECLARE_FLEX_ARRAY(TYPE, NAME) __DECLARE_FLEX_ARRAY(TYPE, NAME)
-#define struct_group(NAME, MEMBERS...) __struct_group(, NAME, , MEMBERS)
-#define struct_group_attr(NAME, ATTRS, MEMBERS...) __struct_group(, NAME, ATTRS, MEMBERS)
-#define struct_group_tagged(TAG, NAME, MEMBERS...) __struct_group(TAG, NAME, , MEMBERS)
-#define BITS_PER_BYTE 8
-#define BITS_PER_LONG __BITS_PER_LONG
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define BITS_TO_LONGS(n) DIV_ROUND_UP(n, __BITS_PER_LONG)
-#define DECLARE_BITMAP(name, bits) unsigned long name[BITS_TO_LONGS(bits)]
-#define __ARG_PLACEHOLDER_1 0,
-#define __take_second_arg(ignored, value, ...) value
-#define ___is_defined(junk) __take_second_arg(junk 1, 0, 0)
-#define __is_defined(x) ___is_defined(__ARG_PLACEHOLDER_ ## x)
-#define IS_ENABLED(option) __is_set(option)
-#define __is_set(x) __is_defined(x)
-"""
-"""The kernel's own words, as its compiler_types.h, stddef.h, bitmap.h and kconfig.h have them.
-
-They hold where a text says nothing else about them.
-"""
-
-
-_ENDIAN = """
-#define __LITTLE_ENDIAN 1234
-#define __BIG_ENDIAN 4321
-#define __PDP_ENDIAN 3412
-#define __BYTE_ORDER __BYTE_ORDER__
-#define LITTLE_ENDIAN __LITTLE_ENDIAN
-#define BIG_ENDIAN __BIG_ENDIAN
-#define PDP_ENDIAN __PDP_ENDIAN
-#define BYTE_ORDER __BYTE_ORDER
-"""
-_BOOL = """
-#define true 1
-#define false 0
-#define __bool_true_false_are_defined 1
-"""
-_LINUX_LIMITS = """
-#define NR_OPEN 1024
-#define NGROUPS_MAX 65536
-#define ARG_MAX 131072
-#define LINK_MAX 127
-#define MAX_CANON 255
-#define MAX_INPUT 255
-#define NAME_MAX 255
-#define PATH_MAX 4096
-#define PIPE_BUF 4096
-#define XATTR_NAME_MAX 255
-#define XATTR_SIZE_MAX 65536
-#define XATTR_LIST_MAX 65536
-#define RTSIG_MAX 32
-"""
-_TAKEN_BACK = "#undef ARG_MAX\n#undef LINK_MAX\n#undef NR_OPEN\n"
-"""Of Linux's limits those that glibc's <limits.h> takes back."""
-_TIME = """
-struct timespec { long tv_sec; long tv_nsec; };
-struct timeval { long tv_sec; long tv_usec; };
-struct itimerspec { struct timespec it_interval, it_value; };
-struct itimerval { struct timeval it_interval, it_value; };
-"""
-"""Of Linux's own <linux/time.h>, which programs include in place of a C library's <time.h>."""
-
-
-def _largest(names: str, own: str = "") -> Iterator[str]:
-    """The largest values of types: by some of them texts tell one ABI from another."""
-    for name in names.split():
-        yield f"#define {name}_MAX __{name.replace('LLONG', 'LONG_LONG')}_MAX__"
-    yield from (f"#define {line}" for line in own.splitlines())
-
-
-def _stdint() -> Iterator[str]:
-    yield from _largest(
-        "INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 INTPTR UINTPTR SIZE PTRDIFF",
-        "INTPTR_MIN (-__INTPTR_MAX__ - 1)",
-    )
-    for name in (*(f"INT_LEAST{bits}" for bits in (8, 16, 32, 64)), "INTMAX"):
-        title = name.lower()
-        yield f"typedef __{name}_TYPE__ {title}_t;\ntypedef __U{name}_TYPE__ u{title}_t;"
-    yield "typedef __WCHAR_TYPE__ wchar_t;"
-    for name in ("INT8", "INT16", "INT32", "INT64", "INTMAX"):
-        yield f"#define {name}_C(c) __{name}_C(c)\n#define U{name}_C(c) __U{name}_C(c)"
-
-
-_LIMITS = """CHAR_BIT __CHAR_BIT__
-UCHAR_MAX 255
-UINT_MAX (__INT_MAX__ * 2U + 1U)
-ULONG_MAX (__LONG_MAX__ * 2UL + 1UL)
-ULLONG_MAX (__LONG_LONG_MAX__ * 2ULL + 1ULL)
-CHAR_MAX ('\\xff' < 0 ? 127 : 255)
-CHAR_MIN ('\\xff' < 0 ? -128 : 0)"""
-_STDINT = "\n".join(_stdint())
-GIVEN: Mapping[str, str] = {
-    "endian.h": _ENDIAN,
-    "sys/param.h": _ENDIAN,
-    "sys/types.h": _ENDIAN,
-    "stdbool.h": _BOOL,
-    "stddef.h": "#define NULL ((void *)0)\ntypedef __WCHAR_TYPE__ wchar_t;\n",
-    "wchar.h": "typedef __WCHAR_TYPE__ wchar_t;\ntypedef __WINT_TYPE__ wint_t;\n",
-    "stdalign.h": "#define alignas _Alignas\n#define alignof _Alignof\n",
-    "linux/time.h": _TIME,
-    "stdint.h": _STDINT,
-    "inttypes.h": _STDINT,
-    "pshpack1.h": "#pragma pack(push, 1)\n",
-    "pshpack2.h": "#pragma pack(push, 2)\n",
-    "pshpack4.h": "#pragma pack(push, 4)\n",
-    "pshpack8.h": "#pragma pack(push, 8)\n",
-    "poppack.h": "#pragma pack(pop)\n",
-    "limits.h": "\n".join((*_largest("INT LONG LLONG", _LIMITS), _LINUX_LIMITS, _TAKEN_BACK)),
-    "linux/limits.h": _LINUX_LIMITS,
-}
-"""Texts of headers by name."""
-
-PREDEFINED = """
-#define __INT8_C(c) c
-#define __INT16_C(c) c
-#define __INT32_C(c) c
-#define __INT64_C(c) c ## LL
-#define __INTMAX_C(c) c ## LL
-#define __UINT8_C(c) c
-#define __UINT16_C(c) c
-#define __UINT32_C(c) c ## U
-#define __UINT64_C(c) c ## ULL
-#define __UINTMAX_C(c) c ## ULL
-"""
-"""Macros with arguments that gcc and clang have defined before they read a text."""

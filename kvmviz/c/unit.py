@@ -310,7 +310,7 @@ class Unit(Declarations):
             return True
         if is_first and not is_function and not base.storage & {"extern", "static"}:
             name = self.words[n]
-            if is_alone and (name[0] == "_" or name == name.upper() or LAID.search(name)):
+            if is_alone and (name[0] == "_" or name == name.upper() or LAID.search(name.upper())):
                 self.unknown(n)
             self.known(base)
         if self.take("="):
@@ -327,7 +327,8 @@ def opened(words: Sequence[str]) -> Iterator[tuple[int, str]]:
         at, name = _past(words, n + 1)
         if words[at : at + 1] != ["{"]:
             continue
-        name = "" if LAID.search(name) else name
+        if "typedef" in words[:n] and LAID.search(name):
+            name = ""
         if not name and "typedef" in words[:n] and "{" not in words[:n]:
             depth = 1
             while depth and at + 1 < len(words):

@@ -1,0 +1,1 @@
+/* What it says is known: see kvmviz.c.target. */
