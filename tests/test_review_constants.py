@@ -9,10 +9,12 @@ from kvmviz.review.finding import RULES
 
 ABC = {"A": 0, "B": 1, "C": 2}
 
-CHANGES: list[tuple[dict[str, int], dict[str, int], list[str]]] = [
+CHANGES: list[tuple[constants.Numbers, constants.Numbers, list[str]]] = [
     # old, new, and each finding
     (ABC, ABC, []),
     (ABC, {"C": 2, "A": 0, "B": 1}, []),
+    (ABC | {"B": None}, ABC, []),  # a number that one side does not know
+    (ABC, ABC | {"B": None, "C": None}, []),
     (ABC, ABC | {"D": 3, "E": 9}, ["note D, E: new"]),
     (ABC, {"A": 0, "B": 1}, ["breaks C: gone"]),
     (ABC, ABC | {"B": 4}, ["breaks B: 1 before, 4 after"]),
@@ -42,7 +44,7 @@ CHANGES: list[tuple[dict[str, int], dict[str, int], list[str]]] = [
 
 @pytest.mark.parametrize(("old", "new", "told"), CHANGES)
 def test_what_becomes_of_constants(
-    old: dict[str, int], new: dict[str, int], told: list[str]
+    old: constants.Numbers, new: constants.Numbers, told: list[str]
 ) -> None:
     rows = constants.between(old, new)
     assert [f"{row.severity} {row.named}" for row in rows] == told

@@ -109,17 +109,19 @@ def constants(
     text: str,
     headers: Mapping[str, str] | None = None,
     defines: Mapping[str, str | None] | None = None,
-) -> dict[str, int]:
-    """The text's own enumerators, and macros that stand for an integer, in its order.
+) -> dict[str, int | None]:
+    """The text's own enumerators and macros without arguments, in its order.
 
-    Those that all ABIs have alike; the arguments are those of :func:`parse`.
+    None for what is no integer, is in doubt, or is not the same on all ABIs; the arguments are
+    those of :func:`parse`.
     """
-    first, *others = (run.reader.numbers() for run in _read(Files(text, headers, defines)))
-    return {
-        name: value
-        for name, value in first.items()
-        if all(rows.get(name) == value for rows in others)
-    }
+    found: dict[str, int | None] = {}
+    rows = [run.reader.numbers() for run in _read(Files(text, headers, defines))]
+    for name in (name for each in rows for name in each):
+        found[name] = rows[0].get(name)
+        if any(each.get(name) != found[name] for each in rows):
+            found[name] = None
+    return found
 
 
 class Structs(dict[str, Struct]):

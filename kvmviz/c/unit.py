@@ -75,30 +75,35 @@ class Unit(Declarations):
                 self.say(why)
             self.why = ""
 
-    def numbers(self) -> dict[str, int]:
-        """The text's own constants in order: enumerators, macros that stand for an integer.
+    def numbers(self) -> dict[str, int | None]:
+        """The text's own enumerators and macros in order; None for what is no certain integer.
 
-        But for what depends on the target, and what is in doubt.
+        Nor is what depends on the target.
         """
         places = {name: at for name, at in self.enumerators.items() if name in self.values}
         places |= {
             name: macro.at for name, macro in self.reader.macros.items()
             if macro and macro.body and macro.parameters is None
         }  # fmt: skip
-        found: dict[str, int] = {}
+        found: dict[str, int | None] = {}
         for name, at in sorted(places.items(), key=lambda row: row[1]):
-            if self.source.at(at) is self.source and name not in self.reader.expander.doubted:
-                self.facts = self.reader.facts = Facts()
-                try:
-                    tokens = list(self.reader.expander.expand([(name, at, NOWHERE)]))
-                    self.load([*tokens, (";", at, NOWHERE)])
-                    self.depth, value = 0, self.constant()
-                except KvmvizError:
-                    continue
-                asked = self.facts.macros or self.facts.kernel or self.facts.sizes
-                if self.n == len(tokens) and not asked:
-                    found[name] = value
+            if self.source.at(at) is self.source:
+                found[name] = self.number(name, at)
         return found
+
+    def number(self, name: str, at: int) -> int | None:
+        """The integer that a name stands for at the end of the text, wherever it is read."""
+        if name in self.reader.expander.doubted:
+            return None
+        self.facts = self.reader.facts = Facts()
+        try:
+            tokens = list(self.reader.expander.expand([(name, at, NOWHERE)]))
+            self.load([*tokens, (";", at, NOWHERE)])
+            self.depth, value = 0, self.constant()
+        except KvmvizError:
+            return None
+        asked = self.facts.macros or self.facts.kernel or self.facts.sizes
+        return value if self.n == len(tokens) and not asked else None
 
     def sweep(self) -> None:
         """Of what cannot be read, keep the names that look like macros outside all brackets."""

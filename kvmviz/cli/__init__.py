@@ -23,6 +23,7 @@ from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import ByteMap, Layout
 from kvmviz.review import Policy, Reviews, review, review_all
+from kvmviz.review.constants import Numbers
 from kvmviz.review.policy import WRITERS
 from kvmviz.text import plain
 
@@ -240,7 +241,7 @@ def _reviews(args: Namespace) -> Reviews:
     return review_all(old, new, abis, policy, constants)
 
 
-Constants = tuple[Mapping[str, int], Mapping[str, int]]
+Constants = tuple[Numbers, Numbers]
 
 
 def _sides(args: Namespace) -> tuple[dict[str, Struct], dict[str, Struct], Constants]:

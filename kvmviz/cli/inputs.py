@@ -154,7 +154,7 @@ class Header:
     notes: Sequence[str] = ()
 
     @cached_property
-    def constants(self) -> dict[str, int]:
+    def constants(self) -> dict[str, int | None]:
         """Its enumerators, and macros that stand for an integer."""
         return constants(self.text, self.headers, self.defines)
 

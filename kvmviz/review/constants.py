@@ -14,9 +14,21 @@ COUNT = re.compile(r"_*(MAX|NUM)_\w+|\w+_(AFTER_LAST|CNT|COUNT|END|LAST|MAX|MAX_
 lets grow, all but sizes and masks."""
 
 
-def between(old: Mapping[str, int], new: Mapping[str, int]) -> tuple[Finding, ...]:
-    """All findings about constants, given by name in the order of their headers; worst first."""
-    return tuple(sorted(_found(old, new), key=lambda row: SEVERITIES.index(row.severity)))
+Numbers = Mapping[str, int | None]
+"""Constants by name, in the order of their header; None where the number is not known."""
+
+
+def between(old: Numbers, new: Numbers) -> tuple[Finding, ...]:
+    """All findings about constants, but for those that one side does not know; worst first."""
+    one, two = (
+        {
+            name: value
+            for name, value in side.items()
+            if value is not None and other.get(name, 0) is not None
+        }
+        for side, other in ((old, new), (new, old))
+    )
+    return tuple(sorted(_found(one, two), key=lambda row: SEVERITIES.index(row.severity)))
 
 
 def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:

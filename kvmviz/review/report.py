@@ -195,29 +195,35 @@ class Reviews:
         return f"{fence}text\n{words}\n{fence}"
 
     def __repr__(self) -> str:
-        changed = sorted(
-            (review for review in self.reviews if review.findings),
-            key=lambda review: SEVERITIES.index(review.findings[0].severity),
-        )
+        changed = [review for review in self.reviews if review.findings]
         same = [f"{review.new}" for review in self.reviews if not review.findings]
+        rows = [(review.findings[0], headline(review), repr(review)) for review in changed]
+        if self.constants:
+            rows.append((self.constants[0], *self._constants()))
+        rows.sort(key=lambda row: SEVERITIES.index(row[0].severity))
+        told = _named("BREAKS: gone, only in the old header", self.gone)
+        told += ["\n".join(head for _, head, _ in rows)] if len(rows) > 1 else []
+        told += [words for _, _, words in rows[:MOST]]
+        if len(rows) > MOST:
+            told.append(f"There is more: {len(rows) - MOST} more changed; --json has them all")
         gone = set(self.gone)
-        told = ["\n".join(map(headline, changed))] if len(changed) > 1 else []
-        told += _named("BREAKS: gone, only in the old header", self.gone)
-        told += ["\n".join(self._constants())] if self.constants else []
-        told += [f"{review!r}" for review in changed[:MOST]]
-        if left := len(changed) - MOST:
-            told += [f"{counted(left, 'more struct')} changed; --json has them all"] * (left > 0)
         told += _named("unchanged", same if len(same) < 4 else [counted(len(same), "struct")])
         told += _named("only in the new header", self.added)
         told += _named("only in the old header", [n for n in self.removed if n not in gone])
         return "\n\n".join(told or ["nothing to compare: no struct in either header"])
 
-    def _constants(self) -> Iterator[str]:
-        yield "constants: BREAKS" if self.constants[0].severity == "breaks" else "constants"
+    def _constants(self) -> tuple[str, str]:
+        """A line, and all that there is to say."""
+        kinds = grouped(self.constants, lambda row: row.severity)
+        counts = {name: sum(1 + len(row.also) for row in rows) for name, rows in kinds.items()}
+        words = {"breaks": "BREAKS: {} changed or gone", "warning": "{} grown", "note": "{} new"}
+        head = "; ".join(words[name].format(count) for name, count in counts.items())
+        lines = [f"constants: {head}"]
         for number, row in enumerate(self.constants[:MOST], 1):
-            yield from ("", *_item(None, number, [row]))
+            lines += ["", *_item(None, number, [row])]
         if left := self.constants[MOST:]:
-            yield f"\n  There is more: {counted(len(left), 'constant')}; --json has them all"
+            lines.append(f"\n  There is more: {len(left)} more findings; --json has them all")
+        return lines[0], "\n".join(lines)
 
 
 def _record(row: Finding) -> dict[str, Any]:
@@ -248,7 +254,7 @@ def review_all(
     new: Mapping[str, Struct],
     abis: Abis = tuple(ABIS),
     policy: Policy = BOTH,
-    numbers: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {}),
+    numbers: tuple[constants.Numbers, constants.Numbers] = ({}, {}),
 ) -> Reviews:
     """The same for every struct that two headers have in common, and for their constants.
 
