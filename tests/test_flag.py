@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from tests import compilers
 from tests.proof_page import HIGH, RAW, Raw
 from tests.strategies import ORDER
 
-PAGE = resources.files("kvmviz").joinpath("data/flag.md").read_text("utf-8")
+PAGE = (Path(__file__).parent.parent / "notebooks" / "flag.md").read_text("utf-8")
 
 # As in the UAPI's headers; written here, so that kvmviz's own layout is not asked.
 STRUCTS = {

@@ -15,6 +15,7 @@ from kvmviz.learn.question import QUESTIONS
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LINK = re.compile(r"\]\(([^)]+)\)")
 GUESS = re.compile(r"^Guess\(\s*\"(\w+)\"", re.M)
 WIDE, HIGH = 92, 24
 """Characters and lines of text that fit beside a file browser, and that a reader still reads."""
@@ -109,10 +110,11 @@ class TestNotebook:
         assert tests
         assert not any(isinstance(node.test, ast.Constant) for node in tests)
 
-    def test_the_end_says_where_to_go_next(self, path: Path) -> None:
-        links = re.findall(r"\]\(([^)]+)\)", cells(path, "markdown")[-1].source)
-        assert links
-        assert all((FOLDER / link).is_file() for link in links)
+    def test_links_lead_to_a_file_beside_it_wherever_it_is_served_from(self, path: Path) -> None:
+        prose = [cell.source for cell in cells(path, "markdown")]
+        assert LINK.findall(prose[-1]), "the end says where to go next"
+        assert all((FOLDER / link).parent == FOLDER for link in LINK.findall("".join(prose)))
+        assert all((FOLDER / link).is_file() for link in LINK.findall("".join(prose)))
 
 
 def test_the_sheet_in_the_readme_says_what_the_code_says_now() -> None:

@@ -244,16 +244,23 @@ class Cell:
         knows = f"{self.knows} bits"
         if reading and not self.debug.right:
             knows = f"{32 * reading.low_right} of {reading.bits} bits"
-        seen = "sees no debug exit"
-        if not self.later.right:
-            stale = "fooled by it" if self.later.takes else "misses it"
-            seen = stale if self.stale_flag else "takes it for a debug exit"
-        value = words.hexa(reading) if reading else "not seen"
-        flag = f"flag {'still' if self.stale_flag else 'not'} set, {seen}"
-        page = (self.vcpu.page.layout.abi.name, self.before, self.kernel.name, f"{self.hole:#010x}")
-        who = words.who(step.page.sources[self.hole_at], step.number)
-        mark = "✓" if self.right else "✗"
-        return (*page, who, int(self.debug.flag), self.vmm.name, mark, value, knows, flag)
+        if not self.stale_flag or self.later.right:
+            seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
+        else:
+            seen = "fooled by it" if self.later.takes else "misses it"
+        return (
+            self.vcpu.page.layout.abi.name,
+            self.before,
+            self.kernel.name,
+            f"{self.hole:#010x}",
+            words.who(step.page.sources[self.hole_at], step.number),
+            int(self.debug.flag),
+            self.vmm.name,
+            "✓" if self.right else "✗",
+            words.hexa(reading) if reading else "not seen",
+            knows,
+            f"flag {'still' if self.stale_flag else 'not'} set, {seen}",
+        )
 
 
 @dataclass(frozen=True)
@@ -291,11 +298,12 @@ def handshake(
 ) -> Handshake:
     """The matrix: by default three kernels, three programs, both byte orders of arm64.
 
-    The programs are old userspace, new userspace that keeps to the handshake, and new that does
-    not. The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first
-    debug exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written
-    if ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one
-    name, for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
+    The programs are old userspace, new userspace that keeps to the handshake, and new userspace
+    that does not.
+    The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
+    exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written if
+    ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one name,
+    for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
     """
     mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
     events: dict[Before, list[Event]] = {"fresh": [], "after MMIO": [mmio]}

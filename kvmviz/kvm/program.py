@@ -165,8 +165,10 @@ class Reading:
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
-        names, rows = self.vmm.takes(self.flag), []
-        for offset, holders in enumerate(self.struct.holders):
+        layout = self.struct
+        names = self.vmm.takes(self.flag)
+        rows = []
+        for offset, holders in enumerate(layout.holders):
             source = self.image.sources[offset] if offset < len(self.image) else None
             rows += [
                 Taken(offset, offset, bits, _esr_bits(source), source)
@@ -192,7 +194,8 @@ class Reading:
     @property
     def value(self) -> int:
         """The ESR that the program puts together."""
-        data, value = self.image.data, 0
+        data = bytes(self.image)
+        value = 0
         for row in self.taken:  # as C combines them, also where two members have the same bits
             byte = data[row.first] if row.first < len(data) else self.beyond
             value |= byte << row.wanted[1]

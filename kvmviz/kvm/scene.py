@@ -10,7 +10,6 @@ from kvmviz import _base
 from kvmviz import abi as abis
 from kvmviz._base import chosen, counted, span
 from kvmviz.abi import Abi
-from kvmviz.kvm import words
 from kvmviz.kvm.captures import scenarios as real
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import Kernel
@@ -19,6 +18,16 @@ from kvmviz.kvm.page import Vcpu, differing
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.words import (
+    beyond,
+    completion,
+    hexa,
+    page_lines,
+    sentence,
+    status,
+    title,
+    written_words,
+)
 from kvmviz.text import spans, where
 
 MOST = 256
@@ -89,7 +98,7 @@ class Scene:
         if not self.rows:
             lines.append("before any step: every byte is 0, and nobody has written any")
         for seen, offsets in zip(self.rows, self.differing, strict=True):
-            lines.append(words.title(seen[0].step))
+            lines.append(title(seen[0].step))
             for lane in seen:
                 lines += [f"  {lane.step.kernel.name} kernel"] if len(seen) > 1 else []
                 lines += [f"  {line}" for line in _lane_words(lane)]
@@ -107,17 +116,16 @@ def headline(seen: Conclusion) -> str:
         return f"{sign} misses the debug exit" if seen.happened else f"{sign} no debug exit"
     far = f", far {seen.far:#x}" if seen.far is not None else ""
     sees = "" if seen.happened else "sees a debug exit, "
-    return f"{sign} {sees}ESR {words.hexa(seen.reading)}{far}"
+    return f"{sign} {sees}ESR {hexa(seen.reading)}{far}"
 
 
 def _lane_words(seen: Conclusion) -> Iterator[str]:
     """One step on one page: what was written, every byte, and what the program makes of it."""
     step = seen.step
-    yield from filter(None, (words.completion(step), words.written_words(step), words.beyond(step)))
-    yield words.status(step)
-    yield from words.page_lines(step.page, step).splitlines()
-    mark = ("✓ " if seen.right else "✗ ") if seen.looks else ""
-    yield f"{mark}{words.sentence(seen)}"
+    yield from filter(None, (completion(step), written_words(step), beyond(step)))
+    yield status(step)
+    yield from page_lines(step.page, step).splitlines()
+    yield f"{'✓' if seen.right else '✗'} {sentence(seen)}" if seen.looks else sentence(seen)
 
 
 def difference(offsets: tuple[int, ...]) -> str:
