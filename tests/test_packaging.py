@@ -149,6 +149,7 @@ def test_the_wheel_is_pure_python_and_complete(wheel: zipfile.ZipFile) -> None:
         ".typed",
         ".css",
         ".h",
+        ".html",
         ".js",
         ".toml",
     }
