@@ -145,6 +145,27 @@ def test_rows_are_written_and_read(tmp_path: Path) -> None:
     assert dumps.read(tmp_path / "none") == []
 
 
+def test_storing_one_kernel_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = dumps.read(dumps.MORE)
+    monkeypatch.setattr(dumps, "MORE", tmp_path / "more")
+    monkeypatch.setattr(evidence, "missing", lambda some: [])
+
+    def take(kernel: Kernel, base: Path, jobs: int) -> list[dumps.Row]:
+        return [row for row in map(json.loads, lines) if evidence.kernel_of(row) == kernel]
+
+    monkeypatch.setattr(evidence, "take", take)
+    for name in ("6.12-merged-be", "6.1-old-le", "6.12-merged-le", "6.1-old-le"):
+        assert evidence.main([name, "--store"]) == 0
+    stored = [evidence.kernel_of(json.loads(line)).name for line in dumps.read(dumps.MORE)]
+    assert list(dict.fromkeys(stored)) == ["6.1-old-le", "6.12-merged-le", "6.12-merged-be"]
+    assert set(dumps.read(dumps.MORE)) < set(lines)
+    assert evidence.main([]) == 1
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith(f"all: {len(lines)} dumps, the same as stored: 0 + {len(stored)}, ")
+
+
 # --- the program and the machine -------------------------------------------------------------
 
 

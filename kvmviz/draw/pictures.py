@@ -297,28 +297,27 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
     if not overlays:
         raise KvmvizError("a picture of evidence takes at least one overlay")
     groups = [
-        (f"{kernel}, {order}-endian", list(rows))
-        for (kernel, order), rows in groupby(
-            overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order)
-        )
+        (f"{kernel}, {order}-endian", rows)
+        for kernel, order, rows in told.evidence_groups(overlays)
     ]
     start = EDGE + max(200, *(wide(name, 17) + 8 for name, _ in groups))
     most = max(len(group) for _, group in groups)
     canvas = Canvas(max(1280, start + 20.6 * most + EDGE), 150 + 44 * len(groups))
     canvas.text(EDGE, 42, told.evidence_head(overlays), 24, bold=True)
-    canvas.text(EDGE, 70, told.EVIDENCE_NOTE, 16)
+    canvas.text(EDGE, 70, told.evidence_note(overlays), 16)
     for row, (name, group) in enumerate(groups):
         y = 96.0 + 44 * row
         canvas.text(EDGE, y + 20, name, 17)
         for column, shown in enumerate(group):
             words = f"{len(shown.differing)}"
             x, colour = start + 20.6 * column, WRONG if shown.differing else RIGHT
-            # A debug exit is filled, an MMIO exit is not.
+            # A debug exit is filled, another is not.
             fill, ink = (colour, NOBODY) if shown.dump.is_debug else (NOBODY, colour)
             canvas.box(x, y, 17, 26, fill, edge=colour, line=1.5)
             canvas.text(x + 8.5, y + 18, words, shrunk(words, 14, 17), ha="center", colour=ink)
     y = 120.0 + 44 * len(groups)
-    canvas.text(EDGE, y, "filled: a debug exit · outlined: an MMIO exit", 16)
+    other = "an MMIO exit" if told.evidence_others(overlays) == "MMIO" else "another exit"
+    canvas.text(EDGE, y, f"filled: a debug exit · outlined: {other}", 16)
     return canvas.picture(told.evidence(overlays))
 
 

@@ -95,6 +95,11 @@ class Dump:
         return isinstance(self.exit, DebugExit)
 
     @property
+    def origin(self) -> str:
+        """The kernel, with its release where that is not the common one."""
+        return f"{self.kernel.name} kernel" + f" {self.linux}" * (self.linux != LINUX)
+
+    @property
     def title(self) -> str:
         """Kernel, byte order, scenario and step."""
         return self.titled(f" step {self.step}")
@@ -102,8 +107,7 @@ class Dump:
     def titled(self, step: str = "") -> str:
         """The same of another step, or of all of the sequence."""
         mark = ", upper half of ESR synthetic" if self.synthetic else ""
-        kernel = f"{self.kernel.name} kernel" + f" {self.linux}" * (self.linux != LINUX)
-        return f"{kernel}, {self.byte_order}-endian, {self.scenario}{step}{mark}"
+        return f"{self.origin}, {self.byte_order}-endian, {self.scenario}{step}{mark}"
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:

@@ -5,7 +5,7 @@ Words of one class alone stand in its ``__repr__``, those of an exit in its ``wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -205,10 +205,27 @@ def matrix_remark(matrix: Matrix) -> str:
 
 # --- dumps beside predictions ----------------------------------------------------------------
 
-EVIDENCE_NOTE = (
-    "One square a dump: how many of the bytes compared differ. In half of the runs a debugger set "
-    "ESR[63:32]."
-)
+
+def evidence_groups(overlays: Sequence[Overlay]) -> Iterator[tuple[str, str, list[Overlay]]]:
+    """Kernel, byte order, and the dumps that follow each other of these."""
+    for key, group in groupby(overlays, lambda o: (o.dump.origin, o.dump.byte_order)):
+        yield key[0].replace(" kernel", ""), key[1], list(group)
+
+
+def evidence_note(overlays: Sequence[Overlay]) -> str:
+    """What a square is, and of how many the ESR is not the CPU's."""
+    made_up = sum(overlay.dump.synthetic for overlay in overlays)
+    runs = "half of the runs" if 2 * made_up == len(overlays) else f"the runs of {made_up}"
+    return (
+        f"One square a dump: how many of the bytes compared differ. In {runs} a debugger set "
+        "ESR[63:32]."
+    )
+
+
+def evidence_others(overlays: Sequence[Overlay]) -> str:
+    """What the exits that are no debug exits have in common."""
+    rest = {overlay.dump.exit.reason for overlay in overlays} - {"DEBUG"}
+    return "MMIO" if rest <= {"MMIO"} else "other"
 
 
 def evidence_head(overlays: Sequence[Overlay]) -> str:
@@ -221,13 +238,20 @@ def evidence_head(overlays: Sequence[Overlay]) -> str:
 def evidence(overlays: Sequence[Overlay]) -> str:
     """The dumps by kernel and byte order, with the number of differing bytes of each."""
     rows: list[tuple[object, ...]] = [
-        ("kernel", "byte order", "debug exits", "MMIO exits", "bytes", "differ", "synthetic")
+        (
+            "kernel",
+            "byte order",
+            "debug exits",
+            f"{evidence_others(overlays)} exits",
+            "bytes",
+            "differ",
+            "synthetic",
+        )
     ]
-    for name, group in groupby(overlays, lambda o: (o.dump.kernel.name, o.dump.byte_order)):
-        some = list(group)
+    for kernel, order, some in evidence_groups(overlays):
         debug, made_up = sum(o.dump.is_debug for o in some), sum(o.dump.synthetic for o in some)
         size, count = sum(len(o.real) for o in some), sum(len(o.differing) for o in some)
-        rows.append((*name, debug, len(some) - debug, size, count, made_up))
+        rows.append((kernel, order, debug, len(some) - debug, size, count, made_up))
     note = "synthetic: dumps of scenarios in which a debugger put ESR bits 63:32 into the vCPU"
     return f"{evidence_head(overlays)}\n{table(rows, right=(2, 3, 4, 5, 6))}\n  {note}"
 

@@ -69,9 +69,20 @@ def work(some: list[Kernel], base: Path, jobs: int, store: bool) -> int:
         print(f"{len(new)} dumps, {told(counts)} ({time.monotonic() - start:.0f} s)", flush=True)
     print(f"all: {len(rows)} dumps, {told(total)}")
     if store:
-        dumps.write(dumps.MORE, [row for row in rows if not dumps.in_first(row)])
+        kept = [
+            row for row in map(json.loads, dumps.read(dumps.MORE)) if kernel_of(row) not in some
+        ]
+        new = [row for row in rows if not dumps.in_first(row)]
+        # Sorting is stable: within a kernel they stay in the order in which they were taken.
+        dumps.write(dumps.MORE, sorted(kept + new, key=lambda row: KERNELS.index(kernel_of(row))))
         print(f"written: {dumps.MORE.name}")
     return 1 if total[2] and not store else 0
+
+
+def kernel_of(row: dumps.Row) -> Kernel:
+    """The kernel that a row is of."""
+    version = ".".join(row["linux"].split(".")[:2])
+    return Kernel(version, row["kernel"], "be" if row["byte_order"] == "big" else "le")
 
 
 def told(counts: tuple[int, int, int] | list[int]) -> str:
