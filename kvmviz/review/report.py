@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
-from kvmviz.ctype import Struct
+from kvmviz.ctype import Conditional, Struct
 from kvmviz.layout import Layout
 from kvmviz.review import constants, spelling
 from kvmviz.review.change import Pair
@@ -241,10 +241,13 @@ def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS), policy: Policy = 
     """Judge a change to a struct in both directions on every ABI, by a policy.
 
     An ABI that has no such struct, before or after, is a finding, not an error. Raises
-    :class:`KvmvizError` for what is not a struct, and for what is no list of known ABIs.
+    :class:`KvmvizError` for what is not a struct, for one of which a text does not say what it
+    is, and for what is no list of known ABIs.
     """
     for struct in (old, new):
         _check(struct, Struct, "two structs")
+        if isinstance(struct, Conditional) and not struct.is_known:
+            struct.on(next(iter(ABIS)))
     _check(policy, Policy, "a Policy")
     return Review(old, new, _asked(abis), policy)
 
