@@ -63,7 +63,7 @@ def test_errors(arguments: Any, words: str) -> None:
 def test_a_struct_that_cannot_be_read_is_no_verdict() -> None:
     found = parse("struct s { X int a; }; struct t { int a; };")
     for sides in ((found["s"], found["t"]), (found["t"], found["s"])):
-        with pytest.raises(KvmvizError, match="line 1, column 12: .*'X'"):
+        with pytest.raises(KvmvizError, match="'X'"):
             review(*sides)
 
 

@@ -40,10 +40,12 @@ WORDS = (
     "a.png", "a.gif", "-", "", " ", "\x1b[2J", "é", "\udcff", "a" * 5000, "0x" + "9" * 5000, "-1",
     "0x20", "1e3", "00" * 24, "s", "struct s", "union s", "t", "mmio", "kvm_debug_exit_arch",
     "x=old.h", "linux/types.h=old.h", "all", "arm64", "vax",
+    "kernel", "userspace", "(", "F(x)=x", "A==", ".*",
 )  # fmt: skip
 OPTIONS = (
     "--abi", "--struct", "--include", "--header", "--offset", "-o", "--output", "--frob", "--json",
-    "--strict", "--raw", "--markdown", "--help", "--version", "--", "-h",
+    "--strict", "--raw", "--markdown", "--help", "--version", "--", "-h", "-I", "-D", "-U",
+    "--old-include", "--new-include", "--old-dir", "--new-dir", "--reserved", "--written-by",
 )  # fmt: skip
 COMMANDS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("layout",), 1), (("compare",), 2), (("decode",), 1), (("figure", "layout"), 1),
