@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import islice
 from numbers import Integral
@@ -281,6 +281,7 @@ class Struct(_Single):
     ``#pragma pack`` said where it was defined. ``typedef_align`` (bytes, 0 without) is the
     alignment that a typedef gives it: less or more than its own, with no effect on its size. GNU C
     has structs without members, of size 0; ``empty`` says that this is meant to be one.
+    ``untagged`` says that ``tag`` is a typedef's name, so that C does not call it ``struct tag``.
 
     Raises :class:`KvmvizError` for an empty struct, a name twice, or an unknown type.
     """
@@ -293,6 +294,7 @@ class Struct(_Single):
     pack: int
     typedef_align: int
     empty: bool
+    untagged: bool = field(compare=False)
 
     def __init__(
         self,
@@ -305,11 +307,12 @@ class Struct(_Single):
         pack: int = 0,
         typedef_align: int = 0,
         empty: bool = False,
+        untagged: bool = False,
     ) -> None:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
             raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
         _settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
-        _settle(self, typedef_align=typedef_align)
+        _settle(self, typedef_align=typedef_align, untagged=untagged is True)
         settled(self, f"struct {tag or '(anonymous)'}", **_ATTRIBUTES)
         rows = members.items() if isinstance(members, Mapping) else members
         try:
@@ -372,7 +375,7 @@ class Struct(_Single):
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+        return hash(tuple(getattr(self, one.name) for one in fields(self) if one.compare))
 
     def __hash__(self) -> int:
         return self._hash
@@ -411,7 +414,8 @@ class Struct(_Single):
         return replace(self, members=tuple(widened if m is row else m for m in self.members))
 
     def __str__(self) -> str:
-        return f"{'union' if self.union else 'struct'} {self.tag or '(anonymous)'}"
+        word = "union " if self.union else "struct "
+        return f"{'' if self.untagged and self.tag else word}{self.tag or '(anonymous)'}"
 
     def __repr__(self) -> str:
         return _defined(self)
@@ -452,6 +456,7 @@ class Conditional(Struct):
         for name in rows:
             abis.find(name)
         _settle(self, tag=tag, union=structs[0].union if structs else union, variants=rows)
+        _settle(self, untagged=bool(structs) and structs[0].untagged)
 
     @cached_property
     def _there(self) -> dict[Struct, list[str]]:

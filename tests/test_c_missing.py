@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvmviz import KvmvizError, parse
+from kvmviz import KvmvizError, Struct, parse
 
 S = "struct s { unsigned a; };\n"
 BITS = "struct s {\n{}\nunsigned char a:2, b:6;\n#else\nunsigned char b:6, a:2;\n#endif\n};"
@@ -214,3 +214,10 @@ def test_a_struct_that_is_not_known_says_why() -> None:
     assert repr(found).startswith("union t is not known: line 2, column 1: 'X' is no macro here")
     with pytest.raises(KvmvizError, match=r"^line 2, column 1: 'X' is no macro here; .* -U X$"):
         found.layout("x86_64")
+
+
+def test_a_struct_without_a_tag_is_called_by_its_typedef() -> None:
+    found = parse("typedef struct { int a; } s; typedef union t { s b; } u;")
+    assert [f"{row}" for row in found.values()] == ["s", "union t"]
+    same = Struct("s", {"a": "int"})
+    assert (found["s"], hash(found["s"]), f"{same}") == (same, hash(same), "struct s")

@@ -336,6 +336,7 @@ class Declarations(Attributes):
             align=wish.align,
             pack=self.packing.most,
             empty=not members,
+            untagged=not tagged,
         )
         if name:
             self.structs[name] = kind.type
