@@ -301,9 +301,10 @@ def handshake(
     The programs are old userspace, new userspace that keeps to the handshake, and new userspace
     that does not.
     The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
-    exit whose upper half is not zero: the architecture's value, no dump's. ``far`` is written if
-    ``esr`` is a watchpoint's. Raises :class:`KvmvizError` for unknown names, for two of one name,
-    for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
+    exit whose upper half is not zero: the architecture's value, which a debugger put into the dumps
+    of ``gcs_watch``. ``far`` is written if ``esr`` is a watchpoint's. Raises :class:`KvmvizError`
+    for unknown names, for two of one name, for nothing to show, and as
+    :class:`~kvmviz.kvm.exits.DebugExit` does.
     """
     mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
     events: dict[Before, list[Event]] = {"fresh": [], "after MMIO": [mmio]}

@@ -2,9 +2,8 @@
 
 Each exit says what the kernel then writes, as values of a member of struct kvm_run's exit union,
 and what happens, in words. Sources: Linux, ``kvm_handle_guest_debug()``, ``io_mem_abort()`` and
-``kvm_prepare_system_event()`` under ``arch/arm64/kvm``. Debug and MMIO exits, system events,
-signals and failed runs were measured on Linux 6.1; the dumps (``data/README.md``) show debug and
-MMIO exits.
+``kvm_prepare_system_event()`` under ``arch/arm64/kvm``. The dumps (``data/README.md``), of Linux
+6.1 and 6.12, show every kind.
 """
 
 from __future__ import annotations

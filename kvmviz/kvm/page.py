@@ -1,9 +1,9 @@
 """The kvm_run page of one vCPU over time: what each KVM_RUN and each write by userspace leaves.
 
-The rules for exits are those measured on Linux 6.1; the dumps (``data/README.md``) show debug and
-MMIO exits. Those for accesses that KVM serves itself and for ``s.regs.device_irq_level`` follow
-``arch/arm64/kvm``: ``mmio.c``, ``arch_timer.c``, ``pmu-emul.c`` and the end of
-``kvm_arch_vcpu_ioctl_run()`` in ``arm.c``.
+The rules follow Linux's ``arch/arm64/kvm``: ``handle_exit.c``, ``mmio.c``, ``psci.c``,
+``arch_timer.c``, ``pmu-emul.c`` and ``kvm_arch_vcpu_ioctl_run()`` in ``arm.c``. The dumps
+(``data/README.md``), of Linux 6.1 and 6.12, show them all but the PMU's and the physical timer's
+line.
 """
 
 from __future__ import annotations
