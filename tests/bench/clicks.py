@@ -40,7 +40,7 @@ def plot(order):
     ax.text(0, 5.5, f"reads {shown.value:#010x}", fontsize=22, fontweight="bold", color="#b3122b")
     ax.text(0, 5, f"the kernel held {shown.esr:#018x}", fontsize=13)
     ax.text(16, 5.5, shown.image.layout.abi.name, fontsize=14, ha="right")
-    ax.text(16, 5, shown.vmm.title, fontsize=13, ha="right")
+    ax.text(16, 5, shown.vmm.name, fontsize=13, ha="right")
     for at, (value, source) in enumerate(zip(bytes(shown.image), shown.image.sources)):
         style = styles(shown.image.layout.named)[source.slot.member]
         ax.add_patch(plt.Rectangle((at, 3), 0.97, 1, facecolor=style.colour, edgecolor="grey"))
@@ -111,7 +111,8 @@ def measure(page: Page, rounds: int) -> dict[str, list[float]]:
         # A value of its own for each round: its other byte order is a state never seen.
         esr.fill(f"{0xD2000062 + (turn << 8):#x}")
         esr.press("Enter")
-        explorer.locator("pre", has_text=f"{0xD2000062 + (turn << 8):018x}"[2:]).wait_for()
+        twin = explorer.locator("pre", has_text=f"{0xD2000062 + (turn << 8):018x}"[2:])
+        twin.wait_for(state="attached")
         page.wait_for_timeout(400)
         now = "big" if explorer.locator("pre", has_text="big-endian").count() else "little"
         other = "little" if now == "big" else "big"
