@@ -36,6 +36,8 @@ DOUBTFUL: list[tuple[str, str]] = [
     (SOME.replace("{}", "#if 0\n#elif X"), "line 3, column 1: 'X'"),
     (SOME.replace("{}", "#ifdef X\n#else"), "line 2, column 1: 'X'"),
     (SOME.replace("{}", "#ifdef X\n#ifdef __KERNEL__\n#endif"), "line 2, column 1: 'X'"),
+    ("struct s { int a;\n#ifdef X\nint b;\n#endif\n#if Y\nint c;\n#endif\n};", "line 2, column 1: "
+     "'X' is no macro here; give -D X[=VALUE] or -U X; not known here either: Y"),
     # macros, types and constants on which a struct hangs
     ("#ifdef X\n#define N 4\n#else\n#define N 8\n#endif\nstruct s { char a[N]; };", "line 1, colu"),
     ("#ifdef X\n#define N 4\n#endif\nstruct s { char a[N]; };", "line 1, column 1: 'X' is no "),

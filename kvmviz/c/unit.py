@@ -217,6 +217,7 @@ class Unit(Declarations):
             self.packing.why = why
         if is_inside and sign != "(":
             self.why = self.why or why
+            self.strange |= self.reader.doubts.get(why, {})
         for tokens, reason in self.reader.omitted:
             words = [_SPELLED.get(word, word) for word, _, _ in tokens]
             self.leave(words, [place for _, place, _ in tokens], reason)
