@@ -57,17 +57,14 @@ def work(some: list[Kernel], base: Path, jobs: int, store: bool) -> int:
     """Kernel after kernel; what an earlier call has done is not done again."""
     if packages := missing(some):
         raise EvidenceError(f"not installed: apt install {' '.join(packages)}")
-    total = [0, 0, 0]
     rows = []
     for number, kernel in enumerate(some, 1):
         start = time.monotonic()
         print(f"[{number}/{len(some)}] {kernel.name} ", end="", flush=True)
         new = take(kernel, base, jobs)
         rows += new
-        counts = dumps.compared(new)
-        total = [one + other for one, other in zip(total, counts, strict=True)]
-        print(f"{len(new)} dumps, {told(counts)} ({time.monotonic() - start:.0f} s)", flush=True)
-    print(f"all: {len(rows)} dumps, {told(total)}")
+        print(f"{told(new, [kernel])} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"all: {told(rows, some)}")
     if store:
         kept = [
             row for row in map(json.loads, dumps.read(dumps.MORE)) if kernel_of(row) not in some
@@ -76,19 +73,23 @@ def work(some: list[Kernel], base: Path, jobs: int, store: bool) -> int:
         # Sorting is stable: within a kernel they stay in the order in which they were taken.
         dumps.write(dumps.MORE, sorted(kept + new, key=lambda row: KERNELS.index(kernel_of(row))))
         print(f"written: {dumps.MORE.name}")
-    return 1 if total[2] and not store else 0
+    return 1 if dumps.compared(rows)[2] and not store else 0
 
 
 def kernel_of(row: dumps.Row) -> Kernel:
-    """The kernel that a row is of."""
-    version = ".".join(row["linux"].split(".")[:2])
+    """The kernel that a row is of; rows of the first data file do not name its version."""
+    version = ".".join(row.get("linux", "6.1").split(".")[:2])
     return Kernel(version, row["kernel"], "be" if row["byte_order"] == "big" else "le")
 
 
-def told(counts: tuple[int, int, int] | list[int]) -> str:
-    """How many are as they are stored."""
-    first, more, other = counts
-    return f"the same as stored: {first} + {more}, not the same or not stored: {other}"
+def told(rows: list[dumps.Row], some: list[Kernel]) -> str:
+    """How many of the dumps that are stored of those kernels came out the same."""
+    *same, other = dumps.compared(rows)
+    words = []
+    for file, count in zip((dumps.FIRST, dumps.MORE), same, strict=True):
+        there = sum(kernel_of(json.loads(line)) in some for line in dumps.read(file))
+        words.append(f"{count} of {there} as in {file.name}")
+    return f"{len(rows)} dumps, {', '.join(words)}" + f", {other} others" * bool(other)
 
 
 def take(kernel: Kernel, base: Path, jobs: int) -> list[dumps.Row]:
