@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EvidenceError as error:
         print(f"evidence: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nevidence: stopped; the next call goes on from here", file=sys.stderr)
+        return 130
 
 
 def chosen(names: list[str]) -> list[Kernel]:

@@ -150,7 +150,9 @@ def _source(kernel: Kernel, base: Path) -> Path:
     tree, released = base / f"linux-source-{kernel.version}", base / f"released-{kernel.version}"
     if not released.exists():
         base.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "-C", str(base), "-xf", str(kernel.archive)], check=True)
+        done = subprocess.run(["tar", "-C", str(base), "-xf", str(kernel.archive)])
+        if done.returncode:
+            raise EvidenceError(f"{kernel.archive} cannot be unpacked into {base}")
         part = released.with_name(released.name + ".part")
         for file in EDITED:
             (part / file).parent.mkdir(parents=True, exist_ok=True)
