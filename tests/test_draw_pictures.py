@@ -196,13 +196,13 @@ REFUSED: list[Any] = [
         lambda: draw.matrix(
             grid((replace(NEW, debug=FAR_OFF),), (replace(OWN, debug=FAR_OFF),), ("arm",))
         ),
-        "bytes 0..7; VMM own takes it from byte 20",
+        f"bytes 0..7; VMM {OWN.name} takes it from byte 20",
     ),
     (
         lambda: draw.reading(
             vmm.read(replace(NEW, debug=FAR_OFF), replace(OWN, debug=FAR_OFF), "arm", ESR, 1)
         ),
-        "bytes 0..15; VMM own takes it from byte 20",
+        f"bytes 0..15; VMM {OWN.name} takes it from byte 20",
     ),
     (lambda: draw.story([]), "16 bytes"),
     (

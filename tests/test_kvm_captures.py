@@ -206,7 +206,7 @@ def test_a_dump_and_its_overlay() -> None:
     overlay = squeezed(dump.overlay())
     assert "0 bytes differ" in overlay[0]
     assert overlay[2] == "+0 00 a5 c3 e1 f2 00 12 34 00 a5 c3 e1 f2 00 12 34 = hsr"
-    assert overlay[3].startswith("+8 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 = nobody")
+    assert overlay[3].startswith("+8 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 = not written")
 
 
 def test_an_overlay_that_differs() -> None:

@@ -183,7 +183,7 @@ class Overlay:
         for first, last in pieces(image.sources[: len(self.real)], image.layout):
             ours, real = image.data[first : last + 1], self.real[first : last + 1]
             source = image.sources[first]
-            who = source.path if source else f"nobody wrote {unwritten(image.layout, first)}"
+            who = source.path if source else f"not written {unwritten(image.layout, first)}"
             mark = "=" if ours == real else "≠"
             rows.append((f"+{first}", ours.hex(" "), real.hex(" "), mark, who))
         head = f"{self.dump.title}: {len(self.differing)} bytes differ"
