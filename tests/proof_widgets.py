@@ -64,7 +64,7 @@ def told(timeline: Timeline, asked: dict[str, object]) -> list[str]:
     missing = []
     for step in range(len(timeline.events)):
         timeline.step = step
-        said = [f"step {step}: ", f"{timeline.kernel}", f"VMM: {timeline.reader}, "]
+        said = [f"step {step}: ", f"{timeline.kernel}", f"VMM: {timeline.reader}"]
         missing += [f"step {step}: {word}" for word in said if word not in timeline.words]
         if panels.twin(timeline) != timeline.words:
             missing.append(f"step {step}: words in the board")

@@ -438,7 +438,7 @@ def test_the_workbench_fits_one_window(bench: Page, tmp_path: Path) -> None:
 def desk(pages: dict[str, Page]) -> Locator:
     """The exercise of 16 bits, as it was at the start."""
     page = pages["08_your_turn.ipynb"]
-    found = page.locator(".kvmviz-desk").filter(has=page.locator("h4", has_text="Add 16 bits"))
+    found = page.locator(".kvmviz-desk").filter(has=page.locator("p.title", has_text="Add 16 bits"))
     browser.scroll_to(page, 'Desk("sixteen", session)')
     found.get_by_role("button", name="Reset").click()
     expect(found.get_by_text("open · 0 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)

@@ -203,7 +203,7 @@ def test_a_history_in_html_is_the_history(name: str, beside: str | None, full: b
                 assert seen.step.state(at) in cell.classes
                 assert ("differs" in cell.classes) == (at in shown.differing[-1])
         if beside:
-            verdicts = [title.classes & {"right", "wrong"} for title in article.find("h4")]
+            verdicts = [title.classes & {"right", "wrong"} for title in article.find("p", "title")]
             assert verdicts == [
                 {"right" if seen.right else "wrong"} if seen.looks else set()
                 for seen in shown.rows[-1]

@@ -109,10 +109,12 @@ class Files:
         """
         path = self._path(name, at, beside)
         is_given = self.is_given(name, at, beside)
-        text = self.given[path] if is_given else types.GIVEN.get(name)
-        if text is not None and path not in self.lines:
+        if not is_given and name not in types.GIVEN:
+            return None
+        if path not in self.lines:
+            text = self.given[path] if is_given else types.GIVEN[name]
             self.lines[path] = Source(self.sources, text, path, at).lines()
-        return self.lines.get(path)
+        return self.lines[path]
 
     def is_given(self, name: str, at: int, beside: bool) -> bool:
         """Whether the caller gives that header."""

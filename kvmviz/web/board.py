@@ -143,7 +143,7 @@ class Board:
         if not self.heads:
             return "".join(map(_strip, self.strips))
         columns = (
-            f"<div><h3>{_escaped(head)}</h3>"
+            f"<div><p class=head>{_escaped(head)}</p>"
             f"{''.join(_strip(strip) for strip in self.strips if strip.column == number)}</div>"
             for number, head in enumerate(self.heads)
         )
@@ -466,8 +466,10 @@ def _fill(source: Source, colours: Sequence[str]) -> str:
 
 
 def _strip(strip: Strip) -> str:
-    verdict = {True: " class=right", False: " class=wrong", None: ""}[strip.sound]
-    title = f"<h4{verdict}>{_escaped(strip.title)}</h4>" if strip.title else ""
+    # No headings: what level they would have depends on the page around the board.
+    verdict = {True: "title right", False: "title wrong", None: "title"}[strip.sound]
+    kind = _attribute("class", verdict)
+    title = f"<p{kind}>{_escaped(strip.title)}</p>" if strip.title else ""
     octets = (tuple(cells) for _, cells in groupby(strip.cells, lambda cell: cell.offset // OCTET))
     said = _attribute("aria-label", f"{len(strip.cells)} bytes")
     rows = "".join(_octet(strip, cells) for cells in octets)

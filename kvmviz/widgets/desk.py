@@ -127,7 +127,7 @@ class Desk(Panel):
         told = ((kind, held.said), ("hint", "\n".join(hints)))
         parts = [f"<pre class='{kind}'>{html.escape(words)}</pre>" for kind, words in told if words]
         self._task.value = (
-            f"<h4>{html.escape(row.title)}</h4><p>{html.escape(row.task)}</p>"
+            f"<p class=title>{html.escape(row.title)}</p><p>{html.escape(row.task)}</p>"
             f"<pre>{html.escape(row.given)}</pre>"
         )
         self._said.value = f"<div role='status'>{''.join(parts)}</div>" if parts else ""
