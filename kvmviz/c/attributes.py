@@ -90,10 +90,11 @@ class Attributes(Constants):
         found = Wish()
         while self.word == "__attribute__" or self.is_c23():
             n, ends = self.n, "]" if self.is_c23() else ")"
-            self.n += 1 + (ends == ")")
             self.next()
+            for _ in range(2 if ends == ")" else 1):
+                self.expect("(" if ends == ")" else "[")
             while not self.take(ends):
-                if self.words[self.n + 1] == ":":
+                if self.word and self.words[self.n + 1] == ":":
                     self.n += 3
                 elif not self.take(","):
                     found |= self.attribute(n)
