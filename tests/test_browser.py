@@ -482,13 +482,13 @@ def timeline(tmp_path_factory: pytest.TempPathFactory, story: browser.Watched) -
 def scrubbed(timeline: Page) -> Page:
     """The page of the timeline, which is as it was at the start."""
     button(timeline, "Reset").click()
-    stands_at(timeline, scrub.State())
+    expect(words(timeline)).to_have_text(scrub.frame(scrub.State()).words, timeout=SOON)
     return timeline
 
 
-def stands_at(page: Page, state: scrub.State) -> None:
-    """Wait until the board's words are those of a state of the timeline."""
-    expect(picture(page).locator("pre")).to_have_text(scrub.frame(state).words, timeout=SOON)
+def words(page: Page) -> Locator:
+    """The words of the board, which are those of a state of the timeline."""
+    return picture(page).locator("pre")
 
 
 def test_the_timelines_rows_of_buttons_have_names(scrubbed: Page) -> None:
@@ -500,14 +500,18 @@ def test_timeline_is_scrubbed_by_arrow_keys(scrubbed: Page) -> None:
     tab_to_slider(scrubbed)
     for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5)):
         scrubbed.keyboard.press(key)
-        stands_at(scrubbed, scrub.State(step=step))
+        expect(words(scrubbed)).to_have_text(
+            scrub.frame(scrub.State(step=step)).words, timeout=SOON
+        )
 
 
 def test_the_timeline_keeps_its_height(scrubbed: Page) -> None:
     button(scrubbed, "Back").click()
     heights = set()
     for step in range(6):
-        stands_at(scrubbed, scrub.State(step=step))
+        expect(words(scrubbed)).to_have_text(
+            scrub.frame(scrub.State(step=step)).words, timeout=SOON
+        )
         heights.add(box(explorer(scrubbed).locator(".kv-board"))["height"])
         if step < 5:
             button(scrubbed, "Next").click()
@@ -522,28 +526,33 @@ def tab_to_slider(page: Page) -> None:
 
 def test_timeline_follows_the_mouse(scrubbed: Page) -> None:
     button(scrubbed, "Next").click()
-    stands_at(scrubbed, scrub.State(step=2))
+    expect(words(scrubbed)).to_have_text(scrub.frame(scrub.State(step=2)).words, timeout=SOON)
     explorer(scrubbed).get_by_label("beside it").select_option("merged")
     beside = scrub.State(step=2, beside=KERNELS["merged"])
-    stands_at(scrubbed, beside)
+    expect(words(scrubbed)).to_have_text(scrub.frame(beside).words, timeout=SOON)
     button(scrubbed, "little-endian").click()
-    stands_at(scrubbed, replace(beside, byte_order="little"))
+    expect(words(scrubbed)).to_have_text(
+        scrub.frame(replace(beside, byte_order="little")).words, timeout=SOON
+    )
 
 
 def test_timeline_is_built_step_by_step(scrubbed: Page) -> None:
     part = explorer(scrubbed)
     button(scrubbed, "Clear").click()
-    stands_at(scrubbed, scrub.State(scenario=scrub.own(()), step=-1))
+    empty = scrub.frame(scrub.State(scenario=scrub.own(()), step=-1))
+    expect(words(scrubbed)).to_have_text(empty.words, timeout=SOON)
     part.get_by_label("add", exact=True).select_option("MMIO write")
     part.get_by_label("data, hex", exact=True).fill("5a zz")
     part.get_by_role("button", name="Add", exact=True).click()
     told = part.get_by_role("alert")
     expect(told).to_contain_text("data: '5a zz' is not bytes in hex", timeout=SOON)
-    stands_at(scrubbed, scrub.State(scenario=scrub.own(()), step=-1))
+    expect(words(scrubbed)).to_have_text(empty.words, timeout=SOON)
     part.get_by_label("data, hex", exact=True).fill("5a")
     part.get_by_role("button", name="Add", exact=True).click()
     made = scrub.own((MmioExit(0x0900_0000, 1, b"\x5a"),))
-    stands_at(scrubbed, scrub.State(scenario=made, step=0))
+    expect(words(scrubbed)).to_have_text(
+        scrub.frame(scrub.State(scenario=made, step=0)).words, timeout=SOON
+    )
     expect(told).to_have_count(0)
 
 

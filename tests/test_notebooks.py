@@ -65,11 +65,16 @@ class TestNotebook:
             assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef) for n in ast.walk(tree))
 
     def test_a_cell_that_makes_a_widget_runs_alone(self, path: Path) -> None:
+        missing = []
         for cell in cells(path):
             calls = [n.func for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)]
             made = WIDGETS & {getattr(f, "id", getattr(f, "attr", "")) for f in calls}
             if made and "# after the cell above" not in cell.source:
-                exec(compile(cell.source, f"{path.stem} {cell.id}", "exec"), {})
+                try:
+                    exec(compile(cell.source, f"{path.stem} {cell.id}", "exec"), {})
+                except NameError as error:
+                    missing.append((cell.id, str(error)))
+        assert not missing
 
     def test_an_answer_is_shown_to_who_asks_for_it_only(self, path: Path) -> None:
         for cell in cells(path):
