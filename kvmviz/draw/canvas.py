@@ -46,16 +46,14 @@ Face = Literal["Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "SansMono-Bold"]
 _T = TypeVar("_T")
 
 
-def checked(shown: Iterable[_T], kind: type | tuple[type, ...], what: str) -> tuple[_T, ...]:
+def checked(shown: Iterable[_T], kind: type, what: str) -> tuple[_T, ...]:
     """What a picture is to draw; :class:`KvmvizError` if some of it is of another kind."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    legal = " or ".join(each.__name__ for each in kinds)
     if not isinstance(shown, Iterable):
-        raise KvmvizError(f"{what} draws some of {legal}, not {quoted(shown)}")
+        raise KvmvizError(f"{what} draws some of {kind.__name__}, not {quoted(shown)}")
     held = tuple(shown)
     for one in held:
-        if not isinstance(one, kinds):
-            raise KvmvizError(f"{what} draws {legal}, not {quoted(one)}")
+        if not isinstance(one, kind):
+            raise KvmvizError(f"{what} draws {kind.__name__}, not {quoted(one)}")
     return held
 
 
