@@ -62,11 +62,24 @@ class Abi:
                 raise KvmvizError(f"{title}: {name} {shown(value)} is no {legal}")
         settled(self, title, **_LEGAL)
 
+    @property
+    def long_double(self) -> int:
+        """The width of ``long double`` in bits; 0 where C libraries differ, or nobody knows.
+
+        On Power it is 64 bits with musl, IEEE's 128 or two doubles with glibc.
+        """
+        return _LONG_DOUBLE.get(self.family, 0)
+
     def align(self, size: int) -> int:
         """Alignment, in bytes, of a scalar of ``size`` bytes: its size, up to the ABI's limit."""
         return min(size, self.max_align)
 
 
+_LONG_DOUBLE = {
+    "x86-64": 128, "i386": 96, "m68k": 96, "arm": 64, "mips": 64,
+    "arm64": 128, "s390x": 128, "riscv64": 128,
+}  # fmt: skip
+"""By family, as gcc and clang have it."""
 _AAPCS64 = "AAPCS64, Fundamental Data Types and Composite Types"
 _AAPCS32 = "AAPCS32, Fundamental Data Types and Composite Types"
 _POWER = "Power ELF ABI, Fundamental Types"

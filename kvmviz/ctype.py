@@ -25,7 +25,8 @@ WIDTHS = (8, 16, 32, 64)
 
 
 _WIDTHS_OF = {
-    "integer": (0, *WIDTHS, 128), "float": (32, 64), "bool": (8,), "pointer": (0, 32, 64)
+    "integer": (0, *WIDTHS, 128), "float": (0, 32, 64, 128), "x87": (96, 128),
+    "bool": (8,), "pointer": (0, 32, 64),
 }  # fmt: skip
 ALIGNMENTS = tuple(1 << n for n in range(16))
 """Alignments, in bytes, that an attribute may ask for."""
@@ -60,15 +61,17 @@ def _settle(frozen: object, **values: object) -> None:
 class Scalar(_Single):
     """A scalar type: its name as C spells it, its width in bits, its signedness.
 
-    ``bits`` 0 is the width of the ABI's ``long`` and pointers, ``signed`` None what the ABI says
-    of plain ``char``. ``order`` is the byte order that the type fixes (``__be32``), if it does.
-    ``align`` is the alignment in bytes that a typedef gives it, else 0.
+    ``bits`` 0 is the width of the ABI's ``long`` and pointers, of a float that of its ``long
+    double``, ``signed`` None what the ABI says of plain ``char``. ``x87`` is the 80-bit format of
+    the coprocessors of x86 and m68k, in more bytes than it needs. ``order`` is the byte order that
+    the type fixes (``__be32``), if it does. ``align`` is the alignment in bytes that a typedef
+    gives it, else 0.
     """
 
     name: str
     bits: int
     signed: bool | None = False
-    kind: Literal["integer", "float", "bool", "pointer"] = "integer"
+    kind: Literal["integer", "float", "x87", "bool", "pointer"] = "integer"
     order: ByteOrder | None = None
     align: int = 0
     depth: ClassVar[int] = 0
@@ -85,11 +88,29 @@ class Scalar(_Single):
         return self.name
 
     def on(self, abi: Abi) -> Scalar:
-        """The type as the ABI has it, its width and sign settled."""
+        """The type as the ABI has it, its width and sign settled.
+
+        Raises :class:`KvmvizError` where the ABI has none, or it is not known how wide it is.
+        """
+        if self.bits == 128 and self.kind == "integer" and abi.word_bits < 64:
+            told = "gcc and clang have integers of 128 bits on 64-bit ABIs only"
+            raise KvmvizError(f"there is no {self.name} here; {told}")
         if self.bits and self.signed is not None:
             return self
+        kind, bits = self.kind, self.bits or abi.word_bits
+        if kind == "float":
+            bits = abi.long_double
+            kind = "x87" if abi.family in ("x86-64", "i386", "m68k") else kind
+        if not bits:
+            told = "64 bits, IEEE's 128 or two doubles, by C library and compiler options"
+            raise KvmvizError(f"{self.name} has no one size here: {told}")
         signed = abi.char_signed if self.signed is None else self.signed
-        return replace(self, bits=self.bits or abi.word_bits, signed=signed)
+        return replace(self, bits=bits, signed=signed, kind=kind)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is a floating point number."""
+        return self.kind in ("float", "x87")
 
     @property
     def size(self) -> int:
@@ -99,10 +120,10 @@ class Scalar(_Single):
     def dtype(self, order: ByteOrder) -> np.dtype[Any]:
         """The numpy type of this scalar in memory of one byte order, whatever the host's is.
 
-        numpy has no integer of 128 bits: those are 16 raw bytes.
+        numpy has nothing wider than 64 bits that is the same on all hosts: those are raw bytes.
         """
-        if self.bits == 128:
-            return np.dtype("V16")
+        if self.bits > 64:
+            return np.dtype(f"V{self.size}")
         kind = "f" if self.kind == "float" else "i" if self.signed else "u"
         return np.dtype(f"{'<' if order == 'little' else '>'}{kind}{self.size}")
 
@@ -131,6 +152,7 @@ def _scalars() -> Iterator[Scalar]:
     yield from (Scalar("__int128_t", 128, signed=True), Scalar("__uint128_t", 128))
     yield from (Scalar(name, 8, kind="bool") for name in ("_Bool", "bool"))
     yield from (Scalar("float", 32, kind="float"), Scalar("double", 64, kind="float"))
+    yield Scalar("long double", 0, kind="float")
     yield from (Scalar("size_t", 0), Scalar("ssize_t", 0, signed=True), Scalar("uintptr_t", 0))
 
 
@@ -148,7 +170,7 @@ def scalar(name: str, where: str = "type") -> Scalar:
     raise KvmvizError(
         f"{where}: unknown type {shown(name)}; known are __u8..__u64, __s8..__s64, "
         "uint8_t..uint64_t, int8_t..int64_t, __le16..__be64, [un]signed char, short, int, "
-        "long, long long, __uint128_t, float, double, bool"
+        "long, long long, __uint128_t, float, double, long double, bool"
     )
 
 

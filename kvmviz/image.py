@@ -300,11 +300,16 @@ def _number(value: Any, slot: Slot, element: int, layout: Layout) -> int:
     kind = slot.type
     assert kind is not None
     low, high = kind.limits(slot.width)
-    if type(value) is int and low <= value <= high and kind.kind != "float":
+    if type(value) is int and low <= value <= high and not kind.is_float:
         return value
     at = f"offset {slot.offset + element * kind.size}, {kind.name}"
     path = slot.path_of(element if slot.shape else None)
     where = f"{layout.struct}, member {path} ({at})"
+    if kind.is_float and kind.bits > 64:
+        if not isinstance(value, bytes) or len(value) != kind.size:
+            legal = f"legal are its {kind.size} bytes, in the order of memory"
+            raise KvmvizError(f"{where}: {shown(value)} is no value of it here; {legal}")
+        return int.from_bytes(value, slot.order)
     if kind.kind == "float":
         number = _floating(value, kind, where)
         return int.from_bytes(struct.pack("<f" if kind.bits == 32 else "<d", number), "little")
@@ -347,13 +352,13 @@ def _value(layout: Layout, field: Field, kind: Type, raw: npt.NDArray[np.uint8],
         return _read(kind.layout(layout.abi), raw, at)
     if isinstance(kind.leaf, Scalar):
         scalar, order = kind.leaf.on(layout.abi), kind.leaf.order or layout.abi.byte_order
-        if field.bits is None and scalar.bits < 128:
+        if field.bits is None and (scalar.bits <= 64 or scalar.is_float):
             return np.ndarray(kind.shape, scalar.dtype(order), raw, at).tolist()
     if isinstance(kind, Array):
         step, _ = extent(kind.element, layout.abi)
         rows = (at + step * number for number in range(kind.count))
         return [_value(layout, field, kind.element, raw, row) for row in rows]
-    # What numpy has no type for: a bit-field, or 128 bits.
+    # What numpy has no type for: a bit-field, or an integer of 128 bits.
     width = scalar.bits if field.bits is None else field.bits
     slot = Slot("", "", field.start % 8, width, scalar, order)
     placed = ((int(raw[at + offset]), source) for offset, source in slot.placed)

@@ -232,7 +232,8 @@ class Layout:
         ``values`` maps members to an int, a list (arrays; a mapping of index to value for some of
         the elements) or a mapping (nested structs); what is left out is not written. ``fill`` is
         what the memory held before: a byte's value, or a buffer of ``size`` bytes. A value out of
-        range, an unknown member and a list of another length raise :class:`KvmvizError`.
+        range, an unknown member and a list of another length raise :class:`KvmvizError`. Of a
+        ``long double`` wider than a double, which no type of Python holds, the value is its bytes.
         """
         return images.pack(self, values, fill)
 

@@ -72,11 +72,13 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
     for member in struct.members:
         at = 0 if struct.union else end
         leaf = member.type.leaf
-        if isinstance(leaf, Scalar) and leaf.bits == 128 and abi.word_bits < 64:
-            raise KvmvizError(
-                f"{struct}, member {member.name}: there is no {leaf.name} on {abi.name}; "
-                "gcc and clang have integers of 128 bits on 64-bit ABIs only"
-            )
+        if isinstance(leaf, Scalar):
+            try:
+                leaf.on(abi)
+            except KvmvizError as error:
+                raise KvmvizError(
+                    f"{struct} on {abi.name}, member {member.name}: {error}"
+                ) from None
         place = _bit_field if member.bits is not None else _whole
         field = place(struct, member, abi, at)
         yield field

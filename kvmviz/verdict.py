@@ -118,10 +118,11 @@ def numbers_alike(one: Slot, other: Slot) -> bool:
     """Bits of one are bits of the same significance of the other.
 
     So they are for integers of any width; a floating point number shares its bits with none of
-    another width, nor with an integer.
+    another width or format, nor with an integer.
     """
-    kinds = {slot.type.kind for slot in (one, other) if slot.type}
-    return "float" not in kinds or (len(kinds) == 1 and one.width == other.width)
+    types = [slot.type for slot in (one, other) if slot.type]
+    is_alike = len({kind.kind for kind in types}) == 1 and one.width == other.width
+    return is_alike or not any(kind.is_float for kind in types)
 
 
 @dataclass(frozen=True, repr=False)
@@ -246,10 +247,10 @@ class Verdict:
 
 def _alike(slot: Slot) -> object:
     """Equal where two slots hold the same bits of the same values, as far as both reach."""
-    is_float = slot.type is not None and slot.type.kind == "float"
+    number = slot.type.kind if slot.type and slot.type.is_float else ""
     # An array's length is not compared.
     rows = bool(slot.shape), slot.shape[1:]
-    return slot.path, slot.start, slot.width, slot.order, rows, is_float
+    return slot.path, slot.start, slot.width, slot.order, rows, number
 
 
 def _sources(layout: Layout, offsets: Sequence[int]) -> Mapping[int, list[Source]]:

@@ -685,6 +685,25 @@ def test_128_bits(abi: str, order: Any, kind: str, value: int) -> None:
     assert SCALARS[kind].signed is (kind == "__int128_t")
 
 
+@pytest.mark.parametrize(("abi", "size"), [("x86_64", 16), ("i386", 12), ("m68k", 12)])
+def test_a_wide_long_double_is_its_bytes(abi: str, size: int) -> None:
+    layout = Struct("s", {"a": "u8", "d": "long double[2]"}).layout(abi)
+    held = [bytes(range(1, size + 1)), bytes(size)]
+    image = layout.pack({"a": 1, "d": held})
+    assert bytes(image)[layout.offsets["d"] :] == b"".join(held)
+    assert layout.unpack(image) == {"a": 1, "d": held}
+    for wrong in (1.5, 1, bytes(size - 1)):
+        with pytest.raises(KvmvizError, match=rf"member d\[1\].*legal are its {size} bytes"):
+            layout.pack({"d": {1: wrong}})
+
+
+def test_a_long_double_of_64_bits_is_a_number() -> None:
+    layout = Struct("s", {"d": "long double"}).layout("armeb")
+    values: dict[str, Any] = {"d": 1.5}
+    assert bytes(layout.pack(values)).hex() == "3ff8000000000000"
+    assert layout.unpack(layout.pack(values)) == values
+
+
 @pytest.mark.parametrize("value", [False, True, 0, 1])
 def test_a_bool_is_0_or_1(value: Any) -> None:
     layout = Struct("s", {"b": "_Bool"}).layout("arm")

@@ -471,7 +471,7 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u8 a; } __packde;", "line 1, column 20: '__packde' is no macro here; give -D __p"),
     ("struct s { u8 a; } all_packed;", "line 1, column 20: unknown type 'all_packed'"),
     ("int typedef t;", "line 1, column 5: 'typedef' is read at the start of a declaration only"),
-    ("struct s { long double a; };", "line 1, column 24: 'long double' differs by ABI"),
+    ("struct s { __float128 a; };", "line 1, column 23: '__float128' differs by ABI"),
     ('_Pragma("pack(1)") struct s { u8 a; };', "line 1, column 1: a '_Pragma' is not supported"),
     ("struct s { u8 a[_Alignof 1]; };", "line 1, column 25: expected a type in brackets after "),
     ("struct s { u8 a[sizeof(struct { u8 a; })]; };", "line 1, column 24: a definition in an"),
@@ -1177,7 +1177,7 @@ def test_an_error_in_a_header_points_at_the_directive_and_into_the_header() -> N
 
 
 def test_what_is_not_understood_in_a_header_matters_only_where_it_is_used() -> None:
-    headers = {"a.h": "typedef long double ld;\nstruct bad { ld a; };\nstruct good { u8 a; };"}
+    headers = {"a.h": "typedef _Float128 ld;\nstruct bad { ld a; };\nstruct good { u8 a; };"}
     assert (
         parse("#include <a.h>\nstruct s { struct good a; };", headers)["s"].layout("arm").size == 1
     )

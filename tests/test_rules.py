@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from kvmviz import KvmvizError, Member, Struct
+from kvmviz import KvmvizError, Member, Struct, parse
 from kvmviz.ctype import SCALARS
 from tests import compilers, strategies
 from tests.strategies import ANONYMOUS, bits
@@ -194,7 +194,9 @@ def test_bit_fields_of_m68k_are_those_of_gcc() -> None:
 @pytest.mark.parametrize("abi", ["i386", "arm", "armeb", "ppc32", "m68k", "mips", "mipsel"])
 def test_no_128_bits_on_a_32_bit_abi(abi: str) -> None:
     # gcc and clang: "__int128 is not supported on this target".
-    with pytest.raises(KvmvizError, match=rf"struct s, member w: .*__uint128_t on {abi}"):
+    with pytest.raises(
+        KvmvizError, match=rf"struct s on {abi}, member w: there is no __uint128_t here"
+    ):
         Struct("s", {"a": "u8", "w": "__uint128_t[2]"}).layout(abi)
 
 
@@ -209,3 +211,27 @@ def test_the_rule_says_where_aligned_moves_a_bit_field() -> None:
     members = [Member("a", SCALARS["u8"]), Member("b", SCALARS["u32"], 6, 4)]
     told = repr(Struct("s", members).layout("x86_64").rules)
     assert "b: 6 bits. At bit 0 of byte 4: aligned(4) moves it to a multiple of 32 bits." in told
+
+
+LONG_DOUBLES = Struct("s", {"a": "u8", "d": "long double", "b": "u8", "e": "long double[2]"})
+LAID = ("struct s { u8 a; long double d; u8 b; long double e[2]; u8 size[sizeof(long double)],"
+        " align[_Alignof(long double)], wish[__alignof__(double long)]; };")  # fmt: skip
+
+
+@pytest.mark.parametrize("abi", [p for p in compilers.every_abi() if "ppc" not in f"{p}"])
+def test_long_double_is_where_compilers_have_it(abi: str) -> None:
+    names = ("d", "b", "e", "align", "wish")
+    (told,) = compilers.measure(abi, LAID, [("struct s", names)]).values()
+    layout = parse(LAID)["s"].layout(abi)
+    assert (layout.size, layout.align) == (told.size, told.align)
+    assert {name: layout.offsets[name] for name in names} == told.offsets
+    assert LONG_DOUBLES.layout(abi).offsets["e"] == told.offsets["e"]
+
+
+@pytest.mark.parametrize("abi", ["ppc64", "ppc64le", "ppc32"])
+def test_long_double_on_power_is_one_error(abi: str) -> None:
+    # zig cc: 8 bytes for powerpc64-linux-musl, 16 for powerpc64-linux-gnu.
+    with pytest.raises(KvmvizError, match=rf"struct s on {abi}, member d: long double has no one"):
+        LONG_DOUBLES.layout(abi)
+    with pytest.raises(KvmvizError, match=rf"line 1, column 65: long double has no one .*on {abi}"):
+        parse(LAID)["s"].layout(abi)

@@ -193,7 +193,7 @@ class Constants(Expressions):
         made = self.sized(whole, n)
         if target.member(made, path, self.abi) is None:
             self.unsized(n)
-        return arithmetic.size(self.facts.ask(made, path, self.abi))
+        return arithmetic.size(self.asked(made, path, n))
 
     def measured(self) -> Step:
         """What ``sizeof`` or an alignment is."""
@@ -213,7 +213,7 @@ class Constants(Expressions):
         elif depth > 1 and self.is_type(inner):
             made = self.through(depth, n)
         if made is not None:
-            return arithmetic.size(self.facts.ask(made, word, self.abi))
+            return arithmetic.size(self.asked(made, word, n))
         if word != "sizeof":
             self.expected("a type in brackets")
         single = depth == 1 and self.words[inner + 1] == ")" and self.words[inner].isidentifier()
@@ -221,6 +221,13 @@ class Constants(Expressions):
             self.n = inner + 2
             self.unsized(n)
         return arithmetic.width(self.unary())
+
+    def asked(self, made: Type, what: target.What, n: int) -> int:
+        """What the ABI says of a type, in bytes; ``n`` is where one asks for it."""
+        try:
+            return self.facts.ask(made, what, self.abi)
+        except KvmvizError as error:
+            self.fail(f"{error}", n)
 
     def string(self, depth: int) -> Type:
         """The array that a string is, with the brackets around it."""

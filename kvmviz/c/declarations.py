@@ -208,7 +208,7 @@ class Declarations(Attributes):
         element = self.complete(kind, n)
         leaf = element.leaf
         align = leaf.align if isinstance(leaf, Scalar) else leaf.typedef_align
-        if align and self.facts.ask(element, "sizeof", self.abi) % align:
+        if align and self.asked(element, "sizeof", n) % align:
             self.fail(f"an array of elements smaller than their alignment, {align}", n)
         weight = max(kind.weight, 1)
         if count < 0 or (count * weight > MAX_BYTES and not is_asked):

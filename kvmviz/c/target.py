@@ -9,6 +9,7 @@ clang differ, as of ``int_fast16_t``, are left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -160,6 +161,9 @@ def _widths(abi: Abi) -> dict[str, str]:
     """Macros that tell a text how wide types are."""
     long = abi.word_bits
     made = {f"__SIZEOF_{name}__": f"{size}" for name, size in _BYTES.items()}
+    # No number: a text that asks for it waits for what is not known.
+    unknown = "sizeof(long double)"
+    made["__SIZEOF_LONG_DOUBLE__"] = f"{abi.long_double // 8}" if abi.long_double else unknown
     for name in ("LONG", "POINTER", "SIZE_T", "PTRDIFF_T"):
         made[f"__SIZEOF_{name}__"] = f"{long // 8}"
     for name, bits, signed in _integers(abi):
@@ -237,13 +241,13 @@ class Facts:
     """What a text asked of its target while it was read: it reads alike where answers are alike.
 
     ``macros`` are those of :func:`names`, ``kernel`` the types of :func:`kernel`; ``sizes`` are
-    types with what was said of them.
+    types with what was said of them, None where that is an error.
     """
 
     def __init__(self) -> None:
         self.macros: dict[str, str | None] = {}
         self.kernel: dict[str, str] = {}
-        self.sizes: list[tuple[Type, What, int]] = []
+        self.sizes: list[tuple[Type, What, int | None]] = []
 
     def hold(self, abi: Abi) -> bool:
         """Whether this ABI gives the same answers."""
@@ -251,7 +255,7 @@ class Facts:
         return (
             all(given.get(name) == value for name, value in self.macros.items())
             and all(kernel(name, abi) == value for name, value in self.kernel.items())
-            and all(measure(kind, what, abi) == value for kind, what, value in self.sizes)
+            and all(_measured(kind, what, abi) == value for kind, what, value in self.sizes)
         )
 
     def tell(self, what: str, abi: Abi) -> None:
@@ -267,10 +271,16 @@ class Facts:
 
     def ask(self, kind: Type, what: What, abi: Abi) -> int:
         """Size, alignment or a member's offset of a type, in bytes; from now on it is a fact."""
-        found = measure(kind, what, abi)
-        if not (isinstance(kind, Scalar) and kind.bits and what == "sizeof"):
+        found = _measured(kind, what, abi)
+        if found is None or not (isinstance(kind, Scalar) and kind.bits and what == "sizeof"):
             self.sizes.append((kind, what, found))
-        return found
+        return measure(kind, what, abi) if found is None else found
+
+
+def _measured(kind: Type, what: What, abi: Abi) -> int | None:
+    with suppress(KvmvizError):
+        return measure(kind, what, abi)
+    return None
 
 
 def measure(kind: Type, what: What, abi: Abi) -> int:
@@ -282,7 +292,8 @@ def measure(kind: Type, what: What, abi: Abi) -> int:
     if isinstance(what, str):
         leaf = kind.leaf
         if what == "__alignof__" and abi.family == "i386" and isinstance(leaf, Scalar):
-            return leaf.align or leaf.on(abi).size
+            wide = leaf.on(abi).size == 8 and not leaf.align
+            return 8 if wide else extent(leaf, abi)[1]
         return extent(kind, abi)[what != "sizeof"]
     found = member(kind, what, abi)
     if found is None:

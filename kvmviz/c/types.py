@@ -97,14 +97,15 @@ class Kind:
         return self is other or (first is not None and first == second)
 
 
-FLOATS = ("long double", "__float128", "_Float128")
+FLOATS = ("__float128", "_Float128")
 """Types of which only pointers are read."""
 WORDS = word_set("""
     void char short int long signed unsigned float double _Bool _Complex _Imaginary __int128
     __float128 _Float128 _Float64 _Float32 _Decimal32 _Decimal64 _Decimal128
 """)
 """Words of which types are made."""
-_SPELLED = {"int long": "long", "int short": "short", "int long long": "long long"}
+_SPELLED = {"int long": "long", "int short": "short", "int long long": "long long",
+            "double long": "long double"}  # fmt: skip
 _ORDERED = re.compile(r"__([lb])e(?:16|32|64)")
 
 

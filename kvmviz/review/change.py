@@ -477,7 +477,7 @@ def untaken(slot: Slot, others: Index) -> Iterator[_Free]:
 
 def _bits(slot: Slot) -> object:
     """Equal for slots that hold the same bits of the same kind of number."""
-    is_float = slot.type is not None and slot.type.kind == "float"
+    is_float = slot.type is not None and slot.type.is_float
     return slot.start, slot.extent, slot.shape, slot.order, is_float
 
 

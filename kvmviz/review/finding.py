@@ -640,7 +640,7 @@ def _types(change: Change) -> str:
     if not change.is_struct and not change.is_alike:
         was, now = (
             f"a floating point number of {slot.width} bits"
-            if slot.type and slot.type.kind == "float" else "an integer"
+            if slot.type and slot.type.is_float else "an integer"
             for slot in (one, two)
         )  # fmt: skip
         words += f"; the bits of {now} are not those of {was}"

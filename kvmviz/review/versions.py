@@ -175,7 +175,7 @@ class Versions:
         slots = {slot.path: slot for slot in layout.slots if slot.type}
         for name, number in mine.items():
             slot = slots.get(name)
-            if slot is None or slot.shape or (slot.type and slot.type.kind == "float"):
+            if slot is None or slot.shape or (slot.type and slot.type.is_float):
                 raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
             mine[name] = assigned(number, slot)
         return layout.pack(mine, FILL)
