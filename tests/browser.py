@@ -274,15 +274,17 @@ def axe(page: Page, area: str = "html") -> list[str]:
     return [str(one) for one in page.evaluate(FINDINGS, area)]
 
 
-# The cell with these words in its source, scrolled to.
+# The cell with these words in its source, scrolled to; whether there is one.
 SCROLL = """async words => {
   const notebook = jupyterapp.shell.currentWidget.content;
   const index = notebook.widgets.findIndex(
     cell => cell.model.sharedModel.getSource().includes(words));
   await notebook.scrollToItem(index, "start");
+  return index >= 0;
 }"""
 
 
 def scroll_to(page: Page, words: str) -> None:
     """Scroll to the cell with these words in its source."""
-    page.evaluate(SCROLL, words)
+    if not page.evaluate(SCROLL, words):
+        raise LookupError(f"no cell has {words!r} in its source")

@@ -439,7 +439,7 @@ def desk(pages: dict[str, Page]) -> Locator:
     """The exercise of 16 bits, as it was at the start."""
     page = pages["08_your_turn.ipynb"]
     found = page.locator(".kvmviz-desk").filter(has=page.locator("p.title", has_text="Add 16 bits"))
-    browser.scroll_to(page, 'Desk("sixteen", session)')
+    browser.scroll_to(page, 'Desk("sixteen", SESSION)')
     found.get_by_role("button", name="Reset").click()
     expect(found.get_by_text("open · 0 of 9 solved, 0 hints taken")).to_be_visible(timeout=SOON)
     return found
