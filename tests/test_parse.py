@@ -576,7 +576,7 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u16 a[0x7fffffff]; };", "line 1, column 18: an array of 2147483647 elements"),
     ("struct s { u8 a[2147483648]; };", "line 1, column 17: an array of 2147483648 elements"),
     ("struct s { u8 a[-1]; };", "line 1, column 17: an array of -1 elements; legal are 0 .. 10485"),
-    ("struct s { u8 a[(-1L << 1) + 5]; };", "line 1, column 17: '( - 1L << 1 ) + 5' cannot"),
+    ("struct s { u8 a[(1 << -1) + 5]; };", "line 1, column 17: '( 1 << - 1 ) + 5' cannot"),
     ("struct s { u8 a[1 / 0]; };", "line 1, column 17: '1 / 0' cannot"),
     ("struct s { u8 a[1 << 31]; };", "line 1, column 17: an array of -2147483648 elements"),
     ("struct s { u8 a[1 << 2147483647]; };", "line 1, column 17: "),
@@ -1071,6 +1071,21 @@ def test_the_twin_of_what_differs_says_each_variant() -> None:
     assert lines[-1] == "not defined"
 
 
+SHIFTS = (
+    "enum sh_e { S1 = -1 << 2, S2 = (-2147483647 - 1) << 1, S3 = 3 << 31,"
+    " S4 = -1 >> 33, S5 = 8u << 32, S6 = -5LL << 61 }; struct sh { u8 a[S1 + 5], b[S2 + 2], c[S3 <"
+    " 0 ? 3 : 5], d[S4 + 5], e[S5 + 6], f[S6 == (3LL << 61) ? 2 : 4];\n#if -1 << 2 == -4 && 1 >> 64"
+    " == 0\nu8 g[3];\n#else\nu8 g[9];\n#endif\n};"
+)
+
+
+@each_abi
+def test_shifts_that_lose_bits_are_the_compilers(abi: str) -> None:
+    (told,) = compilers.measure(abi, SHIFTS, [("struct sh", "abcdefg")], compilers.PLAIN).values()
+    layout = parse(SHIFTS)["sh"].layout(abi)
+    assert (layout.size, layout.offsets) == (told.size, told.offsets)
+
+
 HEADERS_SAY = {"__BYTE_ORDER", "__BITS_PER_LONG", "__LITTLE_ENDIAN", "__BIG_ENDIAN"}
 HEADERS_SAY |= {"__LITTLE_ENDIAN_BITFIELD", "__BIG_ENDIAN_BITFIELD"}
 GCC_SAYS = {"__FLOAT_WORD_ORDER__"}
@@ -1185,6 +1200,14 @@ def test_what_is_not_understood_in_a_header_matters_only_where_it_is_used() -> N
         parse("#include <a.h>\nstruct s { struct bad a; };", headers)
 
 
+def test_include_next_goes_behind_the_headers_that_are_given() -> None:
+    headers = {"limits.h": "#include_next <limits.h>\n#define MY_MAX 3\n"}
+    text = "#include <limits.h>\nstruct s { u8 a[MY_MAX], b[-SCHAR_MIN], c[USHRT_MAX], d; };"
+    assert parse(text, headers)["s"].layout("mips").offsets["d"] == 3 + 128 + 65535
+    with pytest.raises(KvmvizError, match=r"'N' is no integer .*it may be in <a.h>"):
+        parse("#include <a.h>\nstruct s { u8 a[N]; };", {"a.h": "#include_next <a.h>\n"})
+
+
 def test_headers_that_include_themselves_end() -> None:
     assert parse("#include <a.h>\nstruct s { u8 a; };", {"a.h": "#pragma once\n"})
     for headers in (
@@ -1268,6 +1291,8 @@ def test_headers_map_names_to_texts(headers: Any) -> None:
         ("#if __GNUC__ > 3 && !defined(__KERNEL__) && !defined __cplusplus\n"
          "struct s { u8 a; };\n#endif", 1),
         ("#if 0 && (1 / 0)\n#elif 'a' == 97\nstruct s { u8 a; };\n#endif", 1),
+        ('extern "C" {\nstruct s { u8 a; };\nextern "C++" { int f(struct s *); }\n}', 1),
+        ('extern "C" int f(int); extern "C" struct s { u8 a; } *x;', 1),
         ("#ifdef __cplusplus\nextern \"C\" {\n#endif\nstruct s { u8 a; };", 1),
         ("static __inline__ int f(struct s *p)\n{\n if (p) { return 1; }\n return 0;\n}\n"
          "extern int g(void) __attribute__((nothrow)); struct s { u8 a; }; int *h(struct s);", 1),
@@ -1335,7 +1360,7 @@ NESTED = "struct t0 { u8 a; };\n" + "".join(
 ).replace("union t0 a", "struct t0 a", 1)
 ARCHITECTURES = ("__x86_64__", "__i386__", "__arm__", "__aarch64__", "__s390__", "__mips__")
 LIMITS: list[tuple[str, str]] = [
-    ("struct s { u8 a; };\n" * (MAX_TEXT // 20 + 1), "the text goes on here; legal are"),
+    ("struct s { u8 a; };\n" * (MAX_TEXT // 20 + 1), "/sys/kernel/btf/vmlinux or the"),
     ("a" * 10_000_000, "the text goes on here; legal are"),
     ("struct s { struct {" * 10_000, f"more than {MAX_DEPTH} brackets inside each other"),
     ("struct s { u8 a[" + "(" * 1000, f"more than {MAX_DEPTH} brackets inside each other"),

@@ -129,10 +129,7 @@ def cast(bits: int, signed: bool | None, is_bool: bool) -> Step:
         wide = bits or machine.ask("long")
         sign = bool(machine.ask("char")) if signed is None else signed
         value = number.value
-        if value is not None:
-            value %= 1 << wide
-            value -= (1 << wide) if sign and value >> wide - 1 else 0
-        return Number(value, wide, sign)
+        return Number(None if value is None else _wrapped(value, wide, sign), wide, sign)
 
     return 1, made
 
@@ -325,18 +322,23 @@ def _applied(sign: str) -> Step:
 
 
 def _raised(value: int, by: int, bits: int, signed: bool) -> int | None:
-    """``<<``: gcc and clang let a bit reach the sign, 1 << 31 is the smallest int.
+    """``<<``, whatever bits fall out or reach the sign, as gcc and clang have it in enumerators.
 
-    What is negative gcc does not take for a constant.
+    To gcc, by the width or more leaves nothing; clang shifts by the width less 1.
     """
-    if not 0 <= by < bits or (signed and (value < 0 or value << by >> bits)):
-        return None
-    value <<= by
-    return (value ^ 1 << bits - 1) - (1 << bits - 1) if signed else value
+    most = _wrapped(value << min(by, bits - 1), bits, signed) if by >= 0 else None
+    return most if by < bits or most == 0 else None
 
 
 def _lowered(value: int, by: int, bits: int, signed: bool) -> int | None:
-    return value >> by if 0 <= by < bits else None
+    most = value >> min(by, bits - 1) if by >= 0 else None
+    return most if by < bits or most != 1 else None
+
+
+def _wrapped(value: int, bits: int, signed: bool) -> int:
+    """A value cut to its lowest bits."""
+    value %= 1 << bits
+    return value - (1 << bits) if signed and value >> bits - 1 else value
 
 
 def _divided(first: int, second: int, bits: int, signed: bool) -> int | None:

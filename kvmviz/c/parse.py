@@ -43,7 +43,8 @@ def parse(
 
     Read are scalars, pointers, enums, arrays, flexible ones too, bit-fields, structs and unions,
     nested and anonymous too, typedefs, ``packed``, ``aligned``, ``#pragma pack``; functions and
-    variables are passed over. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
+    variables are passed over. Enums are as wide as on Linux: bare-metal ARM's ``-fshort-enums`` is
+    an ABI of its own. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
     counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
     files = Files(text, headers, defines)

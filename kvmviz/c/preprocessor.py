@@ -102,29 +102,27 @@ class Files:
         """The tokens of the text itself."""
         return self.main.lines()
 
-    def header(self, name: str, at: int, beside: bool) -> list[Line] | None:
-        """The tokens of a header; None for one that is not given.
-
-        ``beside``: it may lie in the folder of the file that asks for it.
-        """
-        path = self._path(name, at, beside)
-        is_given = self.is_given(name, at, beside)
-        if not is_given and name not in types.GIVEN:
+    def header(self, name: str, path: str, at: int) -> list[Line] | None:
+        """The tokens of the header at a :meth:`path`; None for one that nobody has."""
+        if not path and name not in types.GIVEN:
             return None
-        if path not in self.lines:
-            text = self.given[path] if is_given else types.GIVEN[name]
-            self.lines[path] = Source(self.sources, text, path, at).lines()
-        return self.lines[path]
+        key = path or f"<{name}>"
+        if key not in self.lines:
+            text = self.given[path] if path else types.GIVEN[name]
+            self.lines[key] = Source(self.sources, text, path or name, at).lines()
+        return self.lines[key]
 
-    def is_given(self, name: str, at: int, beside: bool) -> bool:
-        """Whether the caller gives that header."""
-        return name not in types.SETTLED and self._path(name, at, beside) in self.given
+    def path(self, name: str, at: int, beside: bool = False, is_next: bool = False) -> str:
+        """What a header is called among those that are given; empty for one that is not.
 
-    def _path(self, name: str, at: int, beside: bool) -> str:
-        """What a header is called among those that are given."""
-        folder = posixpath.dirname(self.main.at(at).name)
-        near = posixpath.normpath(posixpath.join(folder, name))
-        return near if beside and near in self.given else name
+        ``beside``: it may lie in the folder of the file that asks for it. ``is_next``: behind that
+        file, in the order in which folders are searched, lie only those of kvmviz.
+        """
+        if is_next or name in types.SETTLED:
+            return ""
+        near = posixpath.join(posixpath.dirname(self.main.at(at).name), name)
+        rows = [posixpath.normpath(near)] if beside else []
+        return next((row for row in [*rows, name] if row in self.given), "")
 
 
 def _defined(name: str, value: str | None) -> str:
@@ -303,9 +301,9 @@ class Preprocessor:
         if not found:
             return ""
         told = " and ".join(map(repr, found))
-        verb = "is no macro" if len(found) == 1 else "are no macros"
+        verb, it = ("is no macro", "it") if len(found) == 1 else ("are no macros", "they")
         way = f"-D {found[0]}[=VALUE] or -U {found[0]}"
-        why = self.source.told(at, f"{told} {verb} here{self.hint(way)}")
+        why = self.source.told(at, f"{told} {verb} here{self.hint(way, it)}")
         return self.doubting(why, dict.fromkeys(found, at))
 
     def doubting(self, why: str, names: dict[str, int] | None = None) -> str:
@@ -313,7 +311,7 @@ class Preprocessor:
         self.doubts.setdefault(why, names or {})
         return why
 
-    def hint(self, macro: str = "") -> str:
+    def hint(self, macro: str = "", it: str = "it") -> str:
         """Which headers may say what a name stands for; how to give them, or ``macro``."""
         names = list(self.missing)
         if not names and macro:
@@ -325,7 +323,7 @@ class Preprocessor:
         else:
             way = "give the one that defines it (--include NAME=FILE; in Python headers)"
         told = listed([f"<{one}>" for one in names], 12)
-        return f"; it may be in {told}: {way}{macro and f', or {macro}'}"
+        return f"; {it} may be in {told}: {way}{macro and f', or {macro}'}"
 
     # --- directives --------------------------------------------------------------------------
 
@@ -344,7 +342,7 @@ class Preprocessor:
             else:
                 self.expander.doubted.pop(name, None)
         elif word in ("include", "include_next", "import"):
-            yield from self.include(rest, at, doubt)
+            yield from self.include(rest, at, doubt, word == "include_next")
         elif word == "error" and not doubt:
             self.source.fail(at, self.source.snippet(at))
         elif word == "pragma":
@@ -400,7 +398,7 @@ class Preprocessor:
             self.source.fail(at, f"{self.source.snippet(at)!r} has no legal parameters")
         return Macro(name, tuple(tokens[end + 1 :]), tuple(names), rest, at)
 
-    def include(self, tokens: list[Token], at: int, doubt: str) -> Iterator[Token]:
+    def include(self, tokens: list[Token], at: int, doubt: str, is_next: bool) -> Iterator[Token]:
         """Another file in this place, if it is given."""
         if tokens and tokens[0][0].isidentifier():
             tokens = list(self.expander.expand(tokens))
@@ -414,11 +412,11 @@ class Preprocessor:
             self.source.fail(at, f"{self.source.snippet(at)!r} names no header")
         beside = len(words) == 1
         self.count += 1
-        is_given = self.files.is_given(name, at, beside)
-        self.is_whole = self.is_whole or is_given
-        if not is_given and name not in (*types.SETTLED, *types.HEADERS):
+        path = self.files.path(name, at, beside, is_next)
+        self.is_whole = self.is_whole or bool(path)
+        if not path and name not in (*types.SETTLED, *types.HEADERS):
             yield from self.lacking(name, at)
-        lines = self.files.header(name, at, beside)
+        lines = self.files.header(name, path, at)
         if lines is None:
             return
         if self.count > MAX_INCLUDES:
@@ -511,7 +509,7 @@ class _Condition(Expressions):
             beside = inner[0][0] == '"'
             title = inner[0].strip('"') if beside else "".join(inner[1:-1])
             known = title in types.HEADERS or title in types.GIVEN
-            if known or self.reader.files.is_given(title, self.at, beside):
+            if known or self.reader.files.path(title, self.at, beside, word.endswith("next")):
                 return [_number(True)]
             self.reader.missing.setdefault(title, False)
             return self.untold(f"{word}(<{title}>)")

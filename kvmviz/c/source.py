@@ -120,7 +120,9 @@ class Source:
         self.joints: list[int] = []
         self.removed: list[int] = []
         if included is None and len(text) > MAX_TEXT:
-            self.fail(MAX_TEXT, f"the text goes on here; legal are {MAX_TEXT} characters")
+            way = "of a kernel's vmlinux.h, /sys/kernel/btf/vmlinux or the kernel itself says all"
+            told = f"the text goes on here; legal are {MAX_TEXT} characters; {way}"
+            self.fail(MAX_TEXT, told)
         if included is not None and self.base + len(text) > MAX_HEADERS:
             self.fail(included, f"more than {MAX_HEADERS} characters with this header")
         if "\\" in text:

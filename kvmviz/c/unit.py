@@ -34,6 +34,8 @@ _SPELLED = by_name({
     "": "__extension__",
 })  # fmt: skip
 """What GNU C and the kernel write for words of C."""
+_LINKAGE = ('"C"', '"C++"')
+"""C++ says so behind ``extern``, of one declaration or of all between braces, which are C."""
 _PAIRS = ("[]", "()", "{}")
 _SIGNS = frozenset("[](){}.,:;?~!<>=+-*/%&|^\"'")
 MAX_REFUSED = 1000
@@ -157,6 +159,7 @@ class Unit(Declarations):
         opened: list[int] = []
         closing: dict[int, int] = {}
         last, aside = "", -1  # the last word outside attributes; brackets where one began
+        linkages: list[Token] = []
         for word, place, macros in tokens:
             word = _SPELLED.get(word, word)
             ends = False
@@ -174,6 +177,16 @@ class Unit(Declarations):
             self.why = self.why or self.doubt or self.reader.expander.doubt
             self.reader.expander.doubt = ""
             if not word:
+                continue
+            if word in _LINKAGE and [one for one, _, _ in found] == ["extern"]:
+                found, last = [], word
+                continue
+            if not found and word == "{" and last in _LINKAGE:
+                linkages.append((word, place, macros))
+                last = ""
+                continue
+            if not found and word == "}" and linkages:
+                linkages.pop()
                 continue
             if word == "_Pragma":
                 self.quiet(tokens, place)
@@ -203,8 +216,7 @@ class Unit(Declarations):
             if ends or (word == ";" and not opened):
                 yield found, closing
                 found, closing, last, aside = [], {}, "", -1
-        if opened:
-            word, place, _ = found[opened[-1]]
+        for word, place, _ in [found[at] for at in reversed(opened)] or linkages:
             self.source.fail(place, f"{word!r} is never closed")
         if found:
             yield found, closing
