@@ -1,10 +1,25 @@
 """nbval compares what pictures say, not their pixels: those differ with matplotlib's version."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+# Two thirds of the time would go into pixels that nobody looks at; tests/test_draw_*.py draw them.
+UNDRAWN = """
+from kvmviz.draw.canvas import Picture
+
+Picture.render = lambda *_: b""
+"""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What nbval leaves out is in ``nbval.cfg``."""
+    """What nbval leaves out is in ``nbval.cfg``; its kernels do not even draw it."""
     config.option.nbval_sanitize_with = str(Path(__file__).with_name("nbval.cfg"))
+    folder = TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    startup = Path(folder.name, "profile_default", "startup")
+    startup.mkdir(parents=True)
+    (startup / "undrawn.py").write_text(UNDRAWN, encoding="utf-8")
+    os.environ["IPYTHONDIR"] = folder.name

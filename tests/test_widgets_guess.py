@@ -89,3 +89,20 @@ def test_what_is_folded_is_all_there_as_text_and_closed_as_html() -> None:
     before, after = fold._repr_html_().split("</summary>")
     assert before == "<details><summary>Two things"
     assert "a &amp; b" in after
+
+
+def test_neither_length_nor_place_gives_the_right_option_away() -> None:
+    longest = shortest = share = 0.0
+    places: dict[int, list[int]] = {}
+    for question in QUESTIONS.values():
+        others = [len(option) for option in question.options if option != question.right]
+        assert len(question.right) <= 1.3 * max(others), question.words
+        longest += len(question.right) > max(others)
+        shortest += len(question.right) < min(others)
+        share += 1 / len(question.options)
+        count = len(question.options)
+        places.setdefault(count, []).append(list(question.options).index(question.right))
+    assert max(longest, shortest) <= share
+    for count, found in places.items():
+        assert max(map(found.count, range(count))) <= 0.5 * len(found)
+        assert min(map(found.count, range(count))) > 0

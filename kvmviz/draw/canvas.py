@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
@@ -28,6 +26,9 @@ from matplotlib.transforms import Affine2D
 from kvmviz._base import KvmvizError
 from kvmviz._base import shown as quoted
 from kvmviz.style import INK, NOBODY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 100
 POINT = 72 / DPI
@@ -160,6 +161,10 @@ class Picture:
     @cached_property
     def figure(self) -> Figure:
         """The picture as matplotlib's figure, without axes: a sheet has no ticks to lay out."""
+        # Half of matplotlib, for whoever draws only.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         width, height = self._size
         with _as_shipped():
             figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
