@@ -218,6 +218,11 @@ class Esr:
         return EXCEPTION_CLASSES.get(self.ec, "no class known here")
 
     @property
+    def kind(self) -> str:
+        """The same without the exception level that it is from: ``watchpoint``."""
+        return self.name.partition(",")[0]
+
+    @property
     def is_debug(self) -> bool:
         """Whether the class is one of the architecture's debug exceptions."""
         return self.ec in _DEBUG

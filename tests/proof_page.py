@@ -20,7 +20,6 @@ from kvmviz.kvm.exits import ArmNisv, Event, Exit, Served, UserWrite
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import Step
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.words import sentence
 
 U32, U64, FLAG, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 LE, BE = "aarch64", "aarch64_be"
@@ -311,7 +310,7 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
             yield f"who wrote byte {row.offset}"
         if row.stale is (step.state(row.offset) == "fresh"):
             yield f"whether byte {row.offset} is stale"
-    if ("WRONG" in sentence(seen)) is seen.right:
+    if ("WRONG" in seen.sentence) is seen.right:
         yield "its sentence"
     # Whatever userspace poisons: a merged kernel writes all that these two read.
     if step.kernel.name == "merged" and seen.vmm.name in (FLAG, U32) and not seen.right:

@@ -14,13 +14,13 @@ from kvmviz import DebugExit, KvmvizError, Member, MmioExit, Struct, SystemEvent
 from kvmviz.abi import Abi
 from kvmviz.ctype import SCALARS
 from kvmviz.draw.timeline import timeline
-from kvmviz.kvm import kernel, program, scenario
+from kvmviz.kvm import kernel, program, scene
 from kvmviz.kvm.conclusion import conclude, conclusions, handshake
 from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
 from kvmviz.kvm.kernel import KERNELS, OLD, POLICIES, WIDENED, Kernel
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import VMMS, Vmm, matrix, read
-from kvmviz.kvm.scenario import Scenario, SideBySide, side_by_side
+from kvmviz.kvm.scenario import Scenario
 from tests.proof_page import BE, BRK, LE, UART
 
 # --- hostile calls ---------------------------------------------------------------------------
@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "Dump.reading": lambda odd: captures.load()[0].reading(odd),
     "kernel.find": kernel.find,
     "program.find": program.find,
-    "scenario.find": scenario.find,
+    "scene.find": scene.find,
     "conclude, step": lambda odd: conclude(odd, "u32 hsr"),
     "conclude, VMM": lambda odd: conclude(STEP, odd),
     "conclusions, Vcpu": lambda odd: conclusions(odd, "u32 hsr"),
@@ -99,9 +99,6 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "Scenario, name": lambda odd: Scenario(odd, "", "", ()),
     "Scenario, events": lambda odd: Scenario("own", "", "", odd),
     "Scenario, event": lambda odd: Scenario("own", "", "", (odd,)),
-    "side_by_side, scenario": lambda odd: side_by_side(odd, ("old", LE), ("old", LE)),
-    "side_by_side, page": lambda odd: side_by_side("ndata", odd, ("old", LE)),
-    "SideBySide": lambda odd: SideBySide(odd, odd),
     "debug_exit": lambda odd: KERNELS["old"].debug_exit(LE, odd),
 }
 

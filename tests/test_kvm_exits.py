@@ -58,7 +58,7 @@ BAD: list[Any] = [
     (lambda: ArmNisv(1 << 24, 0), ("esr_iss", "0x1000000", "0x17f")),
     (lambda: ArmNisv(0, 1 << 64), ("fault_ipa", "64 bits")),
     (lambda: SystemEvent(1 << 32), ("system_event.type", "32 bits")),
-    (lambda: SystemEvent(1, 1 << 64), ("system_event.data[0]", "64 bits")),
+    (lambda: SystemEvent(1, 1 << 64), ("system_event.data", "64 bits")),
     (lambda: SystemEvent(4, 1), ("type 4", "wakeup", "no data", "0x1")),
     (lambda: SystemEvent(5, 1), ("type 5", "suspend", "no data", "0x1")),
 ]

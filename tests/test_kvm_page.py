@@ -426,10 +426,10 @@ def test_text_of_a_step() -> None:
     step = play("old", BE, [MmioExit(0x8000001000, 4), UserWrite(40, b"abcd"), BRK]).history[-1]
     shown = " ".join(repr(step).split())
     assert "gets 61 62 63 64" in shown
-    assert "+36 00 00 10 00 stale mmio.phys_addr step 0, KVM_EXIT_MMIO" in shown
-    assert "+32 f2 00 12 34 fresh debug.arch.hsr this step, KVM_EXIT_DEBUG" in shown
-    assert "+40 61 62 63 64 stale exit union step 1, userspace" in shown
-    assert "+0 00 00 00 00 00 00 00 00 untouched" in shown
+    assert "+36 00 00 10 00 mmio.phys_addr step 0, KVM_EXIT_MMIO" in shown
+    assert "+32 f2 00 12 34 debug.arch.hsr this step, KVM_EXIT_DEBUG" in shown
+    assert "+40 61 62 63 64 exit union step 1, userspace" in shown
+    assert "+0 00 00 00 00 00 00 00 00 - never written" in shown
     assert "flags 0x0 (never written)" in shown
 
 
@@ -438,9 +438,9 @@ def test_text_of_a_step_that_writes_far_down() -> None:
     for shown, last in ((vcpu.history[-1], "this step"), (vcpu.page, "step 1")):
         assert repr(shown).splitlines()[-1].split("; ") == [
             "  bytes 64..167: step 0, KVM_EXIT_SYSTEM_EVENT",
-            "bytes 168..1999: zero since the page was made",
+            "bytes 168..1999: never written",
             f"byte 2000: {last}, userspace",
-            "bytes 2001..2351: zero since the page was made",
+            "bytes 2001..2351: never written",
         ]
         assert "+36  00 00 00 01" in repr(shown)
 
@@ -497,4 +497,4 @@ def test_names_at_the_top() -> None:
 def test_a_page_says_all_it_knows_whatever_was_loaded_before() -> None:
     code = "import kvmviz.text, kvmviz; print(kvmviz.Vcpu('old', 'aarch64').page)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "zero since the page was made" in done.stdout
+    assert "never written" in done.stdout

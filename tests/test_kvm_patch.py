@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 import kvmviz
+from kvmviz import captures
 from kvmviz.kvm.captures import ABI_OF
 from kvmviz.kvm.kernel import KERNELS, OLD
-from kvmviz.kvm.patch import MERGED, edit
+from kvmviz.kvm.patch import MERGED, edit, tables
 from tests.proof_page import RAW
 
 CHANGES = [
@@ -109,6 +110,24 @@ def test_a_patch_of_ours_is_shown_with_the_bytes_that_it_changes(
     told = lines[lines.index("  The page with the patch -> without it") + 1 :]
     wanted = [re.sub(r"(\d:)", r"after exit \1", f"bytes {row}").split() for row in rows]
     assert [line.split() for line in told] == wanted
+
+
+def test_the_commits_tables_stand_beside_the_bytes() -> None:
+    some = [captures.find(k, "big", "watch", 0, True) for k in ("old", "widened", "merged")]
+    overlays = [dump.overlay() for dump in some]
+    lines = [" ".join(line.split()) for line in tables(overlays).splitlines()]
+    rows = [line for line in lines if line.startswith("offset")]
+    low, high, far = "d2 00 00 62", "00 a5 c3 e1", "00 00 00 00 40 00 08 00"
+    assert rows == [
+        f"offset 0 ESR_EL2[31:0] (hsr) {low} ESR_EL2[61:32] (hsr[61:32]) {high} "
+        f"ESR_EL2[31:0] (hsr) {low}",
+        f"offset 4 padding 00 00 00 00 ESR_EL2[31:0] (hsr[31:0]) {low} "
+        f"ESR_EL2[61:32] (hsr_high) {high}",
+        "offset 8" + 3 * f" FAR_EL2[61:0] (far) {far}",
+    ]
+    notes = " ".join(lines[lines.index(rows[-1]) + 1 :])
+    for word in ("[61:32]", "63:32", "upper_32_bits", "watchpoint", "little-endian", "synthetic"):
+        assert word in notes
 
 
 @pytest.mark.parametrize("name", ["merged", "", None, "../old"])

@@ -14,8 +14,7 @@ from kvmviz.kvm.conclusion import Conclusion, conclude, conclusions, handshake
 from kvmviz.kvm.exits import Event, UserWrite
 from kvmviz.kvm.kernel import KERNELS, MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import READERS, VMMS, Vmm, find, matrix, read
-from kvmviz.kvm.words import OLD_HELD, sentence
+from kvmviz.kvm.program import OLD_HELD, READERS, VMMS, Vmm, find, matrix, read, story
 from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.
@@ -77,6 +76,44 @@ def test_what_each_program_makes_of_each_kernel(
             assert (f"bytes {run.first}..{run.last}" in effect) is (run.found is None)
             if run.found:
                 assert f"esr bits {run.found[0]}:{run.found[1]}" in effect
+
+
+FEW_WORDS: list[Any] = [
+    # kernel, program, ABI, fill, words for what was taken, words for what comes of it
+    ("merged", FLAG, BE, 0, ("[63:0]",), ("EC 0x3c", "BRK")),
+    ("old", U32, LE, 0, ("[31:0]",), ("EC 0x3c", "BRK")),
+    ("widened", U32, BE, 0, ("other half",), ("EC 0x00", "unhandled exit")),
+    ("merged", U64, BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
+    ("widened", BLIND, BE, 0, ("swapped",), ("EC 0x00", "unhandled exit")),
+    ("old", BLIND, LE, 0, ("unwritten",), ("EC", "right", "63:32")),
+    ("old", U64, BE, 0xF2, ("unwritten",), ("EC", "chance")),
+    ("old", U64, BE, 0xAA, ("unwritten",), ("EC 0x2a", "unhandled exit")),
+    ("old", U64, BE, 0xC0, ("unwritten",), ("EC 0x30", "breakpoint")),
+]
+
+
+@pytest.mark.parametrize(("kernel", "program", "abi", "fill", "taken", "comes"), FEW_WORDS)
+def test_a_reading_in_few_words(
+    kernel: str, program: str, abi: str, fill: int, taken: Any, comes: Any
+) -> None:
+    reading = read(kernel, program, abi, ESR, fill=fill)
+    for word in taken:
+        assert word in reading.cause
+    for word in comes:
+        assert word in reading.gist
+
+
+@pytest.mark.parametrize(
+    ("kernels", "abis", "words"),
+    [(("old", "widened", "merged"), (LE, BE), ("big-endian breaks",)),
+     (("old", "merged"), (LE, BE), ("nothing breaks",)),
+     (("old", "widened", "merged"), (LE,), ("nothing breaks",))],
+)  # fmt: skip
+def test_a_storys_title(kernels: Any, abis: Any, words: Any) -> None:
+    readings = [read(kernel, U32, abi, ESR) for kernel in kernels for abi in abis]
+    title = story(readings)[0]
+    for word in words:
+        assert word in title
 
 
 def test_the_matrix_has_all_of_them_in_order() -> None:
@@ -232,7 +269,7 @@ def test_another_debug_exit_is_not_an_unhandled_one() -> None:
 def test_the_class_that_poison_makes() -> None:
     reading = read("old", U64, "aarch64_be", LOW, fill=0xAA)
     assert reading.value == 0xF2001234_AAAAAAAA
-    assert "EC 0x2a for an unhandled exit" in reading.effect
+    assert "EC 0x2a: an unhandled exit" in reading.effect
 
 
 def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:
@@ -472,15 +509,15 @@ def test_a_conclusion_in_words(
 ) -> None:
     seen = conclude(play(kernel, BE, sequence).history[-1], reader)
     for word in words:
-        assert word in sentence(seen)
+        assert word in seen.sentence
         assert word in repr(seen)
-    assert ("✓" in repr(seen)) is seen.right
+    assert ("✓" in repr(seen)) is (seen.looks and seen.right)
 
 
 def test_the_handshake_has_every_cell() -> None:
     cells = handshake().cells
     assert len(cells) == 3 * 3 * 2 * 2
-    told = {(c.kernel.name, c.vmm.name, c.before, c.vcpu.page.layout.abi.name): c for c in cells}
+    told = {(c.kernel.name, c.vmm.name, c.before, c.layout.abi.name): c for c in cells}
     assert len(told) == len(cells)
     for (kernel, vmm, before, abi), cell in told.items():
         new = kernel != "old"
@@ -525,8 +562,8 @@ def test_what_far_is_worth(esr: int, worth: str, wrong: tuple[str, ...], abi: st
         assert seen.reading.far_valid == worth
         if reader != NO_EC:
             assert seen.far == (FAR if worth in ("address", "granule") else None)
-            assert (said or "ESR") in sentence(seen)
-            assert ("far" in sentence(seen)) is bool(said)
+            assert (said or "ESR") in seen.sentence
+            assert ("far" in seen.sentence) is bool(said)
     careless = conclude(step, NO_EC)
     fooled = {row.taken_for for row in careless.fooled}
     assert fooled == {"not valid": {"a valid far"}, "not written": {"far"}}.get(worth, set())
@@ -567,8 +604,8 @@ def test_an_old_kernel_with_an_upper_half_is_said_to_be_61(esr: int) -> None:
     assert OLD_HELD in repr(matrix(esr, FAR))
     assert OLD_HELD not in repr(matrix(esr, FAR, kernels=["merged"]))
     step = play("old", BE, [UART, DebugExit(esr, FAR)]).history[1]
-    assert "the kernel held" in sentence(conclude(step, BLIND))
-    assert "(6.1 without the patch)" in sentence(conclude(step, BLIND))
+    assert "the kernel held" in conclude(step, BLIND).sentence
+    assert "(6.1 without the patch)" in conclude(step, BLIND).sentence
 
 
 def test_the_handshake_of_others() -> None:

@@ -1,4 +1,4 @@
-"""Scenarios: what each leaves on a page, and two pages side by side."""
+"""Scenarios: what each leaves on a page."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from kvmviz import DebugExit, KvmvizError, Vcpu
-from kvmviz.kvm import scenario
 from kvmviz.kvm.conclusion import conclusions
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.scenario import SCENARIOS, Scenario, SideBySide, side_by_side
-from tests.proof_page import BE, BRK, LE, UART, WATCH
+from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.scene import scene
+from tests.proof_page import BE, BRK, LE
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
 def test_every_scenario_plays_on_every_kernel(name: str, kernel: str) -> None:
-    shown = scenario.find(name)
+    shown = SCENARIOS[name]
     assert shown.name == name
     for abi in (LE, BE, "i386", "m68k"):
         vcpu = shown.play(kernel, abi)
@@ -66,25 +66,17 @@ def test_what_a_scenario_teaches(name: str, kernel: str, reader: str, wrong: int
     assert sum(not row.right for row in seen) == wrong
 
 
-def test_two_pages_side_by_side() -> None:
-    pair = side_by_side("stale_flag", ("v2", BE), ("merged", BE))
-    assert pair.differing == ((), (15,), (15,), (15,), (15,), ())
-    assert "byte 15" in repr(pair)
-    orders = side_by_side(Scenario("own", "", "", (BRK,)), ("old", LE), ("old", BE))
-    assert orders.differing == ((8, 11, 32, 33, 34, 35),)
-
-
-def test_pages_with_other_events_are_not_compared() -> None:
-    for one, other, at in (([BRK], [WATCH], 0), ([BRK], [BRK, UART], 1), ([], [BRK], 0)):
-        with pytest.raises(KvmvizError, match=f"step {at}"):
-            SideBySide(play("old", LE, one), play("v2", LE, other))
+def test_where_two_pages_differ() -> None:
+    shown = scene(SCENARIOS["stale_flag"], "v2", BE, FLAG, beside="merged")
+    assert shown.differing == ((), (15,), (15,), (15,), (15,), ())
+    assert "≠ 1 byte differs: byte 15" in repr(shown)
 
 
 def test_a_made_up_esr_is_called_synthetic_wherever_it_is_shown() -> None:
     made_up = DebugExit(0x00A5C3E1_F2001234)
     vcpu = play("merged", BE, [made_up])
     own = Scenario("own", "own", "", (made_up,), True)
-    for shown in (vcpu, vcpu.history[0], own, side_by_side(own, ("old", BE), ("v2", BE))):
+    for shown in (vcpu, vcpu.history[0], own):
         assert "synthetic" in repr(shown)
         assert "synthetic" not in repr(play("merged", BE, [BRK]))
 
@@ -97,13 +89,9 @@ def test_text_of_a_scenario(name: str) -> None:
 
 
 BAD: list[Any] = [
-    (lambda: scenario.find("x"), ("'x'", "stale_flag")),
-    (lambda: scenario.find(["x"]), ("'x'", "stale_flag")),  # type: ignore[arg-type]
     (lambda: Scenario("own", "", "", (BRK, 5)), ("own", "step 1", "5")),  # type: ignore[arg-type]
-    (lambda: side_by_side("ndata", ("older", LE), ("old", LE)), ("'older'", "merged")),
     (lambda: Scenario("s", "", "", None), ("s", "None")),  # type: ignore[arg-type]
     (lambda: Scenario("s", "", 5, ()), ("s", "5", "text")),  # type: ignore[arg-type]
-    (lambda: side_by_side("ndata", ("old", LE), "old"), ("'old'", "pair")),  # type: ignore[arg-type]
 ]
 
 

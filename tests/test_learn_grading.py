@@ -50,7 +50,7 @@ def test_whatever_is_safe_is_right(name: str, answer: str) -> None:
 
 WRONG = [
     ("sixteen", WATCH.replace("id;\n", "id;\n__u16 x;\n"),
-     ["On i386, address: moves from offset 4 to offset 8", "m68k", "bytes 4..5"]),
+     ["on i386, address: moves from offset 4 to offset 8", "bytes 4..5"]),
     ("sixteen", WATCH.replace("length;\n", "length;\n__u16 x;\n"), ["flags"]),
     ("sixteen", WATCH.replace("__u32 id;", "union { __u32 id; __u16 x; };"),
      ["on little-endian, x: added to a union, bytes 0..1", "finds id[15:0]"]),
@@ -79,7 +79,7 @@ WRONG = [
     ("mem", EXERCISES["mem"].solution.replace("__u64 val", "__u32 val"), ["val is "]),
     ("mem", EXERCISES["mem"].solution.replace("__u64 val", "double val"), ["val: type __u64 be"]),
     ("mem", MEM.replace("mem_op:5,", "mem_op;\nunion { __u64 x; };\n__u64"), ["mem_op"]),
-    ("mem", MEM.replace("__u64 val;", ""), ["val: gone; programs read it"]),
+    ("mem", MEM.replace("__u64 val;", ""), ["val: gone; programs use it"]),
     ("epoll", EPOLL.replace("__u64", "double"), ["data: type __u64 becomes double"]),
     ("epoll", EPOLL.replace("__u32", "float"), ["events: type __u32 becomes float"]),
     ("pad", CONTROL.replace("unsigned long appl_ptr", "double appl_ptr"),
@@ -119,19 +119,20 @@ def test_a_wrong_answer_is_told_abi_member_and_bytes(
     assert "Remedy" not in grade.feedback
 
 
-def test_a_break_is_told_in_two_lines() -> None:
+def test_a_break_is_told_of_what_programs_read_first() -> None:
     grade = EXERCISES["sixteen"].judge(WATCH.replace("id;\n", "id;\n__u16 x;\n"))
-    assert grade.feedback == (
-        "it breaks.\nOn i386, address: moves from offset 4 to offset 8; an old program finds "
-        "x[15:0] in bytes 4..5. Likewise on m68k; 1 more finding."
+    assert grade.feedback.startswith(
+        "it breaks: on i386, address: moves from offset 4 to offset 8; an old reader of a new "
+        "writer finds what was there before in bytes 6..7 and x[15:0] in bytes 4..5 and "
     )
+    assert grade.feedback.endswith(". 3 more findings.")
     grade = EXERCISES["repair"].judge(BUFFER_BAD)
-    assert grade.feedback == (
-        "it breaks.\nOn aarch64_be, length: widened from 32 to 64 bits; an old program finds "
-        "length[63:32] in bytes 8..11. Likewise on s390x; 2 more findings."
+    assert grade.feedback.startswith(
+        "it breaks: on big-endian, length: widened from 32 to 64 bits; it moves flags from offset "
+        "12 to offset 16; an old reader of a new writer finds length[63:32] in bytes 8..11; "
     )
     grade = EXERCISES["sixteen"].judge(WATCH.replace("flags;\n", "flags;\n__u32 x;\n__u16 y;\n"))
-    assert grade.feedback.startswith("it breaks.\nOn aarch64, sizeof 32 before, 40 after. Likewise")
+    assert grade.feedback.startswith("it breaks: on all 14 ABIs, sizeof 32 before, 40 after; ")
 
 
 def test_what_still_needs_a_flag_is_told_of_the_widest_member_first() -> None:

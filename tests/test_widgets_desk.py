@@ -33,7 +33,7 @@ def test_the_buttons_grade_hint_reveal_and_reset() -> None:
     desk = Desk("sixteen")
     desk.answer = WATCH.replace("id;\n", "id;\n__u16 x;\n")
     press(desk, "Check")
-    assert desk.said.startswith("✗ not yet: it breaks.\nOn i386")
+    assert desk.said.startswith("✗ not yet: it breaks: on i386")
     assert "class='wrong'" in said(desk)
     assert desk.picture
     assert html.escape(desk.picture.text, quote=True) in part(desk, "view").value

@@ -11,7 +11,7 @@ from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, wide, wrapped
 from kvmviz.draw.cells import paragraph
 from kvmviz.kvm.conclusion import Cell, Handshake
 from kvmviz.kvm.lane import called, style
-from kvmviz.kvm.words import held, hexa, old_held
+from kvmviz.kvm.program import caveats, held
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND
 from kvmviz.text import where
 
@@ -33,7 +33,7 @@ def handshake(shown: Handshake) -> Picture:
         raise KvmvizError("a picture of the handshake takes at least one cell")
     panels = [
         [list(cells) for _, cells in groupby(panel, lambda c: (c.before, c.kernel.name))]
-        for _, panel in groupby(shown.cells, lambda c: c.vcpu.page.layout.abi.name)
+        for _, panel in groupby(shown.cells, lambda c: c.layout.abi.name)
     ]
     vmms = {cell.vmm.name for cell in shown.cells}
     kernels = [cell.kernel for cell in shown.cells]
@@ -45,7 +45,7 @@ def handshake(shown: Handshake) -> Picture:
     canvas.text(EDGE, 64, f"{held(shown.esr)}; computed, not dumped", 17)
     for number, rows in enumerate(panels):
         x, y, before = EDGE + names + span * number, 104.0, ""
-        canvas.text(x, 92, where(rows[0][0].vcpu.page.layout), 18, bold=True)
+        canvas.text(x, 92, where(rows[0][0].layout), 18, bold=True)
         for column, cell in enumerate(rows[0]):
             name, left = cell.vmm.name, x + PAGE + TILE * column
             size = next((size for size in (14, 13, 12) if wide(name, size) <= TILE - 4), 12)
@@ -65,7 +65,7 @@ def handshake(shown: Handshake) -> Picture:
             for column, cell in enumerate(cells):
                 _tile(canvas, cell, x + PAGE + TILE * column, y)
             y += ROW
-    old = "".join(f" {note}." for note in old_held(shown.esr, kernels))
+    old = "".join(f" {note}." for note in caveats(shown.esr, kernels))
     notes = wrapped(f"{NOTE}{old}", 15, width - 2 * EDGE)
     canvas.height = paragraph(canvas, EDGE, y + 2, notes, 15, 20) + 36
     return canvas.picture(repr(shown))
@@ -97,7 +97,7 @@ def _tile(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     colour, fill = (RIGHT, RIGHT_GROUND) if cell.right else (WRONG, WRONG_GROUND)
     canvas.box(x, y, TILE - 6, ROW - 6, fill, edge=colour, line=1.2)
     canvas.text(x + 7, y + 31, "✓" if cell.right else "✗", 26, bold=True, colour=colour)
-    digits = hexa(cell.debug.reading)[2:] if cell.debug.reading else "misses"
+    digits = cell.debug.reading.digits[2:] if cell.debug.reading else "misses"
     lines = textwrap.wrap(digits, 8)
     paragraph(canvas, x + 36, y + 2, lines, 18, 20, mono=True, colour=colour)
     # The words stand on one line, in a place of their own.

@@ -15,8 +15,8 @@ from kvmviz.draw.canvas import Canvas, Picture, checked, shrunk, wide, wrapped
 from kvmviz.draw.cells import BELOW, CELL, ROW, Strip, paragraph, width_of
 from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
-from kvmviz.kvm import words as told
-from kvmviz.kvm.captures import Overlay
+from kvmviz.kvm import patch, program
+from kvmviz.kvm.captures import Evidence, Overlay
 from kvmviz.kvm.program import Matrix, Reading
 from kvmviz.layout import Layout, Rules
 from kvmviz.slot import merged
@@ -136,10 +136,10 @@ def reading(shown: Reading) -> Picture:
     canvas = Canvas(FULL, 0)
     colour = RIGHT if shown.sound else WRONG
     place = where(shown.image.layout)
-    title, left = told.headline(shown), room - width_of(place, 20) - 20
+    title, left = shown.headline, room - width_of(place, 20) - 20
     size = min(28, 28 * left / (1.1 * width_of(title, 28)))
     canvas.text(EDGE, 42, title, size, bold=True, colour=colour)
-    esr = told.held(shown.esr)
+    esr = program.held(shown.esr)
     canvas.text(EDGE, 72, esr, 17)
     right = FULL - EDGE
     head = f"{shown.kernel.name} kernel → VMM: {shown.vmm.name}"
@@ -149,10 +149,9 @@ def reading(shown: Reading) -> Picture:
     if lost := [at for at in shown.lost_far if at < ROW]:
         hand(canvas, strip, lost[0], lost[-1], EDGE, 130, ("taken for far", "far"), WRONG)
     y = strip.rows(canvas, EDGE, 130) + 10
-    lines = [*wrapped(shown.effect, 19, room, most=84), *told.remarks(shown)]
+    lines = [*wrapped(shown.effect, 19, room, most=84), *shown.caveats]
     y = paragraph(canvas, EDGE, y, lines, 19, 26, colour=colour)
-    status = told.statuses(shown)
-    canvas.text(EDGE, y + 28, status, shrunk(status, 17, room))
+    canvas.text(EDGE, y + 28, shown.statuses, shrunk(shown.statuses, 17, room))
     canvas.height = y + 64
     return canvas.picture(repr(shown))
 
@@ -165,7 +164,7 @@ def story(readings: Sequence[Reading]) -> Picture:
     lie at byte 8 of 16, as on i386, :class:`KvmvizError` is raised.
     """
     readings = checked(readings, Reading, "a story")
-    title, subtitle, note = told.story_words(readings)
+    title, subtitle, note = program.story(readings)
     canvas = Canvas(1280, 138 + 194 * -(-len(readings) // 2))
     canvas.text(EDGE, 40, title, 29, bold=True)
     canvas.text(EDGE, 70, subtitle, 18)
@@ -186,13 +185,14 @@ def story(readings: Sequence[Reading]) -> Picture:
         _panel(canvas, shown, x, y)
     lines = textwrap.wrap(note, 128)
     paragraph(canvas, EDGE, canvas.height - 14 - 22 * len(lines), lines, 16, 22)
-    return canvas.picture(told.story(readings))
+    twin = (f"{title}\n{subtitle}", *map(repr, readings), note)
+    return canvas.picture("\n\n".join(twin))
 
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     strip = strip_of(shown.image, 54)
     colour = RIGHT if shown.sound else WRONG
-    head, gist = told.headline(shown), told.gist(shown)
+    head, gist = shown.headline, shown.gist
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
     left = x + max(230, width_of(head, 19), wide(head, 19, bold=True) + 6)
     room = x + 8 * strip.cell + 116 - left
@@ -223,10 +223,9 @@ def matrix(shown: Matrix) -> Picture:
     span = 143 * max(len(cells) for rows in panels for cells in rows) + 10
     top = 124 + 18 * max(2, *map(len, titles))
     foot = top + 132 * max(map(len, panels)) + 18
-    canvas = Canvas(max(1280, start + span * len(panels) - 10), foot + 14)
+    canvas = Canvas(max(1280, start + span * len(panels) - 10), 0)
     canvas.text(EDGE, 40, "Who reads the ESR that the kernel wrote?", 29, bold=True)
-    canvas.text(EDGE, 70, told.matrix_head(shown), 18)
-    canvas.text(canvas.width - EDGE, 40, told.matrix_remark(shown), 15, ha="right")
+    canvas.text(EDGE, 70, shown.head, 18)
     for panel, rows in enumerate(panels):
         x = start + span * panel
         canvas.text(x, 104, where(rows[0][0].image.layout), 20, bold=True)
@@ -241,8 +240,7 @@ def matrix(shown: Matrix) -> Picture:
                     head = textwrap.wrap(cell.vmm.name, 15)
                     paragraph(canvas, left + 4, 110, head, 16, 18, colour=QUIET)
                 _tile(canvas, cell, left, y)
-    old = told.old_held(shown.readings[0].esr, kernels)
-    paragraph(canvas, EDGE, foot - (26 if old else 18), (told.V2_NOTE, *old), 16, 18)
+    canvas.height = paragraph(canvas, EDGE, foot - 18, shown.notes, 16, 18) + 14
     return canvas.picture(repr(shown))
 
 
@@ -250,10 +248,10 @@ def _tile(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     """A cell of the matrix: sign, value, the first eight bytes and a hand over those taken."""
     colour, ground = (RIGHT, RIGHT_GROUND) if shown.sound else (WRONG, WRONG_GROUND)
     canvas.box(x, y, 138, 124, ground, edge=colour, line=1.2)
-    canvas.text(x + 6, y + 30, told.headline(shown)[0], 26, bold=True, colour=colour)
-    digits = textwrap.wrap(told.hexa(shown)[2:], 8)
+    canvas.text(x + 6, y + 30, shown.headline[0], 26, bold=True, colour=colour)
+    digits = textwrap.wrap(shown.digits[2:], 8)
     paragraph(canvas, x + 34, y + 3, digits, 20, 22, mono=True, colour=colour)
-    canvas.text(x + 6, y + 69, told.cause(shown), 15, colour=colour)
+    canvas.text(x + 6, y + 69, shown.cause, 15, colour=colour)
     strip = strip_of(shown.image, 15.5)
     bracket(canvas, strip, shown, x + 6, y + 90, 8, "a matrix")
     for at, source in enumerate(shown.image.sources[:8]):
@@ -296,16 +294,15 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
     overlays = checked(overlays, Overlay, "a picture of evidence")
     if not overlays:
         raise KvmvizError("a picture of evidence takes at least one overlay")
-    groups = [
-        (f"{kernel}, {order}-endian", rows)
-        for kernel, order, rows in told.evidence_groups(overlays)
-    ]
-    start = EDGE + max(200, *(wide(name, 17) + 8 for name, _ in groups))
-    most = max(len(group) for _, group in groups)
+    held = Evidence(overlays)
+    groups = held.groups
+    start = EDGE + max(200, *(wide(name, 17) + 8 for name in groups))
+    most = max(map(len, groups.values()))
     canvas = Canvas(max(1280, start + 20.6 * most + EDGE), 150 + 44 * len(groups))
-    canvas.text(EDGE, 42, told.evidence_head(overlays), 24, bold=True)
-    canvas.text(EDGE, 70, told.evidence_note(overlays), 16)
-    for row, (name, group) in enumerate(groups):
+    canvas.text(EDGE, 42, held.head, 24, bold=True)
+    note = "One square a dump: how many of the bytes compared differ."
+    canvas.text(EDGE, 70, f"{note} {held.note}", 16)
+    for row, (name, group) in enumerate(groups.items()):
         y = 96.0 + 44 * row
         canvas.text(EDGE, y + 20, name, 17)
         for column, shown in enumerate(group):
@@ -316,9 +313,8 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
             canvas.box(x, y, 17, 26, fill, edge=colour, line=1.5)
             canvas.text(x + 8.5, y + 18, words, shrunk(words, 14, 17), ha="center", colour=ink)
     y = 120.0 + 44 * len(groups)
-    other = "an MMIO exit" if told.evidence_others(overlays) == "MMIO" else "another exit"
-    canvas.text(EDGE, y, f"filled: a debug exit · outlined: {other}", 16)
-    return canvas.picture(told.evidence(overlays))
+    canvas.text(EDGE, y, "filled: a debug exit · outlined: another exit", 16)
+    return canvas.picture(repr(held))
 
 
 def esr(shown: Esr) -> Picture:
@@ -372,12 +368,12 @@ def commit_table(old: Overlay, widened: Overlay, with_high: Overlay) -> Picture:
             raise KvmvizError(f"{shown.dump.title}: the table is of big-endian debug exits")
     canvas = Canvas(1280, 666)
     canvas.text(EDGE, 40, "The commit message's tables, over big-endian bytes", 28, bold=True)
-    for column, (title, shown) in enumerate(zip(told.COMMIT_TITLES, overlays, strict=True)):
+    for column, (title, shown) in enumerate(zip(patch.TITLES, overlays, strict=True)):
         x, strip = EDGE + 418.0 * column, strip_of(shown.image, 49)
         canvas.text(x, 80, title, 18, bold=True)
-        for row, (offset, *words) in enumerate(told.COMMIT_TABLE):
+        for row, (offset, *words) in enumerate(patch.TABLES):
             y = 102.0 + 146 * row
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
             strip.row(canvas, x, y + 26, offset, offset + 4 if row < 2 else 16)
-    paragraph(canvas, EDGE, 534, told.commit_notes(overlays), 17, 26)
-    return canvas.picture(told.commit_table(overlays))
+    paragraph(canvas, EDGE, 534, patch.NOTES, 17, 26)
+    return canvas.picture(patch.tables(overlays))

@@ -14,11 +14,10 @@ from kvmviz.draw.cells import paragraph
 from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.lane import HEAD, UNION, called, marks, names, pieces, style
-from kvmviz.kvm.page import State
+from kvmviz.kvm.page import SHOWN, State
 from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.scenario import Scenario
-from kvmviz.kvm.scene import Scene, difference, find, headline, scene
-from kvmviz.kvm.words import SHOWN, beyond, completion, title
+from kvmviz.kvm.scene import Scene, difference, find, scene
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 
 WIDTH, EDGE = 1074, 20
@@ -72,9 +71,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
         canvas.text(EDGE, y, shown.subtitle, 15)
     else:
         canvas.text(WIDTH - EDGE, y, shown.subtitle, 15, ha="right")
-    notes = _lines(shown.scenario.note, 15)
-    if shown.scenario.synthetic:
-        notes.append("bits 63:32 of ESR are synthetic")
+    notes = [line for note in shown.notes for line in _lines(note, 15)]
     y = paragraph(canvas, EDGE, y + 2, notes, 15, 20, colour=QUIET) + 3
     _key(canvas, y)
     y += 76
@@ -163,11 +160,11 @@ def _row(canvas: Canvas, y: float, shown: Scene, at: int, full: bool) -> float:
     pages, differing = shown.rows[at], shown.differing[at]
     several, step = len(pages) > 1, pages[0].step
     canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
-    small = filter(None, (completion(step), *{beyond(seen.step): 0 for seen in pages}))
-    titles = _lines(title(step), 15)
+    small = filter(None, (step.completion, *{seen.step.beyond: 0 for seen in pages}))
+    titles = _lines(step.title, 15)
     lines = [*((words, 15) for words in titles), *((w, 14) for w in _lines(" · ".join(small), 14))]
     # A single conclusion stands at the right of the first line with room, else below them.
-    room = WIDTH - 2 * EDGE - wide(headline(pages[0]), 16, True) - 24
+    room = WIDTH - 2 * EDGE - wide(pages[0].headline, 16, True) - 24
     ends = [] if several else range(len(titles) - 1, len(lines))
     beside = next((number for number in ends if wide(*lines[number]) <= room), None)
     for number, (words, size) in enumerate(lines):
@@ -180,7 +177,7 @@ def _row(canvas: Canvas, y: float, shown: Scene, at: int, full: bool) -> float:
         if several:
             other = f"   {difference(differing)}" if number else ""
             canvas.text(EDGE, y + 16, f"{seen.step.kernel.name} kernel{other}", 15)
-        if several or (beside is None and headline(seen)):
+        if several or (beside is None and seen.headline):
             _conclusion(canvas, seen, y + 16)
             y += 20
         y = _lane(canvas, seen, full, () if number else differing, y)
@@ -193,7 +190,7 @@ def _row(canvas: Canvas, y: float, shown: Scene, at: int, full: bool) -> float:
 
 def _conclusion(canvas: Canvas, seen: Conclusion, y: float) -> None:
     colour = RIGHT if seen.right else WRONG
-    canvas.text(WIDTH - EDGE, y, headline(seen), 16, bold=True, ha="right", colour=colour)
+    canvas.text(WIDTH - EDGE, y, seen.headline, 16, bold=True, ha="right", colour=colour)
 
 
 def _lane(

@@ -16,25 +16,20 @@ from types import MappingProxyType
 from typing import Any
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, integer, listed, shown, unsigned
-from kvmviz.abi import BYTE_ORDERS, ByteOrder
-from kvmviz.esr import Esr
-from kvmviz.image import Image, pieces, unwritten
-from kvmviz.kvm import program
-from kvmviz.kvm.exits import (
-    CLEAR,
-    SET,
-    ArmNisv,
-    DebugExit,
-    Event,
-    Exit,
-    Interrupted,
-    MmioExit,
-    Served,
-    SystemEvent,
-    Unhandled,
-    UserWrite,
+from kvmviz._base import (
+    KvmvizError,
+    chosen,
+    counted,
+    grouped,
+    hexadecimal,
+    listed,
+    shown,
+    unsigned,
 )
+from kvmviz.abi import BYTE_ORDERS, ByteOrder
+from kvmviz.image import Image, pieces, unwritten
+from kvmviz.kvm import exits, program
+from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
 from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
@@ -58,11 +53,11 @@ LINUX = "6.1.192"
 class Dump:
     """struct kvm_run[0..287], or [0..311], after one exit of a real kernel.
 
-    ``data`` are its bytes in memory order; ``held`` what the page held when KVM_RUN was called:
-    the dump before it, with userspace's writes applied. ``event`` is the exit as the file has it:
-    its ``kind``, and integers or bytes. ``events`` are all steps since the dump before, the exit
-    last. ``synthetic``: ESR bits 63:32 were put there by a debugger. ``linux`` is the kernel's
-    release, ``returned`` what KVM_RUN returned, None where that was not kept.
+    ``data`` are its bytes in memory order; ``before`` those of the dump before it, if that is of
+    the same page. ``event`` is the exit as the file has it: its ``kind``, and integers or bytes.
+    ``events`` are all steps since the dump before, the exit last. ``synthetic``: ESR bits 63:32
+    were put there by a debugger. ``linux`` is the kernel's release, ``returned`` what KVM_RUN
+    returned, None where that was not kept.
     """
 
     kernel: Kernel
@@ -72,10 +67,10 @@ class Dump:
     synthetic: bool
     event: Mapping[str, Any]
     events: tuple[Event, ...]
-    held: bytes
     data: bytes
     linux: str = LINUX
     returned: int | None = None
+    before: bytes = bytes(PAGE)
 
     @property
     def abi(self) -> str:
@@ -95,9 +90,10 @@ class Dump:
         return isinstance(self.exit, DebugExit)
 
     @property
-    def origin(self) -> str:
-        """The kernel, with its release where that is not the common one."""
-        return f"{self.kernel.name} kernel" + f" {self.linux}" * (self.linux != LINUX)
+    def writer(self) -> str:
+        """The kernel, with its release where that is not the common one, and its byte order."""
+        release = f" {self.linux}" if self.linux != LINUX else ""
+        return f"{self.kernel.name} kernel{release}, {self.byte_order}-endian"
 
     @property
     def title(self) -> str:
@@ -107,7 +103,7 @@ class Dump:
     def titled(self, step: str = "") -> str:
         """The same of another step, or of all of the sequence."""
         mark = ", upper half of ESR synthetic" if self.synthetic else ""
-        return f"{self.origin}, {self.byte_order}-endian, {self.scenario}{step}{mark}"
+        return f"{self.writer}, {self.scenario}{step}{mark}"
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:
@@ -121,23 +117,23 @@ class Dump:
 
     def overlay(self) -> Overlay:
         """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
+        if not self.exit.member:
+            raise KvmvizError(f"{self.title}: {self.event['kind']} fills in no struct")
         vcpu = Vcpu(self.kernel, self.abi)
-        vcpu.user_write(0, self.held)
-        for event in self.events:
-            if isinstance(event, Served):
-                vcpu.apply(event)
-        step = vcpu.apply(self.exit)
+        vcpu.user_write(0, self.before)
+        step = [vcpu.apply(event) for event in self.events][-1]
         image = step.page.part(self.exit.member, step.number)
         start = step.page.layout.offsets["padding"]
         return Overlay(self, image, self.data[start : start + len(image)])
 
     def reading(self, vmm: str | Vmm) -> Reading:
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
-        if not self.is_debug:
+        if not isinstance(self.exit, DebugExit):
             raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
-        image, esr, page = self.overlay().image, self.event["esr"], self.kernel.page(self.abi)
-        flag = page.unpack(self.data.ljust(page.size, b"\0"))["flags"] & FLAG_VALUE
-        return Reading(self.kernel, program.find(vmm), image, esr, bool(flag), is_dumped=True)
+        start = self.kernel.page(self.abi).offsets["flags"]
+        flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
+        reader, image, esr = program.find(vmm), self.overlay().image, self.exit.esr
+        return Reading(self.kernel, reader, image, esr, bool(flags & FLAG_VALUE), is_dumped=True)
 
     def __repr__(self) -> str:
         rows = [
@@ -190,6 +186,40 @@ class Overlay:
         return f"{head}\n{table(rows, right=(0,))}"
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """Real dumps beside what was predicted, by the kernel that left them."""
+
+    overlays: tuple[Overlay, ...]
+
+    @property
+    def groups(self) -> Mapping[str, list[Overlay]]:
+        """Those of each kernel and byte order."""
+        return grouped(self.overlays, lambda overlay: overlay.dump.writer)
+
+    @property
+    def head(self) -> str:
+        """How many dumps and bytes were compared, and how many differ."""
+        size = sum(len(overlay.real) for overlay in self.overlays)
+        count = sum(len(overlay.differing) for overlay in self.overlays)
+        return f"{len(self.overlays)} real dumps, {size} bytes compared: {count} differ"
+
+    @property
+    def note(self) -> str:
+        """Of how many dumps the ESR is not the CPU's."""
+        made_up = sum(overlay.dump.synthetic for overlay in self.overlays)
+        return f"In the runs of {made_up} a debugger put bits 63:32 of ESR into the vCPU."
+
+    def __repr__(self) -> str:
+        heads = ("", "debug exits", "other exits", "bytes", "differ", "synthetic")
+        rows: list[tuple[object, ...]] = [heads]
+        for writer, some in self.groups.items():
+            debug, made_up = sum(o.dump.is_debug for o in some), sum(o.dump.synthetic for o in some)
+            size, count = sum(len(o.real) for o in some), sum(len(o.differing) for o in some)
+            rows.append((writer, debug, len(some) - debug, size, count, made_up))
+        return f"{self.head}\n{table(rows, right=(1, 2, 3, 4, 5))}\n  {self.note}"
+
+
 def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
     """Dumps out of JSON lines; :class:`KvmvizError` with the line number for what is none.
 
@@ -204,59 +234,58 @@ def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
             row = json.loads(line)
             if kernel is not None and isinstance(row, dict):
                 row = {"esr_high_injected": False} | row | {"kernel": kernel}
-            last = _dump(row, last)
+            dump = _dump(row)
         except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
-        yield last
+        if last and dump.follows(last):
+            dump = replace(dump, before=last.data[:PAGE])
+        yield dump
+        last = dump
 
 
 _KEYS: dict[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
-    "before": list, "user_writes": list, "event": dict, "bytes": str,
+    "before": list, "user_writes": list, "event": dict, "bytes": str, "linux": str, "returned": int,
 }  # fmt: skip
-_MORE_KEYS: dict[str, type] = {"linux": str, "returned": int}
-_DEBUG_KINDS: Mapping[str, int] = {
-    "brk": 0x3C, "singlestep": 0x32, "hw_breakpoint": 0x30, "watchpoint": 0x34,
-}  # fmt: skip
-"""The exception class of each kind of debug exit."""
-_EXITS: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]] = {
-    **dict.fromkeys(_DEBUG_KINDS, (DebugExit, ("esr",))),
-    "mmio_write": (MmioExit, ("phys_addr", "len", "data")),
-    "mmio_read": (MmioExit, ("phys_addr", "len")),
-    "system_event": (SystemEvent, ("type", "flags")),
-    "arm_nisv": (ArmNisv, ("esr_iss", "fault_ipa")),
-    "signal": (Interrupted, ()),
-    "immediate_exit": (Interrupted, ()),
-    "unhandled": (Unhandled, ()),
-    "timer": (Interrupted, ()),
+_Kinds = Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]]
+_DEBUG = ("brk", "singlestep", "hw_breakpoint", "watchpoint")
+_EXITS: _Kinds = {
+    **dict.fromkeys(_DEBUG, (DebugExit, ("esr", "far"))),
+    "mmio_write": (exits.MmioExit, ("phys_addr", "len", "data")),
+    "mmio_read": (exits.MmioExit, ("phys_addr", "len")),
+    "system_event": (exits.SystemEvent, ("type", "flags")),
+    "arm_nisv": (exits.ArmNisv, ("esr_iss", "fault_ipa")),
+    **dict.fromkeys(("signal", "immediate_exit", "timer"), (exits.Interrupted, ())),
+    "unhandled": (exits.Unhandled, ()),
 }
 """The event of each kind, and the keys of what it is made of."""
-_SERVED: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]] = {
-    "served_write": (Served, ("phys_addr", "len")),
-    "served_read": (Served, ("phys_addr", "len", "data")),
+_SERVED: _Kinds = {
+    "served_write": (exits.Served, ("phys_addr", "len")),
+    "served_read": (exits.Served, ("phys_addr", "len", "data")),
 }
 _PLAIN_KEYS = ("kind", "len", "type")
 _HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
-_IMMEDIATE = (SET, Interrupted(), CLEAR)
+_IMMEDIATE = (exits.SET, exits.Interrupted(), exits.CLEAR)
 """KVM_RUN with immediate_exit set, which is 0 again afterwards."""
 
 
-def _dump(row: Any, last: Dump | None) -> Dump:
-    for key, kind in (_KEYS | _MORE_KEYS).items():
-        if key in _MORE_KEYS and isinstance(row, dict) and key not in row:
+def _dump(row: Any) -> Dump:
+    for key, kind in _KEYS.items():
+        if key in ("linux", "returned") and isinstance(row, dict) and key not in row:
             continue
         if type(_get(row, key, "the dump")) is not kind:
             raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
-    if not row["scenario"].isidentifier():
-        raise KvmvizError(f"scenario {shown(row['scenario'])}; legal are names such as brk_poison")
     immediate = [name for name in row["before"] if not isinstance(name, dict)]
     for name in immediate:
         chosen(name, ("immediate_exit",), "before:")
     served = [_event(_plain(it), _SERVED) for it in row["before"] if isinstance(it, dict)]
-    writes = [_user_write(at, given) for at, given in enumerate(row["user_writes"])]
-    event = _plain(row["event"])
-    dump = Dump(
+    writes = [_user_write(f"user_writes[{at}]", it) for at, it in enumerate(row["user_writes"])]
+    event, data = _plain(row["event"]), _hex("bytes", row["bytes"])
+    if len(data) not in (PAGE, PAGE_WITH_REGS):
+        legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
+        raise KvmvizError(f"bytes: {len(data)} bytes; {legal}")
+    return Dump(
         _base.find(KERNELS, row["kernel"], "kernel"),
         chosen(row["byte_order"], BYTE_ORDERS, "byte order"),
         row["scenario"],
@@ -264,27 +293,17 @@ def _dump(row: Any, last: Dump | None) -> Dump:
         row["esr_high_injected"],
         event,
         (*_IMMEDIATE * len(immediate), *writes, *served, _event(event, _EXITS)),
-        bytes(PAGE),
-        _hex("bytes", row["bytes"]),
+        data,
         row.get("linux", LINUX),
         row.get("returned"),
     )
-    if len(dump.data) not in (PAGE, PAGE_WITH_REGS):
-        raise KvmvizError(
-            f"bytes: {len(dump.data)} bytes; legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
-        )
-    held = bytearray(last.data[:PAGE] if last and dump.follows(last) else PAGE)
-    for write in writes:
-        held[write.offset : write.offset + len(bytes(write))] = bytes(write)
-    return replace(dump, held=bytes(held))
 
 
 def _get(row: Any, key: str, where: str) -> Any:
     if not isinstance(row, dict):
         raise KvmvizError(f"{where}: {shown(row)} is no object")
     if key not in row:
-        keys = listed(shown(key)[1:-1] for key in row) or "none"
-        raise KvmvizError(f"{where} has no key {key!r}; it has {keys}")
+        raise KvmvizError(f"{where} has no key {key!r}")
     return row[key]
 
 
@@ -295,30 +314,15 @@ def _hex(key: str, text: object) -> bytes:
         raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
 
 
-def _user_write(at: int, given: Any) -> UserWrite:
-    where = f"user_writes[{at}]"
+def _user_write(where: str, given: Any) -> UserWrite:
     if not isinstance(given, list) or len(given) != 2:
         raise KvmvizError(f"{where}: {shown(given)} is no [offset, hex]")
-    start, data = integer(given[0], f"{where}, offset"), _hex(where, given[1])
-    if not 0 <= start <= PAGE - len(data):
-        told = f"{where}: {len(data)} bytes at {shown(start)}"
-        raise KvmvizError(f"{told}; legal are bytes 0..{PAGE - 1}")
-    return UserWrite(start, data)
+    return UserWrite(given[0], _hex(where, given[1]))
 
 
-def _event(
-    event: Mapping[str, Any], kinds: Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]]
-) -> Event:
-    kind = chosen(_get(event, "kind", "event"), tuple(kinds), "event: kind")
-    make, keys = kinds[kind]
-    values = [_get(event, key, "event") for key in keys]
-    if kind not in _DEBUG_KINDS:
-        return make(*values)
-    exit = DebugExit(values[0], event.get("far"))
-    if (ec := Esr(exit.esr).ec) != _DEBUG_KINDS[kind]:
-        wanted = f"a {kind} has {_DEBUG_KINDS[kind]:#x}"
-        raise KvmvizError(f"event, esr: {exit.esr:#x} has EC {ec:#x}; {wanted}")
-    return exit
+def _event(event: Mapping[str, Any], kinds: _Kinds) -> Event:
+    make, keys = kinds[chosen(_get(event, "kind", "event"), kinds, "event: kind")]
+    return make(*(event.get(key) if key == "far" else _get(event, key, "event") for key in keys))
 
 
 def _plain(event: Mapping[str, Any]) -> Mapping[str, Any]:

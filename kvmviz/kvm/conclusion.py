@@ -8,18 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import groupby, product
 from typing import Literal
 
 from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, shown
+from kvmviz._base import KvmvizError, shown, span
 from kvmviz.abi import Abi
-from kvmviz.kvm import words
-from kvmviz.kvm.exits import DebugExit, Event, MmioExit
-from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel
+from kvmviz.esr import Esr
+from kvmviz.kvm.exits import DebugExit, Event, MmioExit, Served
+from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel, reason_name
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Step, Vcpu, play
-from kvmviz.kvm.program import ARM64, READERS, Far, Reading, Vmm, far_by, find, several
+from kvmviz.kvm.page import Step, Vcpu, holder, play, who
+from kvmviz.kvm.program import (
+    ARM64,
+    FAR_WORDS,
+    READERS,
+    Far,
+    Reading,
+    Vmm,
+    caveats,
+    far_by,
+    find,
+    held,
+    several,
+)
+from kvmviz.layout import Layout
 from kvmviz.slot import Source
 from kvmviz.text import table
 from kvmviz.verdict import judge
@@ -122,11 +135,6 @@ class Conclusion:
         wrong = sorted(set(self._wrong()))
         return tuple(Fooled(at, what, sources[at], state(at) != "fresh") for at, what in wrong)
 
-    def __repr__(self) -> str:
-        step, vmm = self.step, self.vmm
-        head = f"step {step.number} · kernel: {step.kernel.name} · VMM: {vmm.name}"
-        return f"{head}\n  {'✓' if self.right else '✗'} {words.sentence(self)}"
-
     @property
     def right(self) -> bool:
         """It sees a debug exit where there is one alone, and reads bytes that are what it thinks.
@@ -135,6 +143,84 @@ class Conclusion:
         right.
         """
         return not self.fooled
+
+    @property
+    def mark(self) -> str:
+        """Whether it is right, as a sign; empty where there is nothing to conclude."""
+        return "" if not self.looks else "✓ " if self.right else "✗ "
+
+    @property
+    def headline(self) -> str:
+        """What it concludes, in a few words with a sign; empty after a write by userspace."""
+        if not self.looks:
+            return ""
+        if self.reading is None:
+            told = "misses the debug exit" if self.happened else "no debug exit"
+            return f"{self.mark}{told}"
+        far = f", far {self.far:#x}" if self.far is not None else ""
+        sees = "" if self.happened else "sees a debug exit, "
+        return f"{self.mark}{sees}ESR {self.reading.digits}{far}"
+
+    @property
+    def verdict(self) -> str:
+        """What it concludes, and whether that is right, without what fooled it."""
+        step, reading = self.step, self.reading
+        if not self.looks:
+            run = "KVM_RUN has not returned" if isinstance(step.event, Served) else "no KVM_RUN"
+            return f"{run} in this step: nothing new to conclude"
+        if reading is None:
+            if self.happened:
+                return "WRONG: misses this debug exit"
+            if "return" in self.vmm.checks and step.returned:
+                return f"KVM_RUN {step.outcome}: it reads no exit"
+            if "reason" in self.vmm.checks:
+                return f"no debug exit: exit_reason is {reason_name(step.reason)}"
+            return "no debug exit: the flag is not set"
+        far = ", far not valid (FnV is 1)" if self.far_valid == "not valid" else ""
+        if self.far is not None:
+            far = f", far {self.far:#x}{FAR_WORDS.get(self.far_valid, '')}"
+        esr = f"ESR {reading.digits} ({Esr(reading.value).kind})"
+        if not self.happened:
+            return f"WRONG: takes this for a debug exit, {esr}{far}"
+        if self.vmm.needs_flag and not self.flag:
+            far += "; with no flag it knows bits 63:32 to be unknown"
+        if self.right:
+            return f"debug exit, {esr}{far}"
+        if reading.right:
+            return f"WRONG: debug exit, {esr} right{far}"
+        old = " (6.1 without the patch)" if caveats(self.esr, [step.kernel]) else ""
+        return f"WRONG: debug exit, {esr}{far}, the kernel held {self.esr:#018x}{old}"
+
+    @property
+    def causes(self) -> list[str]:
+        """What fooled it, neighbouring bytes of one writer joined."""
+
+        def same(row: Fooled) -> tuple[str, Source | None]:
+            return row.taken_for, row.source and row.source._replace(high=0, low=0, element=None)
+
+        found = []
+        for (taken_for, source), rows in groupby(self.fooled, same):
+            joined = list(rows)
+            whose = "nobody wrote since the page was zeroed"
+            if source is not None:
+                verb = "hold" if len(joined) > 1 else "holds"
+                parts, name = [row.source for row in joined if row.source], holder(source)
+                if source.slot.width != 8:  # as in mmio.phys_addr[63:32]
+                    name += f"[{max(one.high for one in parts)}:{min(one.low for one in parts)}]"
+                whose = f"{verb} {name} of {who(source, self.step.number)}"
+            place = span(joined[0].offset, joined[-1].offset)
+            found.append(f"{place}, taken for {taken_for}, {whose}")
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and its causes."""
+        return "; ".join((self.verdict, *self.causes))
+
+    def __repr__(self) -> str:
+        step = self.step
+        head = f"step {step.number} · kernel: {step.kernel.name} · VMM: {self.vmm.name}"
+        return f"{head}\n  {self.mark}{self.sentence}"
 
     def _wrong(self) -> Iterator[tuple[int, str]]:
         """Offsets of those bytes, each with what the program took it for."""
@@ -196,14 +282,13 @@ class Cell:
     """
 
     before: Before
-    vcpu: Vcpu
     debug: Conclusion
     later: Conclusion
 
     @property
     def kernel(self) -> Kernel:
         """The kernel that wrote the page."""
-        return self.vcpu.kernel
+        return self.debug.step.kernel
 
     @property
     def vmm(self) -> Vmm:
@@ -211,16 +296,20 @@ class Cell:
         return self.debug.vmm
 
     @property
-    def hole(self) -> int:
-        """What lies where hsr_high is, or would be, at the debug exit: four bytes as a u32."""
-        page, start = self.debug.step.page, self.hole_at
-        return int.from_bytes(page.data[start : start + 4], page.layout.abi.byte_order)
+    def layout(self) -> Layout:
+        """The page's layout."""
+        return self.debug.step.page.layout
 
     @property
     def hole_at(self) -> int:
-        """The offset of the first of them in the page."""
-        layout = self.debug.step.page.layout
-        return layout.offsets["debug"] + MERGED.layout(layout.abi).offsets["hsr_high"]
+        """The offset in the page of the four bytes where hsr_high is, or would be."""
+        return self.layout.offsets["debug"] + MERGED.layout(self.layout.abi).offsets["hsr_high"]
+
+    @property
+    def hole(self) -> int:
+        """What lies there at the debug exit, as a u32."""
+        held = self.debug.step.page.data[self.hole_at : self.hole_at + 4]
+        return int.from_bytes(held, self.layout.abi.byte_order)
 
     @property
     def knows(self) -> int:
@@ -244,22 +333,18 @@ class Cell:
         knows = f"{self.knows} bits"
         if reading and not self.debug.right:
             knows = f"{32 * reading.low_right} of {reading.bits} bits"
-        if not self.stale_flag or self.later.right:
-            seen = "sees no debug exit" if self.later.right else "takes it for a debug exit"
-        else:
-            seen = "fooled by it" if self.later.takes else "misses it"
         return (
-            self.vcpu.page.layout.abi.name,
+            self.layout.abi.name,
             self.before,
             self.kernel.name,
             f"{self.hole:#010x}",
-            words.who(step.page.sources[self.hole_at], step.number),
+            who(step.page.sources[self.hole_at], step.number),
             int(self.debug.flag),
             self.vmm.name,
             "✓" if self.right else "✗",
-            words.hexa(reading) if reading else "not seen",
+            reading.digits if reading else "not seen",
             knows,
-            f"flag {'still' if self.stale_flag else 'not'} set, {seen}",
+            f"flag {'still' if self.stale_flag else 'not'} set: {self.later.headline}",
         )
 
 
@@ -284,9 +369,10 @@ class Handshake:
             "knows: how many bits of ESR_EL2 it gets right, of those that it takes for valid"
         )
         rows = table([head, *(cell._row() for cell in self.cells)])
-        old = words.old_held(self.esr, [cell.kernel for cell in self.cells])
-        notes = map("  {}".format, [note, *old])
-        return "\n".join((f"{words.held(self.esr)}; computed, not dumped", rows, *notes))
+        notes = [note, *caveats(self.esr, [cell.kernel for cell in self.cells])]
+        return "\n".join(
+            (f"{held(self.esr)}; computed, not dumped", rows, *map("  {}".format, notes))
+        )
 
 
 def handshake(
@@ -315,7 +401,6 @@ def handshake(
         several(kernels, find_kernel, "kernels"),
         several(vmms, lambda vmm: find(vmm, READERS), "VMMs"),
     ):
-        vcpu = play(kernel, abi, [*first, DebugExit(esr, far), mmio])
-        debug, later = vcpu.history[-2:]
-        cells.append(Cell(before, vcpu, conclude(debug, vmm), conclude(later, vmm)))
+        debug, later = play(kernel, abi, [*first, DebugExit(esr, far), mmio]).history[-2:]
+        cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm)))
     return Handshake(tuple(cells))

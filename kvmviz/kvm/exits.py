@@ -29,9 +29,6 @@ so a program sees -1 and errno 4 where this package, which speaks as the kernel,
 MAX_ERRNO = 4095
 """The largest of them (``include/linux/err.h``)."""
 
-LENGTHS = (1, 2, 4, 8)
-"""How many bytes one MMIO access moves."""
-
 DATALESS: Mapping[int, str] = MappingProxyType({4: "wakeup", 5: "suspend"})
 """System events that hand over no word of data, by type."""
 
@@ -40,6 +37,13 @@ NISV_ISS = 1 << 8 | 1 << 6 | 0x3F
 
 Values = Mapping[str, Any]
 """Members of a struct and what is written into them; see :meth:`kvmviz.Layout.pack`."""
+
+
+def _settle(event: object, where: str, **bits: int) -> None:
+    """Attributes of a frozen event as plain unsigned integers of so many bits, once checked."""
+    for name, width in bits.items():
+        value = unsigned(getattr(event, name), f"{where}.{name}", width)
+        object.__setattr__(event, name, value)
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,11 @@ class UserWrite:
         data = bytes(self)
         if not data:
             return f"userspace writes nothing at {self.offset}"
-        digits = data.hex(" ")
-        if len(data) > 8 and len(set(data)) == 1:
-            digits = f"{len(data)} times {data[0]:02x}"
-        elif len(data) > 8:
-            digits = f"{data[:8].hex(' ')} ... ({len(data)} bytes)"
+        digits = data[:8].hex(" ")
+        if len(data) > 8:
+            same = len(set(data)) == 1
+            count = len(data)
+            digits = f"{count} times {data[0]:02x}" if same else f"{digits} ... ({count} bytes)"
         return f"userspace writes {span(self.offset, self.offset + len(data) - 1)}: {digits}"
 
 
@@ -87,9 +91,9 @@ class Exit:
 
     Each kind is a class of its own. ``reason`` is its name in
     :data:`kvmviz.kvm.kernel.EXIT_REASONS`; ``returned`` what the kernel's ioctl returns: 0, or an
-    error number negated (a program of libc's gets -1, and the number in errno); ``member`` the path
-    of the struct in the exit union that it fills in (``mmio``, ``debug.arch``), empty if it leaves
-    the union as it was. ``told`` is what happens, in a line, for exits that are all alike.
+    error number negated; ``member`` the path of the struct in the exit union that it fills in
+    (``mmio``, ``debug.arch``), empty if it leaves the union as it was. ``told`` is what happens, in
+    a line, for exits that are all alike.
     """
 
     reason: ClassVar[str]
@@ -142,7 +146,7 @@ class DebugExit(Exit):
         esr = Esr(self.esr)
         far = f", far {self.far:#x}" if self.far is not None else ""
         upper = f", {esr.upper}" if esr.upper else ""
-        return f"debug exit, {esr.name.split(',')[0]}, ESR {esr.value:#018x}{upper}{far}"
+        return f"debug exit, {esr.kind}, ESR {esr.value:#018x}{upper}{far}"
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,9 @@ class Access:
     member: ClassVar[str] = "mmio"
 
     def __post_init__(self) -> None:
-        at = unsigned(self.phys_addr, "mmio.phys_addr", 64)
-        length = chosen(self.length, LENGTHS, f"mmio.len (of the access at {at:#x})")
-        object.__setattr__(self, "phys_addr", at)
+        _settle(self, "mmio", phys_addr=64)
+        where = f"mmio.len (of the access at {self.phys_addr:#x})"
+        length = chosen(self.length, (1, 2, 4, 8), where)
         object.__setattr__(self, "length", length)
         if self.data is None:
             return
@@ -244,12 +248,12 @@ class ArmNisv(Exit):
     member: ClassVar[str] = "arm_nisv"
 
     def __post_init__(self) -> None:
-        iss = unsigned(self.esr_iss, "arm_nisv.esr_iss", 64)
-        if iss & ~NISV_ISS:
-            told = f"arm_nisv.esr_iss: {iss:#x} has bits that the kernel does not hand over"
+        _settle(self, "arm_nisv", esr_iss=64, fault_ipa=64)
+        if self.esr_iss & ~NISV_ISS:
+            told = (
+                f"arm_nisv.esr_iss: {self.esr_iss:#x} has bits that the kernel does not hand over"
+            )
             raise KvmvizError(f"{told}; legal are those of {NISV_ISS:#x}")
-        object.__setattr__(self, "esr_iss", iss)
-        object.__setattr__(self, "fault_ipa", unsigned(self.fault_ipa, "arm_nisv.fault_ipa", 64))
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """Both members."""
@@ -278,8 +282,7 @@ class SystemEvent(Exit):
     member: ClassVar[str] = "system_event"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "type", unsigned(self.type, "system_event.type", 32))
-        object.__setattr__(self, "data", unsigned(self.data, "system_event.data[0]", 64))
+        _settle(self, "system_event", type=32, data=64)
         if self.data and self.type in DATALESS:
             told = f"system_event: type {self.type}, a {DATALESS[self.type]}, hands over no data"
             raise KvmvizError(f"{told}; legal is data 0, not {self.data:#x}")

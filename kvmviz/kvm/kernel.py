@@ -54,6 +54,14 @@ EXIT_REASONS: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """Exit reasons by name, without ``KVM_EXIT_``."""
 
+_REASONS = {value: f"KVM_EXIT_{name}" for name, value in EXIT_REASONS.items()}
+
+
+def reason_name(value: int) -> str:
+    """An exit reason as C names it: ``KVM_EXIT_DEBUG``; a number that is none as it is."""
+    return _REASONS.get(value, f"{value:#x}, not named here")
+
+
 ARM64_EXITS = (
     "UNKNOWN", "DEBUG", "MMIO", "FAIL_ENTRY", "INTR", "INTERNAL_ERROR", "SYSTEM_EVENT", "ARM_NISV",
 )  # fmt: skip
@@ -94,9 +102,9 @@ SIZE = kvm_run(OLD).layout("aarch64").size
 ESR_BIT: Mapping[str, int] = MappingProxyType({"hsr": 0, "hsr_high": 32})
 """The bit of ESR_EL2 that bit 0 of a member holds."""
 
-FLAG = "KVM_DEBUG_ARCH_HSR_HIGH_VALID"
 FLAG_VALUE = 1 << 0
-"""The bit of run->flags that says, on arm64 and on a debug exit, that hsr_high is valid."""
+"""KVM_DEBUG_ARCH_HSR_HIGH_VALID, the bit of run->flags that says, on arm64 and on a debug exit,
+that hsr_high is valid."""
 
 WATCHPOINT_LOW = 0x34
 """The one exception class for which the kernel writes far (ESR_ELx_EC_WATCHPT_LOW)."""
@@ -142,12 +150,10 @@ class Kernel:
     """One kernel, as far as it matters to the page: all that tells it from another.
 
     ``debug`` is the struct that it writes on a debug exit. ``flag`` is how that exit then sets
-    :data:`FLAG`: not at all (``""``), ``run->flags |= FLAG`` (``"|="``) or ``run->flags = FLAG``
-    (``"="``). ``clears`` says where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits,
-    by the name of their reason in :data:`ARM64_EXITS`: code of arm64's can only clear on those.
-
-    Raises :class:`KvmvizError` for another ``flag``, for unknown places in ``clears``, for what is
-    no name and no struct, and if what is to hold ESR and FAR is no integer.
+    :data:`FLAG_VALUE` in run->flags: not at all (``""``), ``"|="`` or ``"="``. ``clears`` says
+    where it does ``run->flags = 0``: on :data:`ENTRY`, and on exits, by the name of their reason in
+    :data:`ARM64_EXITS`: code of arm64's can only clear on those. Raises :class:`KvmvizError` for
+    what is none of these, and if what is to hold ESR and FAR is no integer.
     """
 
     name: str
@@ -169,21 +175,11 @@ class Kernel:
     def __repr__(self) -> str:
         members = ", ".join(name_of(m.type, m.name or "") for m in self.debug.members)
         flag = f"flags {self.flag} {FLAG_VALUE}" if self.flag else "flags untouched"
+        places = [place for place in (ENTRY, *ARM64_EXITS) if place in self.clears]
         return (
             f"{self.name} kernel ({self.when}): debug exit writes {members}; {flag}; "
-            f"flags cleared: {self._cleared()}"
+            f"flags cleared: {', '.join(places) or 'never'}"
         )
-
-    def _cleared(self) -> str:
-        """Where it clears flags, by what it leaves out if that is shorter."""
-        exits = [name for name in ARM64_EXITS if name in self.clears]
-        kept = [name for name in ARM64_EXITS if name not in self.clears]
-        places = ["on KVM_RUN entry"] if ENTRY in self.clears else []
-        if exits and len(exits) < len(kept):
-            places.append(f"on {', '.join(exits)}")
-        elif exits:
-            places.append(f"on every exit{' but ' if kept else ''}{', '.join(kept)}")
-        return " and ".join(places) or "never"
 
     def flags_at(self, place: str, flags: int) -> int | None:
         """What it leaves in run->flags, which hold ``flags``; None where it does not write them.
@@ -223,8 +219,7 @@ class Kernel:
 
         Each member takes the bits of ``esr`` from its :data:`ESR_BIT` on, and ``far`` is written
         for watchpoints only; both are cut to the member's width, as a C assignment does. Raises
-        :class:`KvmvizError` for a watchpoint without ``far``, and for values that are not of 64
-        bits.
+        :class:`KvmvizError` as :func:`check_debug` does.
         """
         return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
 

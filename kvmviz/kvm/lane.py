@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from kvmviz.kvm.conclusion import Conclusion
+from kvmviz.kvm.kernel import reason_name
 from kvmviz.kvm.page import Step
-from kvmviz.kvm.words import reason_name
 from kvmviz.slot import Source
 from kvmviz.style import ON_THE_PAGE, USERSPACE, Style, styles
 from kvmviz.text import runs
@@ -55,7 +55,9 @@ def names(step: Step, first: int, last: int) -> tuple[str, ...]:
     named = name in ("exit_reason", "flags")
     if named and len(held) == source.slot.size:
         value = int.from_bytes(held, step.page.layout.abi.byte_order)
-        bits = f" {value:#x}" if name == "flags" else f" {value} {_reason(value)}"
+        bits = f" {value} {reason_name(value).removeprefix('KVM_EXIT_')}"
+        if name == "flags":
+            bits = f" {value:#x}"
     elif name == USERSPACE:
         bits = ""
     elif source.slot.width == 8:
@@ -74,12 +76,6 @@ def names(step: Step, first: int, last: int) -> tuple[str, ...]:
         number, _, reason = bits.strip().partition(" ")
         return found[0], found[2], f"{letter} {reason or number}", f"{letter} {number}", letter
     return found
-
-
-def _reason(number: int) -> str:
-    """An exit reason's short name."""
-    name = reason_name(number)
-    return name.removeprefix("KVM_EXIT_") if name.startswith("KVM_EXIT_") else "not named here"
 
 
 def marks(seen: Conclusion, offsets: Sequence[int]) -> Iterator[tuple[int, int, tuple[str, ...]]]:

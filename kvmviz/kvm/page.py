@@ -13,31 +13,32 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from kvmviz._base import KvmvizError, chosen, find, integer, shown
+from kvmviz._base import KvmvizError, chosen, integer, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
-from kvmviz.kvm import words
 from kvmviz.kvm.exits import (
     EINTR,
+    ENOSYS,
     Access,
     Event,
     Exit,
     MmioExit,
     Served,
     UserWrite,
-    Values,
     check_exit,
 )
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, Kernel
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, Kernel, reason_name
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
-from kvmviz.slot import Source, Write
-from kvmviz.text import spans, table, where
+from kvmviz.slot import Slot, Source, Write
+from kvmviz.text import runs, spans, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+SHOWN = 64
+"""How many bytes of the page are shown one by one, from offset 0 on."""
 
 State = Literal["fresh", "stale", "untouched"]
 """Of a byte at a step: written by this step, by an earlier one, never since the page was zeroed."""
@@ -50,6 +51,25 @@ WHAT: Mapping[str, str] = {
 """What the kernel writes for, where it is for no exit."""
 
 
+def wrote(source: Source | None, step: int) -> TypeGuard[Source]:
+    """A byte was last written by that step."""
+    return source is not None and source.write is not None and source.write.step == step
+
+
+def who(source: Source | None, now: int) -> str:
+    """Who wrote a byte last, seen from a step: ``step 1, KVM_EXIT_MMIO``."""
+    if source is None or source.write is None:
+        return "never written"
+    write = source.write
+    when = "this step" if write.step == now else f"step {write.step}"
+    return f"{when}, {'userspace' if write.by == 'userspace' else write.what}"
+
+
+def holder(source: Source) -> str:
+    """The member that a byte is of: ``exit union`` where userspace wrote into that."""
+    return "exit union" if source.slot.path == "padding" else source.member
+
+
 class Page(Image):
     """The image of a kvm_run page with a history.
 
@@ -59,15 +79,42 @@ class Page(Image):
 
     def __repr__(self) -> str:
         head = f"kvm_run page on {where(self.layout)}, {len(self)} bytes"
-        return f"{head}\n{words.page_lines(self)}\n  {words.rest(self)}"
+        return f"{head}\n{self.rows()}\n  {self.rest()}"
+
+    def rows(self, now: int = -1) -> str:
+        """The first bytes, neighbours of one write and member a row, as step ``now`` sees them."""
+
+        def write(at: int) -> object:
+            source = self.sources[at]
+            return source and (source.slot, source.write)
+
+        rows = []
+        for first, last in runs(range(SHOWN), write, 8):
+            source = self.sources[first]
+            name, digits = holder(source) if source else "-", self.data[first : last + 1].hex(" ")
+            rows.append((f"+{first}", digits, name, who(source, now)))
+        return table(rows, right=(0,))
+
+    def rest(self, now: int = -1) -> str:
+        """Who wrote what lies behind the bytes that are shown one by one, in a line."""
+
+        def writer(at: int) -> str:
+            return who(self.sources[at], now)
+
+        found = runs(range(SHOWN, len(self)), writer)
+        return "; ".join(f"{span(first, last)}: {writer(first)}" for first, last in found)
 
     def part(self, path: str, step: int) -> Image:
-        """The struct at ``path`` (``mmio``, ``debug.arch``), as an image of its own.
+        """The exit's struct at ``path`` (``mmio``, ``debug.arch``), as an image of its own.
 
         Its bytes are the page's, its sources those that ``step`` wrote as members of that struct;
         the others are None.
         """
-        layout, start = _place(self.layout, path)
+        layout, start = self.layout, self.layout.offsets["padding"]
+        for name in path.split("."):
+            kind = layout.named[name].type
+            assert isinstance(kind, Struct)
+            layout = kind.layout(layout.abi)
         held = slice(start, start + layout.size)
         slots = {f"{path}.{slot.path}": slot for slot in layout.slots}
 
@@ -80,11 +127,6 @@ class Page(Image):
             for source in self.sources[held]
         )
         return Image(layout, self.data[held], tuple(sources))
-
-
-def wrote(source: Source | None, step: int) -> TypeGuard[Source]:
-    """A byte was last written by that step."""
-    return source is not None and source.write is not None and source.write.step == step
 
 
 @dataclass(frozen=True)
@@ -134,11 +176,67 @@ class Step:
         old, new = self.before.data, self.page.data
         return tuple(at for at in self.written if old[at] != new[at])
 
+    @property
+    def outcome(self) -> str:
+        """What the ioctl returned."""
+        names: dict[int | None, str] = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}
+        early = " at once, immediate_exit is set" if self.immediate else ""
+        return f"returns {names.get(self.returned, f'{self.returned}')}{early}"
+
+    @property
+    def title(self) -> str:
+        """The step in a line: its number, what happened, what came of it."""
+        head, what = f"step {self.number}", self.event.words
+        if self.immediate:
+            return f"{head}: KVM_RUN {self.outcome}; not reached: {what}"
+        return f"{head}: KVM_RUN, {what}; {self.outcome}" if self.is_run else f"{head}: {what}"
+
+    @property
+    def completion(self) -> str:
+        """What became of an MMIO access that was pending; empty if none was."""
+        if self.completed is None:
+            return ""
+        does = "write" if self.got is None else "read"
+        gets = "" if self.got is None else f": it gets {self.got.hex(' ')}"
+        place = f"{self.completed.length} bytes at {self.completed.phys_addr:#x}"
+        return f"first completes the guest's {does} of {place}{gets}"
+
+    @property
+    def writes(self) -> str:
+        """Which bytes it wrote, and which of them have another value now."""
+        if self.changed == self.written:
+            return f"writes {spans(self.written) or 'nothing'}"
+        changed = f"in {spans(self.changed)}" if self.changed else "nowhere"
+        return f"writes {spans(self.written)}; another value {changed}"
+
+    @property
+    def beyond(self) -> str:
+        """Which bytes it wrote that are not shown one by one; empty if none."""
+        behind = [at for at in self.written if at >= SHOWN]
+        return f"also writes {spans(behind)}, not shown" if behind else ""
+
+    @property
+    def status(self) -> str:
+        """exit_reason and flags after it, and who they are from."""
+        parts = []
+        for name in ("exit_reason", "flags"):
+            value = f"{self.flags:#x}" if name == "flags" else reason_name(self.reason)
+            writers = dict[str, list[int]]()
+            for at in leaf(self.page.layout, name).offsets:
+                writers.setdefault(who(self.page.sources[at], self.number), []).append(at)
+            words = [f"{spans(offsets)}: {writer}" for writer, offsets in writers.items()]
+            parts.append(f"{name} {value} ({'; '.join(words if len(writers) > 1 else writers)})")
+        return ", ".join(parts)
+
+    @property
+    def lines(self) -> list[str]:
+        """What it did, and the page's first bytes after it, in words."""
+        told = filter(None, (self.completion, self.writes, self.status))
+        return [*told, *self.page.rows(self.number).splitlines()]
+
     def __repr__(self) -> str:
-        head = f"{self.kernel.name} kernel, {where(self.page.layout)}, {words.title(self)}"
-        told = filter(None, (words.completion(self), words.written_words(self), words.status(self)))
-        page = words.page_lines(self.page, self)
-        return "\n  ".join((head, *told, page.removeprefix("  "), words.rest(self.page, self)))
+        head = f"{self.kernel.name} kernel, {where(self.page.layout)}, {self.title}"
+        return "\n  ".join((head, *self.lines, self.page.rest(self.number)))
 
     def state(self, offset: int) -> State:
         """Whether a byte is fresh, stale or untouched after this step.
@@ -264,27 +362,22 @@ class Vcpu:
                 self._pending = None if done else self._pending
                 return Step(number, self.kernel, event, before, before, -EINTR, True, done, got)
             page = self._write(before, ENTRY, {"exit_reason": EXIT_REASONS["UNKNOWN"]})
-        values = _nested(event, self.kernel, page.layout)
+        values = _nested(event, self.kernel, page.layout.abi)
         if isinstance(event, Served):
             page, returned = self._write(page, SERVED, values), None
         else:
             if event.reason != "UNKNOWN":  # which no handler sets: entry did
                 values["exit_reason"] = EXIT_REASONS[event.reason]
-            page, returned = self._return(self._write(page, event.reason, values)), event.returned
+            page, returned = self._write(page, event.reason, values), event.returned
+            if self.irq_level is not None:
+                level = member(page, "s.regs.device_irq_level") & ~IRQ_LEVELS | self.irq_level
+                page = self._write(page, RETURN, {"s": {"regs": {"device_irq_level": level}}})
         self._in_guest = returned is None
         if isinstance(event, Access):  # KVM has one access in work at a time
             self._pending = event if isinstance(event, MmioExit) else None
         elif done:
             self._pending = None
         return Step(number, self.kernel, event, before, page, returned, False, done, got)
-
-    def _return(self, page: Page) -> Page:
-        """KVM_RUN returns: where the kernel has no interrupt controller, it says the levels."""
-        if self.irq_level is None:
-            return page
-        regs, start = _place(page.layout, "s.regs")
-        level = regs.unpack(page, start)["device_irq_level"] & ~IRQ_LEVELS | self.irq_level
-        return self._write(page, RETURN, {"s": {"regs": {"device_irq_level": level}}})
 
     def _complete(self) -> tuple[MmioExit | None, bytes | None]:
         """The pending access that KVM_RUN completes first, and what the guest got if it read.
@@ -297,11 +390,10 @@ class Vcpu:
             return None, None
         if access.is_write:
             return access, None
-        mmio, start = _place(self.page.layout, access.member)
-        start += mmio.offsets["data"]
+        start = leaf(self.page.layout, "mmio.data").offset
         return access, self.page.data[start : start + access.length]
 
-    def _write(self, page: Page, place: str, values: Values) -> Page:
+    def _write(self, page: Page, place: str, values: Mapping[str, Any]) -> Page:
         """The kernel writes members, at a place of :data:`WHAT` or on the exit of that reason."""
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
@@ -315,11 +407,15 @@ class Vcpu:
         return Page(page.layout, made.data, tuple(sources))
 
 
-def member(page: Image, name: str) -> int:
+def leaf(layout: Layout, path: str) -> Slot:
+    """The scalar at a path of struct kvm_run: ``exit_reason``, ``mmio.data``."""
+    return next(slot for slot in layout.slots if slot.path == path)
+
+
+def member(page: Image, path: str) -> int:
     """The value of one of struct kvm_run's integers, in the page's own byte order."""
-    start = page.layout.offsets[name]
-    size = page.layout.named[name].extent // 8
-    return int.from_bytes(page.data[start : start + size], page.layout.abi.byte_order)
+    slot = leaf(page.layout, path)
+    return int.from_bytes(page.data[slot.offset : slot.offset + slot.size], slot.order)
 
 
 def differing(one: bytes, other: bytes) -> tuple[int, ...]:
@@ -327,27 +423,13 @@ def differing(one: bytes, other: bytes) -> tuple[int, ...]:
     return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
 
 
-def _place(layout: Layout, path: str) -> tuple[Layout, int]:
-    """Layout and offset of a struct inside struct kvm_run: of ``mmio``, of ``debug.arch``."""
-    start = 0
-    for name in path.split("."):
-        structs = {name: kind for name, field in layout.named.items()
-                   if isinstance(kind := field.type, Struct)}  # fmt: skip
-        kind = find(structs, name, f"struct in {layout.struct}")
-        start += layout.offsets[name]
-        layout = kind.layout(layout.abi)
-    return layout, start
-
-
-def _nested(exit: Exit | Served, kernel: Kernel, layout: Layout) -> dict[str, Any]:
+def _nested(event: Exit | Served, kernel: Kernel, abi: Abi) -> dict[str, Any]:
     """What an exit writes, as values of struct kvm_run."""
-    values = exit.values(kernel, layout.abi)
+    values = event.values(kernel, abi)
     if not isinstance(values, Mapping):
-        who = f"exit {type(exit).__name__}"
+        who = f"exit {type(event).__name__}"
         raise KvmvizError(f"{who}, values: {shown(values)} is no mapping of members")
-    if values:
-        _place(layout, exit.member)
-    for name in reversed(exit.member.split(".") if values else []):
+    for name in reversed(event.member.split(".") if values else []):
         values = {name: values}
     return dict(values)
 

@@ -1,4 +1,4 @@
-"""The merged change, line by line, each beside the bytes of the page that it changes.
+"""The patch: its message's tables, and the merged change line by line, beside the bytes.
 
 The lines are those of Linux's commit 18f3976fdb5d, in another order: from what is declared to what
 is written. Which bytes a line changes is no table: the pages of a kernel with the line and of one
@@ -7,7 +7,7 @@ without it are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kvmviz._base import chosen
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
-from kvmviz.kvm.captures import ABI_OF
+from kvmviz.kvm.captures import ABI_OF, Overlay
 from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
 from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, Kernel
 from kvmviz.kvm.page import differing, play
@@ -177,3 +177,32 @@ def _lines() -> Iterator[Line]:
 
 MERGED = Patch(_lines())
 """The change as it was merged."""
+
+TITLES = ("Current layout", '"hsr" extended to 64 bits', 'New field "hsr_high"')
+TABLES = (
+    (0, "ESR_EL2[31:0] (hsr)", "ESR_EL2[61:32] (hsr[61:32])", "ESR_EL2[31:0] (hsr)"),
+    (4, "padding", "ESR_EL2[31:0] (hsr[31:0])", "ESR_EL2[61:32] (hsr_high)"),
+    (8, "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)", "FAR_EL2[61:0] (far)"),
+)
+"""The tables of patch v2's message: offset, current layout, hsr widened, hsr_high added."""
+
+NOTES = (
+    "[61:32] and [61:0] are slips for [63:32] and [63:0]: the patch stores upper_32_bits(esr), "
+    "and far takes all of FAR_EL2.",
+    "The message calls far the instruction's address; the code stores the data address, and for "
+    "watchpoints only.",
+    "The second layout is big-endian's: little-endian has hsr[31:0] at offset 0 in all three.",
+    "Real dumps, big-endian; bits 63:32 of ESR, where not 0, are synthetic: a debugger's.",
+)
+
+
+def tables(overlays: Sequence[Overlay]) -> str:
+    """The message's tables, each line with the bytes that lie there in a dump of each layout."""
+    images = [overlay.image for overlay in overlays]
+    rows = [["", *(cell for title in TITLES for cell in (title, "bytes"))]]
+    for offset, *words in TABLES:
+        held = slice(offset, offset + 4 if offset < 8 else 16)
+        pairs = zip(words, (image.data[held].hex(" ") for image in images), strict=True)
+        rows.append([f"offset {offset}", *(cell for pair in pairs for cell in pair)])
+    parts = [f"{title}: {image!r}" for title, image in zip(TITLES, images, strict=True)]
+    return "\n".join((*parts, table(rows), *map("  {}".format, NOTES)))

@@ -9,7 +9,7 @@ exception from a Watchpoint exception).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, product
@@ -23,7 +23,6 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
-from kvmviz.kvm import words
 from kvmviz.kvm.kernel import (
     ESR_BIT,
     KERNELS,
@@ -117,6 +116,15 @@ Far = Literal["address", "granule", "not valid", "not written"]
 """What far is worth on a debug exit: the data address, or just some address in its granule; not
 valid though it was written; or left as it was, on all but watchpoints."""
 
+FAR_WORDS: Mapping[Far | None, str] = {
+    "not valid": " but not valid (FnV is 1)",
+    "granule": " but only names the granule (FnP is 1)",
+}
+"""What is to be said behind a far that is not the access's own address."""
+
+HANDLED = (0x30, 0x32, 0x34, 0x3C)
+"""The exception classes that QEMU handles on a debug exit: breakpoint, step, watchpoint, BRK."""
+
 
 def far_by(esr: int) -> Far:
     """What far is worth on a debug exit with that ESR_EL2, of which bits 31:0 are enough."""
@@ -124,6 +132,25 @@ def far_by(esr: int) -> Far:
     if Esr(esr).ec != WATCHPOINT_LOW:
         return "not written"
     return "not valid" if fnv else "granule" if fnp else "address"
+
+
+def held(esr: int) -> str:
+    """The ESR that the kernel held, and what its upper half is, if that is not zero."""
+    upper = Esr(esr).upper
+    how = ", as the architecture defines it" if upper and "synthetic" not in upper else ""
+    return f"ESR_EL2 = {esr:#018x}{f', {upper}{how}' if upper else ''}"
+
+
+OLD_HELD = "old is 6.1 without the patch: as released, up to v5.18, a vCPU held 32 bits of ESR"
+"""What is to be said where an old kernel is shown with an upper half of ESR that is not zero."""
+
+
+def caveats(esr: int, kernels: Iterable[Kernel], abis: Iterable[Abi] = ()) -> list[str]:
+    """What is not as it is in the world: old kernels with an upper half, ABIs that are no arm64."""
+    names = [abi.name for abi in dict.fromkeys(abis) if abi.family != "arm64"]
+    told = [f"hypothetical: arm64's struct by the rules of {', '.join(names)}"] if names else []
+    old = esr >> 32 and any(kernel.debug == OLD for kernel in kernels)
+    return [*told, OLD_HELD] if old else told
 
 
 @dataclass(frozen=True)
@@ -144,6 +171,16 @@ class Taken:
     def right(self) -> bool:
         """These bytes hold what the program takes them for."""
         return self.found == self.wanted
+
+    @property
+    def words(self) -> str:
+        """What is taken for what."""
+        wanted = f"for bits {self.wanted[0]}:{self.wanted[1]}"
+        if self.found:
+            return f"ESR bits {self.found[0]}:{self.found[1]} {wanted}"
+        if self.source:
+            return f"bytes of {self.source.slot.path} {wanted}"
+        return f"{span(self.first, self.last)}, which this exit does not write, {wanted}"
 
 
 @dataclass(frozen=True)
@@ -245,30 +282,101 @@ class Reading:
         return self.right and not self.lost_far
 
     @property
+    def digits(self) -> str:
+        """The value, with all the digits that the program claims to know."""
+        return f"{self.value:#0{self.bits // 4 + 2}x}"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a line: what the program reads, and what is wrong if that is not."""
+        but = f", but far is {self.verdict.fields['far']}" if self.right and self.lost_far else ""
+        return f"{'✓' if self.sound else '✗'} reads {self.digits}{but}"
+
+    @property
+    def gist(self) -> str:
+        """What comes of it, in a few words."""
+        seen, true = Esr(self.value), Esr(self.esr)
+        if self.right:
+            return f"EC {true.ec:#04x}: {true.kind}"
+        if seen.ec == true.ec:
+            fits = "EC is right, bits 63:32 are not ESR's"
+            return fits if self.low_right else "EC fits by chance"
+        if seen.ec in HANDLED:
+            return f"EC {seen.ec:#04x}: {true.kind} taken for {seen.kind}"
+        return f"EC {seen.ec:#04x}: an unhandled exit"
+
+    @property
+    def cause(self) -> str:
+        """What the program took for ESR, in a few words."""
+        if self.lost_far:
+            return "far is elsewhere" if self.right else "ESR, far wrong"
+        if self.right:
+            return f"ESR[{self.bits - 1}:0]"
+        wrong = [run for run in self.runs if not run.right]
+        if any(run.source is None for run in wrong):
+            return "half unwritten"
+        if any(run.found is None for run in wrong):
+            return "another member"
+        return "halves swapped" if len(wrong) > 1 else "the other half"
+
+    @property
     def effect(self) -> str:
         """What comes of it, in a sentence or two."""
-        return words.effect(self)
+        vmm, true = self.vmm, Esr(self.esr)
+        told = f"A {self.image.layout.abi.byte_order}-endian VMM {vmm.phrase}"
+        if not self.right:
+            taken = " and ".join(run.words for run in self.runs if not run.right)
+            again = "; QEMU would re-inject it into the guest"
+            qemu = vmm.name == "u32 hsr" and "unhandled" in self.gist
+            told += f" takes {taken}; {self.gist}{again if qemu else ''}."
+        elif self.bits == 64:
+            told += f" reads all 64 bits of ESR_EL2: {true.name}."
+        else:
+            more = ""
+            if vmm.needs_flag and not self.flag:
+                more = "; with no flag it knows bits 63:32 to be unknown"
+            elif true.upper and "synthetic" not in true.upper:
+                more = f"; it misses {true.upper.removesuffix(' set')}, in bits 63:32"
+            told += f" reads ESR bits {self.bits - 1}:0: {true.name}{more}."
+        if far := self.lost_far:  # as a VMM does: it looks at far on a watchpoint
+            takes = "takes" if Esr(self.value).ec == WATCHPOINT_LOW else "would take"
+            told += f" It {takes} {span(far[0], far[-1])} for far, which is not what lies there."
+        return told
+
+    @property
+    def statuses(self) -> str:
+        """What the program's own members are, by name."""
+        fields: dict[str, str] = dict(self.verdict.fields)
+        if fields.get("far") == "intact":
+            written = any(one and one.slot.path == "far" for one in self.image.sources)
+            more = FAR_WORDS.get(self.far_valid, "")
+            fields["far"] = f"intact{more}" if written else "not written by this exit"
+        return f"its members: {', '.join(f'{name} {told}' for name, told in fields.items())}"
+
+    @property
+    def caveats(self) -> list[str]:
+        """What is not as it is in the world."""
+        return caveats(self.esr, [self.kernel], [self.image.layout.abi])
 
     def __repr__(self) -> str:
         flag = f", flag {'set' if self.flag else 'not set'}" if self.vmm.needs_flag else ""
         kernel, layout = self.kernel, self.image.layout
         lines = [
             f"{where(layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {self.vmm.name}",
-            *map("  {}".format, words.remarks(self)),
+            *map("  {}".format, self.caveats),
             byte_rows(bytes(self.image), self.image.sources, layout),
         ]
         for run in self.runs:
             found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
-            wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
             mark = "right" if run.right else "WRONG"
             past = f" (past the struct: {self.beyond:#04x})" if run.last >= len(self.image) else ""
+            wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
             place = f"{span(run.first, run.last)}{past}"
             lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
         if far := self.lost_far:
             lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
-        held = words.held(self.esr)
-        lines.append(f"  {words.headline(self)} ({words.gist(self)}); the kernel held {held}")
-        return "\n".join((*lines, f"  {words.statuses(self)}", f"  {self.effect}"))
+        lines.append(f"  {self.headline} ({self.gist}); the kernel held {held(self.esr)}")
+        return "\n".join((*lines, f"  {self.statuses}", f"  {self.effect}"))
 
 
 def _joined(rows: list[Taken]) -> Taken:
@@ -292,22 +400,66 @@ def _esr_bits(source: Source | None) -> Bits | None:
     return (source.high + start, source.low + start) if source.low + start < 64 else None
 
 
+V2_NOTE = (
+    "v2 and merged differ only later: v2 leaves the flag set, so every exit after a debug exit "
+    "still claims a valid hsr_high."
+)
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Some kernels with some programs, on some ABIs: one debug exit each."""
 
     readings: tuple[Reading, ...]
 
+    @property
+    def head(self) -> str:
+        """What was written, and on what."""
+        first = self.readings[0]
+        before = {first.image.data[at] for at in first.image.unwritten}
+        fill = f" The memory held {before.pop():#04x} before." if len(before) == 1 else ""
+        return f"{held(first.esr)}; computed, not dumped.{fill}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of all of it."""
+        kernels = [row.kernel for row in self.readings]
+        abis = [row.image.layout.abi for row in self.readings]
+        return [V2_NOTE, *caveats(self.readings[0].esr, kernels, abis)]
+
     def __repr__(self) -> str:
         rows = [("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")]
         for row in self.readings:
             names = (row.image.layout.abi.name, row.kernel.name, row.vmm.name)
-            seen = (words.headline(row)[0], words.hexa(row), words.cause(row), row.effect)
-            rows.append((*names, *seen))
-        old = words.old_held(self.readings[0].esr, [row.kernel for row in self.readings])
-        notes = map("  {}".format, [words.V2_NOTE, *old])
-        heads = filter(None, (words.matrix_head(self), words.matrix_remark(self)))
-        return "\n".join((*heads, table(rows), *notes))
+            rows.append((*names, row.headline[0], row.digits, row.cause, row.effect))
+        return "\n".join((self.head, table(rows), *map("  {}".format, self.notes)))
+
+
+def story(readings: Sequence[Reading]) -> tuple[str, str, str]:
+    """Title, subtitle and closing note of the story that some readings of one exit tell."""
+    if {(len(row.image), row.image.layout.offsets.get("far")) for row in readings} != {(16, 8)}:
+        raise KvmvizError("a story takes readings of structs of 16 bytes, far at byte 8")
+    esr, kernels = Esr(readings[0].esr), {reading.kernel.name for reading in readings}
+    orders = sorted({row.image.layout.abi.byte_order for row in readings if not row.sound})
+    who, verb = f"{' and '.join(orders)}-endian", "break" if len(orders) > 1 else "breaks"
+    title = f"{who} {verb}" if orders else "nothing breaks"
+    told = f": {who} VMMs that are wrong here would then read zero" if esr.high and orders else ""
+    notes = [f"Bits 63:32 are normally zero on debug exits today{told}."]
+    if len(kernels) == 1:
+        title = f"The {readings[0].kernel.name} kernel: {title}"
+    else:
+        title = f"Same size, same offset of far, and {title}"
+        notes.append("No size check would warn.")
+    if all(reading.is_dumped for reading in readings):
+        edits = " and ".join(name for name in ("old", "widened") if name in kernels)
+        notes.append(f"Linux 6.1{f', edited for {edits}' if edits else ''}.")
+    else:
+        notes.append("Computed, not dumped.")
+    if caveats(esr.value, [reading.kernel for reading in readings]):
+        notes.append("As released, up to v5.18, an old kernel held 32 bits of ESR.")
+    made_up = f"; {esr.upper}" if esr.upper else ""
+    subtitle = f"ESR_EL2 = {esr.value:#018x} ({esr.kind}{made_up})"
+    return title, f"{subtitle}. What a VMM {readings[0].vmm.phrase} reads:", " ".join(notes)
 
 
 def read(

@@ -1,4 +1,4 @@
-"""Scenarios: what happens to a page, as data, to be played on any kernel and ABI, and compared.
+"""Scenarios: what happens to a page, as data, to be played on any kernel and ABI.
 
 Those that real kernels went through are in :func:`kvmviz.captures.scenarios`.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
-from kvmviz import _base
 from kvmviz._base import KvmvizError, by_name, check_texts, shown
 from kvmviz.abi import Abi
 from kvmviz.kvm.exits import (
@@ -25,8 +23,8 @@ from kvmviz.kvm.exits import (
     UserWrite,
 )
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.page import Vcpu, differing, play
-from kvmviz.text import spans, table, where
+from kvmviz.kvm.page import Vcpu, play
+from kvmviz.text import table
 
 
 @dataclass(frozen=True)
@@ -142,61 +140,3 @@ SCENARIOS = by_name(
     ),
 )
 """Made by hand, by name; none has happened on a real kernel in just this form."""
-
-
-def find(scenario: str | Scenario) -> Scenario:
-    """The scenario itself, or the one of that name; :class:`KvmvizError` if there is none."""
-    return _base.find(SCENARIOS, scenario, "scenario")
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """The same events on two pages, of two kernels or two ABIs.
-
-    Raises :class:`KvmvizError` if the events differ.
-    """
-
-    one: Vcpu
-    other: Vcpu
-
-    def __post_init__(self) -> None:
-        for vcpu in (self.one, self.other):
-            if not isinstance(vcpu, Vcpu):
-                raise KvmvizError(f"{shown(vcpu)} is no Vcpu: it has no page")
-        pairs = zip_longest(self.one.history, self.other.history)
-        for at, (here, there) in enumerate(pairs):
-            if not (here and there and here.event == there.event):
-                told = f"not the same events on both pages: they differ from step {at} on"
-                raise KvmvizError(told)
-
-    @property
-    def differing(self) -> tuple[tuple[int, ...], ...]:
-        """For each step, the offsets at which the two pages differ after it."""
-        pairs = zip(self.one.history, self.other.history, strict=True)
-        return tuple(differing(one.page.data, other.page.data) for one, other in pairs)
-
-    def __repr__(self) -> str:
-        pages = (self.one, self.other)
-        names = [f"{vcpu.kernel.name} on {where(vcpu.page.layout)}" for vcpu in pages]
-        rows: list[tuple[object, ...]] = [("step", "what happens", "differ", "", *names)]
-        for *steps, offsets in zip(
-            self.one.history, self.other.history, self.differing, strict=True
-        ):
-            first, more = offsets[:16], " ..." if len(offsets) > 16 else ""
-            held = [bytes(step.page.data[at] for at in first).hex(" ") + more for step in steps]
-            step = steps[0]
-            rows.append((step.number, step.event.words, len(offsets), spans(offsets), *held))
-        return f"the same events on two pages\n{table(rows, right=(0, 2))}"
-
-
-def side_by_side(
-    scenario: str | Scenario,
-    one: tuple[str | Kernel, str | Abi],
-    other: tuple[str | Kernel, str | Abi],
-) -> SideBySide:
-    """One scenario on two pages, each given as kernel and ABI."""
-    what = find(scenario)
-    for given in (one, other):
-        if not isinstance(given, tuple) or len(given) != 2:
-            raise KvmvizError(f"{shown(given)} is no page; legal is a pair of kernel and ABI")
-    return SideBySide(what.play(*one), what.play(*other))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -18,16 +17,6 @@ from kvmviz.kvm.page import Vcpu, differing
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.words import (
-    beyond,
-    completion,
-    hexa,
-    page_lines,
-    sentence,
-    status,
-    title,
-    written_words,
-)
 from kvmviz.text import spans, where
 
 MOST = 256
@@ -91,41 +80,25 @@ class Scene:
         kernels = "kernels" if len(self.pages) > 1 else "kernel"
         return f"{names} {kernels} · {where(self.pages[0].page.layout)} · VMM: {self.vmm.name}"
 
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of the scenario."""
+        synthetic = ["bits 63:32 of ESR are synthetic"] * self.scenario.synthetic
+        return [*filter(None, [self.scenario.note]), *synthetic]
+
     def __repr__(self) -> str:
-        synthetic = ["bits 63:32 of ESR are synthetic"] if self.scenario.synthetic else []
-        note = filter(None, [self.scenario.note, *synthetic])
-        lines = [self.scenario.title, *note, self.subtitle]
+        lines = [self.scenario.title, *self.notes, self.subtitle]
         if not self.rows:
             lines.append("before any step: every byte is 0, and nobody has written any")
         for seen, offsets in zip(self.rows, self.differing, strict=True):
-            lines.append(title(seen[0].step))
+            lines.append(seen[0].step.title)
             for lane in seen:
                 lines += [f"  {lane.step.kernel.name} kernel"] if len(seen) > 1 else []
-                lines += [f"  {line}" for line in _lane_words(lane)]
+                told = [*lane.step.lines, f"{lane.mark}{lane.sentence}"]
+                lines += [f"  {line}" for line in told]
             if len(seen) > 1:
                 lines.append(f"  {difference(offsets)}")
         return "\n".join(filter(None, (*lines, self.left_out)))
-
-
-def headline(seen: Conclusion) -> str:
-    """What a program concludes, in a few words with a sign; empty after a write by userspace."""
-    if not seen.looks:
-        return ""
-    sign = "✓" if seen.right else "✗"
-    if seen.reading is None:
-        return f"{sign} misses the debug exit" if seen.happened else f"{sign} no debug exit"
-    far = f", far {seen.far:#x}" if seen.far is not None else ""
-    sees = "" if seen.happened else "sees a debug exit, "
-    return f"{sign} {sees}ESR {hexa(seen.reading)}{far}"
-
-
-def _lane_words(seen: Conclusion) -> Iterator[str]:
-    """One step on one page: what was written, every byte, and what the program makes of it."""
-    step = seen.step
-    yield from filter(None, (completion(step), written_words(step), beyond(step)))
-    yield status(step)
-    yield from page_lines(step.page, step).splitlines()
-    yield f"{'✓' if seen.right else '✗'} {sentence(seen)}" if seen.looks else sentence(seen)
 
 
 def difference(offsets: tuple[int, ...]) -> str:

@@ -12,8 +12,6 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
-from kvmviz import _base
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -43,11 +41,3 @@ def load() -> Mapping[str, Answer]:
     text = resources.files("kvmviz").joinpath("data/tools.jsonl").read_text("utf-8")
     answers = (Answer(**json.loads(line)) for line in text.splitlines())
     return MappingProxyType({f"{answer.tool}, {answer.asked}": answer for answer in answers})
-
-
-def find(question: str) -> Answer:
-    """The answer to one question, such as ``"pahole, widened, big"``.
-
-    Raises :class:`kvmviz.KvmvizError` for a question that was not asked.
-    """
-    return _base.find(load(), question, "question")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -19,10 +20,10 @@ from kvmviz.learn.grading import (
     first_struct,
     form,
     holes,
+    one_of,
+    room_for,
     safe,
     shared,
-    with_one,
-    with_room,
 )
 from kvmviz.verdict import compare
 
@@ -56,104 +57,24 @@ class Exercise:
             return Grade(False, pointed(answer, str(error)))
 
 
-JOB = """\
-struct job {
-    __u8  kind;
-    __u32 id;
-    __u16 length;
-    __u64 address;
-    __u8  done;
-};
-"""
+_WORDS = tomllib.loads(files(__package__).joinpath("exercises.toml").read_text("utf-8"))
+_STRUCTS: Mapping[str, str] = _WORDS["structs"]
+JOB = _STRUCTS["JOB"]
+WATCH = _STRUCTS["WATCH"]
+BUFFER = _STRUCTS["BUFFER"]
+BUFFER_BAD = _STRUCTS["BUFFER_BAD"]
+DEBUG = _STRUCTS["DEBUG"]
+DEBUG_HIGH = _STRUCTS["DEBUG_HIGH"]
+EVENT = _STRUCTS["EVENT"]
+EVENT_NDATA = _STRUCTS["EVENT_NDATA"]
+EPOLL = _STRUCTS["EPOLL"]
+MEM = _STRUCTS["MEM"]
+CLOCK = _STRUCTS["CLOCK"]
+CONTROL = _STRUCTS["CONTROL"]
+CONTROL_64 = _STRUCTS["CONTROL_64"]
 
-WATCH = """\
-struct watch {
-    __u32 id;
-    __u64 address;
-    __aligned_u64 length;
-    __u32 flags;
-};
-"""
 
-BUFFER = """\
-struct buffer {
-    __u64 address;
-    __u32 length;
-    __u32 flags;
-    __u8  kind;
-};
-"""
-BUFFER_BAD = BUFFER.replace("__u32 length", "__u64 length")
-
-DEBUG = """\
-struct kvm_debug_exit_arch {
-    __u32 hsr;
-    __u64 far;
-};
-"""
-DEBUG_HIGH = DEBUG.replace("hsr;\n", "hsr;\n    __u32 hsr_high;\n")
-
-EVENT = """\
-struct system_event {
-    __u32 type;
-    __u64 flags;
-};
-"""
-EVENT_NDATA = """\
-struct system_event {
-    __u32 type;
-    __u32 ndata;
-    union {
-        __u64 flags;
-        __u64 data[16];
-    };
-};
-"""
-
-EPOLL = """\
-struct epoll_event {
-    __u32 events;
-    __u64 data;
-};
-"""
-
-MEM = """\
-union perf_mem_data_src {
-    __u64 val;
-    struct {
-        __u64 mem_op:5,
-              mem_lvl:14,
-              mem_snoop:5,
-              mem_lock:2,
-              mem_dtlb:7,
-              mem_rsvd:31;
-    };
-};
-"""
-
-CLOCK = """\
-struct kvm_clock_data {
-    __u64 clock;
-    __u32 flags;
-    __u32 pad[9];
-};
-"""
-
-CONTROL = """\
-struct __snd_pcm_mmap_control64 {
-    char __pad1[4];
-    unsigned long appl_ptr;
-    char __pad2[4];
-    char __pad3[4];
-    unsigned long avail_min;
-};
-"""
-CONTROL_64 = """\
-struct __snd_pcm_mmap_control64 {
-    unsigned long appl_ptr;
-    unsigned long avail_min;
-};
-"""
+_REPAIRED = ("aarch64", "aarch64_be", "x86_64", "s390x")
 
 
 def _versions(before: str, after: str = "") -> str:
@@ -180,7 +101,7 @@ def _leaked(layout: Layout) -> dict[str, int | str]:
 
 # Name, what is given, what stands in the answer field at first, and the rule of what is right.
 _ROWS: tuple[tuple[str, str, str, Callable[[str], Grade]], ...] = (
-    ("hole", JOB, "", lambda answer: holes(answer, JOB, "aarch64")),
+    ("hole", JOB, "", partial(holes, given=JOB, abi="aarch64")),
     (
         "i386",
         _versions(DEBUG, DEBUG_HIGH),
@@ -190,44 +111,39 @@ _ROWS: tuple[tuple[str, str, str, Callable[[str], Grade]], ...] = (
             answer, "i386", _pushed(_only(DEBUG, "i386"), _only(DEBUG_HIGH, "i386"))
         ),
     ),
-    ("sixteen", WATCH, WATCH, lambda answer: safe(answer, WATCH, tuple(ABIS), with_one(16))),
+    (
+        "sixteen",
+        WATCH,
+        WATCH,
+        partial(safe, given=WATCH, abis=tuple(ABIS), wish=partial(one_of, 16)),
+    ),
     (
         "repair",
         _versions(BUFFER),
         BUFFER_BAD,
-        lambda answer: safe(
-            answer, BUFFER, ("aarch64", "aarch64_be", "x86_64", "s390x"), with_room(32)
-        ),
+        partial(safe, given=BUFFER, abis=_REPAIRED, wish=partial(room_for, 32)),
     ),
     (
         "event",
         _versions(EVENT, EVENT_NDATA),
         "",
-        lambda answer: breaking(answer, EVENT, EVENT_NDATA, "flags"),
+        partial(breaking, old=EVENT, new=EVENT_NDATA, member="flags"),
     ),
-    (
-        "epoll",
-        EPOLL,
-        EPOLL,
-        lambda answer: shared(answer, EPOLL, "i386", EPOLL, "x86_64", ("events", "data")),
-    ),
-    ("mem", MEM, MEM, lambda answer: bits_alike(answer, MEM, "val")),
+    ("epoll", EPOLL, EPOLL, partial(shared, writer=(EPOLL, "i386"), reader=(EPOLL, "x86_64"))),
+    ("mem", MEM, MEM, partial(bits_alike, given=MEM, value="val")),
     (
         "pad",
         CONTROL,
         CONTROL,
-        lambda answer: shared(
-            answer, CONTROL_64, "aarch64_be", CONTROL, "armeb", ("appl_ptr", "avail_min")
-        ),
+        partial(shared, writer=(CONTROL_64, "aarch64_be"), reader=(CONTROL, "armeb")),
     ),
     ("leak", CLOCK, "", lambda answer: form(answer, "x86_64", _leaked(_only(CLOCK, "x86_64")))),
 )
 
 
 def _load() -> Iterator[Exercise]:
-    words = tomllib.loads(files(__package__).joinpath("exercises.toml").read_text("utf-8"))
     for name, given, start, rule in _ROWS:
-        row = words[name]
+        row = _WORDS[name]
         task = row["task"].replace("{abis}", ", ".join(ABIS))
         hints, solution, why = tuple(row["hints"]), row["solution"], row["why"]
         yield Exercise(name, row["title"], task, given, start, rule, hints, solution, why)

@@ -7,7 +7,7 @@ where an answer fails, on which ABI and in which bytes, and leave the way out to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,10 +17,9 @@ from kvmviz.c.parse import laid_out, structs
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import Review, review
-from kvmviz.review.change import Pair
-from kvmviz.review.finding import Finding, found
+from kvmviz.review.finding import OLD_READER, Finding
 from kvmviz.review.report import ground
-from kvmviz.review.versions import PROGRAMS, Versions
+from kvmviz.review.versions import Versions
 from kvmviz.slot import Slot
 from kvmviz.text import spans
 from kvmviz.verdict import STATUSES, compare, found_there
@@ -156,46 +155,50 @@ def _seen(old: Struct, new: Struct, *abis: str) -> tuple[Versions, ...]:
 # C that is held against another ABI's layout.
 
 
-def shared(
-    answer: str, writer: str, kernel: str, given: str, program: str, members: Sequence[str]
-) -> Grade:
-    """The answer, read on ``program``, has members where ``writer`` puts them on ``kernel``.
+def _lost(old: Struct, mine: Layout, names: Iterable[str]) -> str:
+    """What programs use and the answer has not, or as another kind of value; or nothing."""
+    if gone := [name for name in names if name not in mine.named]:
+        return f"{', '.join(gone)}: gone; programs use it."
+    rows = review(old, mine.struct, [mine.abi.name]).findings
+    return next((f"{row.named}." for row in rows if _is_retyped(row)), "")
 
-    Sizes must agree too: else the next element of an array is elsewhere.
+
+def _is_retyped(row: Finding) -> bool:
+    """A member is another kind of value than it was, not only spelled in another way."""
+    return row.kind == "retyped" and row.severity != "note"
+
+
+def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Grade:
+    """The answer, a new ``reader``, has its members where ``writer`` puts them.
+
+    Both are C and an ABI. What the two have in common counts, and sizes must agree too: else the
+    next element of an array is elsewhere.
     """
-    old = first_struct(given)
-    new = struct_of(answer, old)
-    mine = laid_out(new, program, answer)
-    verdict = compare(first_struct(writer).layout(kernel), mine)
-    if missing := [name for name in members if name not in mine.named]:
-        return Grade(False, f"{', '.join(missing)}: gone; programs use it.")
-    if told := retyped(old, new, program):
+    old, (_, kernel), (_, program) = first_struct(reader[0]), writer, reader
+    mine = laid_out(struct_of(answer, old), program, answer)
+    theirs = first_struct(writer[0]).layout(kernel)
+    members = list(theirs.named)
+    if told := _lost(old, mine, members):
         return Grade(False, told)
-    seen = (Versions(verdict.writer), Versions(mine))
-    lost = [
+    verdict = compare(theirs, mine)
+    wrong = [
         f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
         f"{found_there(verdict, name)}."
         for name in members
         if verdict.fields[name] != "intact"
     ]
     if verdict.size_differs:
-        sizes = f"{verdict.writer.size} bytes on {kernel}, {mine.size} on {program}"
-        lost.append(f"It has {sizes}.")
-    if lost:
-        return Grade(False, " ".join(lost), seen)
+        wrong.append(f"It has {theirs.size} bytes on {kernel}, {mine.size} on {program}.")
     where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
-    return Grade(True, where, seen)
+    return Grade(not wrong, " ".join(wrong) or where, (Versions(theirs), Versions(mine)))
 
 
 def bits_alike(answer: str, given: str, value: str) -> Grade:
     """On aarch64_be the answer's bit-fields hold the bits of ``value`` that they do on aarch64."""
     old = first_struct(given)
-    new, little = struct_of(answer, old), old.layout("aarch64")
-    big = laid_out(new, "aarch64_be", answer)
+    little, big = old.layout("aarch64"), laid_out(struct_of(answer, old), "aarch64_be", answer)
     seen = (Versions(little), Versions(big))
-    if gone := [name for name in little.named if name not in big.named]:
-        return Grade(False, f"{', '.join(gone)}: gone; programs read it.")
-    if told := retyped(old, new, "aarch64_be"):
+    if told := _lost(old, big, little.named):
         return Grade(False, told, seen)
     for name in little.named:
         here, there = _bits(little, name), _bits(big, name)
@@ -240,72 +243,27 @@ def safe(answer: str, given: str, abis: Sequence[str], wish: Wish) -> Grade:
     layouts = [laid_out(new, abi, answer) for abi in abis]
     made = review(old, new, abis)
     taken = [row for row in made.findings if row.kind in TAKES or _is_retyped(row)]
-    if taken:
-        first = min(taken, key=lambda row: row.kind != "removed")
-        effect = "" if _is_retyped(first) else first.effect
-        told = "; ".join(filter(None, (first.named, effect)))
-        where = ground(made, first.abis)
-        return Grade(False, f"on {where}, {told}.", _worth_seeing(made))
-    if made.breaks:
-        return Grade(False, f"it breaks.\n{_broken(made)}", _worth_seeing(made))
+    if wrong := taken or [row for row in made.findings if row.severity == "breaks"]:
+        return Grade(False, _broken(made, wrong), _worth_seeing(made))
     for layout in layouts:
         if missing := wish(integers(old, layout)):
             return Grade(False, f"on {layout.abi.name}, {missing}.")
-    names = [abi.name for abi in made.abis]
-    lines = [f"nothing breaks on {ground(made, names)}.", *_still(made, layouts[0])]
-    return Grade(True, "\n".join(lines), _worth_seeing(made))
-
-
-def _is_retyped(row: Finding) -> bool:
-    """A member is another kind of value than it was, not only spelled in another way."""
-    return row.kind == "retyped" and row.severity != "note"
-
-
-def retyped(old: Struct, new: Struct, abi: str) -> str:
-    """What makes a member another kind of value than it was, in words, or nothing."""
-    rows = review(old, new, [abi]).findings
-    return next((f"{row.named}." for row in rows if _is_retyped(row)), "")
-
-
-def _still(made: Review, layout: Layout) -> list[str]:
-    """What is left to see to, of the widest new members first."""
-    width = {slot.path: slot.width for slot in layout.slots}
+    # What is left to see to, of the widest new members first.
+    width = {slot.path: slot.width for slot in layouts[0].slots}
     rows = sorted(made.warnings, key=lambda row: -width.get(row.member, 0))
-    told = [f"Still: {row.member}: {row.remedy.partition(';')[0]}." for row in rows]
-    return told if len(told) < 3 else [*told[:2], f"And {len(told) - 2} more like it."]
+    still = [f"Still: {row.member}: {row.remedy.partition(';')[0]}." for row in rows]
+    told = f"nothing breaks on {ground(made, abis)}."
+    return Grade(True, "\n".join((told, *still)), _worth_seeing(made))
 
 
-def _broken(made: Review) -> str:
-    """What breaks first: one member, one direction, one ABI, and how much more there is."""
-    wrong = [row for row in made.findings if row.severity == "breaks"]
-    # What programs already read comes first.
-    wrong.sort(key=lambda row: row.member not in set(made.old.names()))
-    rows = {row.abi.name: row for row in made.rows}
-    hits = [
-        (reader, finding, abi, told)
-        for reader in PROGRAMS
-        for finding in wrong
-        for abi in finding.abis
-        if (told := _finds(reader, finding, rows[abi]))
-    ]
-    reader, first, abi, told = hits[0] if hits else ("", wrong[0], wrong[0].abis[0], "")
-    kind = (first.kind, first.member)
-    alike = {a for who, f, a, _ in hits if (who, f.kind, f.member) == (reader, *kind)}
-    likewise = [other for other in rows if other in (alike or set(first.abis)) - {abi}]
-    others = {(row.kind, row.member) for row in wrong} - {kind}
-    words = "; ".join(filter(None, (first.named.partition("; ")[0], told)))
-    more = [f"Likewise on {', '.join(likewise)}"] if likewise else []
-    more += [counted(len(others), "more finding")] if others else []
-    return f"On {abi}, {words}." + (f" {'; '.join(more)}." if more else "")
-
-
-def _finds(reader: str, finding: Finding, row: Pair) -> str:
-    """What a program finds where it looks for a member, if that is something else."""
-    change = next((one for one in row.changes if one.name == finding.member), None)
-    wrong = (change.lost if reader == PROGRAMS[0] else change.gained) if change else ()
-    # Bytes that hold something else tell more than those that hold nothing new.
-    shown = [witness for witness in wrong if witness.found] or wrong
-    return f"{reader} finds {found(shown).partition(' and ')[0]}" if shown else ""
+def _broken(made: Review, wrong: Sequence[Finding]) -> str:
+    """What breaks first, and how much more there is."""
+    # What programs already read comes first, and of that what old ones do not find.
+    known = set(made.old.names())
+    first = min(wrong, key=lambda row: (row.member not in known, OLD_READER not in row.effect))
+    more = f" {counted(len(wrong) - 1, 'more finding')}." if len(wrong) > 1 else ""
+    told = "; ".join(filter(None, (first.named, first.effect)))
+    return f"it breaks: on {ground(made, first.abis)}, {told}.{more}"
 
 
 def _worth_seeing(made: Review) -> tuple[Versions, ...]:
@@ -328,29 +286,21 @@ def integers(old: Struct, layout: Layout) -> list[Slot]:
     ]
 
 
-def with_one(bits: int) -> Wish:
-    """The answer has a new integer of so many bits."""
-
-    def wish(fresh: Sequence[Slot]) -> str:
-        if any(slot.width == bits for slot in fresh):
-            return ""
-        there = ", ".join(f"{slot.path} has {slot.width}" for slot in fresh)
-        return f"no new integer has {bits} bits{f': {there}' if there else ''}"
-
-    return wish
+def one_of(bits: int, fresh: Sequence[Slot]) -> str:
+    """The answer has a new integer of so many bits; else what there is."""
+    if any(slot.width == bits for slot in fresh):
+        return ""
+    there = ", ".join(f"{slot.path} has {slot.width}" for slot in fresh)
+    return f"no new integer has {bits} bits{f': {there}' if there else ''}"
 
 
-def with_room(bits: int) -> Wish:
-    """The answer has new integers wider than a byte that hold so many bits together.
+def room_for(bits: int, fresh: Sequence[Slot]) -> str:
+    """The answer has new integers wider than a byte that hold so many bits; else how many.
 
     A number cut into bytes has no byte order that an ABI knows of; what a union lays over each
     other counts once.
     """
-
-    def wish(fresh: Sequence[Slot]) -> str:
-        wide = [range(slot.start, slot.stop) for slot in fresh if slot.width > 8]
-        held = len(set(chain.from_iterable(wide)))
-        words = f"new integers wider than a byte hold {held} bits; {bits} are needed"
-        return words if held < bits else ""
-
-    return wish
+    wide = [range(slot.start, slot.stop) for slot in fresh if slot.width > 8]
+    held = len(set(chain.from_iterable(wide)))
+    words = f"new integers wider than a byte hold {held} bits; {bits} are needed"
+    return words if held < bits else ""

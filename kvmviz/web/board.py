@@ -19,12 +19,12 @@ from typing import Literal
 
 from kvmviz import text
 from kvmviz.image import named, pieces, unwritten
-from kvmviz.kvm import lane, words
+from kvmviz.kvm import lane
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import ESR_BIT
-from kvmviz.kvm.page import Step
-from kvmviz.kvm.program import Reading
-from kvmviz.kvm.scene import Scene, difference, headline
+from kvmviz.kvm.page import SHOWN, Step, who
+from kvmviz.kvm.program import Reading, held
+from kvmviz.kvm.scene import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
 from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, arms, chosen, remarks
@@ -154,16 +154,16 @@ def reading(shown: Reading) -> Board:
     """One kernel's bytes, the bytes that one program takes of them, and what comes of it."""
     layout = shown.image.layout
     return Board(
-        words.headline(shown),
+        shown.headline,
         shown.sound,
         (
             text.where(layout),
             f"{shown.kernel.name} kernel → VMM: {shown.vmm.name}",
-            words.held(shown.esr),
+            held(shown.esr),
         ),
         (Strip(_cells(shown), _hands(shown), _braces(shown.image.sources, layout)),),
         shown.effect,
-        tuple(words.remarks(shown)),
+        tuple(shown.caveats),
         repr(shown),
     )
 
@@ -171,7 +171,6 @@ def reading(shown: Reading) -> Board:
 def step(seen: Conclusion) -> Board:
     """The page at one step of its history, and what one program concludes from it."""
     now = seen.step
-    causes = words.causes(seen)
     verdict, effect = _concluded(seen)
     return Board(
         verdict,
@@ -179,7 +178,7 @@ def step(seen: Conclusion) -> Board:
         (f"{now.kernel.name} kernel, {text.where(now.page.layout)}", f"VMM: {seen.vmm.name}"),
         tuple(_page_strip(seen, offsets) for offsets in (lane.HEAD, lane.UNION)),
         effect,
-        (words.title(now), *map(_sentence, causes[1:])),
+        (now.title, *map(_sentence, seen.causes[1:])),
         f"{seen!r}\n{now!r}",
     )
 
@@ -202,23 +201,23 @@ def history(shown: Scene, full: bool = False) -> Board:
         told = ("before any step", None, tuple(about), (), "every byte is 0, and nobody wrote any")
         return Board(*told, (), repr(shown), kind="page")
     seen, differing = shown.rows[-1], shown.differing[-1]
-    offsets = range(words.SHOWN) if full else (*lane.HEAD, *lane.UNION)
+    offsets = range(SHOWN) if full else (*lane.HEAD, *lane.UNION)
     strips = []
     for one in seen:
         title, name = "", f"{one.step.kernel.name} kernel"
         if len(seen) > 1:
-            title = f"{name}: {headline(one)}" if one.looks else name
+            title = f"{name}: {one.headline}" if one.looks else name
         strip = _page_strip(one, offsets, differing)
         strips.append(replace(strip, title=title, sound=one.right if one.looks else None))
     first = seen[0]
-    causes = [cause for one in seen for cause in words.causes(one)]
+    causes = [cause for one in seen for cause in one.causes]
     verdict, effect = _concluded(first)
     if len(seen) > 1:
-        verdict, effect = words.title(first.step), ""
+        verdict, effect = first.step.title, ""
         about.append(_sentence(difference(differing)))
     sounds = {one.right for one in seen if one.looks}
     more = list(dict.fromkeys(causes if len(seen) > 1 else causes[1:]))
-    held = [words.completion(first.step) or "", words.beyond(first.step), *more]
+    notes = [first.step.completion, first.step.beyond, *more]
     listed, now = _around(shown)
     return Board(
         verdict,
@@ -226,7 +225,7 @@ def history(shown: Scene, full: bool = False) -> Board:
         tuple(about),
         tuple(strips),
         effect,
-        tuple(map(_sentence, filter(None, held))),
+        tuple(map(_sentence, filter(None, notes))),
         repr(shown),
         listed,
         now,
@@ -247,19 +246,16 @@ def _around(shown: Scene) -> tuple[tuple[str, ...], int]:
             for page in shown.pages
             if (seen := conclude(page.history[step.number], shown.vmm)).looks and reached
         ]
-        listed.append(f"{''.join(marks) or '·'} {words.title(step)}")
+        listed.append(f"{''.join(marks) or '·'} {step.title}")
     return tuple(listed), shown.step - first
 
 
 def _concluded(seen: Conclusion) -> tuple[str, str]:
     """What a program concludes, in a line, and what comes of it in a sentence."""
-    causes = words.causes(seen)
-    mark = "" if not seen.looks else "✓ " if seen.right else "✗ "
-    verdict = words.sentence(seen).removesuffix("".join(f"; {cause}" for cause in causes))
-    verdict, _, held = verdict.removeprefix("WRONG: ").partition(", the kernel held ")
-    effect = [f"The kernel held {held}."] if held else []
-    effect.append(_sentence(causes[0] if causes else words.written_words(seen.step)))
-    return mark + verdict, " ".join(effect)
+    verdict, _, true = seen.verdict.removeprefix("WRONG: ").partition(", the kernel held ")
+    effect = [f"The kernel held {true}."] if true else []
+    effect.append(_sentence(seen.causes[0] if seen.causes else seen.step.writes))
+    return seen.mark + verdict, " ".join(effect)
 
 
 def _page_strip(seen: Conclusion, offsets: Sequence[int], differing: Sequence[int] = ()) -> Strip:
@@ -291,7 +287,7 @@ def _page_cells(now: Step, offsets: Sequence[int], differing: Sequence[int]) -> 
     made = []
     for at in offsets:
         source, state = now.page.sources[at], now.state(at)
-        said = words.who(source, now.number)
+        said = who(source, now.number)
         if source is not None:
             name = USERSPACE if lane.called(source) == USERSPACE else source.member
             said = f"{name}[{source.bits}], {state}: {said}"

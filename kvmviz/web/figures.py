@@ -16,7 +16,6 @@ from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import VMMS, matrix, read
 from kvmviz.kvm.scenario import SCENARIOS
-from kvmviz.kvm.words import hexa
 from kvmviz.web import board
 from kvmviz.web.board import Board
 
@@ -153,6 +152,6 @@ def tiles() -> list[Row]:
         for vmm in VMMS:
             shown = found[kernel, vmm, order]  # type: ignore[index]
             mark = "✓" if shown.sound else "✗"
-            cells.append((f"{mark} {hexa(shown)}", f"turn,{order},{kernel},r-{_slug(vmm)},e-gcs"))
+            cells.append((f"{mark} {shown.digits}", f"turn,{order},{kernel},r-{_slug(vmm)},e-gcs"))
         rows.append(cells)
     return [*rows]

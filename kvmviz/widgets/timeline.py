@@ -37,7 +37,6 @@ from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.scene import Scene, check_step, find, scene
-from kvmviz.kvm.words import sentence
 from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
@@ -103,7 +102,7 @@ class State:
 def frame(state: State) -> Frame:
     """What a timeline shows in a state."""
     shown = state.scene
-    spoken = sentence(shown.rows[-1][0]) if shown.rows else ""
+    spoken = shown.rows[-1][0].sentence if shown.rows else ""
     return figure(board.history(shown, state.full), spoken)
 
 
