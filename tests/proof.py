@@ -20,6 +20,7 @@ from tests import (
     proof_headers,
     proof_orders,
     proof_page,
+    proof_pictures,
     proof_structs,
     proof_texts,
     proof_widgets,
@@ -37,6 +38,7 @@ WALKS: Mapping[str, tuple[int, Callable[[int], list[str]]]] = {
     "clang": (0, proof_clang.walk_headers),
     "orders": (0, proof_orders.walk),
     "widgets": (0, proof_widgets.walk),
+    "pictures": (0, proof_pictures.walk),
 }
 """By name: how many cases `make proof` takes (0 where all there are), and the walk itself."""
 
