@@ -10,7 +10,7 @@ LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab page test lint notebooks bench proof fuzz evidence mutants oldest clean distclean
+.PHONY: help lab page html test lint notebooks bench proof fuzz evidence mutants oldest clean distclean
 
 # Two installs at once would write into the same .venv.
 .NOTPARALLEL:
@@ -25,6 +25,12 @@ lab: $(VENV)/lab.stamp ## open the story in JupyterLab (LAB_FLAGS=--no-browser)
 
 page: $(VENV)/lab.stamp ## write page.html: the story and the talk, for any browser
 	$(PYTHON) -m kvmviz page page.html
+
+html: $(VENV)/lab.stamp ## export the notebooks to build/html, with links that lead on there
+	$(PYTHON) -m nbconvert --log-level ERROR --to html --output-dir build/html notebooks/*.ipynb
+	perl -pi -e 's/(<a href="\w+)\.ipynb"/$$1.html"/g' build/html/*.html
+	cp notebooks/flag.md notebooks/story.png build/html
+	$(PYTHON) -m kvmviz page build/html/page.html
 
 test: lint ## lint, tests, and the notebooks against their stored outputs
 	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
