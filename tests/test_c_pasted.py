@@ -3,8 +3,8 @@
 import pytest
 
 from kvmviz import KvmvizError, parse
-from kvmviz.c.parse import MOST, laid_out, place, pointed, quoted, structs
-from kvmviz.ctype import Struct
+from kvmviz.c.parse import MOST, laid_out, place, pointed, quoted
+from kvmviz.ctype import Struct, Type
 
 
 def test_a_line_is_quoted_with_a_mark_under_its_column() -> None:
@@ -28,26 +28,16 @@ def test_a_long_line_is_cut_around_its_mark(column: int) -> None:
     assert shown[mark.index("^")] == line[column - 1]
 
 
-TOO_BIG = [
-    ("struct s {\n    char x[5000];\n};", (1, 1)),
-    ("struct a { int x; };\n  struct\n s { char x[5000]; };", (2, 3)),
-    ("typedef struct { char x[5000]; } s;", (1, 34)),
-    ("/* struct s */\nunion s { struct { char x[5000]; } y; };", (2, 1)),
-]
-
-
-@pytest.mark.parametrize(("text", "where"), TOO_BIG)
-def test_a_struct_that_is_too_big_is_pointed_at(text: str, where: tuple[int, int]) -> None:
-    with pytest.raises(KvmvizError, match="holds more than 4096 bytes") as error:
-        laid_out(structs(text)["s"], "arm", text)
-    assert place(str(error.value)) == where
-
-
 def test_only_so_many_bytes_are_laid_out() -> None:
     fits = Struct("s", {"x": f"__u8[{MOST}]"})
     assert laid_out(fits, "arm").size == MOST
-    with pytest.raises(KvmvizError, match=f"struct s holds more than {MOST} bytes"):
+    with pytest.raises(
+        KvmvizError, match=f"struct s has {MOST + 1} bytes on arm; shown are 1 .. {MOST}"
+    ):
         laid_out(Struct("s", {"x": f"__u8[{MOST + 1}]"}), "arm")
+    arms: dict[str, Type | str] = dict.fromkeys("abc", f"__u8[{MOST // 2}]")
+    with pytest.raises(KvmvizError, match="those of a union's members side by side"):
+        laid_out(Struct("u", arms, union=True), "arm")
 
 
 def test_a_terminal_obeys_no_sign_of_a_quoted_line() -> None:

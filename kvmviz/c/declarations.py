@@ -145,16 +145,14 @@ class Declarations(Attributes):
         """The type, if it is known here and within the limits."""
         if kind.type is None and kind.name in types.structs():
             kind.type = types.structs()[kind.name]
-            kind.weight, kind.depth = 128, 3
+            kind.weight = 128
         if kind.name in FLOATS:
             self.fail(f"{kind.name!r} differs by ABI and C library; not supported", n)
-        if kind.is_open:
-            self.fail(f"{kind.name} cannot hold itself", n)
         if kind.type is None:
             known = " " in kind.name or kind.name in self.spoilt
             missing = self.missing(kind.name) if known else ""
             self.fail(f"{kind.name!r} is not defined before this place{missing}", n)
-        if kind.depth > MAX_DEPTH:
+        if kind.type.depth > MAX_DEPTH:
             self.fail(f"more than {MAX_DEPTH} types inside each other", n)
         return kind.type
 
@@ -214,7 +212,7 @@ class Declarations(Attributes):
         if count < 0 or (count * weight > MAX_BYTES and not is_asked):
             most = MAX_BYTES // weight
             self.fail(f"an array of {count} elements; legal are 0 .. {most}", n)
-        return Kind("", Array(element, count), count * weight, kind.depth + 1)
+        return Kind("", Array(element, count), count * weight)
 
     def type_name(self, n: int) -> Kind:
         """A type in brackets, with stars and brackets behind it; ``n`` is where one asks for it."""
@@ -323,9 +321,7 @@ class Declarations(Attributes):
         self.opened(begin)
         self.made.append(kind)
         self.why = self.why or self.packing.why
-        kind.is_open = True
         members = self.members(kind, word == "union")
-        kind.is_open = False
         wish |= self.attributes()
         self.on_body(wish, word)
         kind.type = Struct(
@@ -349,7 +345,7 @@ class Declarations(Attributes):
         self.next()
 
     def members(self, whole: Kind, union: bool) -> list[Member]:
-        """What stands between the braces; the weight and depth of the struct grow with it."""
+        """What stands between the braces; the weight of the struct grows with it."""
         found: list[Member] = []
         seen: set[str] = set()
         open_end = -1
@@ -390,7 +386,6 @@ class Declarations(Attributes):
                 self.fail(f"member {used!r} stands twice", row.n + at)
             seen.add(used)
         whole.weight += max(row.kind.weight, 1)
-        whole.depth = max(whole.depth, row.kind.depth + 1)
         if whole.weight > MAX_BYTES:
             self.fail(f"more than {MAX_BYTES} bytes of members", row.n)
 

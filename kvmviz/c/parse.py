@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import target
 from kvmviz.c.preprocessor import Files, Preprocessor
-from kvmviz.c.source import LINE_END, MAX_DIRECTIVES, MAX_TOKENS, MAX_WORK
+from kvmviz.c.source import LINE_END, MAX_TOKENS, MAX_WORK
 from kvmviz.c.unit import Unit
-from kvmviz.ctype import Array, Conditional, Struct, Type
+from kvmviz.ctype import Conditional, Struct
 from kvmviz.layout import Layout
 
 MOST = 4096
@@ -80,14 +79,11 @@ def _read(files: Files) -> list[_Run]:
     for abi in ABIS.values():
         run = next((run for run in runs if run.facts.hold(abi)), None)
         if run is None:
-            for most, what, spent in (
-                (MAX_WORK, "words and signs", [run.tokens for run in runs]),
-                (MAX_DIRECTIVES, "words and signs in directives", [run.directed for run in runs]),
-            ):
-                # The next reading takes about as long as the last did.
-                if sum(spent) + sum(spent[-1:]) > most:
-                    told = f"{most} {what}, read anew for {len(runs) + 1} ABIs"
-                    raise KvmvizError(f"line 1, column 1: more than {told}")
+            spent = [run.tokens for run in runs]
+            # The next reading takes about as long as the last did.
+            if sum(spent) + sum(spent[-1:]) > MAX_WORK:
+                told = f"{MAX_WORK} words and signs, read anew for {len(runs) + 1} ABIs"
+                raise KvmvizError(f"line 1, column 1: more than {told}")
             run = _Run(files, abi)
             runs.append(run)
         run.abis.append(abi.name)
@@ -154,7 +150,6 @@ class _Run:
         for why in reader.refused.values():
             self.strange |= doubts.get(why, {})
         self.tokens = MAX_TOKENS - preprocessor.expander.left
-        self.directed = preprocessor.spent
 
 
 def _joined(name: str, is_union: bool, runs: list[_Run], also: list[str]) -> Struct:
@@ -176,52 +171,14 @@ def structs(text: str) -> dict[str, Struct]:
     return parse(text)
 
 
-def laid_out(struct: Struct, abi: str | Abi, text: str = "") -> Layout:
-    """The layout; :class:`KvmvizError` for a struct of more than :data:`MOST` bytes.
-
-    The message begins with the line and column of the struct in the ``text``, if it is there.
-    """
-    found = abis.find(abi)
-    if _weight(struct, found, MOST) > MOST:
-        raise KvmvizError(
-            f"{_where(struct, text)}{struct} holds more than {MOST} bytes; shown here are structs "
-            f"of up to {MOST}"
-        )
-    layout = struct.layout(found)
-    if not 0 < layout.size <= MOST:
-        raise KvmvizError(
-            f"{_where(struct, text)}{struct} has {layout.size} bytes on {found.name}; "
-            f"legal are 1 .. {MOST}"
-        )
+def laid_out(struct: Struct, abi: str | Abi) -> Layout:
+    """The layout; :class:`KvmvizError` for a struct of no bytes or of more than :data:`MOST`."""
+    layout = struct.layout(abi)
+    is_small = layout.size <= MOST and layout.leaves <= MOST
+    if not is_small or sum(slot.size for slot in layout.slots) > MOST or not layout.size:
+        told = f"{layout.size} bytes on {layout.abi.name}; shown are 1 .. {MOST}"
+        raise KvmvizError(f"{struct} has {told}, those of a union's members side by side")
     return layout
-
-
-def _where(struct: Struct, text: str) -> str:
-    """``line 3, column 1: `` of a definition, or of the typedef's name where it has no tag."""
-    tag = re.escape(struct.tag)
-    for pattern in (
-        rf"\b(?:struct|union)\b[^;{{}}*/]{{0,200}}\b{tag}\s*\{{",
-        rf"\}}[^;{{}}*/]{{0,200}}\b({tag})\b",
-    ):
-        if found := re.search(pattern, text):
-            at = found.start(found.lastindex or 0)
-            line = text.count("\n", 0, at) + 1
-            return f"line {line}, column {at - text.rfind(chr(10), 0, at)}: "
-    return ""
-
-
-def _weight(kind: Type, abi: Abi, budget: int) -> int:
-    """Bytes of all members, unions' side by side; counting ends where it goes over the budget."""
-    if isinstance(kind, Array):
-        return kind.count * max(1, _weight(kind.element, abi, budget))
-    if isinstance(kind, Struct):
-        total = 0
-        for member in kind.on(abi).members:
-            total += max(1, _weight(member.type, abi, budget - total))
-            if total > budget:
-                break
-        return total
-    return kind.on(abi).size
 
 
 def place(message: str) -> tuple[int, int] | None:

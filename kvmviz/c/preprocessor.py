@@ -24,7 +24,6 @@ from kvmviz.c.source import (
     LINE_END,
     MARK,
     MAX_DEPTH,
-    MAX_TOKENS,
     NOWHERE,
     Line,
     Source,
@@ -164,7 +163,7 @@ class Preprocessor:
         self.target = target.macros(abi)
         self.macros: dict[str, Macro | None] = {}
         self.expander = Expander(self.source, self.find)
-        self.depth = self.count = self.spent = 0
+        self.depth = self.count = 0
         self.missing: dict[str, bool] = {}
         self.doubts: dict[str, dict[str, int]] = {}
         self.omitted: list[tuple[list[Token], str]] = []
@@ -200,9 +199,7 @@ class Preprocessor:
                     self.omitted += [] if active else [(tokens, why)]
                     yield (f"{MARK}?", at, NOWHERE)
                 continue
-            self.spent += 1 + active * len(tokens)
-            if self.spent > MAX_TOKENS:
-                self.source.fail(at, f"more than {MAX_TOKENS} words and signs in directives")
+            self.expander.spend(1 + active * len(tokens), at)
             word, rest = (tokens[0][0], tokens[1:]) if tokens else ("", [])
             if word in ("if", "ifdef", "ifndef"):
                 value, reason = active, ""
@@ -540,8 +537,9 @@ def _plain(name: str, text: str) -> Macro:
 @cache
 def _standard() -> Mapping[str, Macro]:
     """What holds on every ABI where a text says nothing else."""
-    text = types.KERNEL + types.COMPILER
-    reader = Preprocessor(Files(text), next(iter(ABIS.values())), target.Facts())
+    some = next(iter(ABIS.values()))
+    reader = Preprocessor(Files(types.KERNEL + types.COMPILER), some, target.Facts())
     list(reader.tokens())
     found = {name: macro for name, macro in reader.macros.items() if macro}
-    return {name: _plain(name, text) for name, text in target.common().items()} | found
+    alike = {name: _plain(name, text) for name, text in target.macros(some).items()}
+    return {name: alike[name] for name in alike.keys() - target.names()} | found

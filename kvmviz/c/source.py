@@ -23,11 +23,9 @@ MAX_HEADERS = 4 << 20
 MAX_WORD = 4096
 """Characters in a word or string: C11 5.2.4.1 asks as much of compilers."""
 MAX_TOKENS = 200_000
-"""Words and signs in one file, and in all that a text stands for on one ABI."""
-MAX_WORK = 300_000
+"""Words and signs in one file, and in all that a text stands for on one ABI, directives too."""
+MAX_WORK = 400_000
 """The same for all ABIs together, if they do not read it alike."""
-MAX_DIRECTIVES = 500_000
-"""Words and signs in directives, for all ABIs together."""
 MAX_DEPTH = 63
 """Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
 

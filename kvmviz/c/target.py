@@ -8,7 +8,7 @@ clang differ, as of ``int_fast16_t``, are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -79,38 +79,6 @@ _KERNEL = by_name({
 })  # fmt: skip
 """Types of Linux that differ by architecture, as asm-generic/posix_types.h has them."""
 
-COMMON = by_name({
-    "1": "__STDC__ __STDC_HOSTED__ __STDC_UTF_16__ __STDC_UTF_32__ __GNUC_STDC_INLINE__ __ELF__ "
-    "linux __linux __linux__ __gnu_linux__ unix __unix __unix__",
-    "201112L": "__STDC_VERSION__",
-    "12": "__GNUC__",
-    "2": "__GNUC_MINOR__",
-    "0": "__GNUC_PATCHLEVEL__ __FINITE_MATH_ONLY__",
-    "8": "__CHAR_BIT__",
-    "1234": "__ORDER_LITTLE_ENDIAN__",
-    "4321": "__ORDER_BIG_ENDIAN__",
-    "3412": "__ORDER_PDP_ENDIAN__",
-    "long": "__PTRDIFF_TYPE__ __INTPTR_TYPE__",
-    "unsigned long": "__SIZE_TYPE__ __UINTPTR_TYPE__",
-    "signed char": "__INT8_TYPE__ __INT_LEAST8_TYPE__",
-    "unsigned char": "__UINT8_TYPE__ __UINT_LEAST8_TYPE__",
-    "signed short": "__INT16_TYPE__ __INT_LEAST16_TYPE__",
-    "unsigned short": "__UINT16_TYPE__ __UINT_LEAST16_TYPE__ __CHAR16_TYPE__",
-    "signed int": "__INT32_TYPE__ __INT_LEAST32_TYPE__",
-    "unsigned int": "__UINT32_TYPE__ __UINT_LEAST32_TYPE__ __CHAR32_TYPE__ __WINT_TYPE__",
-    "signed long long": "__INT64_TYPE__ __INT_LEAST64_TYPE__",
-    "unsigned long long": "__UINT64_TYPE__ __UINT_LEAST64_TYPE__ __UINTMAX_TYPE__",
-    "long long": "__INTMAX_TYPE__",
-})  # fmt: skip
-"""Macros that are the same on every ABI."""
-
-
-_PLAIN = ("SCHAR", "LONG_LONG")
-"""Types whose width has another name in clang than in gcc."""
-_BYTES: Mapping[str, int] = {
-    "SHORT": 2, "INT": 4, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8, "WCHAR_T": 4, "WINT_T": 4,
-}  # fmt: skip
-
 
 def _family(abi: Abi) -> _Family:
     try:
@@ -151,49 +119,29 @@ def macros(abi: Abi) -> Mapping[str, str]:
         made["__SIZEOF_INT128__"] = "16"
     if abi.family == "mips":
         made |= dict.fromkeys(("__mips", "_MIPS_SZINT", "_MIPS_SZLONG", "_MIPS_SZPTR"), "32")
-    made["__WCHAR_TYPE__"] = "unsigned int" if "__WCHAR_UNSIGNED__" in made else "int"
     if abi.family == "riscv64":
         made["__riscv_xlen"] = "64"
     return made
 
 
 def _widths(abi: Abi) -> dict[str, str]:
-    """Macros that tell a text how wide types are."""
-    long = abi.word_bits
-    made = {f"__SIZEOF_{name}__": f"{size}" for name, size in _BYTES.items()}
-    # No number: a text that asks for it waits for what is not known.
-    unknown = "sizeof(long double)"
-    made["__SIZEOF_LONG_DOUBLE__"] = f"{abi.long_double // 8}" if abi.long_double else unknown
+    """Macros that tell a text how wide those types are that differ."""
+    bits, unsigned = abi.word_bits, "__WCHAR_UNSIGNED__" in _family(abi).macros
+    unknown = "sizeof(long double)"  # no number: a text that asks waits for what is not known
+    made = {
+        "__SIZEOF_LONG_DOUBLE__": f"{abi.long_double // 8}" if abi.long_double else unknown,
+        "__WCHAR_MAX__": "4294967295U" if unsigned else "2147483647",
+        "__WCHAR_TYPE__": "unsigned int" if unsigned else "int",
+        "__SIZE_MAX__": f"{(1 << bits) - 1}UL",
+        "__UINTPTR_MAX__": f"{(1 << bits) - 1}UL",
+        "__SIZE_WIDTH__": f"{bits}",
+    }
     for name in ("LONG", "POINTER", "SIZE_T", "PTRDIFF_T"):
-        made[f"__SIZEOF_{name}__"] = f"{long // 8}"
-    for name, bits, signed in _integers(abi):
-        largest = (1 << bits - signed) - 1
-        suffix = "" if signed or bits < 32 else "u"
-        # An int64_t is a long where that has 64 bits; C computes alike with both.
-        suffix += "LL" if bits > long or name == "LONG_LONG" else "L" if bits == 64 else ""
-        suffix += "L" if name == "LONG" and bits == 32 else ""
-        made[f"__{name}_MAX__"] = f"{largest}{suffix}"
-        if name not in _PLAIN and (signed or name in ("SIZE", "WINT", "WCHAR")):
-            made[f"__{name}_WIDTH__"] = f"{bits}"
-    for bits in (8, 16, 32, 64):
-        # Only those of least width have one in both.
-        del made[f"__INT{bits}_WIDTH__"]
+        made[f"__SIZEOF_{name}__"] = f"{bits // 8}"
+    for name in ("LONG", "INTPTR", "PTRDIFF"):
+        made[f"__{name}_MAX__"] = f"{(1 << bits - 1) - 1}L"
+        made[f"__{name}_WIDTH__"] = f"{bits}"
     return made
-
-
-def _integers(abi: Abi) -> Iterator[tuple[str, int, bool]]:
-    """Integer types: what macros call them, width in bits, sign."""
-    long, wide = abi.word_bits, "__WCHAR_UNSIGNED__" not in _family(abi).macros
-    yield from (
-        ("SCHAR", 8, True), ("SHRT", 16, True), ("INT", 32, True), ("SIG_ATOMIC", 32, True),
-        ("LONG", long, True), ("INTPTR", long, True), ("PTRDIFF", long, True),
-        ("SIZE", long, False), ("UINTPTR", long, False), ("LONG_LONG", 64, True),
-        ("INTMAX", 64, True), ("UINTMAX", 64, False), ("WINT", 32, False), ("WCHAR", 32, wide),
-    )  # fmt: skip
-    for bits in (8, 16, 32, 64):
-        for name in (f"INT{bits}", f"INT_LEAST{bits}"):
-            yield name, bits, True
-            yield f"U{name}", bits, False
 
 
 @cache
@@ -228,13 +176,6 @@ def kernel(name: str, abi: Abi) -> str:
 
 What = str | tuple[str | int, ...]
 """What is asked of a type: the word for it, or the path to a member whose offset it is."""
-
-
-@cache
-def common() -> Mapping[str, str]:
-    """All macros that stand for the same on every ABI."""
-    some = macros(next(iter(ABIS.values())))
-    return {**COMMON, **{name: some[name] for name in some if name not in names()}}
 
 
 class Facts:

@@ -78,16 +78,13 @@ _ALIKE = attrgetter("bits", "signed", "kind", "align")
 class Kind:
     """A type of the text; ``type`` is None until its definition is complete.
 
-    ``weight`` counts the bytes of all its members, ``depth`` the types that lie in each other;
-    ``is_open`` says that its members are being read. A member or an element without bytes weighs
-    1: it is work all the same.
+    ``weight`` counts the bytes of all its members. A member or an element without bytes weighs 1:
+    it is work all the same.
     """
 
     name: str
     type: Type | None = None
     weight: int = 0
-    depth: int = 0
-    is_open: bool = False
 
     def is_same(self, other: Kind) -> bool:
         """Whether both are one type: a name may be given to it twice."""
@@ -114,7 +111,7 @@ def named(title: str, facts: Facts, abi: Abi) -> Kind | None:
     if title == "void" or title in FLOATS:
         return Kind(title)
     if title == "__kernel_fsid_t":
-        return Kind(title, Struct(title, {"val": "int[2]"}), 8, 2)
+        return Kind(title, Struct(title, {"val": "int[2]"}), 8)
     found = _typedefs().get(title) or SCALARS.get(title)
     found = found or SCALARS.get(facts.typedef(title, abi) or ordered(title.split()))
     return Kind(title, found, found.size or 8) if found else None

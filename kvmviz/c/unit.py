@@ -123,7 +123,7 @@ class Unit(Declarations):
             for name in names:
                 del table[name]
         for kind in self.made:
-            kind.type, kind.is_open = None, False
+            kind.type = None
         for name in new[0]:
             # There may be pointers to it all the same.
             self.typedefs[name], self.spoilt[name] = Kind(name), why

@@ -175,7 +175,7 @@ def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Gra
     next element of an array is elsewhere.
     """
     old, (_, kernel), (_, program) = first_struct(reader[0]), writer, reader
-    mine = laid_out(struct_of(answer, old), program, answer)
+    mine = laid_out(struct_of(answer, old), program)
     theirs = first_struct(writer[0]).layout(kernel)
     members = list(theirs.named)
     if told := _lost(old, mine, members):
@@ -196,7 +196,7 @@ def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Gra
 def bits_alike(answer: str, given: str, value: str) -> Grade:
     """On aarch64_be the answer's bit-fields hold the bits of ``value`` that they do on aarch64."""
     old = first_struct(given)
-    little, big = old.layout("aarch64"), laid_out(struct_of(answer, old), "aarch64_be", answer)
+    little, big = old.layout("aarch64"), laid_out(struct_of(answer, old), "aarch64_be")
     seen = (Versions(little), Versions(big))
     if told := _lost(old, big, little.named):
         return Grade(False, told, seen)
@@ -240,7 +240,7 @@ def safe(answer: str, given: str, abis: Sequence[str], wish: Wish) -> Grade:
     """The answer is a new version of the given struct that breaks nothing on these ABIs."""
     old = first_struct(given)
     new = struct_of(answer, old)
-    layouts = [laid_out(new, abi, answer) for abi in abis]
+    layouts = [laid_out(new, abi) for abi in abis]
     made = review(old, new, abis)
     taken = [row for row in made.findings if row.kind in TAKES or _is_retyped(row)]
     if wrong := taken or [row for row in made.findings if row.severity == "breaks"]:

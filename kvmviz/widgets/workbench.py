@@ -122,8 +122,8 @@ class State:
         new = self.new
         return tuple(
             Versions(
-                laid_out(self.old, abi, self.text),
-                laid_out(new, abi, self.changed) if new else None,
+                laid_out(self.old, abi),
+                laid_out(new, abi) if new else None,
                 numbers,
             )
             for abi in self.abis
@@ -184,7 +184,7 @@ class State:
             try:
                 struct = getattr(self, name)
                 for abi in self.abis if struct else ():
-                    laid_out(struct, abi, getattr(self, text))
+                    laid_out(struct, abi)
             except KvmvizError as error:
                 return {text: str(error)}
         try:
