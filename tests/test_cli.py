@@ -843,7 +843,7 @@ runpy.run_module("kvmviz", run_name="__main__")
 
 def test_a_fault_of_the_program_is_no_verdict(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Status 1 would say that the change breaks readers."""
-    monkeypatch.setattr("kvmviz.cli.review_all", lambda *_: 1 // 0)
+    monkeypatch.setattr("kvmviz.cli.commands.review_all", lambda *_: 1 // 0)
     status, out, err = run("compare", "old.h", "wide.h")
     assert (status, out) == (2, "")
     assert "ZeroDivisionError" in err

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvmviz.__main__ import main
-from kvmviz.cli import recorded
+from kvmviz.cli import inputs
 from tests.test_btf import HSR, Types, elf, hsr
 
 NAME = ("--struct", "kvm_debug_exit_arch")
@@ -118,7 +118,7 @@ def test_what_this_kernel_shows(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     module.struct("of_module", 16, ("arch", kernel.count, 0))
     Path("vmlinux").write_bytes(kernel.data)
     Path("kvm").write_bytes(module.data)
-    monkeypatch.setattr(recorded, "KERNEL", Path.cwd())
+    monkeypatch.setattr(inputs, "KERNEL", Path.cwd())
     monkeypatch.setattr(platform, "machine", lambda: "s390x")
     there = f"{Path.cwd()}/"
     assert "on s390x (big-endian), as BTF has it" in run("layout", f"{there}vmlinux", *NAME)[1]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvmviz._base import KvmvizError
 from kvmviz.layout import Layout
@@ -66,25 +67,18 @@ def _bytes(word: str, place: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One value, or the bytes of one hole; ``value`` is None there. ``offset`` is in bytes."""
+class Cell(NamedTuple):
+    """One value, or the bytes of one hole; ``value`` is None there. ``offset`` is in bytes.
+
+    ``path`` is the scalar's, as ``a.b[1]``, ``bits`` are those that each byte holds.
+    """
 
     slot: Slot
-    element: int | None
+    path: str
     offset: int
     data: bytes
+    bits: str
     value: int | float | None
-
-    @property
-    def path(self) -> str:
-        """The scalar, as ``a.b[1]``; of a hole where it lies."""
-        return self.slot.path_of(self.element)
-
-    @property
-    def bits(self) -> str:
-        """The bits that each byte holds, first byte first."""
-        return self.slot.bits_of_bytes(self.offset, len(self.data))
 
     @property
     def digits(self) -> str:
@@ -120,27 +114,40 @@ class Decoded:
         return tuple(cell for slot in self.layout.slots if slot.extent for cell in self._of(slot))
 
     def _of(self, slot: Slot) -> Iterator[Cell]:
-        values = [None] if slot.type is None else self._values(slot)
+        # The values of an array in order: ``a.b[1]`` is ``values["a"]["b"][1]``.
+        found: Any = self.values if slot.type else None
+        for part in re.findall(r"\w+", slot.path) if slot.type else ():
+            found = found[int(part) if part.isdigit() else part]
+        values = [found]
+        for _ in slot.shape:
+            values = [value for row in values for value in row]
         step = slot.size // len(values)
         for number, value in enumerate(values):
-            at = slot.offset + number * step
+            at, path = slot.offset + number * step, slot.path_of(number if slot.shape else None)
             data = self.data[self.offset + at : self.offset + at + step]
-            yield Cell(slot, number if slot.shape else None, at, data, value)
-
-    def _values(self, slot: Slot) -> list[Any]:
-        """A slot's values, those of an array in order: ``a.b[1]`` is ``values["a"]["b"][1]``."""
-        found: Any = self.values
-        for part in re.findall(r"\w+", slot.path):
-            found = found[int(part) if part.isdigit() else part]
-        found = [found]
-        for _ in slot.shape:
-            found = [value for row in found for value in row]
-        return list(found)
+            yield Cell(slot, path, at, data, slot.bits_of_bytes(at, step), value)
 
     @property
-    def rest(self) -> int:
-        """How many bytes lie behind the struct."""
-        return len(self.data) - self.offset - self.layout.size
+    def record(self) -> dict[str, Any]:
+        """As plain data; offsets count from the start of the struct, ``offset`` from the dump's.
+
+        A ``value`` that JSON has no number for, infinite or not a number, is null.
+        """
+        layout = self.layout
+        return {
+            "struct": str(layout.struct),
+            "abi": layout.abi.name,
+            "byte_order": layout.abi.byte_order,
+            "offset": self.offset,
+            "size": layout.size,
+            "members": [
+                _held("name", cell)
+                | {"bits": cell.bits, "value": cell.value if math.isfinite(cell.value) else None}
+                for cell in self.cells
+                if cell.value is not None
+            ],
+            "holes": [_held("what", cell) for cell in self.cells if cell.value is None],
+        }
 
     def __repr__(self) -> str:
         letters = styles(self.layout.named)
@@ -149,9 +156,8 @@ class Decoded:
             first, last = cells[0], cells[-1]
             data = b"".join(cell.data for cell in cells)
             letter = letters[first.slot.member].letter if first.value is not None else "-"
-            if first is last:
-                head = letter, first.path, first.bits, first.digits
-            else:
+            head = letter, first.path, first.bits, first.digits
+            if first is not last:
                 head = letter, f"{first.path}..{last.path[len(first.slot.path) :]}", "", ""
             for at in range(0, len(data), ROW):
                 more = head if not at else ("", "", "", "")
@@ -160,9 +166,13 @@ class Decoded:
         layout = self.layout
         lines = [f"{layout.struct} on {where(layout)}, {layout.size} bytes{end}"]
         lines.append(table(rows, right=(0,)))
-        if self.rest:
-            lines.append(f"  bytes behind it, not looked at: {self.rest}")
+        if rest := len(self.data) - self.offset - layout.size:
+            lines.append(f"  bytes behind it, not looked at: {rest}")
         return "\n".join(lines)
+
+
+def _held(key: str, cell: Cell) -> dict[str, Any]:
+    return {key: cell.path, "offset": cell.offset, "bytes": cell.data.hex()}
 
 
 def _rows(cells: Sequence[Cell]) -> Iterator[list[Cell]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import mmap
 import os
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from typing import TypeVar
 import kvmviz
 from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
+from kvmviz.abi import find as find_abi
+from kvmviz.btf import ELF, MAGICS, Btf, Record
 from kvmviz.c.parse import constants, place
 from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Conditional, Struct
@@ -25,6 +29,16 @@ T = TypeVar("T")
 
 MAX_TEXT = 1 << 24
 """The longest C text that is read: 16 MiB."""
+
+KERNEL = Path("/sys/kernel/btf")
+"""Where Linux shows its types and those of its modules."""
+
+MAX_BTF = 1 << 28
+"""The longest raw BTF that is read: 256 MiB."""
+
+_MACHINES = {"i386": "i386", "i486": "i386", "i586": "i386", "i686": "i386", "armv7l": "arm",
+             "armv8l": "arm", "ppc": "ppc32"}  # fmt: skip
+"""What ABIs are called here, for the machines that Linux calls otherwise."""
 
 KNOWN: Mapping[str, Struct] = MappingProxyType(
     {
@@ -114,9 +128,6 @@ class Headers(Mapping[str, str]):
                 return there
         return None
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._texts or (isinstance(name, str) and self._find(name) is not None)
-
     def __getitem__(self, name: str) -> str:
         if name not in self._texts:
             path = self._find(name)
@@ -147,16 +158,14 @@ class Header:
     """A file of C text: what it defines, and what of it cannot be read."""
 
     path: str
-    text: str
-    headers: Headers
-    defines: Defines
     structs: Mapping[str, Struct]
     notes: Sequence[str] = ()
+    source: tuple[str, Mapping[str, str], Defines] = ("", {}, {})
 
     @cached_property
     def constants(self) -> dict[str, int | None]:
         """Its enumerators, and macros that stand for an integer."""
-        return constants(self.text, self.headers, self.defines)
+        return constants(*self.source)
 
 
 def header(path: str, headers: Headers, defines: Defines, may_be_empty: bool = False) -> Header:
@@ -169,7 +178,7 @@ def header(path: str, headers: Headers, defines: Defines, may_be_empty: bool = F
     except KvmvizError as error:
         if not may_be_empty or str(error) != NOTHING:
             raise located(path, error) from None
-    return Header(path, source, headers, defines, found, notes)
+    return Header(path, found, notes, (source, headers, defines))
 
 
 def is_known(struct: Struct) -> bool:
@@ -177,20 +186,25 @@ def is_known(struct: Struct) -> bool:
     return not isinstance(struct, Conditional) or struct.is_known
 
 
+def known(structs: Mapping[str, Struct]) -> dict[str, Struct]:
+    """Those of which the text says what they are."""
+    return {name: struct for name, struct in structs.items() if is_known(struct)}
+
+
 def both_known(old: Header, new: Header) -> tuple[dict[str, Struct], dict[str, Struct]]:
     """The structs of both sides, but for those that neither can read.
 
     Raises :class:`KvmvizError` for one that one side can read, or lacks, and the other cannot.
     """
-    sides = [{n: s for n, s in side.structs.items() if is_known(s)} for side in (old, new)]
-    for side, known, other in ((old, sides[0], new), (new, sides[1], old)):
-        for name in side.structs:
-            if name not in known and (name not in other.structs or is_known(other.structs[name])):
+    for side, other in ((old, new), (new, old)):
+        for name, struct in side.structs.items():
+            is_read = name not in other.structs or is_known(other.structs[name])
+            if is_read and not is_known(struct):
                 try:
-                    side.structs[name].on(next(iter(ABIS)))
+                    struct.on(next(iter(ABIS)))
                 except KvmvizError as error:
                     raise located(side.path, error) from None
-    return sides[0], sides[1]
+    return known(old.structs), known(new.structs)
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
@@ -198,23 +212,18 @@ def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
 
     Raises :class:`KvmvizError` where ``struct`` or ``union`` stands before it and it is the other.
     """
-    word, plain = _parts(name)
-    struct = found.get(plain)
-    if struct is None:
+    *words, plain = _words(name)
+    if plain not in found:
         return {}
-    kind = "union" if struct.union else "struct"
-    if word not in ("", kind):
-        raise KvmvizError(f"{plain!r} is a {kind}, not {word!r}")
-    return {plain: struct}
+    kind = "union" if found[plain].union else "struct"
+    if words not in ([], [kind]):
+        raise KvmvizError(f"{plain!r} is a {kind}, not {' '.join(words)!r}")
+    return {plain: found[plain]}
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """What stands before a name, ``struct``, ``union`` or nothing, and the name.
-
-    Which of several of that name is meant, ``name#7``, concerns BTF alone.
-    """
-    *words, plain = name.partition("#")[0].split() or [""]
-    return " ".join(words), plain
+def _words(name: str) -> list[str]:
+    """A name with ``struct`` or ``union`` before it; ``name#7``, one of several, is BTF's alone."""
+    return name.partition("#")[0].split() or [""]
 
 
 def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, Struct]:
@@ -223,7 +232,7 @@ def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, 
         return dict(found)
     if picked := named(found, name):
         return picked
-    plain = _parts(name)[1]
+    plain = _words(name)[-1]
     near = get_close_matches(plain, found, 3, 0) if len(found) > 3 else list(found)
     words = "there are" if len(found) <= 3 else f"of {len(found)}, the nearest are"
     raise KvmvizError(
@@ -274,6 +283,58 @@ def dump(source: str, raw: bool = False) -> bytes:
     except KvmvizError as error:
         found = located(source, error)
         raise KvmvizError(f"{found} (for the file's bytes as they are: --raw)") from None
+
+
+# --- a kernel's own types ------------------------------------------------------------------------
+
+
+def recorded(path: str, name: str | None, asked: Sequence[Abi]) -> Record | None:
+    """The struct of that name, if the file is BTF or ELF; None of other files.
+
+    It is that of the first ABI asked that the types can be of; without any, of the ABI that the
+    file says, or of this machine for what its kernel shows. Raises :class:`KvmvizError` with the
+    file's name.
+    """
+    if (held := _btf(path)) is None:
+        return None
+    try:
+        types = _types(path, held, asked)
+        if name is None:
+            count = len(set(types.names))
+            raise KvmvizError(f"{count} structs of BTF have a name; say which: --struct")
+        return types.record(name.split()[-1] if name.split() else "")
+    except KvmvizError as error:
+        raise located(path, error) from None
+
+
+def _btf(path: str) -> bytes | mmap.mmap | None:
+    """What a file of BTF holds; None of another, and of what can be read only once."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return None
+        with Path(path).open("rb") as stream:
+            head = stream.read(4)
+            if head == ELF:  # a kernel with its DWARF has hundreds of MiB
+                return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):
+        return None  # whoever reads it as C text says why
+    return data(path, MAX_BTF) if head[:2] in MAGICS else None
+
+
+def _types(path: str, held: bytes | mmap.mmap, asked: Sequence[Abi]) -> Btf:
+    place, base = Path(path), b""
+    known: list[Abi | None] = list(asked) or [None]
+    if place.parent == KERNEL:
+        machine = platform.machine()
+        known = list(asked) or [find_abi(_MACHINES.get(machine, machine))]
+        if place.name != "vmlinux":
+            base = data(f"{KERNEL / 'vmlinux'}", MAX_BTF)
+    for abi in known[:-1]:
+        try:
+            return Btf(held, abi, base)
+        except KvmvizError:
+            continue
+    return Btf(held, known[-1], base)
 
 
 def refuse_output(output: str, read: Sequence[str]) -> None:
