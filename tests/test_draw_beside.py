@@ -12,8 +12,7 @@ from kvmviz.c.parse import structs
 from kvmviz.ctype import Struct
 from kvmviz.draw import Picture
 from kvmviz.learn.exercises import CONTROL, CONTROL_64, EVENT, EVENT_NDATA, MEM
-from kvmviz.review.rows import CELLS, MOST_ROWS, Arms, rows_of
-from kvmviz.review.versions import Versions
+from kvmviz.review.versions import CELLS, MOST_ROWS, Versions, rows_of
 from kvmviz.verdict import compare
 from tests import strategies
 from tests.legible import words_of
@@ -69,7 +68,7 @@ def test_the_arms_of_a_union_have_a_row_each(text: str, rows: dict[str, int]) ->
 def test_no_two_members_of_an_arm_share_a_bit(struct: Struct, abi: Abi) -> None:
     layout = struct.layout(abi)
     (side,) = Versions(layout).sides
-    arms = Arms(side).between(0, layout.size)
+    arms = side.arms(0, layout.size)
     for at, held in enumerate(layout.holders):
         for arm in arms:
             shares = [source for source in held if source.slot in arm.slots]

@@ -11,9 +11,8 @@ from functools import cached_property
 
 from kvmviz.draw.canvas import Canvas, Picture, checked, wide, wrapped
 from kvmviz.draw.cells import ground, paragraph
-from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, Arms, chosen, heights, remarks
-from kvmviz.review.rows import arms as arms_of
-from kvmviz.review.versions import Versions, headline, names_of, told
+from kvmviz.review import versions as beside
+from kvmviz.review.versions import CELLS, MOST_ARMS, Arm, Versions
 from kvmviz.slot import Source, bits_of
 from kvmviz.style import INK, QUIET, RIGHT, WRONG, Style, styles
 from kvmviz.text import where
@@ -31,17 +30,16 @@ def versions(*shown: Versions, title: str = "") -> Picture:
 
     ``title`` is by default the verdict of :func:`kvmviz.review.review` on these ABIs. Of a large
     struct the rows that tell something come first, and what is left out is told. Raises
-    :class:`KvmvizError` for none, and for more than :data:`kvmviz.review.rows.MOST` bytes.
+    :class:`KvmvizError` for none, and for more than :data:`kvmviz.review.versions.MOST` bytes.
     """
     checked(shown, Versions, "a picture of versions")
-    rows, left = chosen(shown)
-    title, names = title or headline(shown), names_of(shown)
+    rows, left = beside.chosen(shown)
+    title, names = title or beside.headline(shown), beside.names_of(shown)
     colour = {"✗": WRONG, "✓": RIGHT}.get(title[0], INK)
     columns = [
         _Column(one, EDGE + MARGIN + at * (CELLS * CELL + GAP), names)
         for at, one in enumerate(shown)
     ]
-    arms = [column.arms for column in columns]
     notes = [note for column in columns for note in column.notes(rows)]
     width = 2 * EDGE + MARGIN + len(shown) * (CELLS * CELL + GAP) - GAP
     heads = _lines(title, width, 19, bold=True)
@@ -53,16 +51,16 @@ def versions(*shown: Versions, title: str = "") -> Picture:
         for column in columns:
             column.offsets(canvas, y, row)
         y += 20
-        for number, high in enumerate(heights(arms, row)):
+        for number, high in enumerate(beside.heights(shown, row)):
             canvas.text(EDGE, y + 25, columns[0].held.sides[number].title, 15, bold=True)
             for column in columns:
                 column.row(canvas, y, row, number)
             y += LOW * high
-    for note in (*notes, *remarks(shown, left)):
+    for note in (*notes, *beside.remarks(shown, left)):
         lines = _lines(note, width, 14)
         y = paragraph(canvas, EDGE, y, lines, 14, 22, colour=QUIET)
     canvas.height = y + 20
-    return canvas.picture(told(shown, title))
+    return canvas.picture(beside.told(shown, title))
 
 
 def _lines(words: str, width: float, size: float, *, bold: bool = False) -> list[str]:
@@ -89,11 +87,6 @@ class _Column:
         """The letter of each member."""
         return {name: style.letter for name, style in self.styles.items()}
 
-    @cached_property
-    def arms(self) -> tuple[Arms, ...]:
-        """The rows of each version."""
-        return arms_of(self.held)
-
     def head(self, canvas: Canvas, y: float) -> None:
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in self.held.sides))
         canvas.text(self.x, y, where(self.held.old), 15, bold=True)
@@ -117,7 +110,7 @@ class _Column:
             y += LOW
 
     def _drawn(self, number: int, first: int) -> Sequence[Arm]:
-        return self.arms[number].between(first, first + CELLS)[:MOST_ARMS]
+        return self.held.sides[number].arms(first, first + CELLS)[:MOST_ARMS]
 
     def _left(self, at: int) -> float:
         return self.x + at % CELLS * CELL
@@ -186,7 +179,7 @@ class _Column:
                 full, source = arm.names(begin, self.letters)[0], arm.source(begin)
                 if source and full != self._fitting(arm, begin, end)[0]:
                     yield f"+{begin} {full}" if source.is_part else full
-        if hidden := self.arms[number].between(first, first + CELLS)[MOST_ARMS:]:
+        if hidden := self.held.sides[number].arms(first, first + CELLS)[MOST_ARMS:]:
             slots = sorted((s for arm in hidden for s in arm.slots), key=lambda s: s.path)
             paths = [f"{self.styles[s.member].letter} {s.path}" for s in slots]
             more = [f"{len(paths) - MOST_ARMS} more"] * (len(paths) > MOST_ARMS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
 
-from kvmviz.review.finding import RULES, SEVERITIES, Finding, Severity
+from kvmviz.review.finding import Finding, ranked, ruled
 from kvmviz.text import some
 
 COUNT = re.compile(r"_*(MAX|NUM)_\w+|\w+_(AFTER_LAST|CNT|COUNT|END|LAST|MAX|MAX_\w+|NBITS|NUM_\w+)")
@@ -28,12 +28,18 @@ def between(old: Numbers, new: Numbers) -> tuple[Finding, ...]:
         }
         for side, other in ((old, new), (new, old))
     )
-    return tuple(sorted(_found(one, two), key=lambda row: SEVERITIES.index(row.severity)))
+    return ranked(_found(one, two))
 
 
 def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
     if gone := [name for name in old if name not in new]:
-        yield _finding("gone", gone, "gone", "a program that names it is not built any more")
+        yield ruled(
+            "constant-gone",
+            gone[0],
+            "gone",
+            "a program that names it is not built any more",
+            also=gone[1:],
+        )
     before: list[str] = []
     told: set[str] = set()
     # In the order of the header: neighbours that are new, or that are shifted alike. Where
@@ -48,19 +54,23 @@ def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
         moved = [name for name in names if shift and name not in counts]
         for name in counts:
             effect = "it counts others; an old program refuses, or has no room for, what is new"
-            yield _finding("count", [name], f"{old[name]} before, {new[name]} after", effect)
+            yield ruled("constant-count", name, f"{old[name]} before, {new[name]} after", effect)
         steps = some([f"{name} from {old[name]} to {new[name]}" for name in moved])
         if moved and before:
             words = f"new in front of others, shifts {steps}"
-            yield _finding("shifted", [*before, *moved], words, _taken(old, new, before))
+            first, *others = (*before, *moved)
+            yield ruled("constant-shifted", first, words, _taken(old, new, before), also=others)
             told.update(before)
         elif moved:
-            words = f"{old[moved[0]]} before, {new[moved[0]]} after"
+            first, *others = moved
+            words = steps if others else f"{old[first]} before, {new[first]} after"
             effect = "an old program and a new one take one number for different things"
-            yield _finding("changed", moved, words if len(moved) == 1 else steps, effect)
+            yield ruled("constant-changed", first, words, effect, also=others)
         before = names if shift is None else []
     if fresh := [name for name in new if name not in old and name not in told]:
-        yield _finding("new", fresh, "new", "an old program does not know it")
+        yield ruled(
+            "constant-new", fresh[0], "new", "an old program does not know it", also=fresh[1:]
+        )
 
 
 def _taken(old: Mapping[str, int], new: Mapping[str, int], names: Sequence[str]) -> str:
@@ -70,10 +80,3 @@ def _taken(old: Mapping[str, int], new: Mapping[str, int], names: Sequence[str])
         meant.setdefault(old[name], name)
     told = [f"{name} for {meant[new[name]]}" for name in names if new[name] in meant]
     return f"an old program takes {some(told)}" if told else "old programs go by the old values"
-
-
-def _finding(kind: str, names: Sequence[str], words: str, effect: str) -> Finding:
-    severity: Severity = "note" if kind == "new" else "warning" if kind == "count" else "breaks"
-    rule = f"constant-{kind}"
-    remedy = RULES[rule].remedy
-    return Finding(rule, names[0], severity, words, effect, remedy, also=tuple(names[1:]))

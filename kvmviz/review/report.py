@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, counted, grouped, listed
@@ -21,7 +21,8 @@ from kvmviz.ctype import Conditional, Struct
 from kvmviz.layout import Layout
 from kvmviz.review import constants, spelling
 from kvmviz.review.change import Pair
-from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, absent, between
+from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, ranked
+from kvmviz.review.judgement import absent, between
 from kvmviz.review.policy import BOTH, Policy
 from kvmviz.text import plain, table
 
@@ -33,52 +34,39 @@ MOST = 24
 
 MOST_ABIS = 256
 
-Found = TypeVar("Found")
-
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
 
 
 @dataclass(frozen=True, repr=False)
 class Review:
-    """The struct ``old`` and what it became, ``new``, on ``abis``."""
+    """The struct ``old`` and what it became, ``new``, on ``abis``.
+
+    ``rows`` are both layouts on each ABI that has the struct before and after; ``absent`` says of
+    the others why not.
+    """
 
     old: Struct
     new: Struct
     abis: tuple[Abi, ...]
-    policy: Policy = BOTH
-
-    @cached_property
-    def _layouts(self) -> tuple[tuple[Abi, Layout | KvmvizError, Layout | KvmvizError], ...]:
-        old, new = self.old.layout, self.new.layout
-        return tuple((abi, _tried(old, abi), _tried(new, abi)) for abi in self.abis)
-
-    @cached_property
-    def rows(self) -> tuple[Pair, ...]:
-        """Both layouts on each ABI that has the struct before and after."""
-        return tuple(
-            Pair(old, new, self.policy)
-            for _, old, new in self._layouts
-            if isinstance(old, Layout) and isinstance(new, Layout)
-        )
+    rows: tuple[Pair, ...]
+    absent: tuple[Finding, ...] = ()
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to know, the worst first; ABIs that agree are one finding."""
         # The same leaves in the same places give the same findings, on whatever ABI.
         known: dict[object, tuple[Finding, ...]] = {}
-        rows: list[tuple[Finding, str]] = []
+        where: dict[Finding, list[str]] = {}
         for pair in self.rows:
             if pair.old != pair.new:
                 if pair.key not in known:
                     known[pair.key] = between(pair)
-                rows += [(finding, pair.abi.name) for finding in known[pair.key]]
-        for abi, *sides in self._layouts:
-            if missing := absent(*(s if isinstance(s, KvmvizError) else None for s in sides)):
-                rows.append((missing, abi.name))
-        where = grouped(rows, lambda row: row[0])
-        found = [replace(f, abis=tuple(abi for _, abi in held)) for f, held in where.items()]
+                for row in known[pair.key]:
+                    where.setdefault(row, []).append(pair.abi.name)
+        found = [replace(row, abis=tuple(abis)) for row, abis in where.items()]
+        found += self.absent
         order = {name: at for at, name in enumerate(dict.fromkeys(row.member for row in found))}
-        return tuple(sorted(found, key=lambda f: (SEVERITIES.index(f.severity), order[f.member])))
+        return ranked(sorted(found, key=lambda row: order[row.member]))
 
     @property
     def breaks(self) -> bool:
@@ -93,7 +81,8 @@ class Review:
     def is_settled(self, path: str) -> bool:
         """Of what becomes of that member no program takes notice: it is reserved, or respelled."""
         outer = accumulate(path.split("."), lambda before, name: f"{before}.{name}")
-        return self.policy.is_reserved(path) or not self._respelled.isdisjoint(outer)
+        reserved = any(pair.policy.is_reserved(path) for pair in self.rows[:1])
+        return reserved or not self._respelled.isdisjoint(outer)
 
     @cached_property
     def _respelled(self) -> frozenset[str]:
@@ -123,10 +112,7 @@ class Review:
                 }
                 for pair in self.rows
             ],
-            "findings": [
-                vars(row) | {"member": row.member or None, "abis": [*row.abis], "also": [*row.also]}
-                for row in self.findings
-            ],
+            "findings": list(map(_record, self.findings)),
         }
 
     def __repr__(self) -> str:
@@ -134,15 +120,14 @@ class Review:
         if self.rows and (self.breaks or self.warnings):
             # Pairs whose ABIs agree about every byte and both verdicts.
             groups = list(grouped(self.rows, lambda pair: pair.key).values())
-            lines += ["", *_legend(groups), "", *_tables(self, [pairs[0] for pairs in groups])]
-        items = list(_items(self))
-        for number, rows in enumerate(items[:MOST], 1):
-            lines += ["", *_item(self, number, rows)]
+            for number, pairs in enumerate(groups, 1):
+                names = ", ".join(pair.abi.name for pair in pairs)
+                words = f"({number}) {pairs[0].abi.byte_order}-endian: {names}"
+                lines += [""] * (number == 1) + _wrap(words, "  ", 4)
+            lines += ["", *_tables(self, [pairs[0] for pairs in groups])]
+        lines += _numbered(_items(self), self)
         if others := _also_moved(self):
             lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
-        if left := items[MOST:]:
-            more = counted(len(left), "more finding")
-            lines += ["", *_wrap(f"There is more: {more}; --json has them all", "  ", 3)]
         return "\n".join(lines)
 
 
@@ -166,14 +151,17 @@ class Reviews:
 
         Or a constant is gone or has another value.
         """
-        told = self.constants[:1] + tuple(row for one in self.reviews for row in one.findings[:1])
-        return bool(self.gone) or any(row.severity == "breaks" for row in told)
+        return bool(self.gone) or "breaks" in self._severities
 
     @property
     def warns(self) -> bool:
         """Some struct or constant has a warning, or only the old header has the struct."""
-        rows = (*self.constants, *(row for one in self.reviews for row in one.findings))
-        return bool(self.removed) or any(row.severity == "warning" for row in rows)
+        return bool(self.removed) or "warning" in self._severities
+
+    @cached_property
+    def _severities(self) -> set[str]:
+        rows = (self.constants, *(review.findings for review in self.reviews))
+        return {row.severity for held in rows for row in held}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -184,7 +172,7 @@ class Reviews:
             "structs": [review.record for review in self.reviews],
             "added": list(self.added),
             "removed": list(self.removed),
-            "constants": [_record(row) for row in self.constants],
+            "constants": list(map(_record, self.constants)),
         }
 
     @property
@@ -218,11 +206,7 @@ class Reviews:
         counts = {name: sum(1 + len(row.also) for row in rows) for name, rows in kinds.items()}
         words = {"breaks": "BREAKS: {} changed or gone", "warning": "{} grown", "note": "{} new"}
         head = "; ".join(words[name].format(count) for name, count in counts.items())
-        lines = [f"constants: {head}"]
-        for number, row in enumerate(self.constants[:MOST], 1):
-            lines += ["", *_item(None, number, [row])]
-        if left := self.constants[MOST:]:
-            lines.append(f"\n  There is more: {len(left)} more findings; --json has them all")
+        lines = [f"constants: {head}", *_numbered([[row] for row in self.constants])]
         return lines[0], "\n".join(lines)
 
 
@@ -249,7 +233,14 @@ def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS), policy: Policy = 
         if isinstance(struct, Conditional) and not struct.is_known:
             struct.on(next(iter(ABIS)))
     _check(policy, Policy, "a Policy")
-    return Review(old, new, _asked(abis), policy)
+    asked, rows, missing = _asked(abis), list[Pair](), list[Finding]()
+    for abi in asked:
+        before, after = _tried(old, abi), _tried(new, abi)
+        if isinstance(before, Layout) and isinstance(after, Layout):
+            rows.append(Pair(before, after, policy))
+        else:
+            missing.append(replace(absent(before, after), abis=(abi.name,)))
+    return Review(old, new, asked, tuple(rows), tuple(missing))
 
 
 def review_all(
@@ -269,21 +260,15 @@ def review_all(
             _check(name, str, "structs by name")
             _check(struct, Struct, "two mappings of name to struct")
     asked = _asked(abis)
-    removed = tuple(name for name in old if name not in new)
     found = tuple(review(old[name], new[name], asked, policy) for name in new if name in old)
     dissolved = {tag for row in found for pair in row.rows for tag in spelling.dissolved(pair)}
-    return Reviews(
-        found,
-        tuple(name for name in new if name not in old),
-        removed,
-        tuple(
-            name
-            for name in removed
-            if name not in dissolved
-            and any(isinstance(_tried(old[name].on, abi), Struct) for abi in asked)
-        ),
-        constants.between(*numbers),
-    )
+    removed = tuple(name for name in old if name not in new)
+    gone = tuple(
+        name for name in removed if name not in dissolved
+        if any(isinstance(_tried(old[name], abi), Layout) for abi in asked)
+    )  # fmt: skip
+    added = tuple(name for name in new if name not in old)
+    return Reviews(found, added, removed, gone, constants.between(*numbers))
 
 
 def _asked(abis: Abis) -> tuple[Abi, ...]:
@@ -302,9 +287,9 @@ def _check(given: object, kind: type, words: str) -> None:
         raise KvmvizError(f"a review takes {words}, not a {type(given).__name__[:40]}")
 
 
-def _tried(call: Callable[[Abi], Found], abi: Abi) -> Found | KvmvizError:
+def _tried(struct: Struct, abi: Abi) -> Layout | KvmvizError:
     try:
-        return call(abi)
+        return struct.layout(abi)
     except KvmvizError as error:
         return error
 
@@ -314,36 +299,29 @@ def _tried(call: Callable[[Abi], Found], abi: Abi) -> Found | KvmvizError:
 
 def headline(review: Review) -> str:
     """The verdict in a line."""
-    name = f"{review.new}"
-    if broken := set(_abis([row for row in review.findings if row.severity == "breaks"])):
-        words = f"{name}: BREAKS on {ground(review, broken)}"
+    words = "nothing breaks" if review.findings else f"no change on {ground(review)}"
+    if review.breaks:
+        broken = _abis([row for row in review.findings if row.severity == "breaks"])
+        words = f"BREAKS on {ground(review, broken)}"
     elif review.warnings:
-        count = sum(rows[0].severity == "warning" for rows in _items(review))
-        words = f"{name}: nothing breaks; {counted(count, 'warning')}"
-    elif review.findings:
-        words = f"{name}: nothing breaks"
-    else:
-        words = f"{name}: no change on {ground(review, [a.name for a in review.abis])}"
-    return "\n".join(_wrap(words, "", 2))
+        # Of one member, told together.
+        count = len({(row.kind, row.member) for row in review.warnings})
+        words = f"nothing breaks; {counted(count, 'warning')}"
+    return "\n".join(_wrap(f"{review.new}: {words}", "", 2))
 
 
-def ground(review: Review, names: Iterable[str]) -> str:
-    """Some of the ABIs in words: all, one byte order, or by name, whichever is short."""
-    every = [abi.name for abi in review.abis]
-    names = sorted(names, key=every.index)
-    if len(names) == len(every):
-        return {1: every[0], 2: "both ABIs"}.get(len(every), f"all {len(every)} ABIs")
-    for order in ("little", "big"):
-        side = [abi.name for abi in review.abis if abi.byte_order == order]
-        if len(side) > 1 and names == side:
-            return f"{order}-endian"
-        missing = [name for name in side if name not in names]
-        if len(side) > 3 and set(names) < set(side) and len(missing) == 1:
-            return f"{order}-endian except {missing[0]}"
-    rest = [name for name in every if name not in names]
-    if len(rest) < len(names) and len(rest) < 5:
-        return f"all except {', '.join(rest)}"
-    return ", ".join(names)
+def ground(review: Review, names: Iterable[str] | None = None) -> str:
+    """Some of the ABIs, or all, in words: by byte order or by name, whichever is short."""
+    every = {abi.name: abi.byte_order for abi in review.abis}
+    wanted = set(every if names is None else names)
+    told = [", ".join(name for name in every if name in wanted)]
+    for words, order in (("all", ""), ("little-endian", "little"), ("big-endian", "big")):
+        side = [name for name in every if every[name].startswith(order)]
+        left = [name for name in side if name not in wanted]
+        if len(side) > 1 and wanted <= set(side):
+            whole = words if order else "both ABIs" if len(side) == 2 else f"all {len(side)} ABIs"
+            told.append(f"{words} except {', '.join(left)}" if left else whole)
+    return min(told, key=len)
 
 
 def _list(names: Sequence[str]) -> str:
@@ -351,14 +329,24 @@ def _list(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST])}{more}"
 
 
+def _numbered(items: Iterable[Sequence[Finding]], review: Review | None = None) -> Iterator[str]:
+    """Findings, with a number for those that are told together; of too many how many are left."""
+    rows = list(items)
+    for number, held in enumerate(rows[:MOST], 1):
+        yield ""
+        yield from _item(review, number, held)
+    if left := rows[MOST:]:
+        more = counted(len(left), "more finding")
+        yield from ("", *_wrap(f"There is more: {more}; --json has them all", "  ", 3))
+
+
 def _items(review: Review) -> Iterator[list[Finding]]:
     """Findings of one kind about one member, told together; of those that moved, the first."""
     moved = set(_also_moved(review))
     rows = [row for row in review.findings if row.kind != "moved" or row.member not in moved]
-    groups = grouped(rows, lambda row: (row.severity, row.kind, row.member))
-    for rows in groups.values():
+    for held in grouped(rows, lambda row: (row.severity, row.kind, row.member)).values():
         # The words of those differ in nothing but the ABI's name: the first's are told.
-        yield [replace(rows[0], abis=_abis(rows))] if rows[0].kind == "absent" else rows
+        yield [replace(held[0], abis=_abis(held))] if held[0].kind == "absent" else held
 
 
 def _abis(rows: Sequence[Finding]) -> tuple[str, ...]:
@@ -394,12 +382,6 @@ def _label(review: Review | None, abis: Sequence[str]) -> str:
     return f" [{ground(review, abis)}]" if review and len(abis) < len(review.abis) else ""
 
 
-def _legend(groups: Sequence[Sequence[Pair]]) -> Iterator[str]:
-    for number, pairs in enumerate(groups, 1):
-        names = ", ".join(pair.abi.name for pair in pairs)
-        yield from _wrap(f"({number}) {pairs[0].abi.byte_order}-endian: {names}", "  ", 4)
-
-
 def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     """One pair of each group, side by side, as many as fit, then the others below."""
     readers = [v for pair in pairs for v in (pair.backward, pair.forward)]
@@ -412,20 +394,19 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     heads += [row for name in shown for row in ((name, "old < new"), ("", "new < old"))]
     columns = []
     for number, pair in enumerate(pairs, 1):
-        sizes = _both(pair.old.size, pair.new.size), _both(pair.old.align, pair.new.align)
+        sizes = [
+            f"{one}" if one == two else f"{one} -> {two}"
+            for one, two in ((pair.old.size, pair.new.size), (pair.old.align, pair.new.align))
+        ]
         verdicts = [v.fields.get(n, "-") for n in shown for v in (pair.forward, pair.backward)]
         columns.append((f"({number})", *sizes, *verdicts))
-    begin, fixed = 0, 4 + max(len(name) for name, _ in heads) + 9
-    while begin < len(columns):
-        # The first always stands; the others as far as there is room.
-        ends = accumulate(
-            (2 + max(map(len, cells[1:])) for cells in columns[begin:]), initial=fixed
-        )
-        end = max(begin + 1, begin + sum(wide <= WIDTH for wide in ends) - 1)
-        cells = zip(*columns[begin:end], strict=True)
+    fixed = 4 + max(len(name) for name, _ in heads) + 9
+    widest = max(len(cell) for cells in columns for cell in cells)
+    step = max(1, (WIDTH - fixed) // (2 + widest))
+    for begin in range(0, len(columns), step):
+        cells = zip(*columns[begin : begin + step], strict=True)
         rows = [(*head, *row) for head, row in zip(heads, cells, strict=True)]
         yield from table(rows).split("\n")
-        begin = end
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
     told = set(differing)
@@ -433,10 +414,6 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
-
-
-def _both(before: int, after: int) -> str:
-    return f"{before}" if before == after else f"{before} -> {after}"
 
 
 def _wrap(words: str, pad: str, deeper: int = 0) -> list[str]:

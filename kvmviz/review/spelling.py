@@ -5,23 +5,51 @@ A program that is built does not notice them; one that is built anew may have to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct, Type
-from kvmviz.review.change import Change, Pair, homes
+from kvmviz.review.change import Change, Pair, counterpart, homes
+from kvmviz.review.finding import Finding, places, ruled, types
 from kvmviz.slot import Slot
+from kvmviz.text import some
 from kvmviz.verdict import is_in, place
 
+_REBUILD = "the same bytes for programs that are built; source that names it has to follow"
 
-def annotated(pair: Pair) -> list[Change]:
-    """Integers of which only the byte order that the type names is another: __u32 to __be32."""
-    return [change for change in pair.changes if change.is_kept and _is_annotated(change)]
+
+def between(pair: Pair) -> Iterator[Finding]:
+    """What no program notices that is built: one finding for each way."""
+    kept = [change for change in pair.changes if change.is_kept]
+    effect = (
+        "the same bytes, if the code that writes and reads them stays as it is, as for sparse "
+        "alone; pack and unpack go by the type's name"
+    )
+    yield from _retyped("annotated", [c for c in kept if _is_annotated(c)], effect)
+    yield from _retyped("wrapped", [c for c in kept if is_wrapped(pair, c)], _REBUILD)
+    yield from _aliases(pair)
+    yield from _renamed(pair)
+    for name in pair.flexible:
+        if other := _legacy(pair, name):
+            words = f"a flexible array beside {other}, which stands there for sizeof"
+            effect = "the same bytes and the same sizeof"
+            yield ruled("beside", name, words, effect, also=[other])
+    if not pair.changes and not pair.flexible and _is_grouped(pair):
+        words = "members stand in other anonymous structs and unions, under the same names"
+        effect = "the same bytes; an initializer that names no member may need other braces"
+        yield ruled("grouped", "", words, effect)
+
+
+def _retyped(kind: str, rows: Sequence[Change], effect: str) -> Iterator[Finding]:
+    if rows:
+        words = "; ".join(dict.fromkeys(map(types, rows)))
+        first, *others = (change.name for change in rows)
+        yield ruled(kind, first, words, effect, also=others)
 
 
 def _is_annotated(change: Change) -> bool:
-    """No bit moves, and a type like ``__be32`` is on one side at least."""
+    """Integers of which only the byte order that the type names is another: __u32 to __be32."""
     if len(change.old) != len(change.new) or change.is_bit_field:
         return False
     return all(
@@ -68,34 +96,61 @@ def _run(slots: Sequence[Slot]) -> list[list[object]]:
     return found
 
 
-def renamed(pair: Pair) -> list[tuple[Change, list[Change]]]:
-    """Members that have another name, or stand in a struct now, each with what it was before."""
-    gone = {change.name: change for change in pair.changes if not change.new}
-    fresh = {change.name: change for change in pair.changes if not change.old}
-    origin = {key: name for name, change in gone.items() for key in _keys(pair, change.old)}
-    found = {
-        name: list(dict.fromkeys(map(origin.get, keys)))
-        for name, change in fresh.items() if (keys := _keys(pair, change.new)) <= origin.keys()
+def _aliases(pair: Pair) -> Iterator[Finding]:
+    """Members of a new union that name once more what is left as it is, as __struct_group does."""
+    old, new = pair.paths
+    same = {
+        _bits(slot): path
+        for path, slots in reversed([*old.items()]) if new.get(path) == slots for slot in slots
     }  # fmt: skip
-    used = {key for name in found for key in _keys(pair, fresh[name].new)}
-    whole = {name for name, change in gone.items() if _keys(pair, change.old) <= used}
+    for change in pair.changes:
+        keys = [] if change.old else [*map(_bits, change.new)]
+        around = homes(pair.new, change.name) if keys and same.keys() >= {*keys} else ()
+        if any(home.is_union and counterpart(home, pair.old) is None for home in around):
+            again = list(dict.fromkeys(same[key] for key in keys))
+            words = f"another name for {some(again)}, {places(change.new)}"
+            yield ruled("alias", change.name, words, "the same values in the same bytes")
+
+
+def _bits(slot: Slot) -> object:
+    """Equal for slots that hold the same bits, as integers or as numbers of a like kind."""
+    is_float = slot.type is not None and slot.type.is_float
+    return slot.start, slot.extent, slot.shape, slot.order, is_float
+
+
+def _renamed(pair: Pair) -> Iterator[Finding]:
+    """Members that have another name, or stand in a struct now; flexible arrays each alone."""
+    gone = {change.name: change for change in pair.changes if not change.new}
+    origin = {key: name for name, change in gone.items() for key in _keys(pair, change.old)}
+    fresh = {c.name: _keys(pair, c.new) for c in pair.changes if not c.old}
+    fresh = {name: keys for name, keys in fresh.items() if origin.keys() >= {*keys}}
+    used = {key for keys in fresh.values() for key in keys}
+    whole = {name for name, change in gone.items() if used.issuperset(_keys(pair, change.old))}
+    found = {
+        name: list(dict.fromkeys(map(origin.__getitem__, keys))) for name, keys in fresh.items()
+    }
+    if rows := {name: names for name, names in found.items() if whole.issuperset(names)}:
+        words = some([f"{name} of {some(names)}" for name, names in rows.items()])
+        first, *others = (*rows, *(name for names in rows.values() for name in names))
+        words = f"a new name{words.removeprefix(first)}"
+        yield ruled("renamed", first, words, _REBUILD, also=others)
+    old = {there: name for name, (there, after) in pair.flexible.items() if there and not after}
+    for name, (before, there) in pair.flexible.items():
+        if there in old and not before:
+            yield ruled("renamed", name, f"a new name of {old[there]}", _REBUILD, also=[old[there]])
+
+
+def _keys(pair: Pair, slots: Sequence[Slot]) -> list[object]:
+    """What a member holds and where; the reserved are apart, as they hold nothing."""
     return [
-        (fresh[name], [gone[before] for before in names if before])
-        for name, names in found.items() if whole.issuperset(names)
+        (slot.start, slot.extent, slot.shape, slot.order, slot.is_bit_field,
+         slot.type and (slot.type.kind, slot.type.bits, slot.type.signed),
+         pair.policy.is_reserved(slot.path))
+        for slot in slots
     ]  # fmt: skip
 
 
-def _keys(pair: Pair, slots: Sequence[Slot]) -> set[object]:
-    """What a member holds and where; the reserved are apart, as they hold nothing."""
-    return {
-        (slot.start, slot.extent, slot.shape, slot.order, slot.is_bit_field,
-         slot.type and (slot.type.kind, slot.type.bits, slot.type.signed),
-         pair.is_reserved(slot.path))
-        for slot in slots
-    }  # fmt: skip
-
-
-def legacy(pair: Pair, name: str) -> str:
+def _legacy(pair: Pair, name: str) -> str:
     """The member that stands, for sizeof, beside an array that is flexible now; empty if none.
 
     The kernel puts a union in the place of an array of one element. It holds that element, under
@@ -121,8 +176,7 @@ def legacy(pair: Pair, name: str) -> str:
     return ""
 
 
-def is_grouped(pair: Pair) -> bool:
-    """Members stand in other anonymous structs and unions than before, under the same names."""
+def _is_grouped(pair: Pair) -> bool:
     return any(
         [home.is_union for home in homes(pair.old, name)]
         != [home.is_union for home in homes(pair.new, name)]

@@ -1,23 +1,28 @@
-"""Two versions of a struct on one ABI, byte beside byte: what each reader gets of each byte."""
+"""Two versions of a struct on one ABI, byte beside byte: what each reader gets of each byte.
+
+The twin says it in words. Pictures and boards have rows of cells; arms of unions, members that
+share bytes, have rows of their own, one below the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from kvmviz._base import KvmvizError, grouped, integer
+from kvmviz._base import KvmvizError, integer
 from kvmviz._base import shown as quoted
-from kvmviz.ctype import Conditional, Struct
+from kvmviz.abi import Abi
+from kvmviz.ctype import Struct
 from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
-from kvmviz.review.report import Review, ground, review
-from kvmviz.slot import Slot, Source, member_of
+from kvmviz.review.change import Pair
+from kvmviz.review.report import Review, ground
+from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
-from kvmviz.text import runs, span, table, where
-from kvmviz.verdict import STATUSES, Status, Verdict, flexible
+from kvmviz.text import runs, span, spans, table, where
+from kvmviz.verdict import STATUSES, Status, Verdict
 
 FILL = 0xAA
 """What memory holds before a program writes, where values are shown: easy to tell from zero."""
@@ -27,6 +32,18 @@ MOST_LINES = 32
 
 MOST_NAMES = 3
 """Members that a headline names; of more it says how many."""
+
+CELLS = 8
+"""Bytes in a row of a panel."""
+
+MOST_ROWS = {1: 9, 2: 10}
+"""Rows of cells by versions; where a struct has more, those that tell something come first."""
+
+MOST_ARMS = 3
+"""Arms of a union that are drawn one below the other; of more it says how many."""
+
+MOST = 1 << 14
+"""Bytes of a version that is drawn: each of them is judged, however few are drawn."""
 
 PROGRAMS = ("an old program", "a new program on old bytes")
 """Who breaks, by side, the one that nobody builds again first."""
@@ -63,14 +80,33 @@ class Side:
         """A number was stored in this byte, at least in some of its bits."""
         return self.image is not None and self.image.sources[at] is not None
 
-    def held(self, at: int) -> tuple[object, object, tuple[Status, ...]]:
-        """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
+    def held(self, at: int, slots: frozenset[Slot] | None = None) -> object:
+        """What makes neighbouring bytes one piece: what they hold, and whether that is intact.
+
+        With ``slots``, as far as they hold it.
+        """
         if at >= self.layout.size:
-            return ((), None, ())
-        sources = self.layout.holders[at]
-        slots = tuple(source.slot for source in sources) or (self.layout.slot_at(at),)
+            return None
+        sources = [s for s in self.layout.holders[at] if slots is None or s.slot in slots]
+        if not sources:
+            return self.layout.slot_at(at)
         part = at if any(source.is_part for source in sources) else None
-        return (slots, part, tuple(self.judged[at].values()))
+        return part, [(source.slot, self.judged[at].get(source.slot)) for source in sources]
+
+    def arms(self, first: int, stop: int) -> Sequence[Arm]:
+        """The rows of some bytes: those that hold something there, and at least one."""
+        rows: dict[int, set[Slot]] = {}
+        for held in self.layout.holders[first:stop]:
+            for source in held:
+                rows.setdefault(self._rows[source.member], set()).add(source.slot)
+        arms = [frozenset(rows[number]) for number in sorted(rows)] or [frozenset()]
+        return [Arm(self, slots, not number) for number, slots in enumerate(arms)]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return rows_of(self.layout.struct, self.layout.abi)
+
+    # Words of the text twin.
 
     def piece(self, first: int, last: int, letters: Mapping[str, str]) -> str:
         """What is there from byte ``first`` to byte ``last``: members, a hole, or nothing."""
@@ -80,7 +116,7 @@ class Side:
         if not held:
             return f"({self.layout.slot_at(first).path.split(' after')[0]})"
         ends = {source.slot: source for source in self.layout.holders[last]}
-        words = [_told(source, ends.get(source.slot), letters) for source in held[:6]]
+        words = [_told(source, ends[source.slot], letters) for source in held[:6]]
         words += [f"{len(held) - 6} more"] * (len(held) > 6)
         free = 0xFF & ~reduce(or_, (source.mask for source in held))
         if free and any(source.is_part for source in held):
@@ -108,12 +144,10 @@ class Side:
         return " ".join(told) + (" .." if end <= last else "")
 
 
-def _told(source: Source, more: Source | None, letters: Mapping[str, str]) -> str:
+def _told(source: Source, more: Source, letters: Mapping[str, str]) -> str:
     """What lies from one byte to another in words: ``A hsr[63:32]``, ``data[0..7]``."""
-    if more is None:
-        return ""
     letter, slot = letters[source.slot.member], source.slot
-    if source.element is not None and more.element is not None:
+    if source.element is not None:
         last = slot.path_of(more.element)
         until = f"..{last[len(slot.path) :]}" if last != source.path else ""
         return f"{letter} {source.path}{until}"
@@ -139,24 +173,18 @@ class Versions:
     def __post_init__(self) -> None:
         for layout in (self.old,) if self.new is None else (self.old, self.new):
             if not isinstance(layout, Layout):
-                raise KvmvizError(
-                    f"versions of a struct are two layouts, not {quoted(layout)}; see "
-                    "Struct.layout(abi)"
-                )
+                told = f"two layouts, not {quoted(layout)}; see Struct.layout(abi)"
+                raise KvmvizError(f"versions of a struct are {told}")
             if layout.abi != self.old.abi:
-                raise KvmvizError(
-                    f"versions of a struct are on one ABI, not on {self.old.abi.name} and "
-                    f"{layout.abi.name}"
-                )
-        names: list[object] = [None]
-        if isinstance(self.values, Sequence):
-            with suppress(TypeError, ValueError):
-                names = [name for name, _ in self.values]
-        if not all(isinstance(name, str) for name in names):
-            told = f"{quoted(self.values)} are no values; give (member, number) pairs"
-            raise KvmvizError(f"{self.old.struct}: {told}")
-        numbers = tuple((n, integer(v, f"{self.old.struct}, member {n}")) for n, v in self.values)
-        object.__setattr__(self, "values", numbers)
+                told = f"{self.old.abi.name} and {layout.abi.name}"
+                raise KvmvizError(f"versions of a struct are on one ABI, not on {told}")
+        numbers = []
+        for row in self.values if isinstance(self.values, tuple | list) else (self.values,):
+            if not isinstance(row, tuple) or len(row) != 2 or not isinstance(row[0], str):
+                told = f"{quoted(self.values)} are no values; give (member, number) pairs"
+                raise KvmvizError(f"{self.old.struct}: {told}")
+            numbers.append((row[0], integer(row[1], f"{self.old.struct}, member {row[0]}")))
+        object.__setattr__(self, "values", tuple(numbers))
 
     @cached_property
     def sides(self) -> tuple[Side, ...]:
@@ -181,11 +209,6 @@ class Versions:
         return layout.pack(mine, FILL)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The members of both, in order: those that letters and colours stand for."""
-        return tuple(dict.fromkeys(name for side in self.sides for name in side.layout.named))
-
-    @property
     def size(self) -> int:
         """Bytes of the longer version."""
         return max(side.layout.size for side in self.sides)
@@ -196,18 +219,22 @@ class Versions:
 
     def telling(self, first: int, stop: int) -> bool:
         """These bytes tell more than that every member is where it was: worth to be shown."""
-        sides = [[side.held(at) for at in range(first, stop)] for side in self.sides]
-        if self.new is not None:
-            return sides[0] != sides[1] or any(set(row[-1]) - {"intact"} for row in sides[0])
-        return not all(self.old.holders[first:stop])
+        if self.new is None:
+            return not all(self.old.holders[first:stop])
+        old, new = self.sides
+        return any(
+            old.held(at) != new.held(at) or old.gets(at) not in ("intact", "-")
+            for at in range(first, stop)
+        )
 
     def __repr__(self) -> str:
-        return _words(self, self.names)
+        return _words(self, names_of([self]))
 
 
 def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
-    """The members of several, in order: one name has one letter and one colour in all of them."""
-    return tuple(dict.fromkeys(name for one in shown for name in one.names))
+    """All members, in order: one name has one letter and one colour in all versions."""
+    sides = (side for one in shown for side in one.sides)
+    return tuple(dict.fromkeys(name for side in sides for name in side.layout.named))
 
 
 def told(shown: Sequence[Versions], title: str) -> str:
@@ -253,105 +280,200 @@ def _told_values(shown: Versions, number: int) -> Iterator[str]:
             yield f"{name} reads {found[name]:#x}, not {meant[name]:#x}"
 
 
-# --- the verdict in a line -------------------------------------------------------------------
+# --- rows of cells ---------------------------------------------------------------------------
 
 
-def verdict_of(shown: Sequence[Versions]) -> Review | None:
-    """The review of a change on the ABIs that are shown; None where there is one version only.
+@dataclass(frozen=True)
+class Arm:
+    """What one row shows of a version: the leaves that share no byte with one another.
 
-    Raises :class:`KvmvizError` where there is nothing to show, or some have one version and some
-    two, or an ABI has two different pairs.
+    ``leads``: it is the first row of those bytes, where their holes are drawn.
     """
-    given = shown if isinstance(shown, Sequence) else ()
-    if not given or not all(isinstance(one, Versions) for one in given):
-        raise KvmvizError("one Versions at least is shown; see kvmviz.review.versions")
-    olds, news = [one.old for one in shown], [one.new for one in shown if one.new]
-    if not news:
-        return None
-    if len(news) != len(olds):
-        raise KvmvizError(f"{olds[0].struct}: every ABI has an old and a new version, or none has")
-    return review(_struct_of(olds), _struct_of(news), [layout.abi for layout in olds])
+
+    side: Side
+    slots: frozenset[Slot]
+    leads: bool
+
+    def source(self, at: int) -> Source | None:
+        """What the arm holds in a byte; of that what a number was stored to, if any was."""
+        image = self.side.image
+        stored = image.sources[at] if image else None
+        written = [s for s in (stored.shares if stored else ()) if s.slot in self.slots]
+        return merged(written or [s for s in self.side.layout.holders[at] if s.slot in self.slots])
+
+    def is_there(self, at: int) -> bool:
+        """There is something to draw: a member of the arm, or a hole in all of them."""
+        held = self.side.layout.holders[at]
+        return any(s.slot in self.slots for s in held) if held else self.leads
+
+    def judged(self, at: int) -> dict[Slot, Status]:
+        """What this version's reader gets of the arm's members at a byte."""
+        found = self.side.judged[at].items()
+        return {slot: status for slot, status in found if slot in self.slots}
+
+    def pieces(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """First and last offset of neighbours of which the picture says one thing."""
+        offsets = range(first, min(stop, self.side.layout.size))
+        return runs(filter(self.is_there, offsets), lambda at: self.side.held(at, self.slots))
+
+    def breaks(self, at: int) -> bool:
+        """Some reader does not get what lies at a byte."""
+        return any(status != "intact" for status in self.judged(at).values())
+
+    def names(self, at: int, letters: Mapping[str, str]) -> tuple[str, ...]:
+        """What to call the piece that starts at a byte, and what its reader gets of it.
+
+        In several lengths, the fullest first; ``letters`` are those of the members.
+        """
+        source = self.source(at)
+        if source is None:
+            outer, _, inner = self.side.layout.slot_at(at).path.rpartition(": ")
+            kind = inner.partition(" after")[0]
+            inside = f"{kind} in {outer}" if outer else kind
+            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
+        judged = self.judged(at)
+        shares = [
+            (letters[s.slot.member], s.label if s.is_part else s.slot.path, judged.get(s.slot))
+            for s in source.shares
+        ]
+        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
+        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
+        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
+        only = "".join(letter for letter, *_ in shares)
+        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
+        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
 
 
-def _struct_of(layouts: Sequence[Layout]) -> Struct:
-    """The struct of all these layouts, which may be another one on each ABI."""
-    structs = [layout.struct for layout in layouts]
-    if all(struct == structs[0] for struct in structs):
-        return structs[0]
-    rows: dict[str, Struct | str] = {layout.abi.name: layout.struct for layout in layouts}
-    if len(rows) != len(set(layouts)):
-        raise KvmvizError(f"{structs[0]}: another struct on the same ABI; one ABI has one change")
-    return Conditional(structs[0].tag, rows)
+def _sign(status: Status | None) -> str:
+    """Behind a member's name: intact needs no word, all else is named."""
+    return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
+
+
+def rows_of(kind: Struct, abi: Abi) -> dict[str, int]:
+    """The row of each leaf, by its path without indices: a union's members have one each."""
+    return _rows(kind, abi, 0, "")[0]
+
+
+def _rows(kind: Struct, abi: Abi, first: int, path: str) -> tuple[dict[str, int], int]:
+    """The rows from ``first`` on, and the first that is free behind them."""
+    found: dict[str, int] = {}
+    at, stop = first, first + 1
+    for member in kind.on(abi).members:
+        name = f"{path}{member.name}" if member.name else path
+        if isinstance(leaf := member.type.leaf, Struct):
+            inner, end = _rows(leaf, abi, at, f"{name}." if member.name else path)
+            found |= inner
+        elif member.name:
+            found[name], end = at, at + 1
+        else:  # a bit-field without a name only takes room
+            continue
+        stop = max(stop, end)
+        at = end if kind.union else at
+    return found, stop
+
+
+def heights(shown: Sequence[Versions], first: int) -> list[int]:
+    """How many rows of cells each version takes, for all ABIs to stand side by side."""
+    return [
+        min(max(len(side.arms(first, first + CELLS)) for side in sides), MOST_ARMS)
+        for sides in zip(*(one.sides for one in shown), strict=True)
+    ]
+
+
+def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
+    """The first offsets of the rows to show, and the offsets of all bytes that are left out.
+
+    Raises :class:`KvmvizError` for none, and for more than :data:`MOST` bytes.
+    """
+    if not shown:
+        raise KvmvizError("a picture of versions takes at least one")
+    for one in shown:
+        if one.size > MOST:
+            told = f"a picture of versions takes at most {MOST} bytes, not {one.size}"
+            raise KvmvizError(f"{one.old.struct} on {one.old.abi.name}: {told}")
+    size = max(one.size for one in shown)
+    starts = list(range(0, size, CELLS))
+    most = MOST_ROWS[max(len(one.sides) for one in shown)]
+    if sum(sum(heights(shown, at)) for at in starts[: most + 1]) > most:
+        telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
+        starts = [*telling, *(at for at in starts if at not in set(telling))]
+    rows: list[int] = []
+    for at in starts:
+        most -= sum(heights(shown, at))
+        if rows and most < 0:
+            break
+        rows.append(at)
+    return sorted(rows), [at for at in range(size) if at // CELLS * CELLS not in rows]
+
+
+def remarks(shown: Sequence[Versions], left: Sequence[int]) -> list[str]:
+    """What there is to say of all rows: the bytes that are left out, and how to read a verdict."""
+    said = [f"Left out: {spans(left)}."] if left else []
+    both = "Below old: what an old program gets of new bytes. Below new: the reverse."
+    return [*said, *[both] * any(one.new for one in shown)]
+
+
+# --- the verdict in a line -------------------------------------------------------------------
 
 
 def headline(shown: Sequence[Versions]) -> str:
     """The verdict of :attr:`Review.breaks` in a line: who breaks, or which member has no writer.
 
     First an old program, then a new one, then a check of size. As in the review, what only one
-    version has breaks nobody, members of nested structs included.
+    version has breaks nobody, members of nested structs included. Raises :class:`KvmvizError`
+    where there is nothing to show, or some have one version and some two.
     """
-    found = verdict_of(shown)
-    if found is None:
-        return str(shown[0].old.struct)
+    given = shown if isinstance(shown, Sequence) else ()
+    if not given or not all(isinstance(one, Versions) for one in given):
+        raise KvmvizError("one Versions at least is shown; see kvmviz.review.versions")
+    pairs = tuple(Pair(one.old, one.new) for one in shown if one.new)
+    struct = shown[0].old.struct
+    if not pairs:
+        return str(struct)
+    if len(pairs) != len(shown):
+        raise KvmvizError(f"{struct}: every ABI has an old and a new version, or none has")
+    found = Review(struct, pairs[0].new.struct, tuple(pair.abi for pair in pairs), pairs)
     if not found.breaks:
         words = _unheld(found)
         return f"✓ nothing breaks, but {words}" if words else "✓ nothing breaks"
-    for who in PROGRAMS:
-        verdicts = [pair.forward if who == PROGRAMS[0] else pair.backward for pair in found.rows]
-        lost = grouped(verdicts, lambda verdict: _listed(_lost(verdict, found)))
-        told = [
-            f"{words} on {', '.join(verdict.reader.abi.name for verdict in rows)}"
-            for words, rows in lost.items() if words
-        ]  # fmt: skip
-        if told:
+    for number, who in enumerate(PROGRAMS):
+        where: dict[str, list[str]] = {}
+        for pair in pairs:
+            if words := _listed(_lost(pair, number, found)):
+                where.setdefault(words, []).append(pair.abi.name)
+        if where:
+            told = [f"{words} on {', '.join(names)}" for words, names in where.items()]
             return f"✗ {who} breaks: {'; '.join(told)}"
     worst = found.findings[0]
     return f"✗ {worst.named} on {ground(found, worst.abis)}"
 
 
-def _paths(layout: Layout) -> dict[str, None]:
-    """What C code can name, in order: leaves by path, without the indices of elements."""
-    leaves = (member_of(slot.path) for slot in layout.slots if not slot.is_padding)
-    return dict.fromkeys((*leaves, *flexible(layout)))
-
-
-def _lost(verdict: Verdict, found: Review) -> list[str]:
-    """Members of both sides that the reader does not get, a nested struct as one if it all goes.
-
-    But for what nobody reads, and for what is only spelled in another way.
-    """
-    theirs = {path for path in _paths(verdict.writer) if not found.is_settled(path)}
-    rows: list[tuple[str, Status]] = [(path, "intact") for path in _paths(verdict.reader)]
-    rows += [(witness.wanted.member, witness.status) for witness in verdict.wrong]
-    rows += verdict.flexible.items()
-    held = grouped((row for row in rows if row[0] in theirs), lambda row: row[0])
-    worst = {path: min((s for _, s in row), key=STATUSES.index) for path, row in held.items()}
-    told = []
-    for name, paths in grouped(worst, lambda path: path.partition(".")[0]).items():
-        alike = len({worst[path] for path in paths}) == 1
-        each = {name: worst[paths[0]]} if alike else {path: worst[path] for path in paths}
-        told += [f"{path} {status}" for path, status in each.items() if status != "intact"]
-    return told
+def _lost(pair: Pair, number: int, found: Review) -> list[str]:
+    """Members of both sides that a side's reader does not get, but for what nobody reads."""
+    verdict = (pair.forward, pair.backward)[number]
+    told: dict[str, Status] = {}
+    kept = (change for change in pair.changes if change.is_kept)
+    for change in sorted(kept, key=lambda change: change.start[number]):
+        if wrong := (change.lost, change.gained)[number]:
+            told[change.name] = min((w.status for w in wrong), key=STATUSES.index)
+    both = (name for name, sides in pair.flexible.items() if all(sides))
+    told |= {name: verdict.flexible[name] for name in both if name in verdict.flexible}
+    return [
+        f"{name} {status}" for name, status in told.items()
+        if status != "intact" and not found.is_settled(name)
+    ]  # fmt: skip
 
 
 def _unheld(found: Review) -> str:
     """Of a change that breaks nothing: what only one version has, or takes for another kind."""
     told = []
-    for who in ("old", "new"):
-        verdicts = [pair.backward if who == "old" else pair.forward for pair in found.rows]
-        only = dict.fromkeys(name for one in verdicts for name in _only(one))
-        if names := [name for name in only if not found.is_settled(name)]:
-            told.append(f"{who} bytes never hold {_listed(names)}")
+    for number, who in ((1, "old"), (0, "new")):
+        only = dict.fromkeys(
+            name for pair in found.rows for name in pair.only[number] if not found.is_settled(name)
+        )
+        told += [f"{who} bytes never hold {_listed([*only])}"] if only else []
     retyped = [row.named for row in found.warnings if row.kind == "retyped"]
     return "; ".join(told + retyped[:1])
-
-
-def _only(verdict: Verdict) -> Iterator[str]:
-    """Members of the reader that the writer does not have; a new struct as a whole."""
-    theirs = _paths(verdict.writer)
-    for path in (path for path in _paths(verdict.reader) if path not in theirs):
-        direct = path.partition(".")[0]
-        yield path if direct in verdict.writer.named else direct
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -27,8 +27,7 @@ from kvmviz.kvm.program import Reading, held
 from kvmviz.kvm.scene import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
-from kvmviz.review.rows import CELLS, MOST_ARMS, Arm, arms, chosen, remarks
-from kvmviz.review.versions import Versions, names_of
+from kvmviz.review.versions import CELLS, MOST_ARMS, Arm, Versions, chosen, names_of, remarks
 from kvmviz.slot import Source, bits_of
 from kvmviz.style import FILLS, USERSPACE, styles
 
@@ -383,11 +382,10 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
     for column, one in enumerate(shown):
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in one.sides))
         heads.append(f"{text.where(one.old)}: {sizes} bytes")
-        sides = arms(one)
         hidden: dict[str, None] = {}
         for first in rows:
-            for number, side in enumerate(sides):
-                shown_arms = side.between(first, first + CELLS)
+            for number, side in enumerate(one.sides):
+                shown_arms = side.arms(first, first + CELLS)
                 for arm in shown_arms[:MOST_ARMS]:
                     strips.append(_version(arm, first, column, number, names))
                 for arm in shown_arms[MOST_ARMS:]:

@@ -163,7 +163,7 @@ class State:
         found = self.review
         if found is None:
             return
-        yield f"kvmviz compare, {ground(found, [abi.name for abi in found.abis])}: {told(found)}"
+        yield f"kvmviz compare, {ground(found)}: {told(found)}"
         for row in found.findings[:MOST_FINDINGS]:
             yield f"  {WORDS[row.severity]}: {row.named} [{ground(found, row.abis)}]"
         if left := len(found.findings) - MOST_FINDINGS:
