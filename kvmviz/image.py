@@ -117,28 +117,6 @@ def pieces(
     return runs(range(len(sources)), holder, width)
 
 
-def named(
-    sources: Sequence[Source | None], layout: Layout, at: int, hatched: str = "not written"
-) -> tuple[str, ...]:
-    """What to call the piece that starts at a byte, in several lengths, the fullest first.
-
-    The last always has room; ``hatched`` is what a hole is called that it is not.
-    """
-    letters, source = styles(layout.named), sources[at]
-    if source and source.beside:
-        shares = [letters[share.slot.member].letter for share in source.shares]
-        return " ".join(shares), "".join(shares)[:5], ""
-    if source:
-        letter = letters[source.slot.member].letter
-        return f"{letter} {source.slot.path}", letter
-    slot = layout.slot_at(at)
-    if slot.is_padding:
-        kind = slot.path.split(" after")[0]
-        return f"{kind}: {hatched}", kind, "hole", ""
-    letter = letters[slot.member].letter
-    return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
-
-
 def unwritten(layout: Layout, offset: int) -> str:
     """What a byte that nobody wrote is: a hole, or members left as they were."""
     slot = layout.slot_at(offset)

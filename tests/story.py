@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from kvmviz.web import board
-from kvmviz.web.figures import Figure, figures
+from kvmviz.web import html as web
+from kvmviz.web.page import Figure, figures, page
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def scenes() -> tuple[Scene, ...]:
     shown = figures()
     sections = re.findall(
         r'<section id="(\w+)" data-minutes="([\d.]+)"(?: data-steps="(.*?)")?>(.*?)</section>',
-        board.asset("page.html"),
+        web.asset("page.html"),
         re.DOTALL,
     )
     return tuple(
@@ -40,7 +40,7 @@ def scenes() -> tuple[Scene, ...]:
             plain(re.findall("<h2>(.*?)</h2>", told)[0]),
             float(minutes),
             tuple(steps.split()),
-            tuple(re.findall(rf'name="{name}-guess" value="(.*?)"', told)),
+            tuple(re.findall(rf'name="{name}-guess" value="(.*?)"', page())),
             plain(re.findall("<aside>(.*?)</aside>", told, re.DOTALL)[0]),
             plain(re.sub("<aside>.*?</aside>", "", told, flags=re.DOTALL)),
             shown.get(name),

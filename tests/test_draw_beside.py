@@ -82,9 +82,9 @@ def test_no_two_members_of_an_arm_share_a_bit(struct: Struct, abi: Abi) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (MEM, ("V val", "R mem_rsvd", "+0 E mem_lvl[2:0], M mem_op[4:0]")),
+        (MEM, ("V val", "R mem_rsvd", "E mem_lvl[2:0], M mem_op[4:0]")),
         ("struct s { struct { __u8 x; __u32 y; } a; };", ("hole in a",)),
-        ("union u { __u8 a; __u16 b; __u32 c; float d; double e; };", ("not drawn: D d, E e",)),
+        ("union u { __u8 a; __u16 b; __u32 c; float d; double e; };", ("not drawn: d, e",)),
     ],
 )
 def test_the_picture_shows_what_lies_over_each_other(text: str, words: tuple[str, ...]) -> None:
@@ -92,7 +92,6 @@ def test_the_picture_shows_what_lies_over_each_other(text: str, words: tuple[str
     told = _words(draw.versions(Versions(struct.layout("aarch64")))).replace("\xa0", " ")
     for word in words:
         assert word in told
-    assert "parts" not in told
 
 
 def test_the_picture_judges_each_member_as_the_words_do() -> None:

@@ -82,6 +82,9 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "reading, a kernel and a program more": lambda: draw.reading(
         vmm.read(NEW, OWN, "aarch64_be", ESR, 0x40000800, 0xAA)
     ),
+    "reading, ESR in the second row": lambda: draw.reading(
+        vmm.read(FAR_KERNEL, FAR_VMM, "arm", ESR, 1)
+    ),
     "evidence, dumps more": lambda: draw.evidence(
         [replace(dump("old", "big", "brk").overlay(), real=bytes(16))] * 90
     ),
@@ -193,16 +196,8 @@ REFUSED: list[Any] = [
     (lambda: draw.rules(HUGE.rules), "struct huge: .* at most 4096, not 1048576"),
     (lambda: draw.versions(Versions(HUGE)), "struct huge on arm: .* at most 16384 bytes"),
     (
-        lambda: draw.matrix(
-            grid((replace(NEW, debug=FAR_OFF),), (replace(OWN, debug=FAR_OFF),), ("arm",))
-        ),
+        lambda: draw.matrix(grid((FAR_KERNEL,), (FAR_VMM,), ("arm",))),
         f"bytes 0..7; VMM {OWN.name} takes it from byte 20",
-    ),
-    (
-        lambda: draw.reading(
-            vmm.read(replace(NEW, debug=FAR_OFF), replace(OWN, debug=FAR_OFF), "arm", ESR, 1)
-        ),
-        f"bytes 0..15; VMM {OWN.name} takes it from byte 20",
     ),
     (lambda: draw.story([]), "16 bytes"),
     (

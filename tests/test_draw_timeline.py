@@ -11,7 +11,8 @@ from matplotlib.text import Text
 import kvmviz
 from kvmviz import DebugExit, KvmvizError, captures
 from kvmviz.draw import Picture
-from kvmviz.draw.timeline import LOW, TALL, timeline
+from kvmviz.draw.cells import LOW
+from kvmviz.draw.timeline import LOOKS, timeline
 from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.program import READERS
@@ -61,9 +62,10 @@ def test_cells_are_the_bytes_of_the_real_dumps(kernel: str, abi: str) -> None:
 def fresh_stale_untouched(picture: Picture) -> tuple[int, int, int]:
     """How many cells stand tall, low on a colour, and low and hatched; not counting the key's."""
     boxes = [box for box in picture.figure.findobj(Rectangle) if isinstance(box, Rectangle)]
-    tall = sum(box.get_height() == TALL for box in boxes)
-    hatched = sum(box.get_height() == LOW and bool(box.get_hatch()) for box in boxes)
-    return tall, sum(box.get_height() == LOW for box in boxes) - hatched, hatched
+    tall = LOOKS[True].height
+    hatched = sum(box.get_height() == tall * LOW and bool(box.get_hatch()) for box in boxes)
+    low = sum(box.get_height() == tall * LOW for box in boxes)
+    return sum(box.get_height() == tall for box in boxes), low - hatched, hatched
 
 
 # Of 64 bytes, by hand from the rules of what one KVM_RUN writes.

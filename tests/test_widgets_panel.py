@@ -18,7 +18,7 @@ from kvmviz.kvm.kernel import Kernel
 from kvmviz.widgets import panel as reading
 from kvmviz.widgets.desk import Desk, Scores
 from kvmviz.widgets.panel import FRAMES, Panel
-from kvmviz.widgets.timeline import KEPT, MOST_EVENTS, Timeline
+from kvmviz.widgets.timeline import MOST_EVENTS, Timeline
 from kvmviz.widgets.workbench import MOST_VALUES, Workbench
 from tests import panels
 
@@ -293,7 +293,7 @@ def held() -> int:
 @pytest.mark.parametrize("kind", LONG_USE)
 def test_nothing_but_caches_holds_what_a_panel_has_shown(kind: Any) -> None:
     turns = LONG_USE[kind](kind("sixteen") if kind is Desk else kind())
-    for _ in itertools.islice(turns, KEPT + 1):
+    for _ in itertools.islice(turns, 9):
         pass
     before = held()
     for _ in itertools.islice(turns, 6):

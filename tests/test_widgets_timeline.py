@@ -14,11 +14,11 @@ from kvmviz import (
     SystemEvent,
     Unhandled,
 )
-from kvmviz.kvm.exits import UserWrite
+from kvmviz.kvm.exits import Served, UserWrite
 from kvmviz.kvm.kernel import MERGED, Kernel
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.widgets.timeline import KEPT, KINDS, NONE, Timeline, event_from
+from kvmviz.widgets.timeline import KINDS, NONE, Timeline, event_from
 from tests.panels import error, part, twin
 
 _, _, FLAG, BLIND, _, _, _, _ = READERS
@@ -41,8 +41,6 @@ def shown(timeline: Timeline) -> tuple[str, str, str]:
 
 def test_the_default_tells_the_story(timeline: Timeline) -> None:
     assert (timeline.kernel, timeline.byte_order, timeline.step) == ("v2", "big", 1)
-    assert timeline.conclusion
-    assert not timeline.conclusion.right
     assert "✗ WRONG: takes this for a debug exit, ESR 0x0900000000000000" in repr(timeline)
     assert "byte 15, taken for this exit's flag, holds flags[7:0] of step 0" in repr(timeline)
 
@@ -151,6 +149,8 @@ BUILT = [
     ("MMIO write", ("0x8000001000", "01 02"), MmioExit(0x8000001000, 2, b"\1\2")),
     ("MMIO read", ("9000000", "8"), MmioExit(0x9000000, 8)),
     ("system event", ("2", "0xff"), SystemEvent(2, 255)),
+    ("KVM serves a write", ("0x8000000", "8"), Served(0x8000000, 8)),
+    ("KVM serves a read", ("0x8000000", "0102"), Served(0x8000000, 2, b"\1\2")),
     ("signal pending", ("", ""), Interrupted()),
     ("run fails after entry", ("", ""), Unhandled()),
     ("userspace writes", ("36", "aaaaaaaa"), UserWrite(36, b"\xaa" * 4)),
@@ -285,14 +285,16 @@ def test_what_cannot_be_drawn_is_not_offered(timeline: Timeline) -> None:
     assert "mine" not in control(timeline, "kernel").options
 
 
-def test_what_is_ones_own_is_kept_to_come_back_to(timeline: Timeline) -> None:
-    for number in range(KEPT + 3):
-        timeline.kernel = Kernel(f"mine{number}", "never", MERGED)
+def test_a_sequence_of_ones_own_is_kept_to_come_back_to(timeline: Timeline) -> None:
     timeline.events = (Interrupted(),)
     timeline.set(kernel="v2", scenario="ndata")
     assert len(timeline.events) > 1
-    timeline.set(kernel=f"mine{KEPT}", beside=f"mine{KEPT + 2}", scenario="own")
-    assert (timeline.kernel, timeline.beside) == (f"mine{KEPT}", f"mine{KEPT + 2}")
+    control(timeline, "scenario").value = "own"
     assert timeline.events == (Interrupted(),)
-    with pytest.raises(KvmvizError, match="unknown kernel 'mine0'"):
-        timeline.kernel = "mine0"
+
+
+def test_a_kernel_of_ones_own_is_offered_as_long_as_it_is_shown(timeline: Timeline) -> None:
+    timeline.kernel, timeline.beside = MINE, MINE
+    control(timeline, "kernel").value = "merged"
+    assert "mine" not in control(timeline, "kernel").options
+    assert control(timeline, "beside").value == "mine"

@@ -47,12 +47,6 @@ def quiet(bench: Workbench) -> bool:
     return not any(message(bench, name) for name in ("text", "changed", "values"))
 
 
-def marks(bench: Workbench) -> list[tuple[str, str]]:
-    """The lines that are marked: the field, and pixels from its top."""
-    style = bench.box.children[1].value
-    return re.findall(r"-(\w+) textarea .*?position: 0 (\d+)px", style)
-
-
 def test_the_default_tells_the_story(bench: Workbench) -> None:
     assert twin(bench).startswith("✗ an old program breaks: hsr moved on aarch64_be\n")
     assert "an old program on new bytes: hsr reads 0x12, not 0x3456789a" in twin(bench)
@@ -98,8 +92,8 @@ WRONG: list[tuple[str, str, str, int | None]] = [
     ("changed", "struct a { int x; };",
      "new C defines struct a, old C struct kvm_debug_exit_arch: nothing to compare", None),
     ("text", "", "line 1, column 1: the text defines no struct", 1),
-    ("text", "struct s { int x[2000]; };", "more than 4096 bytes", 1),
-    ("text", "\nunion s { char x[0]; };", "0 bytes", 2),
+    ("text", "struct s { int x[2000]; };", "shown are 1 .. 4096", None),
+    ("text", "\nunion s { char x[0]; };", "0 bytes", None),
     ("values", "hsr=zz", "'hsr=zz' is no value; write member=number", None),
     ("values", "esr=1", "has no member 'esr'; its members are far, hsr", None),
 ]  # fmt: skip
@@ -115,11 +109,10 @@ def test_what_is_wrong_is_pointed_at_and_the_last_picture_stays(
     assert message in said(bench, name).replace("\n", " ")
     assert (repr(bench), part(bench, "view").value) == (before, shown)
     assert field(bench, name).value == typed  # nobody's typing is taken away
-    assert marks(bench) == ([(name, str(4 + 18 * (line - 1)))] if line else [])
+    assert (f"{line} | " in said(bench, name)) == bool(line)
     for other, text in good.items():
         field(bench, other).value = text
     assert quiet(bench)
-    assert not marks(bench)
 
 
 @pytest.mark.parametrize(("name", "typed", "message", "line"), WRONG)
@@ -268,7 +261,7 @@ def test_a_big_struct_is_shown_in_part_and_says_so() -> None:
         bench = Workbench(old, new, abis=("aarch64", "i386"))
         picture = bench.picture
         assert picture
-        assert picture.height < 1000
+        assert picture.height < 1200
         assert "left out: " in repr(bench) or len(repr(bench).splitlines()) < 90
         assert len(part(bench, "view").value) < 1_000_000
 

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
 
 from kvmviz._base import KvmvizError
@@ -37,7 +36,13 @@ POINT = 72 / DPI
 FEATURES = ("-liga",) if hasattr(Text, "set_fontfeatures") else ()
 """No ligatures: one would make a single sign of the digits ff. Older matplotlib has none."""
 
-FORMATS = ("png", "svg", "pdf")
+FORMATS = {
+    "png": ("Software", "Description"),
+    "svg": ("Date", "Description"),
+    "pdf": ("CreationDate", "Subject"),
+}
+"""By name: what of their metadata is left out, and what says the picture's words."""
+
 MOST_PIXELS, MOST_ACROSS = 1 << 25, (1 << 16) - 1
 """Of a PNG, in all (four bytes each while it is drawn) and in a row or column."""
 
@@ -67,39 +72,22 @@ def _as_shipped() -> Iterator[None]:
         yield
 
 
-def font_file(face: Face) -> str:
-    """Where a font lies: those come with matplotlib, others of the same name are not asked for."""
-    return str(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"DejaVu{face}.ttf")
-
-
 @cache
-def _properties(face: Face) -> FontProperties:
-    return FontProperties(fname=font_file(face))
-
-
-@cache
-def font(face: Face) -> FT2Font:
-    """A font to measure with: its own object, since matplotlib sets sizes on those that it has."""
-    return FT2Font(font_file(face))
-
-
-MEASURING = Lock()
-"""A font measures one line at a time."""
+def _font(face: Face) -> FontProperties:
+    """A font out of those that come with matplotlib: others of the same name are not asked for."""
+    return FontProperties(fname=Path(mpl.get_data_path()) / f"fonts/ttf/DejaVu{face}.ttf", size=1)
 
 
 @lru_cache(maxsize=4096)
-def natural_width(words: str, face: Face) -> float:
-    """How wide words are at a size of one pixel, in pixels."""
-    with MEASURING:
-        one = font(face)
-        one.set_size(100, 72)
-        one.set_text(words, 0.0, flags=LoadFlags.NO_HINTING)
-        return float(one.get_width_height()[0] / 64 / 100)
+def _natural(words: str, bold: bool) -> float:
+    """How wide words are at a size of one."""
+    font = _font("Sans-Bold" if bold else "Sans")
+    return float(text_to_path.get_text_width_height_descent(words, font, False)[0])
 
 
 def wide(words: str, size: float, bold: bool = False) -> float:
     """How wide words are, in pixels of a canvas."""
-    return natural_width(words, "Sans-Bold" if bold else "Sans") * size
+    return _natural(words, bold) * size
 
 
 def fitting(names: Iterable[str], width: float, size: float) -> str:
@@ -115,22 +103,17 @@ def shrunk(words: str, size: float, room: float, bold: bool = False) -> float:
 
 
 def wrapped(
-    words: str, size: float, width: float, *, bold: bool = False, most: int = 0, indent: str = ""
+    words: str, size: float, width: float, *, bold: bool = False, indent: str = ""
 ) -> list[str]:
-    """Words in lines no wider than a width, nor longer than ``most`` letters; a long word is cut.
+    """Words in lines no wider than a width; a long word is cut.
 
     Lines after the first begin with ``indent``.
     """
-    count = most or max(10, int(width / size * 2.5))
-    lines = textwrap.wrap(words, count, subsequent_indent=indent)
-    while count > 10 and any(wide(line, size, bold) > width for line in lines):
-        count -= 2
+    count, lines = max(10, int(width / size * 2.5)), [words] if words else []
+    while count >= 10 and any(wide(line, size, bold) > width for line in lines):
         lines = textwrap.wrap(words, count, subsequent_indent=indent)
+        count -= 2
     return lines
-
-
-HATCH = 0.8
-"""Width of a line of hatching, in points as all lines."""
 
 
 class Made(NamedTuple):
@@ -177,35 +160,21 @@ class Picture:
                 figure.add_artist(artist)
         return figure
 
-    @property
-    def _most(self) -> float:
-        """The largest scale of a PNG."""
-        most = math.sqrt(MOST_PIXELS / (self.width * self.height))
-        return min(most, MOST_ACROSS / max(self.width, self.height))
-
-    def render(self, form: str, scale: float = 2) -> bytes:
-        """The picture as a file's bytes: ``png`` (``scale`` times its size), ``svg`` or ``pdf``.
+    def render(self, form: str) -> bytes:
+        """The picture as a file's bytes: ``png``, ``svg`` or ``pdf``.
 
         The same picture gives the same bytes: no date, no random ids, nobody's settings. The file
-        carries the picture's words as its description. Raises :class:`KvmvizError` for another
-        format, and for a scale of a PNG that gives no pixels or more than :data:`MOST_PIXELS`.
+        carries the picture's words as its description. A PNG has twice as many pixels a side, or
+        what :data:`MOST_PIXELS` allow. Raises :class:`KvmvizError` for another format.
         """
         if not isinstance(form, str) or form not in FORMATS:
             raise KvmvizError(f"no format {quoted(form)}; legal are {', '.join(FORMATS)}")
-        least = 1 / min(self.width, self.height)
-        number = isinstance(scale, int | float) and not isinstance(scale, bool)
-        if not (number and least <= scale <= self._most):
-            legal = f"legal for this picture are {least:.3f} .. {self._most:.3f}"
-            raise KvmvizError(f"scale {quoted(scale)}: {legal}")
-        metadata: Mapping[str, Mapping[str, str | None]] = {
-            "png": {"Software": None, "Description": self.text},
-            "svg": {"Date": None, "Description": self.text},
-            "pdf": {"CreationDate": None, "Subject": self.text},
-        }
-        out = io.BytesIO()
-        figure = self.figure
+        most = math.sqrt(MOST_PIXELS / (self.width * self.height))
+        scale = min(2, most, MOST_ACROSS / max(self.width, self.height))
+        dated, told = FORMATS[form]
+        metadata, out, figure = {dated: None, told: self.text}, io.BytesIO(), self.figure
         with _as_shipped():
-            figure.savefig(out, format=form, dpi=DPI * scale, metadata=dict(metadata[form]))
+            figure.savefig(out, format=form, dpi=DPI * scale, metadata=metadata)
         return out.getvalue()
 
     def save(self, path: str | Path) -> Path:
@@ -216,7 +185,7 @@ class Picture:
         if not isinstance(path, str | Path):
             raise KvmvizError(f"save: {quoted(path)} is no path; legal are str and Path")
         target = Path(path)
-        held = self.render(target.suffix.lstrip(".").lower(), min(2, self._most))
+        held = self.render(target.suffix.lstrip(".").lower())
         try:
             target.write_bytes(held)
         except (OSError, ValueError) as error:
@@ -230,7 +199,7 @@ class Picture:
 
         Viewers of notebooks drop the alt text of an ``image/png`` output; they keep this one's.
         """
-        png = base64.b64encode(self.render("png", min(2, self._most))).decode()
+        png = base64.b64encode(self.render("png")).decode()
         words = html.escape(self.text, quote=True)
         look = f'width="{self.width}" style="max-width:100%"'
         return f'<img alt="{words}" {look} src="data:image/png;base64,{png}">'
@@ -247,25 +216,17 @@ class Canvas:
         self.marks: list[Made] = []
 
     def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        size: float = 14,
-        *,
-        colour: str = INK,
-        bold: bool = False,
-        mono: bool = False,
-        italic: bool = False,
+        self, x: float, y: float, words: str, size: float, *, colour: str = INK,
+        bold: bool = False, mono: bool = False, italic: bool = False,
         ha: Literal["left", "center", "right"] = "left",
         va: Literal["baseline", "center"] = "baseline",
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Write words at a point; ``size`` is the height of the letters' box in pixels."""
         face: Face = "Sans-Oblique" if italic else "Sans-Bold" if bold else "Sans"
         if mono:
             face = "SansMono-Bold" if bold else "SansMono"
         traits = {
-            "color": colour, "fontproperties": _properties(face), "fontsize": size * POINT,
+            "color": colour, "fontproperties": _font(face), "fontsize": size * POINT,
             "horizontalalignment": ha, "verticalalignment": va, "parse_math": False,
         }  # fmt: skip
         if FEATURES:
@@ -273,28 +234,20 @@ class Canvas:
         self.marks.append(Made(Text, (x, y, words), traits))
 
     def box(
-        self,
-        x: float,
-        y: float,
-        width: float,
-        height: float,
-        fill: str,
-        *,
-        edge: str = INK,
-        line: float = 1,
-        hatch: str | None = None,
-    ) -> None:
+        self, x: float, y: float, width: float, height: float, fill: str, *, edge: str = INK,
+        line: float = 1, hatch: str | None = None,
+    ) -> None:  # fmt: skip
         """A filled rectangle whose upper left corner is (x, y)."""
         traits = {"facecolor": fill, "edgecolor": edge, "linewidth": line}
         if hatch:
-            traits |= {"hatch": hatch, "hatch_linewidth": HATCH}
+            traits |= {"hatch": hatch, "hatch_linewidth": 0.8}
         self.marks.append(Made(Rectangle, ((x, y), width, height), traits))
 
     def clear(self, x: float, y: float, width: float, height: float) -> None:
         """A white spot, for words to stay readable on hatching."""
         self.box(x, y, width, height, NOBODY, edge=NOBODY)
 
-    def line(self, xs: list[float], ys: list[float], colour: str = INK, width: float = 1) -> None:
+    def line(self, xs: list[float], ys: list[float], colour: str, width: float = 1) -> None:
         """A line through points."""
         traits = {"color": colour, "linewidth": width, "solid_joinstyle": "miter"}
         self.marks.append(Made(Line2D, (xs, ys), traits))

@@ -1,158 +1,159 @@
-"""Bytes of a struct as cells that say who holds them. Sizes in pixels."""
+"""Strips of bytes on a canvas: cells, who takes them above, whose they are below. In pixels."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from operator import itemgetter
-from typing import Literal
 
-from kvmviz.draw.canvas import Canvas, wide, wrapped
-from kvmviz.image import named, pieces
-from kvmviz.layout import Layout
-from kvmviz.slot import Source, bits_of
-from kvmviz.style import INK, NOBODY, QUIET, Style, styles
+from kvmviz.board import Cell, Span, Strip
+from kvmviz.draw.canvas import Canvas, fitting, wide, wrapped
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 
-ROW, CELL = 16, 58
-"""Cells in a row before a byte map goes on in the next, and how wide a cell is there."""
+ROW = 16
+"""Cells in a row before a struct goes on in the next."""
 
-HEIGHT, BELOW = 46, 120
-"""Height of a cell, and of a row with all that stands under its cells."""
-
-LABEL = 16
-"""Size of the words under the cells of a struct, where they have the room."""
+LOW = 0.72
+"""How high the cell of a byte is that this step did not write, of one that it wrote."""
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Bytes of a struct, each ``cell`` wide: value, bits, offset, and below them the member.
+class Look:
+    """How large cells are, and their digits and labels; bits and offsets stand below, or not."""
 
-    ``data`` None draws the layout alone, cells without values.
-    """
-
-    layout: Layout
-    data: Sequence[int] | None
-    sources: Sequence[Source | None]
-    cell: float = CELL
-
-    @cached_property
-    def styles(self) -> dict[str, Style]:
-        """Colour and letter of each member."""
-        return styles(self.layout.named)
-
-    @cached_property
-    def _pieces(self) -> tuple[tuple[int, int], ...]:
-        """First and last offset of neighbours with one name below them."""
-        return tuple(pieces(self.sources, self.layout, ROW))
-
-    def rows(self, canvas: Canvas, x: float, y: float) -> float:
-        """Draw all bytes, 16 in a row, from (x, y) down; the y where they end."""
-        for first in range(0, len(self.sources), ROW):
-            self.row(canvas, x, y, first, min(first + ROW, len(self.sources)))
-            y += BELOW
-        return paragraph(canvas, x, y - 8, self.legend, LABEL, 22) + 8
-
-    def row(self, canvas: Canvas, x: float, y: float, first: int, stop: int) -> None:
-        """Draw bytes ``first`` up to ``stop``; (x, y) is the first one's upper left corner."""
-        under = y + HEIGHT
-        for at in range(first, stop):
-            source, left = self.sources[at], x + (at - first) * self.cell
-            ground(canvas, left + 1, y, self.cell - 2, HEIGHT, source, self.styles)
-            middle, centre = left + self.cell / 2, y + HEIGHT / 2
-            if self.data is not None:
-                if source is None or source.is_part:
-                    canvas.clear(middle - 17, centre - 14, 34, 28)
-                canvas.text(
-                    middle, centre, f"{self.data[at]:02x}", 24, mono=True, ha="center",
-                    va="center", colour=INK if source else QUIET,
-                )  # fmt: skip
-            bits = bits_of(source)
-            size = max(11, min(LABEL, (self.cell - 8) / (0.6 * len(bits))))
-            canvas.text(middle, under + 17, bits, size, mono=True, ha="center")
-            canvas.text(middle, under + 35, f"+{at}", LABEL, mono=True, ha="center", colour=QUIET)
-        start = bisect_left(self._pieces, first, key=itemgetter(1))
-        for begin, end in self._pieces[start:]:
-            if begin >= stop:
-                break
-            left = x + (max(begin, first) - first) * self.cell + 3
-            right = x + (min(end + 1, stop) - first) * self.cell - 3
-            self._brace(canvas, left, right, under + 42, begin)
-
-    def block(self, canvas: Canvas, x: float, y: float, at: int, width: float) -> None:
-        """The whole piece that starts at byte ``at`` as one cell, where its bytes tell nothing."""
-        source, middle = self.sources[at], x + width / 2
-        end = dict(self._pieces)[at]
-        ground(canvas, x + 1, y, width - 2, HEIGHT, source, self.styles)
-        words = f"{end + 1 - at} bytes" if source else "not written"
-        if source is None:
-            canvas.clear(x + 9, y + 10, width - 18, HEIGHT - 20)
-        canvas.text(middle, y + 29, words, LABEL, ha="center", colour=INK if source else QUIET)
-        under, place = y + HEIGHT, f"+{at}..+{end}"
-        canvas.text(middle, under + 35, place, LABEL, mono=True, ha="center", colour=QUIET)
-        self._brace(canvas, x + 3, x + width - 3, under + 42, at)
-
-    def letter(self, source: Source) -> str:
-        """The letter of a cell's member."""
-        return self.styles[source.slot.member].letter
-
-    def _brace(self, canvas: Canvas, left: float, right: float, y: float, at: int) -> None:
-        canvas.brace(left, right, y, 5, QUIET)
-        name = next(n for n in self._names(at) if width_of(n, LABEL) <= right - left + 6)
-        written = self.sources[at] is not None
-        canvas.text((left + right) / 2, y + 22, name, LABEL, ha="center", italic=not written)
-
-    def _names(self, at: int) -> tuple[str, ...]:
-        return named(self.sources, self.layout, at, self._hatched)
+    cell: float = 58
+    height: float = 46
+    digits: float = 24
+    label: float = 16
+    bits: bool = True
+    offsets: bool = True
 
     @property
-    def _hatched(self) -> str:
-        """What hatching means."""
-        return "no member" if self.data is None else "not written"
+    def foot(self) -> float:
+        """Height of the bits and offsets."""
+        return (self.bits + self.offsets) * (self.label + 2)
 
-    @cached_property
-    def legend(self) -> list[str]:
-        """Lines with the names of members too narrow for their name."""
-        words: dict[str, None] = {}
-        silent = False
-        for begin, end in self._pieces:
-            source, full = self.sources[begin], self._names(begin)[0]
-            fits = width_of(full, LABEL) <= (end + 1 - begin) * self.cell
-            if source and (source.beside or not fits):
-                words |= {f"{self.letter(s)} {s.slot.path}": None for s in source.shares}
-            silent |= source is None and not fits
-        told = [*words, *([f"hatched: {self._hatched}"] if silent else [])]
-        return wrapped("  ·  ".join(told), LABEL, CELL * ROW, most=84)
+    @property
+    def high(self) -> float:
+        """Height of a row with all that stands under its cells."""
+        return self.height + self.foot + self.label + 12
+
+    @property
+    def above(self) -> float:
+        """Height of what stands over the cells of a row that has hands."""
+        return self.label + 12
 
 
-def ground(
-    canvas: Canvas, x: float, y: float, width: float, height: float,
-    source: Source | None, styles: Mapping[str, Style],
-) -> None:  # fmt: skip
-    """The colours of a cell, each as wide as its bits, the most significant on the left."""
-    if source and source.mask == 0xFF:
-        canvas.box(x, y, width, height, styles[source.slot.member].colour, edge=QUIET)
-        return
-    canvas.box(x, y, width, height, NOBODY, edge=QUIET, hatch="////")
-    for share in source.shares if source else ():
-        left, bits = x + width * (7 - share.top) / 8, share.top - share.bottom + 1
-        fill = styles[share.slot.member].colour
-        canvas.box(left, y, width * bits / 8, height, fill, edge=QUIET)
+def row(canvas: Canvas, strip: Strip, places: Mapping[int, float], y: float, look: Look) -> None:
+    """Draw the bytes that have a place: the left edge of their cells; ``y`` is the upper edge."""
+    for cell in strip.cells:
+        if cell.offset in places:
+            _cell(canvas, cell, places[cell.offset], y, look)
+    low, size = y + look.height + look.foot + 4, look.label
+    for span, left, right in _parts(strip.braces, places, look):
+        canvas.brace(left, right, low, 5, QUIET)
+        colour = WRONG if span.right is False else QUIET if span.quiet else INK
+        name = fitting(span.names, right - left + 4, size)
+        middle = (left + right) / 2
+        canvas.text(
+            middle, low + size + 4, name, size, ha="center", colour=colour, italic=span.quiet
+        )
+    hands = sorted(_parts(strip.hands, places, look), key=lambda part: part[1])
+    for number, (span, left, right) in enumerate(hands):
+        colour = RIGHT if span.right else WRONG
+        canvas.brace(left, right, y - 3, -8, colour, 3)
+        # A name may be wider than its hand, as far as there is room beside it.
+        gaps = [other - right for _, other, _ in hands[number + 1 :]]
+        gaps += [left - other for *_, other in hands[:number]]
+        name = fitting(span.names, right - left + min([30, *gaps]), size - 1)
+        canvas.text((left + right) / 2, y - 16, name, size - 1, ha="center", colour=colour)
+
+
+def _parts(
+    spans: Iterable[Span], places: Mapping[int, float], look: Look
+) -> Iterator[tuple[Span, float, float]]:
+    """Spans as far as their bytes have a place, with the edges of that part."""
+    first, last = min(places), max(places)
+    for span in spans:
+        offsets = range(max(first, span.first), min(last, span.last) + 1)
+        if held := [places[at] for at in offsets if at in places]:
+            yield span, held[0] + 3, held[-1] + look.cell - 3
+
+
+def _cell(canvas: Canvas, cell: Cell, x: float, y: float, look: Look) -> None:
+    fresh, whole = cell.state == "fresh", len(cell.fills) == 1 and cell.fills[0][1:] == (7, 0)
+    height = look.height * (LOW if cell.state in ("stale", "untouched") else 1)
+    y += look.height - height
+    edge, line, hatch = (INK, 1.8, None) if fresh else (QUIET, 1, None if whole else "////")
+    width, middle, centre = look.cell - 2, x + look.cell / 2, y + height / 2
+    ground = cell.fills[0].colour if whole else NOBODY
+    canvas.box(x + 1, y, width, height, ground, edge=edge, line=line, hatch=hatch)
+    for fill in () if whole else cell.fills:
+        left, part = x + 1 + width * (7 - fill.top) / 8, width * (fill.top - fill.bottom + 1) / 8
+        canvas.box(left, y, part, height, fill.colour, edge=QUIET)
+    if cell.value:
+        if sum(fill.top - fill.bottom + 1 for fill in cell.fills) < 8:
+            room = min(0.62 * look.digits * len(cell.value) + 3, width - 5)
+            canvas.clear(middle - room / 2, y + 3, room, height - 6)
+        colour = INK if cell.fills else QUIET
+        canvas.text(
+            middle, centre, cell.value, look.digits, mono=True, ha="center", va="center",
+            colour=colour, bold=fresh,
+        )  # fmt: skip
+    under = y + height
+    for words, shown, quiet in (
+        (cell.bits, look.bits, False),
+        (f"+{cell.offset}", look.offsets, True),
+    ):
+        if shown:
+            under += look.label + 2
+            size = max(9, min(look.label, (look.cell - 6) / (0.6 * max(len(words), 1))))
+            colour = QUIET if quiet else INK
+            canvas.text(middle, under - 1, words, size, mono=True, ha="center", colour=colour)
+    if cell.differs:
+        low = under + look.label + 24
+        canvas.text(middle, low, "≠", 17, bold=True, ha="center", colour=WRONG)
+
+
+def rows(canvas: Canvas, strip: Strip, x: float, y: float, look: Look) -> float:
+    """Draw all bytes, 16 in a row, from (x, y) down, and their legend; the y where they end."""
+    hands = [at for span in strip.hands for at in (span.first, span.last)]
+    for first in range(0, len(strip.cells), ROW):
+        taken = any(first <= at < first + ROW for at in hands)
+        y += look.above if taken else 0
+        offsets = range(first, min(first + ROW, len(strip.cells)))
+        row(canvas, strip, spread(offsets, x, look), y, look)
+        y += look.high + 6
+    return paragraph(canvas, x, y - 10, legend([strip], look), look.label, 22) + 8
+
+
+def spread(offsets: Sequence[int], x: float, look: Look) -> dict[int, float]:
+    """Neighbours side by side from x on: the left edge of each one's cell."""
+    return {at: x + number * look.cell for number, at in enumerate(offsets)}
+
+
+def legend(strips: Iterable[Strip], look: Look, width: float = 0) -> list[str]:
+    """Lines with the full names of what is too narrow for its name."""
+    told: dict[str, None] = {}
+    hatched = ""
+    for strip in strips:
+        for span in strip.braces:
+            full, room = span.names[0], (span.last - span.first + 1) * look.cell - 2
+            if wide(full, look.label) > room:
+                if span.quiet:
+                    hatched = f"hatched: {full.rpartition(': ')[2]}" if ": " in full else hatched
+                else:
+                    # A letter and its name stay in one line.
+                    told[full.replace(" ", "\xa0")] = None
+    words = "  ·  ".join([*told, *filter(None, [hatched])])
+    return wrapped(words, look.label, width or look.cell * ROW)
 
 
 def paragraph(
     canvas: Canvas, x: float, y: float, lines: Iterable[str], size: float, leading: float, *,
     colour: str = INK, bold: bool = False, mono: bool = False,
-    ha: Literal["left", "center"] = "left",
 ) -> float:  # fmt: skip
     """Lines of words, the first of them ``leading`` below ``y``; where the last one stands."""
     for line in lines:
         y += leading
-        canvas.text(x, y, line, size, colour=colour, bold=bold, mono=mono, ha=ha)
+        canvas.text(x, y, line, size, colour=colour, bold=bold, mono=mono)
     return y
-
-
-def width_of(words: str, size: float) -> float:
-    """How wide words are, and at least what letters take on average: enough to keep them apart."""
-    return max(0.6 * size * len(words), wide(words, size))

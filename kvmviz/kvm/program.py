@@ -228,7 +228,7 @@ class Reading:
         """The struct as the program has it."""
         return self.vmm.debug.layout(self.image.layout.abi)
 
-    @property
+    @cached_property
     def value(self) -> int:
         """The ESR that the program puts together."""
         data = bytes(self.image)
@@ -258,7 +258,7 @@ class Reading:
         """What it takes for bits 31:0, EC among them, are bits 31:0."""
         return all(row.right for row in self.taken if row.wanted[1] < 32)
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """What the program gets of each member of the struct that it was built with."""
         return compare(self.image.layout, self.struct)
@@ -269,7 +269,7 @@ class Reading:
         found = [slot.offsets for slot in self.struct.slots if slot.path == "far"]
         return found[0] if found else range(0)
 
-    @property
+    @cached_property
     def lost_far(self) -> tuple[int, ...]:
         """The same, if they are not what the kernel has there."""
         if self.verdict.fields.get("far", "intact") == "intact":
@@ -319,7 +319,7 @@ class Reading:
             return "another member"
         return "halves swapped" if len(wrong) > 1 else "the other half"
 
-    @property
+    @cached_property
     def effect(self) -> str:
         """What comes of it, in a sentence or two."""
         vmm, true = self.vmm, Esr(self.esr)

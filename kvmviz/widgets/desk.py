@@ -9,14 +9,13 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz import draw
+from kvmviz import board, draw
 from kvmviz._base import KvmvizError, shown
 from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise
 from kvmviz.learn.grading import Grade
 from kvmviz.learn.session import Session
 from kvmviz.review.versions import Versions
-from kvmviz.web import board
 from kvmviz.widgets.panel import (
     LOCK,
     ROW,
@@ -84,7 +83,8 @@ class Desk(Panel):
         self._round, self._alone = self._session.rounds, bool(name)
         self._task, self._said, self._score = (ipw.HTML() for _ in range(3))
         first = next(iter(self._session.exercises.values()))
-        super().__init__(State(first.name, first.start), {"name": name} if name else {})
+        self._home = State(first.name, first.start)
+        super().__init__(**({"name": name} if name else {}))
         self._box.add_class("kvmviz-desk")
         self._session.listeners.append(self._heard)
 

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from kvmviz import abi as abis
-from kvmviz import draw
+from kvmviz import board, draw
 from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, shown
 from kvmviz.abi import ABIS, BYTE_ORDERS, ByteOrder
 from kvmviz.ctype import WIDTHS, name_of
@@ -19,11 +19,9 @@ from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.program import VMMS, Reading, read
 from kvmviz.kvm.program import find as find_vmm
-from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
-    ROW,
     Control,
     Frame,
     Panel,
@@ -110,11 +108,6 @@ def _ordered(_: Any, state: State, order: object) -> State:
     return replace(state, abi=orders[asked].name)
 
 
-def _laid_out(_: Any, state: State, name: object) -> State:
-    """Another layout starts with its own widths."""
-    return replace(state, layout=chosen(name, LAYOUTS, "unknown layout"), widths=())
-
-
 def _widened(_: Any, state: State, bits: object) -> State:
     if not isinstance(bits, Mapping):
         raise KvmvizError(f"widths {shown(bits)}: give bits by member, as {dict(state.bits)}")
@@ -155,7 +148,10 @@ class Explorer(Panel):
     )  # fmt: skip
     layout = Setting[str, str](
         "What the kernel writes: `old`, `widened` or `merged`.",
-        turns=_laid_out,
+        # Another layout starts with its own widths.
+        turns=lambda _, state, name: replace(
+            state, layout=chosen(name, LAYOUTS, "unknown layout"), widths=()
+        ),
         by=buttons("kernel writes", LAYOUTS, "the struct it was built with"),
     )
     widths = Setting[Mapping[str, int], Mapping[str, int]](
@@ -188,30 +184,21 @@ class Explorer(Panel):
         by=entry("fill", lambda state: f"{state.fill:#04x}", "90px"),
     )
 
-    _frame = staticmethod(frame)
-
-    def __init__(self, **start: Any) -> None:
-        super().__init__(State(), start)
+    _home, _frame = State(), staticmethod(frame)
 
     def _arrange(self) -> list[Any]:
         part = self._controls
-        self._button("reset", "Reset", "Back to the state at the start", self.reset)
         more = part["more"] = ipw.ToggleButton(
             description="more", tooltip="ABI, widths, and what the registers held",
             layout={"width": "auto"},
         ).add_class("kvmviz-more")  # fmt: skip
-        rows = (
-            ("byte_order", "layout"),
-            ("reader", "more", "reset"),
-            ("abi", "esr", "far", "fill"),
-            [f"width {member}" for member in MEMBERS],
-        )
-        *boxes, values, widths = (ipw.Box([part[name] for name in row], layout=ROW) for row in rows)
-        folded = ipw.VBox([values, widths], layout={"display": "none"})
+        under = self._row("abi", "esr", "far", "fill"), self._row(*(f"width {m}" for m in MEMBERS))
+        folded = ipw.VBox(under, layout={"display": "none"})
         more.observe(
             lambda _: setattr(folded.layout, "display", None if more.value else "none"), "value"
         )
-        return [*boxes, folded, self._error, self._view]
+        above = self._row("byte_order", "layout"), self._row("reader", "more", "reset")
+        return [*above, folded, self._error, self._view]
 
     def _adapt(self) -> None:
         self._controls["width hsr_high"].disabled = "hsr_high" not in self._state.bits

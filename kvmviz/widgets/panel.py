@@ -7,11 +7,11 @@ follows from the state alone.
 
 from __future__ import annotations
 
-import html
 import threading
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -19,9 +19,9 @@ import ipywidgets as ipw
 from traitlets import HasTraits, TraitType
 
 from kvmviz._base import KvmvizError, find, shown
+from kvmviz.board import Board
 from kvmviz.draw.canvas import Picture
-from kvmviz.web import board
-from kvmviz.web.board import Board
+from kvmviz.web import html
 
 LOCK = threading.RLock()
 """Held from reading a state to having written the next: JupyterLab hands a widget's messages to
@@ -39,9 +39,9 @@ ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "
 
 def wired() -> Any:
     """What makes a box look and behave: style sheets, and scripts that run when they are there."""
-    look, act = (board.asset(f"panel.{kind}", "kvmviz.widgets") for kind in ("css", "js"))
-    script = html.escape(f"{board.script()}\n{act}")
-    held = f'<style>{board.css()}{look}</style><style onload="{script}"></style>'
+    look, act = (html.asset(f"panel.{kind}", "kvmviz.widgets") for kind in ("css", "js"))
+    script = escape(f"{html.script()}\n{act}")
+    held = f'<style>{html.css()}{look}</style><style onload="{script}"></style>'
     return ipw.HTML(held, layout={"display": "none"})
 
 
@@ -58,12 +58,12 @@ class Frame(NamedTuple):
 
 def figure(shown: Board, spoken: str = "") -> Frame:
     """A board as what a reader sees, its words folded in it."""
-    return Frame(f'<div class="kv-figure">{shown.html()}</div>', shown.twin, spoken)
+    return Frame(f'<div class="kv-figure">{html.article(shown)}</div>', shown.twin, spoken)
 
 
 def alert(words: str) -> str:
     """An error as an HTML element that a screen reader speaks; nothing for no words."""
-    return f"<b role='alert'>{html.escape(words)}</b>" if words else ""
+    return f"<b role='alert'>{escape(words)}</b>" if words else ""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,18 @@ class Control:
     """An element that turns a setting by hand: its kind, and its traits to start with.
 
     It shows the setting's value unless ``shows`` makes something else of the state; ``means`` is
-    what a value of it asks of the setting. ``typed``: what is refused stays, to be mended.
+    what a value of it asks of the setting.
     """
 
     kind: Callable[..., Any]
     traits: Mapping[str, Any]
     shows: Callable[[Any], Any] | None = None
     means: Callable[[Any], Any] = field(default=lambda value: value)
-    typed: bool = False
-    live: bool = False
+
+    @property
+    def typed(self) -> bool:
+        """Somebody types into it: what is refused stays, to be mended."""
+        return self.kind in (ipw.Text, ipw.Textarea)
 
 
 def buttons(
@@ -107,15 +110,12 @@ def choice(
 def entry(label: str, shows: Callable[[Any], str], width: str, before: str = "initial") -> Control:
     """A line of text, read when it is entered."""
     look = {"style": {"description_width": before}, "layout": {"width": width}}
-    traits = {"description": label, "continuous_update": False, **look}
-    return Control(ipw.Text, traits, shows, typed=True)
+    return Control(ipw.Text, {"description": label, "continuous_update": False, **look}, shows)
 
 
 def area(label: str, rows: int, **traits: Any) -> Control:
     """Lines of text, read at every key."""
-    return Control(
-        ipw.Textarea, {"description": label, "rows": rows, **traits}, None, typed=True, live=True
-    )
+    return Control(ipw.Textarea, {"description": label, "rows": rows, **traits})
 
 
 Got = TypeVar("Got")
@@ -191,7 +191,7 @@ class Live:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
         look = "white-space: pre-wrap; word-break: normal"
-        words = f'<pre style="{look}">{html.escape(repr(self))}</pre>'
+        words = f'<pre style="{look}">{escape(repr(self))}</pre>'
         bundle["text/html"] = words if self.picture is None else self.picture.html
         return bundle | {"text/plain": repr(self)}
 
@@ -208,6 +208,9 @@ class Panel(Live, HasTraits):
     settings: ClassVar[Mapping[str, Setting[Any, Any]]] = MappingProxyType({})
     """What can be set, by name, in the order in which several are set at once."""
 
+    _home: Any
+    """The state at the start, but for what is set when it is made."""
+
     _frame: Callable[[Any], Frame]
     """What a state shows; raises :class:`KvmvizError` for what cannot be drawn."""
 
@@ -216,9 +219,9 @@ class Panel(Live, HasTraits):
         own = {name: made for name, made in vars(cls).items() if isinstance(made, Setting)}
         cls.settings = MappingProxyType({**cls.settings, **own})
 
-    def __init__(self, home: Any, start: Mapping[str, Any]) -> None:
+    def __init__(self, **start: Any) -> None:
         super().__init__()
-        self._state = self._home = home
+        self._state = self._home
         self._syncing = False
         self._refused: set[str] = set()
         self._view, self._error, self._spoken = (ipw.HTML() for _ in range(3))
@@ -230,6 +233,7 @@ class Panel(Live, HasTraits):
             for key, control in setting.controls.items():
                 made = self._controls[key] = control.kind(**control.traits)
                 made.observe(lambda _, at=(name, key, control): self._turned(*at), "value")
+        self._button("reset", "Reset", "Back to the state at the start", self.reset)
         with LOCK:
             self._home = self._next(start)
             # Not seen: what is spoken, and what makes it look and behave like the others.
@@ -245,6 +249,10 @@ class Panel(Live, HasTraits):
     def _arrange(self) -> list[Any]:
         """The children of the box."""
         raise NotImplementedError
+
+    def _row(self, *names: str) -> Any:
+        """Controls side by side."""
+        return ipw.Box([self._controls[name] for name in names], layout=ROW)
 
     def _settled(self, state: Any, asked: Mapping[str, Any]) -> Any:
         """The state that some settings lead to, all of them set."""
@@ -312,7 +320,7 @@ class Panel(Live, HasTraits):
 
     def _put(self, frame: Frame) -> None:
         self._view.value = frame.html
-        self._spoken.value = html.escape(frame.spoken)
+        self._spoken.value = escape(frame.spoken)
 
     def _say(self, words: str) -> None:
         """An error beside the controls; no words take it away."""
@@ -334,19 +342,20 @@ class Panel(Live, HasTraits):
         """Somebody has turned a control: what it holds by now is what counts."""
         with LOCK:
             if not self._syncing:
-                value, keep = control.means(self._controls[key].value), [key] * control.live
-                self._guard(lambda: self._show(self._next({name: value}), [key], keep), key)
+                value = control.means(self._controls[key].value)
+                # What is typed at every key is not written out anew.
+                keep = [key] if control.kind is ipw.Textarea else []
+                self._guard(
+                    lambda: self._show(self._next({name: value}), [key], keep), key, control.typed
+                )
 
-    def _guard(self, act: Callable[[], object], key: str = "") -> None:
+    def _guard(self, act: Callable[[], object], key: str = "", typed: bool = False) -> None:
         """Do what a control asks for; say beside the controls what is wrong with it."""
         with LOCK:
             try:
                 act()
             except KvmvizError as error:
-                control = next(
-                    (s.controls[key] for s in self.settings.values() if key in s.controls), None
-                )
-                if control and control.typed:
+                if typed:
                     self._refused.add(key)
                 else:
                     self._sync([key])

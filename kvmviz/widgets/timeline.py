@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided in :mod:`kvmviz.kvm.scene` and written in :mod:`kvmviz.web.board`.
+What it shows is decided in :mod:`kvmviz.kvm.scene` and in :mod:`kvmviz.board`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import Any, NamedTuple
 
 import ipywidgets as ipw
 
-from kvmviz import _base
+from kvmviz import _base, board
 from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.captures import ABI_OF, scenarios
-from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.exits import (
+    CLEAR,
+    SET,
     DebugExit,
     Event,
     Interrupted,
     MmioExit,
+    Served,
     SystemEvent,
     Unhandled,
     UserWrite,
@@ -37,12 +39,10 @@ from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario
 from kvmviz.kvm.scene import Scene, check_step, find, scene
-from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
     LOCK,
-    ROW,
     Control,
     Frame,
     Panel,
@@ -61,9 +61,6 @@ ROWS = 4
 MOST_EVENTS = 1000
 """How many events a sequence of one's own may have: each change plays all of them."""
 
-KEPT = 8
-"""How many kernels and VMMs of one's own are kept, to come back to after a look at others."""
-
 NONE = "no other"
 """What the control for a second kernel says where there is none."""
 
@@ -73,7 +70,7 @@ OWN = "own"
 
 @dataclass(frozen=True)
 class State:
-    """All that a timeline shows follows from this."""
+    """All that a timeline shows follows from this; ``own`` is a sequence to come back to."""
 
     scenario: Scenario = SCENARIOS["stale_flag"]
     kernel: Kernel = KERNELS["v2"]
@@ -82,6 +79,7 @@ class State:
     reader: Vmm = READERS["exit_reason forgotten"]
     full: bool = False
     step: int = 1
+    own: Scenario | None = None
 
     @property
     def scene(self) -> Scene:
@@ -123,17 +121,15 @@ class Kind(NamedTuple):
     make: Callable[..., Event]
 
 
-def _into(name: str, data: bytes, inner: int = 0) -> Event:
-    """Userspace writes a member of struct kvm_run."""
-    return UserWrite(KERNELS["merged"].page("aarch64").offsets[name] + inner, data)
+def _address(typed: str) -> int:
+    return hexadecimal(typed, "phys_addr", 64)
 
 
 def _answer(data: str) -> Event:
-    return _into("mmio", octets("data", data), MMIO.layout("aarch64").offsets["data"])
-
-
-def _address(typed: str) -> int:
-    return hexadecimal(typed, "phys_addr", 64)
+    """Userspace puts what a read is to get into the page."""
+    inside = MMIO.layout("aarch64").offsets["data"]
+    at = KERNELS["merged"].page("aarch64").offsets["mmio"] + inside
+    return UserWrite(at, octets("data", data))
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -159,8 +155,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "signal pending": Kind((), Interrupted),
         "run fails after entry": Kind((), Unhandled),
-        "set immediate_exit": Kind((), lambda: _into("immediate_exit", b"\1")),
-        "clear immediate_exit": Kind((), lambda: _into("immediate_exit", b"\0")),
+        "KVM serves a write": Kind(
+            (("phys_addr, hex", "0x08000100"), ("len", "4")),
+            lambda at, length: Served(_address(at), decimal("len", length)),
+        ),
+        "KVM serves a read": Kind(
+            (("phys_addr, hex", "0x08000100"), ("data, hex", "01 00 00 00")),
+            lambda at, data: Served(_address(at), len(held := octets("data", data)), held),
+        ),
+        "set immediate_exit": Kind((), lambda: SET),
+        "clear immediate_exit": Kind((), lambda: CLEAR),
         "userspace writes": Kind(
             (("offset", "36"), ("bytes, hex", "aa aa aa aa")),
             lambda at, data: UserWrite(decimal("offset", at), octets("bytes", data)),
@@ -176,30 +180,20 @@ def event_from(kind: str, *typed: str) -> Event:
     return asked.make(*typed[: len(asked.entries)])
 
 
-def _chosen(panel: Timeline, state: State, what: object) -> State:
+def _chosen(_: Timeline, state: State, what: object) -> State:
     """A scenario goes to its last step; what is shown becomes one's own where there is none."""
     if isinstance(what, str) and what == OWN:
-        if panel._own is None:
-            return replace(state, scenario=own(state.scenario.events))
-        what = panel._own
+        if state.own is None:
+            made = own(state.scenario.events)
+            return replace(state, scenario=made, own=made)
+        what = state.own
     found = find(what)  # type: ignore[arg-type]
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 
 def _built(_: Timeline, state: State, events: Iterable[Event]) -> State:
     made = own(events)
-    return replace(state, scenario=made, step=len(made.events) - 1)
-
-
-def _kernel(panel: Timeline, kernel: object) -> Kernel:
-    known = panel._kernels.get(kernel) if isinstance(kernel, str) else None
-    return known or find_kernel(kernel)  # type: ignore[arg-type]
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise KvmvizError(f"full {shown(value)}; legal are True and False")
-    return value
+    return replace(state, scenario=made, own=made, step=len(made.events) - 1)
 
 
 class Timeline(Panel):
@@ -223,16 +217,14 @@ class Timeline(Panel):
     )
     kernel = Setting[str, "str | Kernel"](
         "Name of the kernel that writes the page.",
+        find_kernel,
         reads=lambda state: state.kernel.name,
-        turns=lambda panel, state, kernel: replace(state, kernel=_kernel(panel, kernel)),
         by=choice("kernel", width="250px", before=LABEL),
     )
     beside = Setting["str | None", "str | Kernel | None"](
         "Name of the second kernel, on which the same happens; None where there is none.",
+        lambda kernel: None if kernel is None else find_kernel(kernel),
         reads=lambda state: state.beside and state.beside.name,
-        turns=lambda panel, state, kernel: replace(
-            state, beside=None if kernel is None else _kernel(panel, kernel)
-        ),
         by=replace(
             choice("beside it", width="210px"),
             shows=lambda state: state.beside.name if state.beside else NONE,
@@ -249,15 +241,13 @@ class Timeline(Panel):
     )  # fmt: skip
     reader = Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
+        lambda vmm: find_vmm(vmm, READERS),
         reads=lambda state: state.reader.name,
-        turns=lambda panel, state, vmm: replace(
-            state, reader=find_vmm(vmm, {**READERS, **panel._readers})
-        ),
         by=choice("VMM", width="260px"),
     )
     full = Setting[bool, bool](
         "All of the first 64 bytes are drawn as cells.",
-        _truth,
+        lambda value: chosen(value, (True, False), "full", "True and False"),
         by=Control(
             ipw.Checkbox,
             {"description": "all 64 bytes", "indent": False, "layout": {"width": "120px"}},
@@ -274,13 +264,7 @@ class Timeline(Panel):
         ),
     )  # fmt: skip
 
-    _frame = staticmethod(frame)
-
-    def __init__(self, **start: Any) -> None:
-        self._own: Scenario | None = None
-        self._kernels: dict[str, Kernel] = {}
-        self._readers: dict[str, Vmm] = {}
-        super().__init__(State(), start)
+    _home, _frame = State(), staticmethod(frame)
 
     def _arrange(self) -> list[Any]:
         part = self._controls
@@ -296,20 +280,17 @@ class Timeline(Panel):
         self._ask()
         self._button("previous", "◀ Back", "One step back in time", lambda: self._go(-1))
         self._button("next", "Next ▶", "One step on in time", lambda: self._go(1))
-        self._button("reset", "Reset", "Back to the state at the start", self.reset)
         self._button("add", "Add", "Let this happen after the last step", self._add_typed)
         self._button("remove", "Remove last", "Take the last step away", self.remove_last)
         self._button("clear", "Clear", "Start from a page of zeros", self.clear)
-        rows = (
-            ("scenario", "byte_order", "full"),
-            ("kernel", "beside", "reader"),
-            ("step", "previous", "next", "reset"),
-            ("kind", "first", "second", "add", "remove", "clear"),
-        )
-        boxes = [[part[name] for name in row] for row in rows]
-        boxes[-1].append(self._error)
-        *above, below = (ipw.Box(row, layout=ROW) for row in boxes)
-        return [*above, self._view, below]
+        return [
+            self._row("scenario", "byte_order", "full"),
+            self._row("kernel", "beside", "reader"),
+            self._row("step", "previous", "next", "reset"),
+            self._view,
+            self._row("kind", "first", "second", "add", "remove", "clear"),
+            self._error,
+        ]
 
     def _ask(self) -> None:
         """Entries that the chosen kind of step has, with values to start from."""
@@ -320,24 +301,13 @@ class Timeline(Panel):
             if at < len(asked):
                 control.description, control.value = asked[at]
 
-    def _show(self, state: State, keys: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
-        frame(state)
-        # What could be drawn can be come back to.
-        if state.scenario.name == OWN:
-            self._own = state.scenario
-        for kernel in filter(None, (state.kernel, state.beside)):
-            _keep(self._kernels, kernel, {**KERNELS, **POLICIES})
-        _keep(self._readers, state.reader, READERS)
-        super()._show(state, keys, keep)
-
     def _adapt(self) -> None:
         part, held = self._controls, self._state
         choose(part["scenario"], _titles(held.scenario), held.scenario.name)
-        names = [*KERNELS, *POLICIES, *self._kernels]
+        names = [*KERNELS, *POLICIES]
         choose(part["kernel"], names, held.kernel.name)
         choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
-        vmms = [vmm.name for vmm in (*READERS.values(), *self._readers.values())]
-        choose(part["reader"], vmms, held.reader.name)
+        choose(part["reader"], READERS, held.reader.name)
         last = len(held.scenario.events) - 1
         # A slider needs two ends.
         part["step"].max, part["step"].disabled = max(last, 1), last < 1
@@ -379,31 +349,14 @@ class Timeline(Panel):
         held = self._state
         return held.scene.pages[0].history[held.step] if held.scenario.events else None
 
-    @property
-    def conclusion(self) -> Conclusion | None:
-        """What the VMM makes of that step."""
-        now = self.now
-        return conclude(now, self._state.reader) if now else None
-
-
-def _keep(kept: dict[str, Any], one: Any, known: Mapping[str, Any]) -> None:
-    """Keep one's own by its name, the last ones of many."""
-    if one.name not in known:
-        kept.pop(one.name, None)
-        kept[one.name] = one
-        while len(kept) > KEPT:
-            del kept[next(iter(kept))]
-
 
 def _titles(held: Scenario) -> list[tuple[str, str]]:
     """The scenarios to choose, the one that is held among them."""
     known = {**SCENARIOS, **scenarios()}
-    found = [(_title(row), name) for name, row in known.items()]
+    found = []
+    for name, row in known.items():
+        mark = ", synthetic ESR[63:32]" if row.synthetic else ""
+        found.append((f"{row.title}{mark} ({counted(len(row.events), 'step')})", name))
     if held.name not in (*known, OWN):
         found.append((held.title, held.name))
     return [*found, ("A sequence of one's own", OWN)]
-
-
-def _title(scenario: Scenario) -> str:
-    mark = ", synthetic ESR[63:32]" if scenario.synthetic else ""
-    return f"{scenario.title}{mark} ({counted(len(scenario.events), 'step')})"

@@ -6,28 +6,27 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import count
+from functools import lru_cache, partial
+from itertools import zip_longest
 from typing import Any
 
 import ipywidgets as ipw
 
 from kvmviz import abi as abis
-from kvmviz import draw
+from kvmviz import board, draw
 from kvmviz._base import KvmvizError, find, integer, listed, shown
 from kvmviz.abi import ABIS
-from kvmviz.c.parse import laid_out, place, quoted, structs
+from kvmviz.c.parse import laid_out, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
+from kvmviz.layout import Layout
 from kvmviz.review import review, versions
 from kvmviz.review.report import WORDS, Review, ground
 from kvmviz.review.report import headline as told
 from kvmviz.review.versions import Versions, headline, names_of
-from kvmviz.web import board
 from kvmviz.widgets.panel import (
     FRAMES,
     LOCK,
-    ROW,
     Control,
     Frame,
     Panel,
@@ -60,12 +59,7 @@ FIELDS = {"text": "old C", "changed": "new C, or empty", "values": "values store
 BOTH = ("ABI", "beside")
 """The controls of the two ABIs."""
 
-LINE = 18
-"""Height in pixels of a line of C."""
-
 _VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(-?0[xX][0-9a-fA-F]+|-?\d+)\s*(?:[,;]|\s|$)")
-
-_NUMBERS = count(1)
 
 
 @dataclass(frozen=True)
@@ -119,15 +113,8 @@ class State:
     def versions(self) -> tuple[Versions, ...]:
         """The struct on each ABI."""
         numbers = tuple(parsed(self.values).items())
-        new = self.new
-        return tuple(
-            Versions(
-                laid_out(self.old, abi),
-                laid_out(new, abi) if new else None,
-                numbers,
-            )
-            for abi in self.abis
-        )
+        old, new = self._laid_out(self.old), self._laid_out(self.new)
+        return tuple(Versions(a, b, numbers) for a, b in zip_longest(old, new))
 
     @property
     def picture(self) -> Picture:
@@ -171,27 +158,25 @@ class State:
 
     def faults(self) -> dict[str, str]:
         """What is wrong, by setting; nothing else can go wrong when it is shown."""
-        found: dict[str, str] = {}
-        for name in ("text", "changed"):
-            try:
-                if name == "text" or self.changed:
-                    structs(getattr(self, name))
-            except KvmvizError as error:
-                found[name] = str(error)
-        if found:
-            return found
-        for name, text in (("old", "text"), ("new", "changed")):
-            try:
-                struct = getattr(self, name)
-                for abi in self.abis if struct else ():
-                    laid_out(struct, abi)
-            except KvmvizError as error:
-                return {text: str(error)}
-        try:
-            self._check_values()
-        except KvmvizError as error:
-            found["values"] = str(error)
-        return found
+        read = {"text": self.text} | ({"changed": self.changed} if self.changed else {})
+        for looks in (
+            {name: partial(structs, text) for name, text in read.items()},
+            {"text": lambda: self._laid_out(self.old)},
+            {"changed": lambda: self._laid_out(self.new)},
+            {"values": self._check_values},
+        ):
+            found = {}
+            for name, look in looks.items():
+                try:
+                    look()
+                except KvmvizError as error:
+                    found[name] = str(error)
+            if found:
+                return found
+        return {}
+
+    def _laid_out(self, struct: Struct | None) -> list[Layout]:
+        return [laid_out(struct, abi) for abi in self.abis] if struct else []
 
     def taken(self, values: str) -> str:
         """Of some values those that a member takes; all of them where they cannot be read."""
@@ -307,31 +292,26 @@ class Workbench(Panel):
         by=area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
     )
 
-    _frame = staticmethod(frame)
+    _home, _frame = State(), staticmethod(frame)
 
     def __init__(self, text: str | None = None, changed: str | None = None, **start: Any) -> None:
         if text is not None:
             start = {"text": text, "changed": "", "values": "", **start}
         if changed is not None:
             start["changed"] = changed
-        self._marker = f"kvmviz-bench-{next(_NUMBERS)}"
         self._said = {name: ipw.HTML() for name in FIELDS}
-        self._marks = ipw.HTML(layout={"display": "none"})
-        super().__init__(State(), start)
+        super().__init__(**start)
         self._box.add_class("kvmviz-bench")
 
     def _arrange(self) -> list[Any]:
         part = self._controls
-        self._button("reset", "Reset", "Back to the state at the start", self.reset)
-        for name in FIELDS:
-            part[name].add_class(f"{self._marker}-{name}")
         part["values"].add_class("kvmviz-values")
         rows = [one for name in FIELDS for one in (part[name], self._said[name])]
         left = ipw.VBox(rows, layout={"width": "244px", "flex": "0 0 auto"})
-        above = ipw.Box([part[name] for name in (*BOTH, "struct", "reset")], layout=ROW)
+        above = self._row(*BOTH, "struct", "reset")
         right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
-        return [both, self._marks]
+        return [both]
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
         if "values" not in asked and "values" in state.faults():
@@ -401,22 +381,9 @@ class Workbench(Panel):
         self._tell({})
 
     def _tell(self, faults: Mapping[str, str]) -> None:
-        """Each message below its field, and the line that it speaks of marked in the field."""
-        marks = ""
+        """Each message below its field, with the line that it speaks of."""
         for name, control in self._said.items():
             message = faults.get(name, "")
             quote = quoted(str(self._controls[name].value), message, 24)
             told = html.escape(message) + (f"<pre>{html.escape(quote)}</pre>" if quote else "")
             control.value = f"<div role='status'>{told}</div>" if message else ""
-            if at := place(message):
-                marks += _marked(f".{self._marker}-{name} textarea", at[0])
-        self._marks.value = f"<style>{marks}</style>"
-
-
-def _marked(field: str, line: int) -> str:
-    """A rule that marks a line of a field; it scrolls with the text."""
-    return (
-        f"{field} {{ background-image: linear-gradient(#d2264b44, #d2264b44); "
-        f"background-size: 100% {LINE}px; background-position: 0 {4 + LINE * (line - 1)}px; "
-        f"background-repeat: no-repeat; background-attachment: local }}"
-    )

@@ -1,0 +1,397 @@
+"""The board: bytes as cells, with what they hold, who takes them for what, and the verdict.
+
+What pictures and pages show alike is decided here, once: :mod:`kvmviz.draw` and
+:mod:`kvmviz.web.html` only give it sizes and places. Needs neither matplotlib nor ipywidgets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from kvmviz import text
+from kvmviz.image import pieces, unwritten
+from kvmviz.kvm import lane
+from kvmviz.kvm.conclusion import Conclusion, conclude
+from kvmviz.kvm.kernel import ESR_BIT
+from kvmviz.kvm.page import SHOWN, who
+from kvmviz.kvm.program import Reading, held
+from kvmviz.kvm.scene import Scene, difference
+from kvmviz.layout import Layout
+from kvmviz.review import versions as review
+from kvmviz.review.versions import CELLS, MOST_ARMS, Arm, Versions
+from kvmviz.slot import Source, bits_of
+from kvmviz.style import USERSPACE, Style, styles
+
+State = Literal["written", "unwritten", "past", "fresh", "stale", "untouched"]
+"""Of a cell. ``past``: behind the struct that the kernel wrote."""
+
+
+class Fill(NamedTuple):
+    """The colour of a member in a cell, over the bits ``top`` to ``bottom`` that it holds."""
+
+    colour: str
+    top: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One byte: its value, the ``bits`` that it holds, whose they are, and its identity ``key``.
+
+    ``fills`` are the colours of its members, none where nobody wrote; ``high``: it belongs to the
+    upper half of a member of 64 bits. ``words`` say all of it, for whoever points at the cell.
+    Without a value, letters of the members stand for it. ``differs``: the page beside it holds
+    another.
+    """
+
+    key: str
+    offset: int
+    value: str
+    bits: str
+    state: State
+    words: str
+    fills: tuple[Fill, ...] = ()
+    high: bool = False
+    differs: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that holds for bytes ``first`` to ``last``: a reader's hand, a member's brace.
+
+    ``names`` are the same in several lengths, the fullest first, of which the first is shown that
+    fits. ``right`` is None where nothing is judged; ``quiet``: what lies there was not written.
+    """
+
+    first: int
+    last: int
+    names: tuple[str, ...]
+    right: bool | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Bytes in a row: above them who takes them for what, below them whose they are.
+
+    ``sound`` is the verdict that stands in its ``title``, if there is one. Where a board has
+    columns, strips of equal rank in all of them stand side by side; one may be empty.
+    """
+
+    cells: tuple[Cell, ...]
+    hands: tuple[Span, ...]
+    braces: tuple[Span, ...]
+    title: str = ""
+    sound: bool | None = None
+    column: int = 0
+
+
+@dataclass(frozen=True, repr=False)
+class Board:
+    """One state: ``headline`` verdict, what it is of, strips of bytes, the effect in a sentence.
+
+    ``sound`` is the verdict: right, wrong, or None where there is none. ``twin`` is the text twin
+    of what it shows, the same that the Python object has. ``steps`` are those around the one that
+    is shown, the number ``now`` of them; ``kind`` says how the strips lie, and ``heads`` stand
+    over its columns, where it has some.
+    """
+
+    headline: str
+    sound: bool | None
+    about: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    effect: str
+    notes: tuple[str, ...]
+    twin: str
+    steps: tuple[str, ...] = ()
+    now: int = 0
+    kind: Literal["", "page", "beside"] = ""
+    heads: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return self.twin
+
+
+def _cell(
+    key: str, at: int, value: str, source: Source | None, said: str, looks: Iterable[Style] = (),
+    state: State | None = None,
+) -> Cell:  # fmt: skip
+    """A byte with all that follows from its source; ``looks`` are those of its members."""
+    shares = source.shares if source else ()
+    fills = [Fill(a.colour, b.top, b.bottom) for a, b in zip(looks, shares, strict=True)]
+    high = source is not None and source.slot.width == 64 and source.low >= 32
+    state = state or ("written" if source else "unwritten")
+    return Cell(key, at, value, bits_of(source), state, said, tuple(fills), high)
+
+
+# --- a struct --------------------------------------------------------------------------------
+
+
+def strip(
+    layout: Layout,
+    sources: Sequence[Source | None],
+    data: bytes | None = None,
+    hands: Sequence[Span] = (),
+) -> Strip:
+    """The bytes of a struct with members and holes; without ``data`` the layout alone."""
+    looks, seen, cells = styles(layout.named), Counter[str](), []
+    for at, source in enumerate(sources):
+        value = "" if data is None else f"{data[at]:02x}"
+        if source is None:
+            cells.append(_cell(f"at{at}", at, value, None, unwritten(layout, at)[1:-1]))
+            continue
+        key = identity(source)
+        seen[key] += 1
+        key += "again" * (seen[key] > 1)
+        said = ", ".join(f"{share.path}[{share.bits}]" for share in source.shares)
+        shares = (looks[share.slot.member] for share in source.shares)
+        cells.append(_cell(key, at, value, source, said, shares))
+    hatched = "no member" if data is None else "not written"
+    braces = [
+        Span(first, last, _names(sources, layout, first, hatched), quiet=sources[first] is None)
+        for first, last in pieces(sources, layout, 16)
+    ]
+    return Strip(tuple(cells), tuple(hands), tuple(braces))
+
+
+def identity(source: Source) -> str:
+    """What a byte is, wherever a layout puts it: ``ESR7``, ``far0``; counted from bit 0 up."""
+    if source.slot.path in ESR_BIT:
+        return f"ESR{(source.low + ESR_BIT[source.slot.path]) // 8}"
+    return f"{source.path}{source.low // 8}"
+
+
+def _names(
+    sources: Sequence[Source | None], layout: Layout, at: int, hatched: str
+) -> tuple[str, ...]:
+    """What to call the piece that starts at a byte; ``hatched`` is what a hole is."""
+    looks, source = styles(layout.named), sources[at]
+    if source and source.beside:
+        letters = [looks[share.slot.member].letter for share in source.shares]
+        full = [f"{a} {b.label}" for a, b in zip(letters, source.shares, strict=True)]
+        return ", ".join(full), " ".join(letters), "".join(letters)[:5]
+    if source:
+        letter = looks[source.slot.member].letter
+        return f"{letter} {source.slot.path}", letter
+    slot = layout.slot_at(at)
+    if slot.is_padding:
+        kind = slot.path.split(" after")[0]
+        return f"{kind}: {hatched}", kind, "hole"
+    letter = looks[slot.member].letter
+    return f"{letter} {slot.path}: left as it was", f"{letter} {slot.path}", letter
+
+
+def reading(shown: Reading) -> Board:
+    """One kernel's bytes, the bytes that one program takes of them, and what comes of it."""
+    image, layout = shown.image, shown.image.layout
+    made = strip(layout, image.sources, image.data, _hands(shown))
+    past = [
+        Cell(f"at{at}", at, f"{shown.beyond:02x}", "–", "past", "past the struct: what lies there")
+        for at in range(len(image), max(hand.last for hand in made.hands) + 1)
+    ]
+    return Board(
+        shown.headline,
+        shown.sound,
+        (
+            text.where(layout),
+            f"{shown.kernel.name} kernel → VMM: {shown.vmm.name}",
+            held(shown.esr),
+        ),
+        (replace(made, cells=(*made.cells, *past)),),
+        shown.effect,
+        tuple(shown.caveats),
+        repr(shown),
+    )
+
+
+def _hands(shown: Reading) -> list[Span]:
+    hands = []
+    for run in shown.runs:
+        bits = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
+        names = [f"taken for {bits}", bits]
+        if not run.right and run.found:
+            names.insert(0, f"{names[0]}, hold ESR[{run.found[0]}:{run.found[1]}]")
+        hands.append(Span(run.first, run.last, tuple(names), run.right))
+    if lost := shown.lost_far:
+        hands.append(Span(lost[0], lost[-1], ("taken for far", "far"), False))
+    return hands
+
+
+# --- the page over time ----------------------------------------------------------------------
+
+STEPS = {1: 5, 2: 3}
+"""How many steps are listed around the one that is shown, on one page and on two."""
+
+
+def history(shown: Scene, full: bool = False) -> Board:
+    """Where time stands in a scene, on one page or the same on two, and the steps around it.
+
+    ``full``: all of the first 64 bytes, else those by which a step is told.
+    """
+    # Of two pages there is room for what is no dump's, not for the story.
+    notes = shown.notes[-1:] * shown.scenario.synthetic if len(shown.pages) > 1 else shown.notes
+    about = [shown.subtitle, *notes]
+    if not shown.rows:
+        told = ("before any step", None, tuple(about), (), "every byte is 0, and nobody wrote any")
+        return Board(*told, (), repr(shown), kind="page")
+    seen, differing = shown.rows[-1], shown.differing[-1]
+    offsets = range(SHOWN) if full else (*lane.HEAD, *lane.UNION)
+    first, several = seen[0], len(seen) > 1
+    causes = list(dict.fromkeys(cause for one in seen for cause in one.causes))
+    verdict, effect = _concluded(first)
+    if several:
+        verdict, effect = first.step.title, ""
+        about.append(_sentence(difference(differing)))
+    sounds = {one.right for one in seen if one.looks}
+    said = [first.step.completion, first.step.beyond, *causes[not several :]]
+    listed, now = _around(shown)
+    return Board(
+        verdict,
+        all(sounds) if sounds else None,
+        tuple(about),
+        tuple(lane_of(one, offsets, differing, several) for one in seen),
+        effect,
+        tuple(map(_sentence, filter(None, said))),
+        repr(shown),
+        listed,
+        now,
+        "page",
+    )
+
+
+def _around(shown: Scene) -> tuple[tuple[str, ...], int]:
+    """Steps around the one that is shown, of those not yet reached the titles alone."""
+    most = STEPS[len(shown.pages)]
+    first = max(0, min(shown.step - most // 2, shown.count - most))
+    listed = []
+    for step in shown.pages[0].history[first : first + most]:
+        reached = step.number <= shown.step
+        marks = [
+            "✓" if seen.right else "✗"
+            for page in shown.pages
+            if (seen := conclude(page.history[step.number], shown.vmm)).looks and reached
+        ]
+        listed.append(f"{''.join(marks) or '·'} {step.title}")
+    return tuple(listed), shown.step - first
+
+
+def _concluded(seen: Conclusion) -> tuple[str, str]:
+    """What a program concludes, in a line, and what comes of it in a sentence."""
+    verdict, _, true = seen.verdict.removeprefix("WRONG: ").partition(", the kernel held ")
+    effect = [f"The kernel held {true}."] if true else []
+    effect.append(_sentence(seen.causes[0] if seen.causes else seen.step.writes))
+    return seen.mark + verdict, " ".join(effect)
+
+
+def _sentence(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def lane_of(
+    seen: Conclusion, offsets: Sequence[int], differing: Sequence[int] = (), named: bool = False
+) -> Strip:
+    """Some bytes of the page after a step, with what the program takes them for.
+
+    ``named``: the kernel and what is concluded stand over it.
+    """
+    now, cells = seen.step, []
+    union = now.page.layout.offsets["debug"]
+    for at in offsets:
+        source, state = now.page.sources[at], now.state(at)
+        said, looks = who(source, now.number), []
+        if source is not None:
+            looks = [lane.style(lane.called(share)) for share in source.shares]
+            name = USERSPACE if lane.called(source) == USERSPACE else source.member
+            said = f"{name}[{source.bits}], {state}: {said}"
+        said += "; the other page holds another value" * (at in differing)
+        cell = _cell(f"page{at}", at, f"{now.page.data[at]:02x}", source, said, looks, state)
+        cells.append(replace(cell, differs=at in differing))
+    hands = [
+        replace(hand, first=hand.first + union, last=hand.last + union)
+        for hand in (_hands(seen.reading) if seen.reading else ())
+        if hand.right and hand.first + union in offsets
+    ]
+    hands += [Span(first, last, said, False) for first, last, said in lane.marks(seen, offsets)]
+    braces = [
+        Span(first, last, lane.names(now, first, last), quiet=now.state(first) != "fresh")
+        for first, last in lane.pieces(now, offsets)
+    ]
+    title, sound = "", None
+    if named:
+        title, sound = f"{now.kernel.name} kernel", seen.right if seen.looks else None
+        title += f": {seen.headline}" if seen.looks else ""
+    return Strip(tuple(cells), tuple(hands), tuple(braces), title, sound)
+
+
+# --- versions of a struct --------------------------------------------------------------------
+
+
+def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Board:
+    """Two versions of a struct, the old above the new, on one ABI or on several; or one alone.
+
+    ``title`` is by default the verdict on these ABIs, ``twin`` the words of that. Of a large
+    struct the rows that tell something come first. Raises :class:`KvmvizError` for none, and for
+    more than :data:`kvmviz.review.versions.MOST` bytes.
+    """
+    rows, left = review.chosen(shown)
+    title, looks = title or review.headline(shown), styles(review.names_of(shown))
+    notes, heads, strips = [], [], list[Strip]()
+    high = {first: review.heights(shown, first) for first in rows}
+    for column, one in enumerate(shown):
+        sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in one.sides))
+        heads.append(f"{text.where(one.old)}: {sizes} bytes")
+        hidden: dict[str, None] = {}
+        for first in rows:
+            for number, side in enumerate(one.sides):
+                held = side.arms(first, first + CELLS)
+                made = [_version(arm, first, f"{column}.{number}.", looks) for arm in held]
+                strips += (replace(one, column=column) for one in made[:MOST_ARMS])
+                empty = Strip((), (), (), column=column)
+                strips += [empty] * (high[first][number] - len(held))
+                for arm in held[MOST_ARMS:]:
+                    hidden |= dict.fromkeys(sorted(slot.path for slot in arm.slots))
+        if hidden:
+            notes.append(f"{one.old.abi.name}: not drawn: {text.some([*hidden])}.")
+    return Board(
+        title,
+        {"✓": True, "✗": False}.get(title[0]),
+        (),
+        tuple(strips),
+        "",
+        (*notes, *review.remarks(shown, left)),
+        twin or review.told(shown, title),
+        kind="beside",
+        heads=tuple(heads),
+    )
+
+
+def _version(arm: Arm, first: int, place: str, looks: dict[str, Style]) -> Strip:
+    """A row of a version, or of one arm of its unions; ``place`` begins the keys of its cells."""
+    side, cells, letters = arm.side, [], {name: look.letter for name, look in looks.items()}
+    for at in filter(arm.is_there, range(first, min(first + CELLS, side.layout.size))):
+        source, judged = arm.source(at), arm.judged(at)
+        value = f"{side.image.data[at]:02x}" if side.image else ""
+        if source is None:
+            said = side.layout.slot_at(at).path
+            cells.append(_cell(f"{place}hole{at}", at, value, None, said))
+            continue
+        members = [share.slot.member for share in source.shares]
+        if not value or not side.is_stored(at):
+            value = "".join(letters[member] for member in members)[:3]
+        said = ", ".join(
+            share.label + (f" {judged[share.slot]}" if share.slot in judged else "")
+            for share in source.shares
+        )
+        key = f"{place}{source.path}.{source.low}"
+        cells.append(_cell(key, at, value, source, said, (looks[name] for name in members)))
+    braces = [
+        Span(a, b, arm.names(a, letters), False if arm.breaks(a) else None, arm.source(a) is None)
+        for a, b in arm.pieces(first, first + CELLS)
+    ]
+    title = side.title if arm.leads else ""
+    if first >= side.layout.size:
+        title += ": past its end"
+    return Strip(tuple(cells), (), tuple(braces), title)
