@@ -1,79 +1,27 @@
 """ESR_EL2 as 64 bits, by field: which half holds a field, and what the field says.
 
-Every row names its source. Arm ARM is the Arm Architecture Reference Manual for A-profile, register
-ESR_EL2: its table of EC, and its ISS and ISS2 encodings by title; where its shared pseudocode says
-more (AArch64.FaultSyndrome()), that. The halves: Linux, uapi/asm/kvm.h, struct kvm_debug_exit_arch.
+``data/esr.toml`` has classes and fields, each with its source: the Arm Architecture Reference
+Manual for A-profile. The halves: Linux, uapi/asm/kvm.h, struct kvm_debug_exit_arch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from kvmviz._base import KvmvizError, hexed, integer, shown
+from kvmviz._base import unsigned
 from kvmviz.text import table
 
-_ARM = "Arm ARM"
-_EC, _EL3 = f"{_ARM}, ESR_EL2.EC", f"{_ARM}, ESR_EL3.EC"
-_TME = f"{_EC}, until FEAT_TME was withdrawn"
-_LOWER, _SAME = "from a lower exception level", "from the same exception level"
-
-# fmt: off
-_CLASSES = (
-    (0x00, "unknown reason", _EC),
-    (0x01, "trapped WFI or WFE", _EC),
-    (0x03, "trapped MCR or MRC, coprocessor 15", _EC),
-    (0x04, "trapped MCRR or MRRC, coprocessor 15", _EC),
-    (0x05, "trapped MCR or MRC, coprocessor 14", _EC),
-    (0x06, "trapped LDC or STC, coprocessor 14", _EC),
-    (0x07, "trapped SIMD or floating-point access", _EC),
-    (0x08, "trapped VMRS of an ID register", _EC),
-    (0x09, "trapped pointer authentication", _EC),
-    (0x0A, "trapped LD64B, ST64B or other instruction", _EC),
-    (0x0C, "trapped MRRC, coprocessor 14", _EC),
-    (0x0D, "branch target exception", _EC),
-    (0x0E, "illegal execution state", _EC),
-    (0x11, "SVC, AArch32", _EC),
-    (0x12, "HVC, AArch32", _EC),
-    (0x13, "SMC, AArch32", _EC),
-    (0x14, "trapped MSRR, MRRS or 128-bit system instruction", _EC),
-    (0x15, "SVC, AArch64", _EC),
-    (0x16, "HVC, AArch64", _EC),
-    (0x17, "SMC, AArch64", _EC),
-    (0x18, "trapped MSR, MRS or system instruction", _EC),
-    (0x19, "trapped SVE access", _EC),
-    (0x1A, "trapped ERET", _EC),
-    (0x1B, "trapped TSTART", _TME),
-    (0x1C, "pointer authentication failure", _EC),
-    (0x1D, "trapped SME access", _EC),
-    (0x1E, "granule protection check, EL3 only", _EL3),
-    (0x1F, "implementation defined, EL3 only", _EL3),
-    (0x20, f"instruction abort, {_LOWER}", _EC),
-    (0x21, f"instruction abort, {_SAME}", _EC),
-    (0x22, "PC alignment fault", _EC),
-    (0x24, f"data abort, {_LOWER}", _EC),
-    (0x25, f"data abort, {_SAME}", _EC),
-    (0x26, "SP alignment fault", _EC),
-    (0x27, "memory copy or memory set exception", _EC),
-    (0x28, "floating-point exception, AArch32", _EC),
-    (0x2C, "floating-point exception, AArch64", _EC),
-    (0x2D, "guarded control stack exception", _EC),
-    (0x2F, "SError", _EC),
-    (0x30, f"breakpoint, {_LOWER}", _EC),
-    (0x31, f"breakpoint, {_SAME}", _EC),
-    (0x32, f"software step, {_LOWER}", _EC),
-    (0x33, f"software step, {_SAME}", _EC),
-    (0x34, f"watchpoint, {_LOWER}", _EC),
-    (0x35, f"watchpoint, {_SAME}", _EC),
-    (0x38, "BKPT, AArch32", _EC),
-    (0x3A, "vector catch, AArch32", _EC),
-    (0x3C, "BRK, AArch64", _EC),
-    (0x3D, "profiling exception", _EC),
+_ARM: dict[str, Any] = tomllib.loads(
+    resources.files("kvmviz").joinpath("data", "esr.toml").read_text("utf-8")
 )
-# fmt: on
-EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType({ec: name for ec, name, _ in _CLASSES})
+EXCEPTION_CLASSES: Mapping[int, str] = MappingProxyType(
+    {int(ec, 16): name for ec, name in _ARM["classes"].items()}
+)
 """Name by EC, of all classes that the manual allocates. 0x14, 0x1B, 0x1E and 0x3D are not in the
 kernel's list. The "same level" classes 0x25 and 0x35 also report EL1's use of VNCR_EL2."""
 
@@ -91,59 +39,13 @@ DEBUG_HIGH = (
 GAP = "reserved"
 """What bits of no field are called."""
 
-_FETCH, _DATA, _WATCH = (0x20, 0x21), (0x24, 0x25), (0x34, 0x35)
-_BREAK, _STEP, _INSTRUCTION = (0x30, 0x31, 0x3A), (0x32, 0x33), (0x38, 0x3C)
-_ABORT = _DATA + _FETCH
-
 _ZERO = ("zero", "not zero")
-_OTHER = "{:#x}, which is no debug exception's"
-_FSC = (*[_OTHER] * 0x22, "debug exception", _OTHER)
-
-# Name, high bit, low bit, words for the value (always the same, or for zero and for not zero), and
-# the classes that have it.
-_Part = tuple[str, int, int, tuple[str, ...], tuple[int, ...]]
-# fmt: off
-_PARTS: tuple[_Part, ...] = (
-    ("HDBSSF", 43, 43, ("not due to the HDBSS", "fault of the HDBSS, which tracks dirty state"),
-     _ABORT),
-    ("TnD", 42, 42, ("not an allocation tag access", "allocation tag access"), _DATA),
-    ("TagAccess", 41, 41, ("not due to NoTagAccess", "due to NoTagAccess"), _DATA),
-    ("GCS", 40, 40, ("not a guarded control stack access", "guarded control stack access"),
-     _DATA + _WATCH),
-    ("AssuredOnly", 39, 39, ("not due to AssuredOnly", "due to AssuredOnly"), _ABORT),
-    ("Overlay", 38, 38, ("not due to overlay permissions", "due to overlay permissions"), _ABORT),
-    ("DirtyBit", 37, 37, ("not due to dirty state", "due to dirty state"), _ABORT),
-    ("Xs", 36, 32, ("register {}, if ST64BV or ST64BV0 faulted",), _DATA),
-    ("ISV", 24, 24, ("EX is not valid", "EX is valid"), _STEP),
-    ("WPT", 23, 18, ("watchpoint {}, if WPTV is 1",), _WATCH),
-    ("WPTV", 17, 17, ("WPT is not valid", "WPT is valid"), _WATCH),
-    ("WPF", 16, 16, ("not a false positive", "might be a false positive"), _WATCH),
-    ("FnP", 15, 15, ("FAR_EL2 is precise", "FAR_EL2 only names the granule"), _WATCH),
-    ("Comment", 15, 0, ("immediate {:#x}",), _INSTRUCTION),
-    ("VNCR", 13, 13, ("not through VNCR_EL2", "EL1's access through VNCR_EL2"), _WATCH),
-    ("FnV", 10, 10, ("FAR_EL2 is valid", "FAR_EL2 is not valid"), _WATCH),
-    ("CM", 8, 8, ("not cache maintenance", "cache maintenance"), _WATCH),
-    ("WnR", 6, 6, ("read", "write"), _WATCH),
-    ("EX", 6, 6, ("no load-exclusive was stepped, if ISV is 1", "a load-exclusive was stepped"),
-     _STEP),
-    ("DFSC", 5, 0, _FSC, _WATCH),
-    ("IFSC", 5, 0, _FSC, _BREAK + _STEP),
-)
-# fmt: on
-_ENCODINGS = (
-    ("ISS2", "a Data Abort", _DATA),
-    ("ISS2", "an Instruction Abort, and AArch64.FaultSyndrome()", _FETCH),
-    ("ISS2", "a Watchpoint exception", _WATCH),
-    ("ISS", "a Watchpoint exception", _WATCH),
-    ("ISS", "a Breakpoint or Vector Catch debug exception", _BREAK),
-    ("ISS", "a Software Step exception", _STEP),
-    ("ISS", "execution of a Breakpoint instruction", _INSTRUCTION),
-)
-"""What is decoded of ISS and ISS2, ISS2 first. ISS2 of every other class is reserved (Arm ARM,
-ISS2 encoding for all other exceptions); ISS of other classes is not decoded here."""
-
+_DEBUG_FAULT = 0x22
+"""The fault status code of a debug exception (DFSC, IFSC)."""
 _BITS = {"ISS2": (55, 32), "ISS": (24, 0)}
-_DEBUG = frozenset(_WATCH + _BREAK + _STEP + _INSTRUCTION)
+
+_Part = tuple[str, int, int, Sequence[str]]
+"""Name, high bit, low bit, words for the value: always the same, or for zero and for not zero."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +77,13 @@ class EsrField:
 
 def _carve(esr: int, high: int, low: int, parts: Iterable[_Part]) -> Iterator[EsrField]:
     """``parts`` and the gaps between them: together all of ``[high:low]``, downward."""
-    for name, top, bottom, words, _ in (*parts, (GAP, low - 1, low, _ZERO, ())):
+    for name, top, bottom, words in (*parts, (GAP, low - 1, low, _ZERO)):
         for row in ((GAP, high, top + 1, _ZERO), (name, top, bottom, words)):
             if row[1] >= row[2]:  # else there is no gap
                 value = esr >> row[2] & (1 << row[1] - row[2] + 1) - 1
                 meaning = row[3][min(value, len(row[3]) - 1)].format(value)
+                if name in ("DFSC", "IFSC") and value == _DEBUG_FAULT:
+                    meaning = "debug exception"
                 yield EsrField(*row[:3], value, meaning)
         high = bottom - 1
 
@@ -203,14 +107,7 @@ class Esr:
     iss2, ec, il, iss = _Bits(55, 32), _Bits(31, 26), _Bits(25, 25), _Bits(24, 0)
 
     def __post_init__(self) -> None:
-        legal = "legal are integers of 64 bits, 0 to 0xffffffffffffffff"
-        try:
-            value = integer(self.value, "ESR_EL2")
-        except KvmvizError:
-            raise KvmvizError(f"ESR_EL2: {shown(self.value)} is no integer; {legal}") from None
-        if not 0 <= value < 1 << 64:
-            raise KvmvizError(f"ESR_EL2: {hexed(value)} does not fit in 64 bits; {legal}")
-        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "value", unsigned(self.value, "ESR_EL2", 64))
 
     @property
     def name(self) -> str:
@@ -225,21 +122,20 @@ class Esr:
     @property
     def is_debug(self) -> bool:
         """Whether the class is one of the architecture's debug exceptions."""
-        return self.ec in _DEBUG
+        return any(of["of"].startswith("ISS ") for of in self._encodings)
 
     @property
     def detail(self) -> tuple[EsrField, ...]:
         """Sub-fields, downward: they tile what is decoded of ISS2, then of ISS."""
         found: list[EsrField] = []
-        for kind, _ in self._encodings:
-            high, low = _BITS[kind]
-            parts = (part for part in _PARTS if self.ec in part[4] and low <= part[2] <= high)
-            found += _carve(self.value, high, low, parts)
+        for encoding in self._encodings:
+            high, low = _BITS[encoding["of"].split()[0]]
+            found += _carve(self.value, high, low, map(tuple, encoding["fields"]))
         return tuple(found)
 
     @property
-    def _encodings(self) -> list[tuple[str, str]]:
-        return [(kind, of) for kind, of, classes in _ENCODINGS if self.ec in classes]
+    def _encodings(self) -> list[dict[str, Any]]:
+        return [row for row in _ARM["encodings"] if self.ec in row["classes"]]
 
     @property
     def fields(self) -> tuple[EsrField, ...]:
@@ -254,11 +150,11 @@ class Esr:
         )
         short = "16-bit instruction" if self.ec else "no CPU reports EC 0x00 with IL 0"
         parts: tuple[_Part, ...] = (
-            ("RES0", 63, 56, _ZERO, ()),
-            ("ISS2", 55, 32, ("zero", iss2), ()),
-            ("EC", 31, 26, (self.name,), ()),
-            ("IL", 25, 25, (short, "32-bit instruction, or none trapped"), ()),
-            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown), ()),
+            ("RES0", 63, 56, _ZERO),
+            ("ISS2", 55, 32, ("zero", iss2)),
+            ("EC", 31, 26, (self.name,)),
+            ("IL", 25, 25, (short, "32-bit instruction, or none trapped")),
+            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown)),
         )
         return tuple(_carve(self.value, 63, 0, parts))
 
@@ -299,10 +195,9 @@ class Esr:
     @property
     def sources(self) -> tuple[str, ...]:
         """Where the class and the sub-fields are from."""
-        return (
-            *(source for ec, _, source in _CLASSES if ec == self.ec),
-            *(f"{_ARM}, {iss} encoding for an exception from {of}" for iss, of in self._encodings),
-        )
+        register = _ARM["sources"].get(f"{self.ec:#04x}", "ESR_EL2.EC")
+        known = [register] if self.ec in EXCEPTION_CLASSES else []
+        return tuple(f"Arm ARM, {of}" for of in [*known, *(row["of"] for row in self._encodings)])
 
     def __repr__(self) -> str:
         rows = [

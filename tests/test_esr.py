@@ -488,19 +488,19 @@ def test_integers_of_numpy_become_plain_ones(value: int) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (2**64, "0x10000000000000000 does not fit"),
-        (-1, "-0x1 does not fit"),
-        (1 << 20000, "does not fit"),
-        (np.int64(-1), "-0x1 does not fit"),
-        (True, "True is no integer"),
-        (False, "False is no integer"),
-        (np.True_, "is no integer"),
-        (1.0, "1.0 is no integer"),
-        ("0xF2001234", "'0xF2001234' is no integer"),
-        (b"\x00", "is no integer"),
-        (None, "None is no integer"),
-        ([BRK], "is no integer"),
-        (np.array([1, 2]), "is no integer"),
+        (2**64, "0x10000000000000000 does not fit 64 bits; legal are 0 .. 0xffffffffffffffff"),
+        (-1, "-0x1 does not fit 64 bits; legal are 0 .. 0xffffffffffffffff"),
+        (1 << 20000, "does not fit 64 bits; legal are 0 .. 0xffffffffffffffff"),
+        (np.int64(-1), "-0x1 does not fit 64 bits; legal are 0 .. 0xffffffffffffffff"),
+        (True, "True is not an integer"),
+        (False, "False is not an integer"),
+        (np.True_, "is not an integer"),
+        (1.0, "1.0 is not an integer"),
+        ("0xF2001234", "'0xF2001234' is not an integer"),
+        (b"\x00", "is not an integer"),
+        (None, "None is not an integer"),
+        ([BRK], "is not an integer"),
+        (np.array([1, 2]), "is not an integer"),
     ],
     ids=[
         "65 bits",
@@ -524,7 +524,6 @@ def test_bad_values(value: int, said: str) -> None:
     message = str(caught.value)
     assert message.startswith("ESR_EL2: ")
     assert said in message
-    assert message.endswith("legal are integers of 64 bits, 0 to 0xffffffffffffffff")
 
 
 def test_a_value_does_not_change() -> None:
