@@ -107,7 +107,7 @@ class Dump:
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:
-        """What dumps of one sequence have in common."""
+        """What dumps of one sequence have in common, but for the release."""
         return self.kernel.name, self.byte_order, self.scenario, self.synthetic
 
     def follows(self, other: Dump) -> bool:
@@ -136,20 +136,14 @@ class Dump:
         return Reading(self.kernel, reader, image, esr, bool(flags & FLAG_VALUE), is_dumped=True)
 
     def __repr__(self) -> str:
-        rows = [
-            (f"+{at}", self.data[at : at + 16].hex(" "))
-            for at in range(0, len(self.data), 16)
-            if any(self.data[at : at + 16])
-        ]
-        event = ", ".join(f"{key} {_words(value)}" for key, value in self.event.items())
-        head = f"real dump: {self.title}\n  exit: {event}"
-        return f"{head}\n{table(rows, right=(0,))}\n  other bytes: 00"
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.hex(" ")
-    return f"{value:#x}" if isinstance(value, int) else str(value)
+        data, told = self.data, []
+        for key, value in self.event.items():
+            words = value.hex(" ") if isinstance(value, bytes) else value
+            told.append(f"{key} {words:#x}" if isinstance(value, int) else f"{key} {words}")
+        starts = [at for at in range(0, len(data), 16) if any(data[at : at + 16])]
+        rows = table([(f"+{at}", data[at : at + 16].hex(" ")) for at in starts], right=(0,))
+        head = f"real dump: {self.title}\n  exit: {', '.join(told)}"
+        return f"{head}\n{rows}\n  other bytes: 00"
 
 
 @dataclass(frozen=True)
@@ -235,6 +229,8 @@ def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
             if kernel is not None and isinstance(row, dict):
                 row = {"esr_high_injected": False} | row | {"kernel": kernel}
             dump = _dump(row)
+        except KeyError as error:
+            raise KvmvizError(f"dumps, line {number}: no key {error}") from None
         except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
@@ -249,9 +245,10 @@ _KEYS: dict[str, type] = {
     "before": list, "user_writes": list, "event": dict, "bytes": str, "linux": str, "returned": int,
 }  # fmt: skip
 _Kinds = Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]]
-_DEBUG = ("brk", "singlestep", "hw_breakpoint", "watchpoint")
 _EXITS: _Kinds = {
-    **dict.fromkeys(_DEBUG, (DebugExit, ("esr", "far"))),
+    **dict.fromkeys(
+        ("brk", "singlestep", "hw_breakpoint", "watchpoint"), (DebugExit, ("esr", "far"))
+    ),
     "mmio_write": (exits.MmioExit, ("phys_addr", "len", "data")),
     "mmio_read": (exits.MmioExit, ("phys_addr", "len")),
     "system_event": (exits.SystemEvent, ("type", "flags")),
@@ -271,11 +268,13 @@ _IMMEDIATE = (exits.SET, exits.Interrupted(), exits.CLEAR)
 
 
 def _dump(row: Any) -> Dump:
+    """One dump; KeyError for a key that is not there, :class:`KvmvizError` for a bad value."""
+    if not isinstance(row, dict):
+        raise KvmvizError(f"the dump: {shown(row)} is no object")
+    given: dict[str, Any] = {"linux": LINUX, "returned": 0} | row
     for key, kind in _KEYS.items():
-        if key in ("linux", "returned") and isinstance(row, dict) and key not in row:
-            continue
-        if type(_get(row, key, "the dump")) is not kind:
-            raise KvmvizError(f"{key}: {shown(row[key])} is no {kind.__name__}")
+        if type(given[key]) is not kind:
+            raise KvmvizError(f"{key}: {shown(given[key])} is no {kind.__name__}")
     immediate = [name for name in row["before"] if not isinstance(name, dict)]
     for name in immediate:
         chosen(name, ("immediate_exit",), "before:")
@@ -294,17 +293,9 @@ def _dump(row: Any) -> Dump:
         event,
         (*_IMMEDIATE * len(immediate), *writes, *served, _event(event, _EXITS)),
         data,
-        row.get("linux", LINUX),
+        given["linux"],
         row.get("returned"),
     )
-
-
-def _get(row: Any, key: str, where: str) -> Any:
-    if not isinstance(row, dict):
-        raise KvmvizError(f"{where}: {shown(row)} is no object")
-    if key not in row:
-        raise KvmvizError(f"{where} has no key {key!r}")
-    return row[key]
 
 
 def _hex(key: str, text: object) -> bytes:
@@ -321,8 +312,8 @@ def _user_write(where: str, given: Any) -> UserWrite:
 
 
 def _event(event: Mapping[str, Any], kinds: _Kinds) -> Event:
-    make, keys = kinds[chosen(_get(event, "kind", "event"), kinds, "event: kind")]
-    return make(*(event.get(key) if key == "far" else _get(event, key, "event") for key in keys))
+    make, keys = kinds[chosen(event["kind"], kinds, "event: kind")]
+    return make(*(event.get(key) if key == "far" else event[key] for key in keys))
 
 
 def _plain(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -383,9 +374,9 @@ class Rerun:
 
     def __repr__(self) -> str:
         rows: list[tuple[object, ...]] = [("dump", "what happens", "bytes", "differ", "")]
-        for dump, step, wrong in zip(self.dumps, self.steps, self.differing, strict=True):
+        for dump, wrong in zip(self.dumps, self.differing, strict=True):
             place = f"at {spans(wrong)}" if wrong else ""
-            rows.append((dump.step, step.event.words, len(dump.data), len(wrong), place))
+            rows.append((dump.step, dump.exit.words, len(dump.data), len(wrong), place))
         head = f"{self.dumps[0].titled()}: {self.count} bytes differ"
         return f"{head}\n{table(rows, right=(0, 2, 3))}"
 
@@ -404,24 +395,6 @@ def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
     return tuple(found)
 
 
-@cache
-def scenarios() -> Mapping[str, Scenario]:
-    """What the real kernels went through, by name; those with a synthetic ESR end in that word.
-
-    The events were the same on all kernels and in both byte orders.
-    """
-    found: dict[str, Scenario] = {}
-    note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
-    for some in sequences(load()):
-        name, synthetic = some[0].scenario, some[0].synthetic
-        events = tuple(event for dump in some for event in dump.events)
-        told = Scenario(
-            f"{name}{'_synthetic' * synthetic}", f"Real: {name}", note, events, synthetic
-        )
-        found.setdefault(told.name, told)
-    return MappingProxyType(found)
-
-
 def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
     """Dumps grouped into the sequences that share one page."""
     groups: list[list[Dump]] = []
@@ -437,6 +410,22 @@ def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
     return tuple(map(tuple, groups))
 
 
+@cache
+def scenarios() -> Mapping[str, Scenario]:
+    """What the real kernels went through, by name; those with a synthetic ESR end in that word.
+
+    The events were the same on all kernels and in both byte orders.
+    """
+    found: dict[str, Scenario] = {}
+    note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
+    for some in sequences(load()):
+        name, synthetic = some[0].scenario, some[0].synthetic
+        full = f"{name}_synthetic" if synthetic else name
+        events = tuple(event for dump in some for event in dump.events)
+        found.setdefault(full, Scenario(full, f"Real: {name}", note, events, synthetic))
+    return MappingProxyType(found)
+
+
 def find(
     kernel: str, byte_order: str, scenario: str, step: int = 0, synthetic: bool = False
 ) -> Dump:
@@ -444,12 +433,12 @@ def find(
 
     Raises :class:`KvmvizError` that names what there is.
     """
-    wanted = (kernel, byte_order, scenario, step, synthetic)
+    wanted, dumps = (kernel, byte_order, scenario, step, synthetic), (*load(), *more())
     if all(isinstance(key, str | int) for key in wanted):
-        for dump in (*load(), *more()):
+        for dump in dumps:
             if (*dump.sequence[:3], dump.step, dump.synthetic) == wanted:
                 return dump
-    names = listed(sorted({dump.scenario for dump in (*load(), *more())}), 12)
+    names = listed(sorted({dump.scenario for dump in dumps}), 12)
     raise KvmvizError(
         f"no dump ({', '.join(map(shown, wanted))}); kernels are {', '.join(KERNELS)}; byte orders "
         f"little, big; scenarios {names}; steps count from 0, up to 2"

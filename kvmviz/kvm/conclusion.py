@@ -42,11 +42,10 @@ from kvmviz.verdict import judge
 class Fooled:
     """A byte of the page that a program took for what it is not.
 
-    ``taken_for`` is that, in words: ``ESR[31:0]``, ``ESR[63:32]``, ``far``, ``a valid far``,
-    ``this run's exit_reason``, ``this exit's flag``, ``the sign of a debug exit``. ``source`` is
-    who wrote the byte last and what it holds, None where nobody has since the page was zeroed.
-    ``stale``: the step that the program looks at did not write it. A byte that is not stale holds
-    other bits than those that it was taken for, or a far of which FnV says that it is not valid.
+    ``taken_for`` is that, in words: ``ESR[31:0]``, ``a valid far``, ``this exit's flag``.
+    ``source`` is who wrote the byte last and what it holds, None where nobody has since the page
+    was zeroed. ``stale``: the step that the program looks at did not write it. A byte that is not
+    stale holds other bits than those, or a far of which FnV says that it is not valid.
     """
 
     offset: int
@@ -137,11 +136,7 @@ class Conclusion:
 
     @property
     def right(self) -> bool:
-        """It sees a debug exit where there is one alone, and reads bytes that are what it thinks.
-
-        A program that takes bits 31:0 alone, or knows without the flag that it has no others, is
-        right.
-        """
+        """It sees a debug exit where there is one alone, and the bytes are what it thinks."""
         return not self.fooled
 
     @property
@@ -249,7 +244,7 @@ class Conclusion:
             written = tuple(filter(None, reading.image.sources[at : at + 1]))
             if all(judge(one, written)[0] != "intact" for one in reading.struct.holders[at]):
                 yield union + at, "far"
-            elif reading.far_valid == "not valid":
+            elif far_by(reading.esr) == "not valid":
                 yield union + at, "a valid far"
 
 
@@ -279,11 +274,15 @@ class Cell:
     """One kernel with one program: a debug exit, then an MMIO exit, on the same page.
 
     ``debug`` is what the program concludes at the debug exit, ``later`` at the MMIO exit after it.
+    ``hole_at`` is the offset in the page of the four bytes where hsr_high is, or would be, and
+    ``hole`` what lies there at the debug exit, as a u32.
     """
 
     before: Before
     debug: Conclusion
     later: Conclusion
+    hole_at: int
+    hole: int
 
     @property
     def kernel(self) -> Kernel:
@@ -299,17 +298,6 @@ class Cell:
     def layout(self) -> Layout:
         """The page's layout."""
         return self.debug.step.page.layout
-
-    @property
-    def hole_at(self) -> int:
-        """The offset in the page of the four bytes where hsr_high is, or would be."""
-        return self.layout.offsets["debug"] + MERGED.layout(self.layout.abi).offsets["hsr_high"]
-
-    @property
-    def hole(self) -> int:
-        """What lies there at the debug exit, as a u32."""
-        held = self.debug.step.page.data[self.hole_at : self.hole_at + 4]
-        return int.from_bytes(held, self.layout.abi.byte_order)
 
     @property
     def knows(self) -> int:
@@ -384,13 +372,10 @@ def handshake(
 ) -> Handshake:
     """The matrix: by default three kernels, three programs, both byte orders of arm64.
 
-    The programs are old userspace, new userspace that keeps to the handshake, and new userspace
-    that does not.
+    The programs are old userspace, and new userspace that keeps to the handshake and that does not.
     The default ``esr`` is a watchpoint that a guarded-control-stack access has hit, the first debug
-    exit whose upper half is not zero: the architecture's value, which a debugger put into the dumps
-    of ``gcs_watch``. ``far`` is written if ``esr`` is a watchpoint's. Raises :class:`KvmvizError`
-    for unknown names, for two of one name, for nothing to show, and as
-    :class:`~kvmviz.kvm.exits.DebugExit` does.
+    exit whose upper half is not zero. Raises :class:`KvmvizError` for unknown names, for two of one
+    name, for nothing to show, and as :class:`~kvmviz.kvm.exits.DebugExit` does.
     """
     mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
     events: dict[Before, list[Event]] = {"fresh": [], "after MMIO": [mmio]}
@@ -402,5 +387,8 @@ def handshake(
         several(vmms, lambda vmm: find(vmm, READERS), "VMMs"),
     ):
         debug, later = play(kernel, abi, [*first, DebugExit(esr, far), mmio]).history[-2:]
-        cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm)))
+        page, layout = debug.page, MERGED.layout(abi)
+        at = page.layout.offsets["debug"] + layout.offsets["hsr_high"]
+        hole = int.from_bytes(page.data[at : at + 4], abi.byte_order)
+        cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm), at, hole))
     return Handshake(tuple(cells))

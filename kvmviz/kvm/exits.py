@@ -74,12 +74,11 @@ class UserWrite:
         data = bytes(self)
         if not data:
             return f"userspace writes nothing at {self.offset}"
-        digits = data[:8].hex(" ")
-        if len(data) > 8:
+        digits, count = data[:8].hex(" "), len(data)
+        if count > 8:
             same = len(set(data)) == 1
-            count = len(data)
             digits = f"{count} times {data[0]:02x}" if same else f"{digits} ... ({count} bytes)"
-        return f"userspace writes {span(self.offset, self.offset + len(data) - 1)}: {digits}"
+        return f"userspace writes {span(self.offset, self.offset + count - 1)}: {digits}"
 
 
 SET, CLEAR = UserWrite(1, b"\1"), UserWrite(1, b"\0")
@@ -116,9 +115,8 @@ class DebugExit(Exit):
     """KVM_EXIT_DEBUG: ``esr`` is ESR_EL2, ``far`` FAR_EL2; both of 64 bits.
 
     Five exception classes reach the handler, :data:`kvmviz.kvm.kernel.DEBUG_CLASSES`; another
-    raises :class:`KvmvizError`. The kernel writes far for watchpoints alone (EC 0x34), whether it
-    is valid or not: there it must be given. On another class it may be given, since the register
-    holds something then too; it reaches no page.
+    raises :class:`KvmvizError`. The kernel writes far for watchpoints alone (EC 0x34), valid or
+    not: there it must be given. Given on another class, it reaches no page.
     """
 
     esr: int
@@ -165,14 +163,13 @@ class Access:
     def __post_init__(self) -> None:
         _settle(self, "mmio", phys_addr=64)
         where = f"mmio.len (of the access at {self.phys_addr:#x})"
-        length = chosen(self.length, (1, 2, 4, 8), where)
-        object.__setattr__(self, "length", length)
+        object.__setattr__(self, "length", chosen(self.length, (1, 2, 4, 8), where))
         if self.data is None:
             return
         data = as_bytes(self.data, "mmio.data").tobytes()
-        if len(data) != length:
+        if len(data) != self.length:
             told = f"mmio.data (bytes 40..47 of struct kvm_run): {len(data)} bytes"
-            raise KvmvizError(f"{told} in an access of {length}; legal is exactly {length}")
+            raise KvmvizError(f"{told} in an access of {self.length}; legal is exactly so many")
         object.__setattr__(self, "data", data)
 
     @property
@@ -189,10 +186,9 @@ class Access:
 
 @dataclass(frozen=True)
 class MmioExit(Access, Exit):
-    """KVM_EXIT_MMIO: an access to an address that nothing in the kernel serves.
+    """KVM_EXIT_MMIO: an :class:`Access` to an address that nothing in the kernel serves.
 
-    ``data`` are the bytes that the guest wrote; None is a read, which userspace answers. See
-    :class:`Access`.
+    ``data`` are the bytes that the guest wrote; None is a read, which userspace answers.
     """
 
     reason: ClassVar[str] = "MMIO"
@@ -210,13 +206,12 @@ class MmioExit(Access, Exit):
 class Served(Access):
     """An access that KVM serves itself: no exit, the guest goes on and userspace hears nothing.
 
-    So it is with the interrupt controller in the kernel, and with an ioeventfd. mmio is filled in
-    all the same, as ``io_mem_abort()`` in Linux's ``arch/arm64/kvm/mmio.c`` has it: first the
-    device is tried, then is_write, phys_addr and len are written, and of a read that was served the
-    bytes that the guest gets. exit_reason stays what entry left there.
+    So it is with the interrupt controller in the kernel, and with an ioeventfd. ``io_mem_abort()``
+    fills in mmio all the same: is_write, phys_addr, len, and of a read the bytes that the guest
+    gets. exit_reason stays what entry left there.
 
     ``data`` are what the device answers to a read; None is a write, whose bytes stay in the kernel:
-    the other way round than an :class:`MmioExit`, which has a write's. See :class:`Access`.
+    the other way round than an :class:`MmioExit`, which has a write's.
     """
 
     @property
@@ -237,9 +232,9 @@ class ArmNisv(Exit):
     """KVM_EXIT_ARM_NISV: an access to no memory whose syndrome says nothing of it (ISV is 0).
 
     ``fault_ipa`` is the guest's physical address, of 64 bits. ``esr_iss`` are the bits of ESR_EL2
-    that the kernel hands over (``kvm_vcpu_dabt_iss_nisv_sanitized()``): CM, bit 8, WnR, bit 6, and
-    the fault status, bits 5:0; others raise :class:`KvmvizError`. A VM that has not asked for this
-    exit with KVM_CAP_ARM_NISV_TO_USER gets :class:`Unhandled`.
+    that the kernel hands over, :data:`NISV_ISS` (``kvm_vcpu_dabt_iss_nisv_sanitized()``); others
+    raise :class:`KvmvizError`. A VM that has not asked for this exit with
+    KVM_CAP_ARM_NISV_TO_USER gets :class:`Unhandled`.
     """
 
     esr_iss: int
@@ -250,9 +245,7 @@ class ArmNisv(Exit):
     def __post_init__(self) -> None:
         _settle(self, "arm_nisv", esr_iss=64, fault_ipa=64)
         if self.esr_iss & ~NISV_ISS:
-            told = (
-                f"arm_nisv.esr_iss: {self.esr_iss:#x} has bits that the kernel does not hand over"
-            )
+            told = f"arm_nisv.esr_iss: {self.esr_iss:#x} has bits that no kernel hands over"
             raise KvmvizError(f"{told}; legal are those of {NISV_ISS:#x}")
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
@@ -301,10 +294,7 @@ class SystemEvent(Exit):
 
 @dataclass(frozen=True)
 class Interrupted(Exit):
-    """KVM_EXIT_INTR: a signal is pending when the guest is about to be entered; -EINTR.
-
-    The union stays as it was.
-    """
+    """KVM_EXIT_INTR: a signal is pending when the guest is about to be entered; -EINTR."""
 
     reason: ClassVar[str] = "INTR"
     returned: ClassVar[int] = -EINTR
@@ -315,7 +305,7 @@ class Interrupted(Exit):
 class Unhandled(Exit):
     """The run fails after entry, as on a load pair to unmapped memory: KVM_EXIT_UNKNOWN, -ENOSYS.
 
-    No handler fills in an exit: exit_reason is what entry left there, the union stays as it was.
+    No handler fills in an exit: exit_reason is what entry left there.
     """
 
     reason: ClassVar[str] = "UNKNOWN"

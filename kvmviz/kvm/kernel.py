@@ -75,9 +75,8 @@ UNION = 256
 def kvm_run(debug: Struct) -> Struct:
     """Struct kvm_run of a kernel whose debug exit hands over ``debug``.
 
-    Of the exit union it has those members that kernels with a hole fill in (a hypercall reaches
-    userspace on arm64 only in kernels after 6.1); ``padding`` gives the union its size,
-    as in the header.
+    Of the exit union it has those members that kernels with a hole fill in; ``padding`` gives the
+    union its size, as in the header.
     """
     exits: dict[str, Type | str] = {
         "debug": Struct("", {"arch": debug}),
@@ -118,10 +117,7 @@ ENTRY = "entry"
 
 
 def check_debug(esr: int, far: int | None) -> Esr:
-    """The ESR of a debug exit, checked.
-
-    Raises :class:`KvmvizError` for a watchpoint without ``far``, and for what is not of 64 bits.
-    """
+    """The ESR of a debug exit; :class:`KvmvizError` for a watchpoint without ``far``."""
     syndrome = Esr(unsigned(esr, "ESR", 64))
     if far is None and syndrome.ec == WATCHPOINT_LOW:
         raise KvmvizError(f"ESR {esr:#x} is a watchpoint: the kernel writes far; give far")
@@ -130,10 +126,7 @@ def check_debug(esr: int, far: int | None) -> Esr:
 
 
 def registers(who: str, debug: object) -> Mapping[str, Field]:
-    """The members of a struct that hold ESR and FAR, by name.
-
-    Raises :class:`KvmvizError` if one of them is no integer, and for what is no struct.
-    """
+    """The members of a struct that hold ESR and FAR, by name; else :class:`KvmvizError`."""
     if not isinstance(debug, Struct):
         raise KvmvizError(f"{who}: debug {shown(debug)} is no Struct")
     named = debug.layout("aarch64").named
@@ -182,9 +175,9 @@ class Kernel:
         )
 
     def flags_at(self, place: str, flags: int) -> int | None:
-        """What it leaves in run->flags, which hold ``flags``; None where it does not write them.
+        """What it leaves in run->flags, which hold ``flags``, on entry or on the exit of a reason.
 
-        ``place`` is :data:`ENTRY`, or the reason's name of the exit that it hands over.
+        None where it does not write them.
         """
         held = 0 if place in self.clears else flags
         if place == "DEBUG" and self.flag:

@@ -51,13 +51,10 @@ def names(step: Step, first: int, last: int) -> tuple[str, ...]:
     if source is None or end is None:
         return "never written", "never"
     name, letter = called(source), style(called(source)).letter
-    held = step.page.data[first : last + 1]
     named = name in ("exit_reason", "flags")
-    if named and len(held) == source.slot.size:
-        value = int.from_bytes(held, step.page.layout.abi.byte_order)
-        bits = f" {value} {reason_name(value).removeprefix('KVM_EXIT_')}"
-        if name == "flags":
-            bits = f" {value:#x}"
+    if named and last - first + 1 == source.slot.size:
+        reason = reason_name(step.reason).removeprefix("KVM_EXIT_")
+        bits = f" {step.flags:#x}" if name == "flags" else f" {step.reason} {reason}"
     elif name == USERSPACE:
         bits = ""
     elif source.slot.width == 8:

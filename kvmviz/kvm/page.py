@@ -133,15 +133,12 @@ class Page(Image):
 class Step:
     """One step of a page's history: a write by userspace, or one KVM_RUN.
 
-    ``number`` is its place in :attr:`Vcpu.history`, from 0. ``event`` is what was asked for: a
-    :class:`~kvmviz.kvm.exits.UserWrite`, an exit, or an access that KVM served. ``before`` and
-    ``page`` are the page as the step found it and left it; every byte of them knows its last
-    writer. ``returned`` is what the ioctl returned, None where it has not. ``immediate``:
-    immediate_exit was set, so KVM_RUN returned -EINTR before what was asked for could happen, and
-    wrote nothing.
-
-    ``completed`` is the MMIO access that this KVM_RUN completed first, if one was pending, and
-    ``got`` what the guest got from it, if it was a read: mmio.data as it stood then.
+    ``number`` is its place in :attr:`Vcpu.history`, from 0. ``event`` is what was asked for.
+    ``before`` and ``page`` are the page as the step found it and left it. ``returned`` is what the
+    ioctl returned, None where it has not. ``immediate``: immediate_exit was set, so KVM_RUN
+    returned -EINTR before what was asked for could happen, and wrote nothing. ``completed`` is the
+    MMIO access that this KVM_RUN completed first, if one was pending, and ``got`` what the guest
+    got from it, if it was a read: mmio.data as it stood then.
     """
 
     number: int
@@ -217,16 +214,8 @@ class Step:
 
     @property
     def status(self) -> str:
-        """exit_reason and flags after it, and who they are from."""
-        parts = []
-        for name in ("exit_reason", "flags"):
-            value = f"{self.flags:#x}" if name == "flags" else reason_name(self.reason)
-            writers = dict[str, list[int]]()
-            for at in leaf(self.page.layout, name).offsets:
-                writers.setdefault(who(self.page.sources[at], self.number), []).append(at)
-            words = [f"{spans(offsets)}: {writer}" for writer, offsets in writers.items()]
-            parts.append(f"{name} {value} ({'; '.join(words if len(writers) > 1 else writers)})")
-        return ", ".join(parts)
+        """exit_reason and flags after it."""
+        return f"exit_reason {reason_name(self.reason)}, flags {self.flags:#x}"
 
     @property
     def lines(self) -> list[str]:
@@ -239,10 +228,7 @@ class Step:
         return "\n  ".join((head, *self.lines, self.page.rest(self.number)))
 
     def state(self, offset: int) -> State:
-        """Whether a byte is fresh, stale or untouched after this step.
-
-        Raises :class:`KvmvizError` for an offset that is not in the page.
-        """
+        """What a byte is after this step; :class:`KvmvizError` for one that is not in the page."""
         if not 0 <= integer(offset, "state, offset") < len(self.page):
             raise KvmvizError(f"state: byte {shown(offset)}; legal are 0..{len(self.page) - 1}")
         source = self.page.sources[offset]
@@ -269,13 +255,12 @@ class Vcpu:
     ``abi`` as in :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes
     nothing.
 
-    ``page`` is a :class:`Page`, an :class:`kvmviz.Image` of struct kvm_run (2352 bytes) whose every
-    byte knows its last writer. Bytes that userspace wrote into the exit union are bits of its
-    ``padding``: which exit it meant them for is not said.
+    ``page`` is a :class:`Page` whose every byte knows its last writer. Bytes that userspace wrote
+    into the exit union are bits of its ``padding``: which exit it meant them for is not said.
 
     ``irq_level`` is for a VM that has no interrupt controller in the kernel: what its timers and
-    its PMU signal, bits of :data:`~kvmviz.kvm.kernel.IRQ_LEVELS`. Whenever KVM_RUN returns, but for
-    immediate_exit, the kernel writes them into ``s.regs.device_irq_level``. None: it has one.
+    its PMU signal, bits of :data:`~kvmviz.kvm.kernel.IRQ_LEVELS`, which the kernel writes into
+    ``s.regs.device_irq_level`` whenever KVM_RUN returns, but for immediate_exit.
     """
 
     def __init__(self, kernel: str | Kernel, abi: str | Abi, irq_level: int | None = None) -> None:
@@ -312,10 +297,7 @@ class Vcpu:
         return tuple(step.got for step in self._steps if step.got is not None)
 
     def user_write(self, offset: int, data: Buffer) -> None:
-        """Userspace writes into the page: a reply, poison, immediate_exit (byte 1).
-
-        It may write anywhere in the page; the kernel forbids nothing.
-        """
+        """Userspace writes into the page, anywhere: a reply, poison, immediate_exit (byte 1)."""
         self.apply(UserWrite(offset, data))
 
     def run(self, exit: Exit) -> int:
@@ -345,12 +327,11 @@ class Vcpu:
 
     def _user(self, event: UserWrite) -> Step:
         number, page, data = len(self._steps), self.page, bytes(event)
-        held = slice(event.offset, event.offset + len(data))
+        start, stop = event.offset, event.offset + len(data)
         write = Write(number, "userspace", "write")
-        memory, sources = bytearray(page.data), [*page.sources]
-        memory[held] = data
-        sources[held] = [source._replace(write=write) for source in _raw(page.layout)[held]]
-        after = Page(page.layout, bytes(memory), tuple(sources))
+        own = tuple(source._replace(write=write) for source in _raw(page.layout)[start:stop])
+        memory = page.data[:start] + data + page.data[stop:]
+        after = Page(page.layout, memory, page.sources[:start] + own + page.sources[stop:])
         return Step(number, self.kernel, event, page, after)
 
     def _run(self, event: Exit | Served) -> Step:
@@ -382,16 +363,14 @@ class Vcpu:
     def _complete(self) -> tuple[MmioExit | None, bytes | None]:
         """The pending access that KVM_RUN completes first, and what the guest got if it read.
 
-        The kernel looks into the page for that: an exit_reason that userspace overwrote leaves
-        the access pending, and the guest runs into it again.
+        An exit_reason that userspace overwrote leaves it pending: the guest runs into it again.
         """
         access = self._pending
         if access is None or member(self.page, "exit_reason") != EXIT_REASONS["MMIO"]:
             return None, None
-        if access.is_write:
-            return access, None
         start = leaf(self.page.layout, "mmio.data").offset
-        return access, self.page.data[start : start + access.length]
+        got = self.page.data[start : start + access.length]
+        return access, None if access.is_write else got
 
     def _write(self, page: Page, place: str, values: Mapping[str, Any]) -> Page:
         """The kernel writes members, at a place of :data:`WHAT` or on the exit of that reason."""

@@ -20,6 +20,7 @@ from kvmviz.kvm.captures import ABI_OF, Overlay
 from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
 from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, Kernel
 from kvmviz.kvm.page import differing, play
+from kvmviz.slot import Slot
 from kvmviz.text import spans, table
 
 COMMIT = "18f3976fdb5d"
@@ -36,13 +37,12 @@ EXITS: tuple[Exit, ...] = (
 class Change(NamedTuple):
     """A member of struct kvm_run that holds another value after one exit, because of one line.
 
-    ``exit`` counts from 1. ``without`` and ``held`` are its bytes in memory order, from
-    ``offset`` on, on a kernel without the line and on one with it.
+    ``exit`` counts from 1. ``without`` and ``held`` are its bytes in memory order, on a kernel
+    without the line and on one with it.
     """
 
     exit: int
-    member: str
-    offset: int
+    slot: Slot
     without: bytes
     held: bytes
 
@@ -61,24 +61,18 @@ class Line:
     before: Kernel
     kernel: Kernel
 
-    @property
-    def named(self) -> tuple[int, ...]:
-        """Offsets in struct kvm_run of the bytes that were a hole's and now are a member's."""
-        return tuple(sorted(_hole(self.before) - _hole(self.kernel)))
-
     def changes(self, abi: str | Abi) -> tuple[Change, ...]:
         """What it changes in the page, exit by exit of :data:`EXITS`, members in their order."""
         return tuple(_changes(self.before, self.kernel, abi))
 
     def __repr__(self) -> str:
         where = f"{self.file}, {self.function}" if self.function else self.file
+        told = "    no byte: a name or a word for who writes code"
         if rows := list(_rows(self.before, self.kernel)):
-            told_rows = table(rows, indent=4)
-        elif self.named:
-            told_rows = f"    {spans(self.named)}: a member where a hole was; no byte changes"
-        else:
-            told_rows = "    no byte: a name or a word for who writes code"
-        return f"{where}\n  + {self.text}\n{told_rows}"
+            told = table(rows, indent=4)
+        elif self.before.debug != self.kernel.debug:
+            told = "    bytes 36..39: a member where a hole was; no byte changes"
+        return f"{where}\n  + {self.text}\n{told}"
 
 
 @dataclass(frozen=True)
@@ -112,23 +106,24 @@ def _changes(before: Kernel, after: Kernel, abi: str | Abi) -> Iterator[Change]:
     histories = (play(kernel, abi, EXITS).history for kernel in (before, after))
     for number, pages in enumerate(zip(*histories, strict=True), 1):
         old, new = (step.page for step in pages)
-        sources = (new.sources[at] for at in differing(bytes(old), bytes(new)))
+        sources = (new.sources[at] for at in differing(old.data, new.data))
         for slot in dict.fromkeys(source.slot for source in sources if source):
             held = slice(slot.offset, slot.offset + slot.size)
-            yield Change(number, slot.path, slot.offset, old.data[held], new.data[held])
+            yield Change(number, slot, old.data[held], new.data[held])
 
 
 def _rows(before: Kernel, after: Kernel) -> Iterator[tuple[str, ...]]:
-    orders = [{one[:3]: one for one in _changes(before, after, abi)} for abi in ABI_OF.values()]
-    for exit, name, offset in sorted(set().union(*orders), key=lambda key: (key[0], key[2])):
-        told, size = [], 0
-        for order, found in zip(ABI_OF, orders, strict=True):
-            if one := found.get((exit, name, offset)):
-                told.append(f"{order} {one.without.hex()} -> {one.held.hex()}")
-                size = len(one.held)
-            else:
-                told.append(f"{order} the same")
-        yield spans(range(offset, offset + size)), name, f"after exit {exit}:", *told
+    """A row for each exit and member, with what changes in either byte order."""
+    found: dict[tuple[int, int, str], dict[str, str]] = {}
+    for order, abi in ABI_OF.items():
+        for one in _changes(before, after, abi):
+            key = one.exit, one.slot.offset, one.slot.path
+            told = f"{order} {one.without.hex()} -> {one.held.hex()}"
+            found.setdefault(key, {})[order] = told
+    size = {slot.path: slot.offsets for slot in after.page("aarch64").slots}
+    for (exit, _, path), told_by in sorted(found.items()):
+        told_all = [told_by.get(order, f"{order} the same") for order in ABI_OF]
+        yield spans(size[path]), path, f"after exit {exit}:", *told_all
 
 
 class Patch(tuple[Line, ...]):
@@ -140,12 +135,6 @@ class Patch(tuple[Line, ...]):
         head = f"Linux {COMMIT}, since v5.19: {len(self)} lines, and the bytes that they change"
         exits = [(f"exit {number}", exit.words) for number, exit in enumerate(EXITS, 1)]
         return "\n".join([head, table(exits), *map(repr, self)])
-
-
-def _hole(kernel: Kernel) -> set[int]:
-    start = kernel.page("aarch64").offsets["debug"]
-    holes = kernel.debug.layout("aarch64").holes
-    return {start + at for hole in holes for at in range(hole.offset, hole.offset + hole.size)}
 
 
 def _lines() -> Iterator[Line]:

@@ -249,11 +249,6 @@ class Reading:
         return all(row.right for row in self.taken)
 
     @property
-    def far_valid(self) -> Far:
-        """What far is worth on this exit, whatever the program makes of it."""
-        return far_by(self.esr)
-
-    @property
     def low_right(self) -> bool:
         """What it takes for bits 31:0, EC among them, are bits 31:0."""
         return all(row.right for row in self.taken if row.wanted[1] < 32)
@@ -349,7 +344,7 @@ class Reading:
         fields: dict[str, str] = dict(self.verdict.fields)
         if fields.get("far") == "intact":
             written = any(one and one.slot.path == "far" for one in self.image.sources)
-            more = FAR_WORDS.get(self.far_valid, "")
+            more = FAR_WORDS.get(far_by(self.esr), "")
             fields["far"] = f"intact{more}" if written else "not written by this exit"
         return f"its members: {', '.join(f'{name} {told}' for name, told in fields.items())}"
 

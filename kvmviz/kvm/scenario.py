@@ -5,8 +5,10 @@ Those that real kernels went through are in :func:`kvmviz.captures.scenarios`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 
 from kvmviz._base import KvmvizError, by_name, check_texts, shown
 from kvmviz.abi import Abi
@@ -66,77 +68,27 @@ BRK, WATCH, STEP = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800), Deb
 _UART = MmioExit(0x0900_0000, 4, b"\x5a\x5a\x00\x00")
 _ABOVE_4G = replace(_UART, phys_addr=0x80_0000_1000)
 
-SCENARIOS = by_name(
-    Scenario(
-        "stale_flag",
-        "A debug exit, then five more runs",
-        "The debug exit sets the flag. On v2 every later exit still shows it.",
-        (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
-    ),
-    Scenario(
-        "failed_run",
-        "A debug exit, then a run that fails",
-        "exit_reason is UNKNOWN. A kernel that clears on all exits but this one leaves the flag "
-        "set.",
-        (BRK, Unhandled(), _UART),
-    ),
-    Scenario(
-        "mmio_low",
-        "MMIO at 0x09000000, then a debug exit",
-        "An old kernel leaves half of the address in the hole: 0 on little-endian, 0x09000000 on "
-        "big-endian.",
-        (_UART, BRK),
-    ),
-    Scenario(
-        "mmio_high",
-        "MMIO at 0x8000001000, then a debug exit",
-        "An old kernel leaves half of the address in the hole: 0x80 on little-endian, 0x1000 on "
-        "big-endian.",
-        (_ABOVE_4G, BRK),
-    ),
-    Scenario(
-        "stale_far",
-        "A watchpoint, then a breakpoint instruction",
-        "far is written for watchpoints alone: the second exit still shows the first's.",
-        (WATCH, BRK),
-    ),
-    Scenario(
-        "immediate_exit",
-        "immediate_exit keeps the old exit",
-        "KVM_RUN returns -EINTR and writes nothing: exit_reason and flag stay.",
-        (BRK, SET, _UART, CLEAR, _UART),
-    ),
-    Scenario(
-        "served",
-        "KVM serves two accesses itself, then a debug exit",
-        "No exit tells of them. An old kernel leaves half of the last address in the hole: 0 on "
-        "little-endian, 0x08000100 on big-endian.",
-        (Served(0x0800_0004, 4, b"\x03\0\x20\0"), Served(0x0800_0100, 4), BRK),
-    ),
-    Scenario(
-        "ndata",
-        "A system event, then a debug exit",
-        "An old kernel leaves ndata in the hole: 1 in both byte orders; before v5.18 0, since "
-        "ndata is of v5.18.",
-        (SystemEvent(2), BRK),
-    ),
-    Scenario(
-        "poison",
-        "Userspace fills the exit union, then a debug exit",
-        "What userspace wrote stays where no kernel writes: in an old kernel's hole, and in far.",
-        (UserWrite(32, b"\xaa" * 256), BRK),
-    ),
-    Scenario(
-        "poison_flags",
-        "Userspace sets all flags, then a debug exit",
-        "An old kernel leaves flags alone: whoever trusts them must not have written them.",
-        (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
-    ),
-    Scenario(
-        "mmio_read",
-        "A read that userspace answers, then a single step",
-        "The answer lies where far does, and stays there.",
-        (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
-    ),
-)
-"""Made by hand, by name; none has happened on a real kernel in just this form."""
+_EVENTS: Mapping[str, tuple[Event, ...]] = {
+    "stale_flag": (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
+    "failed_run": (BRK, Unhandled(), _UART),
+    "mmio_low": (_UART, BRK),
+    "mmio_high": (_ABOVE_4G, BRK),
+    "stale_far": (WATCH, BRK),
+    "immediate_exit": (BRK, SET, _UART, CLEAR, _UART),
+    "served": (Served(0x0800_0004, 4, b"\x03\0\x20\0"), Served(0x0800_0100, 4), BRK),
+    "ndata": (SystemEvent(2), BRK),
+    "poison": (UserWrite(32, b"\xaa" * 256), BRK),
+    "poison_flags": (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
+    "mmio_read": (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
+}
+
+
+def _load() -> Mapping[str, Scenario]:
+    text = resources.files("kvmviz").joinpath("data", "scenarios.toml").read_text("utf-8")
+    words = tomllib.loads(text)
+    return by_name(*(Scenario(name, **words[name], events=_EVENTS[name]) for name in words))
+
+
+SCENARIOS = _load()
+"""Made by hand, by name; none has happened on a real kernel in just this form. Their words are in
+``data/scenarios.toml``."""

@@ -66,11 +66,7 @@ class Scene:
     def left_out(self) -> str:
         """Which steps are not shown, in words; empty if all are."""
         rest = (0, self.first - 1, "before"), (self.step + 1, self.count - 1, "after")
-        told = [
-            f"{span(first, last).replace('byte', 'step')} {when}"
-            for first, last, when in rest
-            if first <= last
-        ]
+        told = [f"{span(a, b).replace('byte', 'step')} {when}" for a, b, when in rest if a <= b]
         return f"not shown: {' and '.join(told)}" if told else ""
 
     @property
