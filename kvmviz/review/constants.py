@@ -20,13 +20,10 @@ Numbers = Mapping[str, int | None]
 
 def between(old: Numbers, new: Numbers) -> tuple[Finding, ...]:
     """All findings about constants, but for those that one side does not know; worst first."""
+    unknown = {name for side in (old, new) for name in side if side[name] is None}
     one, two = (
-        {
-            name: value
-            for name, value in side.items()
-            if value is not None and other.get(name, 0) is not None
-        }
-        for side, other in ((old, new), (new, old))
+        {name: value for name, value in side.items() if value is not None and name not in unknown}
+        for side in (old, new)
     )
     return ranked(_found(one, two))
 

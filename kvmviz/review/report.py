@@ -187,7 +187,7 @@ class Reviews:
         same = [f"{review.new}" for review in self.reviews if not review.findings]
         rows = [(review.findings[0], headline(review), repr(review)) for review in changed]
         if self.constants:
-            rows.append((self.constants[0], *self._constants()))
+            rows.append((ranked(self.constants)[0], *self._constants()))
         rows.sort(key=lambda row: SEVERITIES.index(row[0].severity))
         told = _named("BREAKS: gone, only in the old header", self.gone)
         told += ["\n".join(head for _, head, _ in rows)] if len(rows) > 1 else []
@@ -206,7 +206,7 @@ class Reviews:
         counts = {name: sum(1 + len(row.also) for row in rows) for name, rows in kinds.items()}
         words = {"breaks": "BREAKS: {} changed or gone", "warning": "{} grown", "note": "{} new"}
         head = "; ".join(words[name].format(count) for name, count in counts.items())
-        lines = [f"constants: {head}", *_numbered([[row] for row in self.constants])]
+        lines = [f"constants: {head}", *_numbered([[row] for row in ranked(self.constants)])]
         return lines[0], "\n".join(lines)
 
 
@@ -389,24 +389,19 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     names = [name for name in every if not review.is_settled(name)]
     # Some side has the member and does not get it, or only one side has it.
     differing = [n for n in names if any(v.fields.get(n) != "intact" for v in readers)]
-    shown = differing[:MOST]
-    heads = [("", ""), ("sizeof", ""), ("align", "")]
-    heads += [row for name in shown for row in ((name, "old < new"), ("", "new < old"))]
-    columns = []
-    for number, pair in enumerate(pairs, 1):
-        sizes = [
-            f"{one}" if one == two else f"{one} -> {two}"
-            for one, two in ((pair.old.size, pair.new.size), (pair.old.align, pair.new.align))
-        ]
-        verdicts = [v.fields.get(n, "-") for n in shown for v in (pair.forward, pair.backward)]
-        columns.append((f"({number})", *sizes, *verdicts))
-    fixed = 4 + max(len(name) for name, _ in heads) + 9
-    widest = max(len(cell) for cells in columns for cell in cells)
+    rows = [
+        ["", "", *(f"({number})" for number, _ in enumerate(pairs, 1))],
+        ["sizeof", "", *(_both(pair.old.size, pair.new.size) for pair in pairs)],
+        ["align", "", *(_both(pair.old.align, pair.new.align) for pair in pairs)],
+    ]
+    for name in differing[:MOST]:
+        rows.append([name, "old < new", *(pair.forward.fields.get(name, "-") for pair in pairs)])
+        rows.append(["", "new < old", *(pair.backward.fields.get(name, "-") for pair in pairs)])
+    fixed = 4 + max(len(row[0]) for row in rows) + len("old < new")
+    widest = max(len(cell) for row in rows for cell in row[2:])
     step = max(1, (WIDTH - fixed) // (2 + widest))
-    for begin in range(0, len(columns), step):
-        cells = zip(*columns[begin : begin + step], strict=True)
-        rows = [(*head, *row) for head, row in zip(heads, cells, strict=True)]
-        yield from table(rows).split("\n")
+    for begin in range(2, len(rows[0]), step):
+        yield from table([row[:2] + row[begin : begin + step] for row in rows]).split("\n")
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
     told = set(differing)
@@ -414,6 +409,10 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
+
+
+def _both(before: int, after: int) -> str:
+    return f"{before}" if before == after else f"{before} -> {after}"
 
 
 def _wrap(words: str, pad: str, deeper: int = 0) -> list[str]:
