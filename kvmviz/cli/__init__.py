@@ -80,6 +80,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         args = _parser().parse_args(arguments)
     except SystemExit:  # --help and --version are printed
         return FINE
+    # What was read, for -o not to overwrite it, and what of it was BTF.
+    args.read, args.recorded = [], []
     status: int = args.run(args)
     return status
 
@@ -170,7 +172,7 @@ OUTPUT = _option("-o", "--output", metavar="FILE", required=True,
                  help="where to write it; .svg, .png or .pdf says the format")  # fmt: skip
 SIDES = (
     _option("old", metavar="OLD", help=f"{C_TEXT}, before the change"),
-    _option("new", metavar="NEW", help="the same, after it"),
+    _option("new", metavar="NEW", help="the same, after it; compare takes two directories, too"),
     *(_option(f"--{side}-include", metavar="[NAME=]FILE", action="append", default=[],
               help=f"as --include, for {side.upper()} alone") for side in ("old", "new")),
     *(_option(f"--{side}-dir", metavar="DIR", action="append", default=[],

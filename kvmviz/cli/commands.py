@@ -8,7 +8,8 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kvmviz.cli import inputs
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import ByteMap, Layout
-from kvmviz.review import Policy, review, review_all
+from kvmviz.review import Policy, Reviews, review, review_all
 from kvmviz.review.constants import Numbers
 from kvmviz.slot import Slot
 from kvmviz.text import plain
@@ -45,11 +46,11 @@ def _read(
     Of a kernel's own types it is the one that is asked for. It is on one ABI, which then is the
     only one that is asked for. What cannot be read is said once, where no struct is asked for.
     """
-    args.read, args.recorded = [*getattr(args, "read", []), path], getattr(args, "recorded", [])
+    args.read += [path]
     headers = inputs.Headers([*args.include, *include], [*folders, *args.folders])
     if record := inputs.recorded(path, args.struct, inputs.abis(args.abi, ())):
         args.abi = [record.abi.name]
-        args.recorded.append(record)
+        args.recorded += [record]
         return inputs.Header(path, {record.struct.tag: record.struct})
     # A header may be new, emptied, or without structs.
     found = inputs.header(path, headers, dict(args.defines), args.run is compare)
@@ -66,12 +67,8 @@ def layout(args: Namespace) -> int:
     """Offsets, holes and bits."""
     found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
-    if args.json:
-        told = {"layouts": [_record(row) for row in shown], "missing": missing}
-        _show_json(told | _recorded(args))
-    else:
-        _show_all([*map(ByteMap, shown), *args.recorded], missing)
-    return FINE
+    told = {"layouts": [_record(row) for row in shown], "missing": missing}
+    return _told(args, told | _recorded(args), [*map(ByteMap, shown), *args.recorded])
 
 
 def _laid_out(
@@ -94,24 +91,37 @@ def _laid_out(
     return shown, missing
 
 
-def _show_all(shown: Sequence[object], missing: Sequence[Mapping[str, str]]) -> None:
-    told = [repr(row) for row in shown]
-    told += [f"{row['struct']} on {row['abi']}: not there: {row['why']}" for row in missing]
-    _show("\n\n".join(told))
+def _told(args: Namespace, record: dict[str, Any], shown: Sequence[object]) -> int:
+    if args.json:
+        _show_json(record)
+    else:
+        words = [repr(row) for row in shown]
+        words += [
+            f"{row['struct']} on {row['abi']}: not there: {row['why']}"
+            for row in record.get("missing", ())
+        ]
+        _show("\n\n".join(words))
+    return FINE
 
 
 def compare(args: Namespace) -> int:
     """A change, judged; :data:`BREAKS` where it breaks."""
-    old, new, constants = _sides(args)
     abis = inputs.abis(args.abi, tuple(ABIS))
     policy = Policy("|".join(f"(?:{row})" for row in args.reserved), args.written_by, args.strict)
-    found = review_all(old, new, abis, policy, constants)
-    if args.json:
-        _show_json(found.record | _recorded(args))
-    elif args.markdown:
+    pairs, rows = inputs.pairs(args.old, args.new), []
+    if pairs != [(args.old, args.new)]:
+        if args.struct is not None:
+            raise KvmvizError("--struct is for two files; two directories are compared whole")
+        args.old_dir, args.new_dir = [*args.old_dir, args.old], [*args.new_dir, args.new]
+    for args.old, args.new in pairs:
+        old, new, constants = _sides(args)
+        rows.append(review_all(old, new, abis, policy, constants))
+    parts = ([getattr(row, part.name) for row in rows] for part in fields(Reviews))
+    found = Reviews(*(tuple(chain.from_iterable(part)) for part in parts))
+    if args.markdown and not args.json:
         print(_escaped(found.markdown))
     else:
-        _show("\n\n".join(map(repr, (found, *args.recorded))))
+        _told(args, found.record | _recorded(args), [found, *args.recorded])
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE
 
 
@@ -149,11 +159,8 @@ def decode(args: Namespace) -> int:
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
     rows = [Decoded(layout, data, args.offset) for layout in layouts]
-    if args.json:
-        _show_json({"decoded": [row.record for row in rows], "missing": missing})
-    else:
-        _show_all(rows, missing)
-    return FINE
+    told = {"decoded": [row.record for row in rows], "missing": missing}
+    return _told(args, told, rows)
 
 
 def figure_layout(args: Namespace) -> int:

@@ -21,8 +21,7 @@ MAX_BYTES = 1 << 24
 ROW = 16
 """Bytes in a row of text, where a member has more."""
 
-_WORD = re.compile(r"[^\s,:]+")
-_DIGITS = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]+)")
+_BYTES = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _OFFSET = re.compile(r"\s*(?P<at>[0-9a-fA-F]{6,16})(?P<colon>:?)\s+(?P<next>[0-9a-fA-F]+)")
 """How xxd, od and hexdump begin a line."""
 
@@ -33,10 +32,9 @@ def is_text(data: bytes) -> bool:
 
 
 def read(text: str) -> bytes:
-    """The bytes of plain hex digits, two a byte, in memory order.
+    """The bytes of plain hex digits, two a byte, in memory order, with blanks between bytes.
 
-    Blanks, commas, colons and ``0x`` may stand between them. Raises :class:`KvmvizError` with the
-    line for what is no hex, or may be an offset.
+    Raises :class:`KvmvizError` with the line for what is no hex, or may be an offset.
     """
     found = bytearray()
     for number, line in enumerate(text.splitlines(), 1):
@@ -46,25 +44,14 @@ def read(text: str) -> bytes:
                 f"line {number}, column {start.start('at') + 1}: {start['at']!r} may be an offset, "
                 "as xxd, od and hexdump print it; give bytes only (xxd -r makes them of xxd's)"
             )
-        for word in _WORD.finditer(line):
-            found += _bytes(word[0], f"line {number}, column {word.start() + 1}: {word[0][:20]!r}")
+        for word in re.finditer(r"\S+", line):
+            if not _BYTES.fullmatch(word[0]):
+                told = f"{word[0][:20]!r} is not hex: two digits for each byte, as memory has them"
+                raise KvmvizError(f"line {number}, column {word.start() + 1}: {told}")
+            found += bytes.fromhex(word[0])
     if not found:
         raise KvmvizError("line 1, column 1: no bytes; give hex digits, two for each byte")
     return bytes(found)
-
-
-def _bytes(word: str, place: str) -> bytes:
-    match = _DIGITS.fullmatch(word)
-    if match is None:
-        raise KvmvizError(f"{place} is not hex")
-    digits = match["digits"]
-    if len(word) > len(digits) > 2:
-        raise KvmvizError(
-            f"{place} is a number, whose bytes have no order; give bytes as memory has them"
-        )
-    if len(digits) % 2:
-        raise KvmvizError(f"{place} has an odd number of digits; a byte has two")
-    return bytes.fromhex(digits)
 
 
 class Cell(NamedTuple):

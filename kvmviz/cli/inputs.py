@@ -116,7 +116,8 @@ class Headers(Mapping[str, str]):
             if not os.path.isdir(root):  # noqa: PTH112
                 raise KvmvizError(f"{folder}: no such directory")
 
-    def _find(self, name: str) -> str | None:
+    def find(self, name: str) -> str | None:
+        """The file of that name in the first folder that has one; no link leads out of it."""
         for folder, root in self._folders:
             path = os.path.normpath(os.path.join(root, name))  # noqa: PTH118
             if not path.startswith(os.path.join(root, "")):  # noqa: PTH118
@@ -130,7 +131,7 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         if name not in self._texts:
-            path = self._find(name)
+            path = self.find(name)
             if path is None:
                 raise KeyError(name)
             self._texts[name] = self._text(path)
@@ -145,6 +146,22 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._texts)
+
+
+def pairs(old: str, new: str) -> list[tuple[str, str]]:
+    """The files to compare; of two directories the headers in them, by their path there.
+
+    One that a side lacks is as good as empty.
+    """
+    if not (os.path.isdir(old) and os.path.isdir(new)):  # noqa: PTH112
+        return [(old, new)]
+    folders = (Path(old), Path(new))
+    paths = {path.relative_to(side).as_posix() for side in folders for path in side.rglob("*.h")}
+    sides = Headers((), [old]), Headers((), [new])
+    return [
+        (sides[0].find(path) or os.devnull, sides[1].find(path) or os.devnull)
+        for path in sorted(paths)
+    ]
 
 
 Defines = Mapping[str, str | None]
