@@ -1596,3 +1596,15 @@ def test_parsing_leaves_nothing_behind() -> None:
         tracemalloc.stop()
     assert more - objects < 100
     assert after - before < 50_000
+
+
+def test_a_constant_is_refused_on_the_abis_on_which_compilers_differ() -> None:
+    # To clang A is as wide as its enum. -128 is as large to both, 128 is not.
+    text = r"""enum e { A = 8, B = 0x100000000 };
+    struct s { char a[((1 ? '\x80' : A) >= -0x7fffffffL - 1) + 1]; };"""
+    made = parse(text)["s"]
+    for abi in ("i386", "mips", "m68k"):
+        assert made.layout(abi).size == 2
+    for abi in ("arm", "ppc32", "aarch64"):
+        with pytest.raises(KvmvizError, match="gcc and clang differ in the type of a constant"):
+            made.layout(abi)

@@ -141,11 +141,13 @@ class Constants(Expressions):
         self, steps: list[Step], start: int, key: Callable[[Number], Any] = lambda one: one.value
     ) -> Number:
         """The value of steps; what it owes to the ABI becomes a fact."""
+        # Whether compilers differ may itself hang on what the ABI says, the sign of char for one.
+        for what in arithmetic.depends(steps, self.answers, ("enum", *target.TOLD), key=key):
+            if what in target.TOLD:
+                self.facts.tell(what, self.abi)
         if arithmetic.depends(steps, self.answers, ("enum",), key=key):
             told = self.written(start)
             self.fail(f"gcc and clang differ in the type of a constant in {told!r}", start)
-        for what in arithmetic.depends(steps, self.answers, target.TOLD, key=key):
-            self.facts.tell(what, self.abi)
         found = arithmetic.run(steps, Machine(self.answers))
         if found.value is None:
             self.uncomputed(self.written(start), start)
