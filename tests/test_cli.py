@@ -608,7 +608,7 @@ def test_dumps_of_ones_own_kernel(run: Run) -> None:
     Path("mine.jsonl").write_text(f"{mine}\n{{}}\n")
     status, out, err = run("dumps", "mine.jsonl")
     assert (status, out) == (2, "")
-    assert err.startswith("kvmviz: error: mine.jsonl: dumps, line 2: the dump has no key ")
+    assert err.startswith("kvmviz: error: mine.jsonl: dumps, line 2: no key ")
 
 
 def test_the_page_is_written(run: Run) -> None:
