@@ -322,6 +322,7 @@ WORDS = [
      "added in front of others, bytes 4..7; it moves d from offset 4 to offset 8"),
     ("__u32 n; __u32 d[];", "__u32 n; __s32 e[];", "e", "an old writer writes no e"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 e[];", "e", "a new name of d"),
+    ("__u32 a; __u32 b;", "struct { __u32 a; __u32 b; } in;", "in", "a new name of a, b |"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 d[2];", "d",
      "type __u32[] becomes __u32[2] | a new reader of an old writer finds what was there before in "
      "bytes 4..11"),

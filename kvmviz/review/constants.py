@@ -30,13 +30,8 @@ def between(old: Numbers, new: Numbers) -> tuple[Finding, ...]:
 
 def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
     if gone := [name for name in old if name not in new]:
-        yield ruled(
-            "constant-gone",
-            gone[0],
-            "gone",
-            "a program that names it is not built any more",
-            also=gone[1:],
-        )
+        effect = "a program that names it is not built any more"
+        yield ruled("constant-gone", gone, "gone", effect)
     before: list[str] = []
     told: set[str] = set()
     # In the order of the header: neighbours that are new, or that are shifted alike. Where
@@ -55,19 +50,16 @@ def _found(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Finding]:
         steps = some([f"{name} from {old[name]} to {new[name]}" for name in moved])
         if moved and before:
             words = f"new in front of others, shifts {steps}"
-            first, *others = (*before, *moved)
-            yield ruled("constant-shifted", first, words, _taken(old, new, before), also=others)
+            effect = _taken(old, new, before)
+            yield ruled("constant-shifted", [*before, *moved], words, effect)
             told.update(before)
         elif moved:
-            first, *others = moved
-            words = steps if others else f"{old[first]} before, {new[first]} after"
+            words = f"{old[moved[0]]} before, {new[moved[0]]} after"
             effect = "an old program and a new one take one number for different things"
-            yield ruled("constant-changed", first, words, effect, also=others)
+            yield ruled("constant-changed", moved, words if len(moved) == 1 else steps, effect)
         before = names if shift is None else []
     if fresh := [name for name in new if name not in old and name not in told]:
-        yield ruled(
-            "constant-new", fresh[0], "new", "an old program does not know it", also=fresh[1:]
-        )
+        yield ruled("constant-new", fresh, "new", "an old program does not know it")
 
 
 def _taken(old: Mapping[str, int], new: Mapping[str, int], names: Sequence[str]) -> str:

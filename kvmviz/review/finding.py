@@ -1,7 +1,7 @@
 """Findings: what a change to a struct is, what its effect is, and what would make it safe.
 
-A rule is an entry of :data:`RULES`; :mod:`kvmviz.review.judgement`, ``spelling`` and ``constants``
-say when it applies. The remedies follow the kernel's own documents: ``driver-api/ioctl``,
+A rule is an entry of :data:`RULES`; when it applies, :mod:`kvmviz.review.judgement`, ``spelling``
+and ``constants`` say. The remedies follow the kernel's own documents: ``driver-api/ioctl``,
 ``process/botching-up-ioctls`` and ``process/adding-syscalls``.
 """
 
@@ -34,8 +34,8 @@ UNCHANGED = ("alias", "annotated", "beside", "grouped", "renamed", "wrapped")
 class Rule(NamedTuple):
     """A kind of finding: how bad it is, its name, what makes it safe, where that is written.
 
-    Severity and remedy are those of most of its findings: ``{name}`` is the member, ``{where}``
-    its bytes. The remedy is empty where nothing has to be done, or each finding has its own.
+    Severity and remedy are those of most of its findings; ``{name}`` is the member. The remedy
+    is empty where nothing has to be done.
     """
 
     severity: Severity
@@ -154,19 +154,20 @@ class Finding:
 
 def ruled(
     kind: str,
-    name: str,
+    names: str | Sequence[str],
     change: str,
     effect: str = "",
-    *,
     severity: Severity | None = None,
     remedy: str | None = None,
-    also: Iterable[str] = (),
     **parts: str,
 ) -> Finding:
-    """A finding as its rule has it; ``parts`` are what else the rule's remedy names."""
-    rule = RULES[kind]
+    """A finding as its rule has it, about one member or several alike.
+
+    ``parts`` are what the rule's remedy names beside the member.
+    """
+    rule, (name, *also) = RULES[kind], [names] if isinstance(names, str) else names
     told = rule.remedy.format(name=name, **parts) if remedy is None else remedy
-    return Finding(kind, name, severity or rule.severity, change, effect, told, also=tuple(also))
+    return Finding(kind, name, severity or rule.severity, change, effect, told, (), tuple(also))
 
 
 def ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -19,7 +19,6 @@ from kvmviz.review.finding import (
     RULES,
     UNCHANGED,
     Finding,
-    Severity,
     effect_of,
     found,
     place_of,
@@ -63,7 +62,7 @@ def absent(before: Layout | KvmvizError, after: Layout | KvmvizError) -> Finding
     if isinstance(before, Layout):
         return ruled("absent", "", "gone: not there after", words)
     change = "new: not there before" if error is before else "not there before or after"
-    return ruled("absent", "", change, words, severity="note", remedy="")
+    return ruled("absent", "", change, words, "note", "")
 
 
 def _judged(pair: Pair, change: Change) -> Finding | None:
@@ -153,9 +152,9 @@ def _kept(pair: Pair, change: Change) -> Finding:
         "count": counted(change.count[0], "element"),
     }  # fmt: skip
     remedies = dict.fromkeys(RULES[kind].remedy.format(name=name, **parts) for kind, _ in ways)
-    severity: Severity = "breaks" if wrong else "note"
-    remedy = "; ".join(remedies)
-    row = ruled(kind, name, words, effect_of(change), severity=severity, remedy=remedy)
+    row = ruled(
+        kind, name, words, effect_of(change), "breaks" if wrong else "note", "; ".join(remedies)
+    )
     return row if change.lost else _handshake(pair, row)
 
 
@@ -203,7 +202,7 @@ def _same_bits(change: Change) -> Finding:
     name, kinds = change.name, [slots[0].type for slots in (change.old, change.new)]
     if len({kind.kind == "bool" for kind in kinds if kind}) > 1:
         words = "the same bits are taken for another kind of value"
-        return ruled("retyped", name, types(change), words, severity="warning")
+        return ruled("retyped", name, types(change), words, "warning")
     words = "the same bits in the same bytes"
     if len({kind.signed for kind in kinds if kind}) > 1:
         words += f"; a value with bit {change.width[0] - 1} set changes its sign"
@@ -226,8 +225,7 @@ def _added(pair: Pair, change: Change) -> Finding:
         if any(path in pair.paths[0] and not is_in(path, name) for path in rows):
             # Other members of the union, which it had before, lie there.
             words = f"added to a union, {where}{more}"
-            severity: Severity = "breaks" if more else "warning"
-            return ruled("added-in-union", name, words, effect, severity=severity)
+            return ruled("added-in-union", name, words, effect, "breaks" if more else "warning")
         if before is None:
             continue
         is_inside = end <= 8 * before.layout.size
@@ -287,8 +285,8 @@ def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
     if kept:
         sides = pair.wrong if pair.policy.written_by is None else pair.wrong[:1]
         wrong = any(path in side for path in kept for side in sides)
-        severity: Severity = "breaks" if wrong else "warning"
-        return ruled("taken", name, f"takes {where} from {there}", effect, severity=severity)
+        words = f"takes {where} from {there}"
+        return ruled("taken", name, words, effect, "breaks" if wrong else "warning")
     return ruled("replaced", name, f"takes the place of {there}, {where}", effect, there=there)
 
 
@@ -351,7 +349,7 @@ def _both_flexible(pair: Pair, name: str, before: Place, after: Place) -> Iterat
             told.append(f"{who} finds {found(rows)}, as its writer's sizeof counts no element")
     row = ruled(
         kind, name, "; ".join(ways) or "elements of another size", "; ".join(told),
-        severity="breaks" if told else "note", before=one,
+        "breaks" if told else "note", before=one,
         remedy=f"keep {name} where it was, and its elements as they are" if same else None,
     )  # fmt: skip
     yield row if row.effect.startswith(OLD_READER) else _handshake(pair, row)

@@ -34,7 +34,7 @@ def between(pair: Pair) -> Iterator[Finding]:
         if other := _legacy(pair, name):
             words = f"a flexible array beside {other}, which stands there for sizeof"
             effect = "the same bytes and the same sizeof"
-            yield ruled("beside", name, words, effect, also=[other])
+            yield ruled("beside", [name, other], words, effect)
     if not pair.changes and not pair.flexible and _is_grouped(pair):
         words = "members stand in other anonymous structs and unions, under the same names"
         effect = "the same bytes; an initializer that names no member may need other braces"
@@ -44,8 +44,7 @@ def between(pair: Pair) -> Iterator[Finding]:
 def _retyped(kind: str, rows: Sequence[Change], effect: str) -> Iterator[Finding]:
     if rows:
         words = "; ".join(dict.fromkeys(map(types, rows)))
-        first, *others = (change.name for change in rows)
-        yield ruled(kind, first, words, effect, also=others)
+        yield ruled(kind, [change.name for change in rows], words, effect)
 
 
 def _is_annotated(change: Change) -> bool:
@@ -131,13 +130,12 @@ def _renamed(pair: Pair) -> Iterator[Finding]:
     }
     if rows := {name: names for name, names in found.items() if whole.issuperset(names)}:
         words = some([f"{name} of {some(names)}" for name, names in rows.items()])
-        first, *others = (*rows, *(name for names in rows.values() for name in names))
-        words = f"a new name{words.removeprefix(first)}"
-        yield ruled("renamed", first, words, _REBUILD, also=others)
+        both = [*rows, *(name for names in rows.values() for name in names)]
+        yield ruled("renamed", both, f"a new name{words.removeprefix(both[0])}", _REBUILD)
     old = {there: name for name, (there, after) in pair.flexible.items() if there and not after}
     for name, (before, there) in pair.flexible.items():
         if there in old and not before:
-            yield ruled("renamed", name, f"a new name of {old[there]}", _REBUILD, also=[old[there]])
+            yield ruled("renamed", [name, old[there]], f"a new name of {old[there]}", _REBUILD)
 
 
 def _keys(pair: Pair, slots: Sequence[Slot]) -> list[object]:
