@@ -55,6 +55,7 @@ class TestNotebook:
             assert set(data) <= {"text/plain", "text/html"}
             shown = data.get("text/html", "<details>")
             assert shown.startswith(("<img alt=", "<pre")) or "<details>" in shown
+            assert shown.count("<pre") == shown.count("; font-family: monospace")
             if shown.startswith("<img"):
                 assert html.unescape(shown.split('"')[1]) in data["text/plain"]
 
@@ -82,6 +83,7 @@ class TestNotebook:
         for cell in cells(path):
             assert not cell.metadata, "folded cells show their first line, and open at Run"
             for name in GUESS.findall(cell.source):
+                assert "assert" not in cell.source, "claims stand at the end"
                 (output,) = cell.outputs
                 asked, answer = output.data["text/html"].split("<details>")
                 said = {html.escape(words) for words in QUESTIONS[name].options.values()}

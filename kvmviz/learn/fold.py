@@ -33,7 +33,7 @@ def element(seen: object) -> str:
     """A thing in HTML: a picture with its words as alt text, or words whose lines never wrap."""
     if isinstance(seen, Picture):
         return seen.html
-    look = "white-space: pre; overflow-x: auto"
+    look = "white-space: pre; overflow-x: auto; font-family: monospace"
     return f'<pre style="{look}" tabindex="0">{html.escape(words(seen))}</pre>'
 
 

@@ -190,7 +190,7 @@ class Live:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_())
-        look = "white-space: pre-wrap; word-break: normal"
+        look = "white-space: pre-wrap; word-break: normal; font-family: monospace"
         words = f'<pre style="{look}">{escape(repr(self))}</pre>'
         bundle["text/html"] = words if self.picture is None else self.picture.html
         return bundle | {"text/plain": repr(self)}
