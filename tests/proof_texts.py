@@ -40,11 +40,11 @@ class Count:
     examples: dict[str, tuple[str, Question]] = field(default_factory=dict)
 
 
-def walk(name: str, make: Walk, cases: int) -> list[str]:
+def walk(name: str, make: Walk, cases: int, start: int = 0) -> list[str]:
     """Hold cases against compilers; print the counts in one line, each difference below it."""
     count = Count()
-    for start in range(0, cases, BATCH):
-        compare([make(n) for n in range(start, min(start + BATCH, cases))], count)
+    for first in range(start, start + cases, BATCH):
+        compare([make(n) for n in range(first, min(first + BATCH, start + cases))], count)
     abis = sorted(compilers.targets())
     print(
         f"{cases:,} {name} on {len(abis)} ABIs: {len(count.wrong)} wrong; "

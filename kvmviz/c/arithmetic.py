@@ -1,7 +1,6 @@
 """Constant expressions as C computes them: every value has a width and a sign.
 
-An expression is read once and kept as steps for a stack, since its value may differ by ABI:
-:func:`run` computes it on one machine, :func:`depends` says which of its answers matter.
+What a value owes to its target shows when its expression is read again with other answers.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, NoReturn
 
-from kvmviz.c.source import MAX_DEPTH, Cursor
+from kvmviz.c.source import MAX_DEPTH, Cursor, Source, Token
+from kvmviz.ctype import Scalar
 
 MAX_WORDS = 4096
 """Words and signs in one expression."""
@@ -42,157 +42,102 @@ class Number(NamedTuple):
     signed: bool
 
 
-class Machine:
-    """What the target answers, and what it was ``asked``.
+class Expressions(Cursor):
+    """Reads constant expressions; names and what only C knows are a subclass's.
 
-    ``least`` is the width of a plain number: 32 in C, 64 in a condition of the preprocessor.
-    ``unknown`` is the value of a name that nobody knows there.
+    ``answers`` are what the target says to the questions of :data:`OTHERS`, ``asked`` those that
+    were put. ``least`` is the width of a plain number: 32 in C, 64 in a condition.
     """
 
-    def __init__(
-        self, answers: Mapping[str, int], least: int = 32, unknown: int | None = 0
-    ) -> None:
-        self.answers, self.least, self.unknown = answers, least, unknown
-        self.asked: set[str] = set()
+    least = 32
+
+    def __init__(self, source: Source, tokens: Sequence[Token], answers: Mapping[str, int]) -> None:
+        super().__init__(source, tokens)
+        self.answers, self.asked = answers, set[str]()
+        self.depth = self.begun = 0
 
     def ask(self, what: str) -> int:
         """One of the answers."""
         self.asked.add(what)
         return self.answers[what]
 
+    def again(self, start: int, answers: Mapping[str, int]) -> Number:
+        """The value of the expression that begins at a word, on a target with these answers."""
+        self.n, self.answers = start, answers
+        return self.expression()
 
-Step = tuple[int, Callable[..., Number]]
-"""How many numbers it takes from the stack, and what it makes of them and the machine."""
+    def depends(
+        self,
+        start: int,
+        names: Collection[str],
+        key: Callable[[Number], Any] = lambda number: number.value,
+    ) -> set[str]:
+        """Those of the names on whose answers, taken together, the value just read depends."""
+        own, stop, known, found = self.answers, self.n, set[str](), set[Any]()
+        while len(found) < 2 and (new := (self.asked & set(names)) - known):
+            known |= new
+            for some in product(*(OTHERS[name] for name in sorted(known))):
+                answers = {**own, **dict(zip(sorted(known), some, strict=True))}
+                found.add(key(self.again(start, answers)))
+        self.n, self.answers = stop, own
+        return known if len(found) > 1 else set()
 
-
-def run(steps: Sequence[Step], machine: Machine) -> Number:
-    """What the steps come to."""
-    stack: list[Number] = []
-    for count, made in steps:
-        at = len(stack) - count
-        stack[at:] = [made(machine, *stack[at:])]
-    return stack[0]
-
-
-def depends(
-    steps: Sequence[Step],
-    answers: Mapping[str, int],
-    names: Collection[str],
-    least: int = 32,
-    key: Callable[[Number], Any] = lambda number: number.value,
-) -> set[str]:
-    """Those of the names of :data:`OTHERS` on whose answers, taken together, the value depends."""
-    machine = Machine(answers, least)
-    first = key(run(steps, machine))
-    asked: set[str] = set()
-    while new := (machine.asked & set(names)) - asked:
-        asked |= new
-        rows = sorted(asked)
-        found = []
-        for some in product(*(OTHERS[name] for name in rows)):
-            machine.answers = {**answers, **dict(zip(rows, some, strict=True))}
-            found.append(key(run(steps, machine)))
-        if any(one != first for one in found):
-            return asked
-    return set()
-
-
-def constant(number: Number) -> Step:
-    """A number that is the same on every machine."""
-    return 0, lambda machine: number
-
-
-def size(value: int) -> Step:
-    """What ``sizeof`` and its like say: a ``size_t``."""
-    return 0, lambda machine: Number(value, machine.ask("long"), False)
-
-
-def width(steps: Sequence[Step]) -> Step:
-    """The size of an expression's value in bytes."""
-    return 0, lambda machine: Number(run(steps, machine).bits // 8, machine.ask("long"), False)
-
-
-def enumerator(value: int, bits: int, signed: bool) -> Step:
-    """A constant of an enum whose type has that width and sign, once the enum is complete."""
-    own, plain = Number(value, bits, signed), Number(value, 32, True)
-    if own == plain or not fits(value, 32, True):
-        return constant(own)
-    return 0, lambda machine: own if machine.ask("enum") else plain
-
-
-def cast(bits: int, signed: bool | None, is_bool: bool) -> Step:
-    """A cast to an integer type; no bits are those of ``long``, no sign is that of ``char``."""
-
-    def made(machine: Machine, number: Number) -> Number:
-        if is_bool:
-            return Number(None if number.value is None else int(bool(number.value)), 8, False)
-        wide = bits or machine.ask("long")
-        sign = bool(machine.ask("char")) if signed is None else signed
-        value = number.value
-        return Number(None if value is None else _wrapped(value, wide, sign), wide, sign)
-
-    return 1, made
-
-
-class Expressions(Cursor):
-    """Reads constant expressions; names and what only C knows are a subclass's."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.depth = self.begun = 0
-
-    def expression(self) -> list[Step]:
+    def expression(self) -> Number:
         """``a ? b : c``, or what has no ``?``."""
         if not self.depth:
             self.begun = self.n
         self.depth += 1
         if self.depth > MAX_DEPTH + 1:
             self.fail(f"more than {MAX_DEPTH} expressions inside each other")
-        parts = [self.binary()]
+        made, rows = self.binary(), list[tuple[Number, Number]]()
         while self.take("?"):
             # GNU C: what is left out is the condition itself.
-            parts.append([] if self.word == ":" else self.expression())
+            rows.append((made, made if self.word == ":" else self.expression()))
             self.expect(":")
-            parts.append(self.binary())
-        made = parts.pop()
-        while parts:
-            yes, condition = parts.pop(), parts.pop()
-            made = [*condition, *yes, *made, _CHOICE if yes else _SHORT]
+            made = self.binary()
+        for condition, yes in reversed(rows):
+            value = (yes if condition.value else made).value
+            made = _fit(None if condition.value is None else value, *_common(yes, made))
         self.depth -= 1
         return made
 
-    def binary(self) -> list[Step]:
+    def binary(self) -> Number:
         """Operands with operators between them, which bind by their rank."""
-        made: list[Step] = []
+        operands: list[Number] = []
         waiting: list[str] = []
         while True:
-            made += self.unary()
+            operands.append(self.unary())
             rank = _RANK.get(self.word, 0)
             while waiting and _RANK[waiting[-1]] >= rank:
-                made.append(_BINARY[waiting.pop()])
+                right, left = operands.pop(), operands.pop()
+                operands.append(self.applied(waiting.pop(), left, right))
             if not rank:
-                return made
+                return operands[0]
             waiting.append(self.next())
 
-    def unary(self) -> list[Step]:
+    def unary(self) -> Number:
         """An operand behind signs and casts."""
-        signs: list[Step] = []
+        signs: list[str | Scalar] = []
         while True:
             if self.n - self.begun > MAX_WORDS:
                 most = f"{MAX_WORDS} words and signs, macros put in"
                 self.fail(f"an expression of more than {most}", self.begun)
-            if self.word in _UNARY:
-                signs.append(_UNARY[self.next()])
-            elif made := self.converted():
-                signs.append(made)
+            if self.word in ("-", "+", "~", "!"):
+                signs.append(self.next())
+            elif kind := self.converted():
+                signs.append(kind)
             else:
-                return [*self.operand(), *reversed(signs)]
+                break
+        made = self.operand()
+        for sign in reversed(signs):
+            made = self.signed(sign, made) if isinstance(sign, str) else self.cast(sign, made)
+        return made
 
-    def converted(self) -> Step | None:
-        """A cast, if one stands here."""
+    def converted(self) -> Scalar | None:
+        """The integer type of a cast, if one stands here."""
         return None
 
-    def operand(self) -> list[Step]:
+    def operand(self) -> Number:
         """A number, a name, or an expression in brackets."""
         word = self.word
         if self.take("("):
@@ -200,18 +145,18 @@ class Expressions(Cursor):
             self.expect(")")
             return made
         if word[:1].isdigit() or word[:1] == ".":
-            return [self.literal(self.next())]
+            return self.literal(self.next())
         if word[-1:] == "'":
-            return [self.character(self.next())]
+            return self.character(self.next())
         if word.isidentifier():
             return self.name()
         self.expected("an expression")
 
-    def name(self) -> list[Step]:
+    def name(self) -> Number:
         """What a name is worth."""
         raise NotImplementedError
 
-    def literal(self, word: str) -> Step:
+    def literal(self, word: str) -> Number:
         """A number as C writes it: the first type that holds it, unsigned ones where they may."""
         match = _LITERAL.fullmatch(word)
         if match is None:
@@ -219,40 +164,78 @@ class Expressions(Cursor):
         octal = match[1].isdigit() and match[1][0] == "0"
         value, suffix = int(match[1], 8 if octal else 0), (match[2] or "").lower()
         unsigned, only = octal or not match[1].isdigit(), "u" in suffix
+        least = 64 if "ll" in suffix else self.ask("long") if "l" in suffix else 32
+        for bits in (32, 64):
+            for signed in (True, False):
+                legal = not only if signed else unsigned or only
+                if max(least, self.least) <= bits and legal and fits(value, bits, signed):
+                    return Number(value, bits, signed)
+        return Number(None, 64, False)
 
-        def made(machine: Machine) -> Number:
-            least = 64 if "ll" in suffix else machine.ask("long") if "l" in suffix else 32
-            for bits in (32, 64):
-                for signed in (True, False):
-                    legal = not only if signed else unsigned or only
-                    wide = max(least, machine.least) <= bits
-                    if wide and legal and fits(value, bits, signed):
-                        return Number(value, bits, signed)
-            return Number(None, 64, False)
-
-        return 0, made
-
-    def character(self, word: str) -> Step:
+    def character(self, word: str) -> Number:
         """A character constant: an int, or in a condition a number with the sign of char."""
         match = _CHARACTER.fullmatch(word)
         if match is None or (match[4] and match[4] not in _ESCAPES):
             self.uncomputed(word)
         byte = ord(match[1]) if match[1] else int(match[2], 8) & 0xFF if match[2] else -1
         byte = byte if byte >= 0 else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
-
-        def made(machine: Machine) -> Number:
-            signed = bool(machine.ask("wide" if word[0] == "L" else "char"))
-            value = byte - 256 if signed and byte > 0x7F and word[0] != "L" else byte
-            if word[0] == "L" or machine.least > 32:
-                return Number(value, machine.least, signed)
-            return Number(value, 32, True)
-
-        return 0, made
+        signed = bool(self.ask("wide" if word[0] == "L" else "char"))
+        if word[0] == "L":
+            return Number(byte, self.least, signed)
+        value = byte - 256 if signed and byte > 0x7F else byte
+        return Number(value, self.least, signed or self.least == 32)
 
     def uncomputed(self, told: str, n: int | None = None) -> NoReturn:
         """Raise for what has no value."""
         legal = f"integers of up to 64 bits with {SIGNS}"
         self.fail(f"{told!r} cannot be computed; legal are {legal}", self.n - 1 if n is None else n)
+
+    # --- what operators make -----------------------------------------------------------------
+
+    def size(self, value: int) -> Number:
+        """What ``sizeof`` and its like say: a ``size_t``."""
+        return Number(value, self.ask("long"), False)
+
+    def cast(self, kind: Scalar, number: Number) -> Number:
+        """A value as an integer of that type."""
+        value, is_bool = number.value, kind.kind == "bool"
+        bits = kind.bits or self.ask("long")
+        signed = bool(self.ask("char")) if kind.signed is None else kind.signed
+        if value is not None:
+            value = int(value != 0) if is_bool else _wrapped(value, bits, signed)
+        return Number(value, bits, signed)
+
+    def truth(self, value: object) -> Number:
+        """What is true or false; None stays what has no value."""
+        return Number(None if value is None else int(bool(value)), self.least, True)
+
+    def signed(self, sign: str, number: Number) -> Number:
+        """A value behind a sign."""
+        value, bits, signed = _promoted(number)
+        if sign == "!":
+            return self.truth(None if value is None else not value)
+        if value is not None:
+            value = -value if sign == "-" else ~value if sign == "~" else value
+        return _fit(value, bits, signed)
+
+    def applied(self, sign: str, left: Number, right: Number) -> Number:
+        """What an operator makes of two values."""
+        if sign in ("&&", "||"):
+            # What one side settles needs no other one.
+            for one in (left, right):
+                if one.value is not None and bool(one.value) == (sign == "||"):
+                    return self.truth(one.value)
+            return self.truth(None if left.value is None else right.value)
+        shifts = sign in ("<<", ">>")
+        bits, signed = _promoted(left)[1:] if shifts else _common(left, right)
+        first = _fit(left.value, bits, signed).value
+        second = right.value if shifts else _fit(right.value, bits, signed).value
+        value: int | None = None
+        if first is not None and second is not None and sign in _BOUNDED:
+            value = _BOUNDED[sign](first, second, bits, signed)
+        elif first is not None and second is not None:
+            value = _PLAIN[sign](first, second)
+        return self.truth(value) if sign in _COMPARISONS else _fit(value, bits, signed)
 
 
 def fits(value: int, bits: int, signed: bool) -> bool:
@@ -277,48 +260,6 @@ def _common(left: Number, right: Number) -> tuple[int, bool]:
     left, right = _promoted(left), _promoted(right)
     bits = max(left.bits, right.bits)
     return bits, all(one.signed for one in (left, right) if one.bits == bits)
-
-
-def _negated(sign: str) -> Step:
-    def made(machine: Machine, number: Number) -> Number:
-        value, bits, signed = _promoted(number)
-        if sign == "!":
-            return _truth(value if value is None else not value, machine)
-        return _fit(None if value is None else _SIGNS[sign](value), bits, signed)
-
-    return 1, made
-
-
-def _truth(value: object, machine: Machine) -> Number:
-    """What is true or false; None stays what has no value."""
-    return Number(None if value is None else int(bool(value)), machine.least, True)
-
-
-def _chosen(machine: Machine, condition: Number, yes: Number, no: Number) -> Number:
-    value = (yes if condition.value else no).value
-    return _fit(None if condition.value is None else value, *_common(yes, no))
-
-
-def _applied(sign: str) -> Step:
-    def made(machine: Machine, left: Number, right: Number) -> Number:
-        if sign in ("&&", "||"):
-            # What one side settles needs no other one.
-            for one in (left, right):
-                if one.value is not None and bool(one.value) == (sign == "||"):
-                    return _truth(one.value, machine)
-            return _truth(None if left.value is None else right.value, machine)
-        shifts = sign in ("<<", ">>")
-        bits, signed = _promoted(left)[1:] if shifts else _common(left, right)
-        first = _fit(left.value, bits, signed).value
-        second = right.value if shifts else _fit(right.value, bits, signed).value
-        value: int | None = None
-        if first is not None and second is not None and sign in _BOUNDED:
-            value = _BOUNDED[sign](first, second, bits, signed)
-        elif first is not None and second is not None:
-            value = _PLAIN[sign](first, second)
-        return _truth(value, machine) if sign in _COMPARISONS else _fit(value, bits, signed)
-
-    return 2, made
 
 
 def _raised(value: int, by: int, bits: int, signed: bool) -> int | None:
@@ -354,9 +295,6 @@ def _rest(first: int, second: int, bits: int, signed: bool) -> int | None:
     return None if value is None else first - value * second
 
 
-_SIGNS: Mapping[str, Callable[[int], int]] = {
-    "-": operator.neg, "+": operator.pos, "~": operator.invert,
-}  # fmt: skip
 _COMPARISONS = {
     "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
@@ -369,7 +307,3 @@ _BOUNDED: Mapping[str, Callable[[int, int, int, bool], int | None]] = {
     "<<": _raised, ">>": _lowered, "/": _divided, "%": _rest,
 }  # fmt: skip
 """Operators that have no value for some operands, by the width in bits and the sign."""
-_UNARY = {sign: _negated(sign) for sign in "-+~!"}
-_BINARY = {sign: _applied(sign) for sign in _RANK}
-_CHOICE: Step = (3, _chosen)
-_SHORT: Step = (2, lambda machine, left, right: _chosen(machine, left, left, right))

@@ -134,7 +134,7 @@ class Attributes(Constants):
         self.next()
         self.expect("(")
         if self.is_type(self.n):
-            align = self.asked(self.sized(self.type_name(n), n), "_Alignof", n)
+            align = self.measure(self.sized(self.type_name(n), n), "_Alignof", n)
         else:
             align = self.constant()
         self.expect(")")
@@ -188,7 +188,7 @@ class Attributes(Constants):
         if wish.least and is_bits:
             self.fail("'_Alignas' on a bit-field is no C", wish.n)
         if wish.least:
-            own = self.asked(made, "_Alignof", wish.n or 0)
+            own = self.measure(made, "_Alignof", wish.n or 0)
             if wish.least < own:
                 self.fail(f"_Alignas({wish.least}) on a type that is aligned to {own}", wish.n)
 

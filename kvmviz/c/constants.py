@@ -6,14 +6,14 @@ What a type in brackets is, the reader of declarations says, which builds on thi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from kvmviz._base import KvmvizError
-from kvmviz.c import arithmetic, target, types
-from kvmviz.c.arithmetic import Expressions, Machine, Number, Step
+from kvmviz.c import target, types
+from kvmviz.c.arithmetic import Expressions, Number
 from kvmviz.c.preprocessor import Preprocessor
-from kvmviz.c.source import KEYWORDS
+from kvmviz.c.source import KEYWORDS, Token
 from kvmviz.c.types import WORDS, Kind
 from kvmviz.ctype import SCALARS, Array, Scalar, Type
 
@@ -32,19 +32,20 @@ _ESCAPE = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
 class Constants(Expressions):
     """Reads constant expressions with the names that a text has declared so far.
 
-    ``tags`` and ``typedefs`` are its types, ``values`` its enumerators; ``spoilt`` says of some
+    ``tags`` and ``typedefs`` are its types, ``values`` its enumerators, to gcc and to clang;
+    ``settled`` are constants by the number of their first word, with that behind the last;
+    ``spoilt`` says of some
     names why they are not understood, ``strange`` are names that nobody knows. Of the declaration
     that is being read, ``failed`` is the first error that was passed over, ``why`` says what is
     in doubt.
     """
 
     def __init__(self, reader: Preprocessor) -> None:
-        super().__init__(reader.source, ())
+        super().__init__(reader.source, (), target.answers(reader.abi))
         self.reader, self.abi, self.facts = reader, reader.abi, reader.facts
-        self.answers = target.answers(reader.abi)
         self.tags: dict[str, Kind] = {}
         self.typedefs: dict[str, Kind] = {}
-        self.values: dict[str, Step] = {}
+        self.values: dict[str, tuple[Number, ...]] = {}
         self.spoilt: dict[str, str] = {}
         self.strange: dict[str, int] = {}
         self.failed = self.why = ""
@@ -127,39 +128,48 @@ class Constants(Expressions):
 
     # --- expressions -------------------------------------------------------------------------
 
+    def load(self, tokens: Sequence[Token], closing: Mapping[int, int] | None = None) -> None:
+        """Begin at the first of other tokens."""
+        super().load(tokens, closing)
+        self.settled: dict[int, tuple[int, int]] = {}
+
     def constant(self) -> int:
         """The value of the expression that stands here."""
         word, start = self.word, self.n
         is_alone = word.isdigit() and self.words[start + 1] in ("]", ")", ",", ";")
         if is_alone and word[0] != "0" and len(word) < 10:
             return int(self.next())
-        value = self.settled(self.expression(), start).value
-        assert value is not None
+        if start not in self.settled:
+            # An expression around this one may ask what another target would say.
+            outside, self.answers = (self.answers, self.asked), target.answers(self.abi)
+            value = self.evaluate().value
+            assert value is not None
+            self.settled[start] = value, self.n
+            self.answers, self.asked = outside
+        value, self.n = self.settled[start]
         return value
 
-    def settled(
-        self, steps: list[Step], start: int, key: Callable[[Number], Any] = lambda one: one.value
-    ) -> Number:
-        """The value of steps; what it owes to the ABI becomes a fact."""
+    def evaluate(self, key: Callable[[Number], Any] = lambda one: one.value) -> Number:
+        """The value of the expression that stands here; what it owes to the ABI becomes a fact."""
+        start, self.asked = self.n, set()
+        found = self.expression()
         # Whether compilers differ may itself hang on what the ABI says, the sign of char for one.
-        for what in arithmetic.depends(steps, self.answers, ("enum", *target.TOLD), key=key):
-            if what in target.TOLD:
-                self.facts.tell(what, self.abi)
-        if arithmetic.depends(steps, self.answers, ("enum",), key=key):
+        for what in self.depends(start, ("enum", *target.TOLD), key) & {*target.TOLD}:
+            self.facts.tell(what, self.abi)
+        if self.depends(start, ("enum",), key):
             told = self.written(start)
             self.fail(f"gcc and clang differ in the type of a constant in {told!r}", start)
-        found = arithmetic.run(steps, Machine(self.answers))
         if found.value is None:
             self.uncomputed(self.written(start), start)
         return found
 
-    def name(self) -> list[Step]:
+    def name(self) -> Number:
         """A constant of the text, or what ``sizeof`` and its like say."""
         n, word = self.n, self.word
         if word == "offsetof":
-            return [self.offset()]
+            return self.offset()
         if word == "sizeof" or word in ALIGN:
-            return [self.measured()]
+            return self.measured()
         if word in KEYWORDS:
             self.expected("an expression")
         self.next()
@@ -167,23 +177,23 @@ class Constants(Expressions):
             self.strange.setdefault(word, self.spots[n])
             told = f"{word!r} is no integer constant of this text"
             self.fail(f"{told}{self.missing(word, True)}", n)
-        return [self.values[word]]
+        first, *other = self.values[word]
+        return other[0] if other and self.ask("enum") else first
 
-    def converted(self) -> Step | None:
-        """A cast to an integer type, if one stands here."""
+    def converted(self) -> Scalar | None:
+        """The integer type of a cast, if one stands here."""
         if self.word != "(" or not self.is_type(self.n + 1):
             return None
         n = self.n
         self.next()
         made = self.type_name(n).type
         self.expect(")")
-        if isinstance(made, Scalar) and made.kind == "bool":
-            return arithmetic.cast(8, False, True)
-        if not isinstance(made, Scalar) or made.kind != "integer" or made.bits > 64:
+        is_integer = isinstance(made, Scalar) and made.kind in ("integer", "bool")
+        if not isinstance(made, Scalar) or not is_integer or made.bits > 64:
             self.uncomputed(self.written(n), n)
-        return arithmetic.cast(made.bits, made.signed, False)
+        return made
 
-    def offset(self) -> Step:
+    def offset(self) -> Number:
         """What ``offsetof`` is."""
         n = self.n
         self.next()
@@ -195,9 +205,9 @@ class Constants(Expressions):
         made = self.sized(whole, n)
         if target.member(made, path, self.abi) is None:
             self.unsized(n)
-        return arithmetic.size(self.asked(made, path, n))
+        return self.size(self.measure(made, path, n))
 
-    def measured(self) -> Step:
+    def measured(self) -> Number:
         """What ``sizeof`` or an alignment is."""
         n, word = self.n, self.next()
         depth = 0
@@ -215,16 +225,16 @@ class Constants(Expressions):
         elif depth > 1 and self.is_type(inner):
             made = self.through(depth, n)
         if made is not None:
-            return arithmetic.size(self.asked(made, word, n))
+            return self.size(self.measure(made, word, n))
         if word != "sizeof":
             self.expected("a type in brackets")
         single = depth == 1 and self.words[inner + 1] == ")" and self.words[inner].isidentifier()
         if single and self.words[inner] not in self.values:
             self.n = inner + 2
             self.unsized(n)
-        return arithmetic.width(self.unary())
+        return self.size(self.unary().bits // 8)
 
-    def asked(self, made: Type, what: target.What, n: int) -> int:
+    def measure(self, made: Type, what: target.What, n: int) -> int:
         """What the ABI says of a type, in bytes; ``n`` is where one asks for it."""
         try:
             return self.facts.ask(made, what, self.abi)

@@ -206,7 +206,7 @@ class Declarations(Attributes):
         element = self.complete(kind, n)
         leaf = element.leaf
         align = leaf.align if isinstance(leaf, Scalar) else leaf.typedef_align
-        if align and self.asked(element, "sizeof", n) % align:
+        if align and self.measure(element, "sizeof", n) % align:
             self.fail(f"an array of elements smaller than their alignment, {align}", n)
         weight = max(kind.weight, 1)
         if count < 0 or (count * weight > MAX_BYTES and not is_asked):
@@ -483,7 +483,9 @@ class Declarations(Attributes):
             # The constants that are no int have the enum's own type from here on.
             own = _holder(low, high, packed=False)
             for name, value in rows.items():
-                self.values[name] = arithmetic.enumerator(value, own.bits, bool(own.signed))
+                # One that fits an int is an int to gcc.
+                ints = [Number(value, 32, True)] * arithmetic.fits(value, 32, True)
+                self.values[name] = (*ints, Number(value, own.bits, bool(own.signed)))
         kind.type = made if title == "enum" else replace(made, name=title)
         kind.weight = made.size or 8
         return kind, True
@@ -511,7 +513,7 @@ class Declarations(Attributes):
             if self.take("="):
                 start, depth = self.n, self.depth
                 try:
-                    last = self.settled(self.expression(), start, _as_constant)
+                    last = self.evaluate(_as_constant)
                 except KvmvizError as error:
                     self.pass_over(error, start, ",")
                     self.depth = depth
@@ -527,7 +529,7 @@ class Declarations(Attributes):
                 told = "" if value >> 64 else ", beyond the type of the constant before it"
                 self.fail(f"{name!r} would be {value}{told}", n)
             last = last if own else _as_constant(last)
-            self.values[name] = arithmetic.constant(last)
+            self.values[name] = (last,)
             found[name] = value
             self.enumerators[name] = self.spots[n]
             if not self.take(","):

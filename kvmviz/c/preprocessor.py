@@ -17,8 +17,8 @@ from typing import NoReturn
 
 from kvmviz._base import KvmvizError, listed, shown
 from kvmviz.abi import ABIS, Abi
-from kvmviz.c import arithmetic, target, types
-from kvmviz.c.arithmetic import Expressions, Machine, Number, Step
+from kvmviz.c import target, types
+from kvmviz.c.arithmetic import Expressions, Number
 from kvmviz.c.macros import Expander, Macro
 from kvmviz.c.source import (
     LINE_END,
@@ -439,28 +439,29 @@ class Preprocessor:
 class _Condition(Expressions):
     """What stands behind ``#if``: every name in it is a number, 0 where it is no macro.
 
-    ``names`` are those of which it is not known whether they are macros.
+    ``names`` are those of which it is not known whether they are macros, ``unknown`` their value.
     """
 
+    least = 64
+
     def __init__(self, reader: Preprocessor, tokens: Sequence[Token], at: int) -> None:
-        super().__init__(reader.source, tokens)
+        super().__init__(reader.source, tokens, target.answers(reader.abi))
         self.reader, self.at = reader, at
         self.names: list[str] = []
+        self.unknown: int | None = 0
 
     def holds(self) -> tuple[bool, list[str]]:
         """Whether it is true on the target; the names on which that hangs.
 
         What it asks of the target is a fact from now on.
         """
-        steps = self.expression()
+        found = self.expression().value
         if self.word:
             self.fail("")
-        facts, abi = self.reader.facts, self.reader.abi
-        answers = target.answers(abi)
-        for what in arithmetic.depends(steps, answers, target.TOLD, 64):
-            facts.tell(what, abi)
-        found = arithmetic.run(steps, Machine(answers, 64)).value
-        settled = arithmetic.run(steps, Machine(answers, 64, unknown=None)).value
+        for what in self.depends(0, target.TOLD):
+            self.reader.facts.tell(what, self.reader.abi)
+        self.unknown = None
+        settled = self.again(0, self.answers).value
         if settled is None and not self.names:
             self.fail("")
         return bool(found), self.names if settled is None else []
@@ -472,23 +473,23 @@ class _Condition(Expressions):
     def expected(self, what: str) -> NoReturn:
         self.fail(what)
 
-    def name(self) -> list[Step]:
+    def name(self) -> Number:
         word = self.next()
         if word in _ASKS:
-            return self.asked(word)
+            return self.answer(word)
         is_call = self.word == "(" and self.reader.find(word) is None
         if not is_call and not self.reader.is_doubtful(word):
-            return [_number(False)]
+            return self.truth(False)
         if is_call:
             self.bracket()
         return self.untold(word)
 
-    def untold(self, name: str) -> list[Step]:
+    def untold(self, name: str) -> Number:
         """The value of a name of which nobody says whether it is a macro."""
         self.names.append(name)
-        return [(0, lambda machine: Number(machine.unknown, 64, True))]
+        return Number(self.unknown, 64, True)
 
-    def asked(self, word: str) -> list[Step]:
+    def answer(self, word: str) -> Number:
         """What ``defined`` and its like say of what stands behind them."""
         if self.word == "(":
             inner = self.bracket()
@@ -498,7 +499,7 @@ class _Condition(Expressions):
             name = inner[0] if len(inner) == 1 else ""
             if not self.reader.is_macro(name, self.at) and self.reader.is_doubtful(name):
                 return self.untold(name)
-            return [_number(self.reader.is_macro(name, self.at))]
+            return self.truth(self.reader.is_macro(name, self.at))
         if not inner:
             self.fail("")
         name = inner[-1].strip("_")
@@ -507,15 +508,15 @@ class _Condition(Expressions):
             title = inner[0].strip('"') if beside else "".join(inner[1:-1])
             known = title in types.HEADERS or title in types.GIVEN
             if known or self.reader.files.path(title, self.at, beside, word.endswith("next")):
-                return [_number(True)]
+                return self.truth(True)
             self.reader.missing.setdefault(title, False)
             return self.untold(f"{word}(<{title}>)")
         if word == "__has_builtin":
-            return [_number(inner[0].startswith("__builtin_"))]
+            return self.truth(inner[0].startswith("__builtin_"))
         if name in _APART:
             told = f"gcc and clang answer otherwise: {word}({inner[-1]})"
             self.source.fail(self.at, told)
-        return [_number(word == "__has_attribute" and (name in _LAID or name in IDLE))]
+        return self.truth(word == "__has_attribute" and (name in _LAID or name in IDLE))
 
     def bracket(self) -> list[str]:
         """The words in the bracket that opens here, which is read; none if it never closes."""
@@ -524,10 +525,6 @@ class _Condition(Expressions):
         while self.word and depth:
             depth += {"(": 1, ")": -1}.get(self.next(), 0)
         return [] if depth else self.words[start : self.n - 1]
-
-
-def _number(value: bool) -> Step:
-    return arithmetic.constant(Number(int(value), 64, True))
 
 
 def _plain(name: str, text: str) -> Macro:
