@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
 
 from kvmviz.c import target
 from kvmviz.c.constants import TAGS, Constants
@@ -167,17 +166,15 @@ class Attributes(Constants):
             name = "packed" if wish.packed else "aligned"
             self.fail(f"attribute {name!r} is not supported here", wish.n)
 
-    def on_typedef(self, wish: Wish) -> None:
-        """Refuse alignments of a typedef of which gcc takes the last, and clang the largest."""
-        if len(set(wish.aligns)) > 1:
-            self.disputed(wish)
-        if wish.least:
-            self.fail("'_Alignas' in a typedef is no C", wish.n)
+    def on_type(self, wish: Wish, word: str) -> None:
+        """Refuse alignments of which gcc takes the last and clang the largest, and ``_Alignas``.
 
-    def on_body(self, wish: Wish, word: str) -> None:
-        """The same for a struct or a union."""
-        if wish.aligns and wish.aligns[-1] != wish.align:
-            self.disputed(wish)
+        ``word``: where they stand, a typedef, a struct or a union.
+        """
+        apart = [one for one in wish.aligns if one != wish.aligns[-1]]
+        if wish.aligns and (apart if word == "typedef" else wish.aligns[-1] != wish.align):
+            told = " and ".join(f"aligned({one})" for one in wish.aligns)
+            self.fail(f"{told}: gcc takes the last, clang the largest", wish.n)
         if wish.least:
             self.fail(f"'_Alignas' on a {word} is no C", wish.n)
 
@@ -191,8 +188,3 @@ class Attributes(Constants):
             own = self.measure(made, "_Alignof", wish.n or 0)
             if wish.least < own:
                 self.fail(f"_Alignas({wish.least}) on a type that is aligned to {own}", wish.n)
-
-    def disputed(self, wish: Wish) -> NoReturn:
-        """Raise for alignments of which gcc takes the last, and clang the largest."""
-        told = " and ".join(f"aligned({one})" for one in wish.aligns)
-        self.fail(f"{told}: gcc takes the last, clang the largest", wish.n)

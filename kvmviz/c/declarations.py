@@ -6,7 +6,7 @@ change a layout is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -262,7 +262,7 @@ class Declarations(Attributes):
 
     def aligned(self, kind: Kind, wish: Wish, name: str) -> Kind:
         """A type with the alignment that a typedef of that name gives it."""
-        self.on_typedef(wish)
+        self.on_type(wish, "typedef")
         if not wish.align:
             # To gcc and clang, packed says nothing there.
             return kind
@@ -273,20 +273,6 @@ class Declarations(Attributes):
             # With no tag, the struct is known by this name only.
             self.structs[name] = made
         return replace(kind, type=made)
-
-    def first_name(self) -> str:
-        """The first plain name that a typedef gives to the struct which opens here."""
-        n, begins = self.closing[self.n] + 1, True
-        while (word := self.words[n]) not in ("", ";"):
-            if word == "__attribute__":
-                n = self.closing.get(n + 1, n) + 1
-                continue
-            plain = self.words[n + 1] in (",", ";", "__attribute__")
-            if begins and plain and word.isidentifier():
-                return word
-            begins = word == ","
-            n = self.closing.get(n, n) + 1
-        return ""
 
     # --- structs and unions ------------------------------------------------------------------
 
@@ -309,7 +295,8 @@ class Declarations(Attributes):
             self.harmless(front)
             self.n = n + 1
             return self.tags.setdefault(tagged, Kind(tagged)), False
-        name = name or (self.first_name() if is_typedef else "")
+        if is_typedef and not name:
+            name = first_name(self.words, self.closing[self.n] + 1)
         kind = self.tags.setdefault(tagged, Kind(tagged)) if tagged else Kind(name)
         if name in self.places and name not in self.refused:
             seen = self.source.where(self.places[name])
@@ -323,7 +310,7 @@ class Declarations(Attributes):
         self.why = self.why or self.packing.why
         members = self.members(kind, word == "union")
         wish |= self.attributes()
-        self.on_body(wish, word)
+        self.on_type(wish, word)
         kind.type = Struct(
             name,
             members,
@@ -538,6 +525,21 @@ class Declarations(Attributes):
         return found
 
 
+def first_name(words: Sequence[str], at: int) -> str:
+    """The first plain name that a typedef gives to the struct whose braces close before a word."""
+    depth = 0
+    for n, word in enumerate(words[at:], at):
+        depth += (word in ("(", "[", "{")) - (word in (")", "]", "}"))
+        is_name = word.isidentifier() and word not in KEYWORDS and word != "__attribute__"
+        begins = words[n - 1] in ("}", ",", ")")
+        plain = words[n + 1 : n + 2] in ([","], [";"], ["__attribute__"])
+        if not depth and is_name and begins and plain:
+            return word
+        if word == ";" and not depth:
+            break
+    return ""
+
+
 def _realigned(made: Type, align: int) -> Type:
     """A type with the alignment that a typedef gives it, an array by its elements."""
     if isinstance(made, Array):
@@ -562,11 +564,10 @@ def _as_constant(number: Number) -> Number:
 
 def _holder(low: int, high: int, packed: bool) -> Scalar:
     """The type of an enum: int, or what its values need; the smallest where it is packed."""
-    words = {8: "char", 16: "short", 32: "int", 64: "long long"}
-    for bits in words if packed else (32, 64):
-        word = words[bits]
-        if low < 0 and low >= -(1 << bits - 1) and high < 1 << bits - 1:
-            return SCALARS[f"signed {word}" if packed and bits < 32 else word]
-        if low >= 0 and high < 1 << bits:
-            return SCALARS[f"unsigned {word}"]
-    return SCALARS["long long"]
+    signed = low < 0
+    for bits, word in ((8, "char"), (16, "short"), (32, "int")):
+        is_held = arithmetic.fits(low, bits, signed) and arithmetic.fits(high, bits, signed)
+        if is_held and (packed or bits == 32):
+            sign = "signed " * (bits < 32) if signed else "unsigned "
+            return SCALARS[f"{sign}{word}"]
+    return SCALARS["long long" if signed else "unsigned long long"]

@@ -13,7 +13,7 @@ from typing import Any
 from kvmviz._base import KvmvizError
 from kvmviz.c import types
 from kvmviz.c.constants import LAID, QUALIFIERS, TAGS
-from kvmviz.c.declarations import POINTS, Base, Declarations
+from kvmviz.c.declarations import POINTS, Base, Declarations, first_name
 from kvmviz.c.macros import bracket
 from kvmviz.c.preprocessor import PACKS, UNPACKS, Preprocessor
 from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, NOWHERE, Token, by_name, is_torn, shortened
@@ -340,33 +340,24 @@ class Unit(Declarations):
 def opened(words: Sequence[str]) -> Iterator[tuple[int, str]]:
     """The structs and unions that a row of words defines: a number and a name each."""
     for n, word in enumerate(words):
-        if word not in ("struct", "union"):
+        at, depth, name = n + 1, 0, ""
+        while word in ("struct", "union") and at < len(words):
+            # Between the keyword and the braces stand attributes, macros, and the tag at last.
+            depth += (words[at] in ("(", "[")) - (words[at] in (")", "]"))
+            is_name = words[at].isidentifier() and words[at] not in KEYWORDS
+            if not depth and words[at] in ("{", ";", ",", "*", "="):
+                break
+            if not depth and is_name and words[at + 1 : at + 2] != ["("]:
+                name = words[at]
+            at += 1
+        if words[at : at + 1] != ["{"] or word not in ("struct", "union"):
             continue
-        at, name = _past(words, n + 1)
-        if words[at : at + 1] != ["{"]:
-            continue
-        if "typedef" in words[:n] and LAID.search(name):
-            name = ""
-        if not name and "typedef" in words[:n] and "{" not in words[:n]:
+        is_typedef = "typedef" in words[:n]
+        if is_typedef and (not name or LAID.search(name)) and "{" not in words[:n]:
             depth = 1
             while depth and at + 1 < len(words):
                 at += 1
                 depth += (words[at] == "{") - (words[at] == "}")
-            name = _past(words, at + 1, most=1)[1]
+            name = first_name(words, at + 1)
         if name:
             yield n, name
-
-
-def _past(words: Sequence[str], at: int, most: int = MAX_DEPTH) -> tuple[int, str]:
-    """The number behind names, attributes and brackets; the last of the first names."""
-    depth, name = 0, ""
-    while at < len(words):
-        word = words[at]
-        depth += (word in ("(", "[")) - (word in (")", "]"))
-        is_name = word.isidentifier() and word not in KEYWORDS and word != "__attribute__"
-        if not depth and is_name and most and words[at + 1 : at + 2] != ["("]:
-            name, most = word, most - 1
-        elif not (depth or word in (")", "]", "__attribute__") or is_name):
-            break
-        at += 1
-    return at, name
