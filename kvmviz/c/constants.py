@@ -25,8 +25,8 @@ LAID = re.compile(r"PACK(?!E?T|AGE)|ALIGN|ATTR")
 """Names of macros that lay a struct out."""
 _MACRO = re.compile(r"_*[A-Z][A-Z0-9_]+|__\w+")
 _STRING = re.compile(r'L?"')
-_PLAIN_STRING = re.compile(r'"((?:\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~])*)"')
-_ESCAPE = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)")
+_SIGN = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~]")
+"""A character of a string that has one byte."""
 
 
 class Constants(Expressions):
@@ -123,8 +123,7 @@ class Constants(Expressions):
 
     def refuse(self, title: str, n: int) -> NoReturn:
         """Raise for what C knows and is not read here."""
-        self.n = max(self.n, n + 1)
-        self.fail(f"{title} is not supported: {self.snippet(n)!r}", n)
+        self.fail(f"{title} is not supported: {self.written(n, max(self.n, n + 1))!r}", n)
 
     # --- expressions -------------------------------------------------------------------------
 
@@ -245,9 +244,8 @@ class Constants(Expressions):
         """The array that a string is, with the brackets around it."""
         self.n += depth
         length, n = 1, self.n
-        while match := _PLAIN_STRING.fullmatch(self.word):
-            length += len(_ESCAPE.sub("x", match[1]))
-            self.next()
+        while self.word[:1] == '"' and not _SIGN.sub("", self.word):
+            length += len(_SIGN.findall(self.next())) - 2
         if self.n == n:
             self.expected("a string of plain characters")
         for _ in range(depth):

@@ -139,7 +139,7 @@ class Declarations(Attributes):
         self.known(base)
         self.next()
         told = "; with -fms-extensions it is a member: write its members here" if base.word else ""
-        self.fail(f"this declares nothing{told}: {self.snippet(base.begin)!r}", base.begin)
+        self.fail(f"this declares nothing{told}: {self.written(base.begin)!r}", base.begin)
 
     def complete(self, kind: Kind, n: int) -> Type:
         """The type, if it is known here and within the limits."""
@@ -367,10 +367,7 @@ class Declarations(Attributes):
         made, name = member.type, row.name
         for used in [name] if name else made.names() if isinstance(made, Struct) else []:
             if used in seen:
-                # In an anonymous struct the name stands further on.
-                inside = self.words[row.n : self.n]
-                at = inside.index(used) if not name and used in inside else 0
-                self.fail(f"member {used!r} stands twice", row.n + at)
+                self.fail(f"member {used!r} stands twice", row.n)
             seen.add(used)
         whole.weight += max(row.kind.weight, 1)
         if whole.weight > MAX_BYTES:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import islice
 from typing import NoReturn
 
 from kvmviz._base import KvmvizError, listed, shown
@@ -235,18 +234,16 @@ class Preprocessor:
         given may have set before.
         """
         asked = [one for one, _, _ in tokens if one not in ("defined", "(", ")")]
-        if word != "ifndef" and asked[:1] != ["!"]:
-            return False
-        rows = islice(lines, number + 1, number + 8)
-        row = next((row for row in rows if row.tokens), None)
-        words = [one for one, _, _ in row.tokens] if row and row.directive else []
-        name = asked[-1] if asked else ""
-        is_one = words[:2] == ["define", name] and len(asked) == 1 + (word != "ifndef")
+        if word == "ifndef":
+            asked.insert(0, "!")
+        row = next((row for row in lines[number + 1 : number + 8] if row.tokens), lines[number])
+        words = [one for one, _, _ in row.tokens]
         return (
-            is_one
+            asked[:1] == ["!"]
+            and words[:2] == ["define", *asked[1:]]
             and (len(words) == 2 or not self.missing)
-            and self.find(name) is None
-            and name not in self.expander.doubted
+            and self.find(words[1]) is None
+            and words[1] not in self.expander.doubted
         )
 
     # --- conditions --------------------------------------------------------------------------
@@ -315,10 +312,8 @@ class Preprocessor:
             return f"; give {macro}"
         if not names:
             return "; no header that this text includes says what it is" if self.count else ""
-        if len(names) == 1:
-            way = f"give it (--include {names[0]}=FILE; in Python headers={{{names[0]!r}: text}})"
-        else:
-            way = "give the one that defines it (--include NAME=FILE; in Python headers)"
+        way = "give the one that defines it (--include NAME=FILE; in Python headers)"
+        way = _way(names[0]) if len(names) == 1 else way
         told = listed([f"<{one}>" for one in names], 12)
         return f"; {it} may be in {told}: {way}{macro and f', or {macro}'}"
 
@@ -429,8 +424,8 @@ class Preprocessor:
         packs = PACKS.search(name) or self.missing.get(name)
         # What a text itself asks for twice is no header that declares things.
         self.missing[name] = self.source.at(at) is self.files.main
-        way = f"--include {name}=FILE; in Python headers={{{name!r}: text}}"
-        why = self.source.told(at, f"<{name}> is not given, and may change this; give it ({way})")
+        told = f"<{name}> is not given, and may change this; {_way(name)}"
+        why = self.source.told(at, told)
         yield from ((f"{MARK}?{why}", at, NOWHERE), (f"{MARK}?", at, NOWHERE))
         if packs:
             yield (f"{MARK}!{'' if UNPACKS.search(name) else self.doubting(why)}", at, NOWHERE)
@@ -525,6 +520,10 @@ class _Condition(Expressions):
         while self.word and depth:
             depth += {"(": 1, ")": -1}.get(self.next(), 0)
         return [] if depth else self.words[start : self.n - 1]
+
+
+def _way(name: str) -> str:
+    return f"give it (--include {name}=FILE; in Python headers={{{name!r}: text}})"
 
 
 def _plain(name: str, text: str) -> Macro:

@@ -182,12 +182,11 @@ class Source:
         match = _SCAN.match(own.text, start)
         return own.base + (match.end() if match else start)
 
-    def snippet(self, start: int, end: int | None = None) -> str:
-        """What stands from one place to another, for a message: the start of its first line."""
+    def snippet(self, start: int) -> str:
+        """The line that begins at a place, for a message."""
         own = self.at(start)
         first = own.offset(start)
-        last = first + MAX_WORD if end is None or own.at(end) is not own else own.offset(end)
-        return shortened(own.original[first:last].split("\n", 1)[0].rstrip())
+        return shortened(own.original[first : first + MAX_WORD].split("\n", 1)[0].rstrip())
 
     def where(self, place: int) -> str:
         """Line and column of a place; for one in a header, those of the directive, then its own."""
@@ -266,18 +265,12 @@ class Cursor:
             self.fail(f"expected {what}, not {shortened(self.word)!r}")
         word, place = self.words[self.n - 1], self.spots[self.n - 1]
         end = self.source.stop(word, place)
-        after = self.source.snippet(place, end) or word
+        after = self.source.snippet(place)[: end - place] or word
         self.source.fail(end, f"expected {what} after {after!r}")
 
     def written(self, start: int, stop: int | None = None) -> str:
         """The words from one number to another, one blank between two, for a message."""
         return shortened(" ".join(self.words[start : self.n if stop is None else stop]).strip())
-
-    def snippet(self, start: int) -> str:
-        """What has been read from a number on, as it was written."""
-        last = max(start, self.n - 1)
-        end = self.source.stop(self.words[last], self.spots[last])
-        return self.source.snippet(self.spots[start], end if end > self.spots[start] else None)
 
     def fail(self, words: str, n: int | None = None) -> NoReturn:
         """Raise :class:`KvmvizError` that points at the word of a number, or at the next one."""

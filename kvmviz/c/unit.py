@@ -53,6 +53,7 @@ class Unit(Declarations):
 
     def __init__(self, reader: Preprocessor) -> None:
         super().__init__(reader)
+        self.tables: list[dict[str, Any]] = [self.typedefs, self.values, self.structs, self.places]
         self.errors: list[str] = []
         self.doubt = ""
 
@@ -61,18 +62,17 @@ class Unit(Declarations):
         for tokens, closing in self.external():
             self.load(tokens, closing)
             self.depth, self.failed, self.made = 0, "", []
-            tables: list[dict[str, Any]] = [self.typedefs, self.values, self.structs, self.places]
-            sizes = [len(table) for table in tables]
+            sizes = [len(table) for table in self.tables]
             try:
                 self.declaration()
             except KvmvizError as error:
                 self.failed = self.failed or f"{error}"
             why = self.why or self.failed
-            new = [[*table][size:] for table, size in zip(tables, sizes, strict=True)]
             if self.failed:
                 self.sweep()
-            if self.failed or (why and (self.made or any(new))):
-                self.withdraw(tables, new, why)
+            is_new = self.made or sizes != [len(table) for table in self.tables]
+            if self.failed or (why and is_new):
+                self.withdraw(sizes, why)
                 self.leave(self.words, self.spots, why)
                 self.say(why)
             self.why = ""
@@ -115,16 +115,15 @@ class Unit(Declarations):
                 self.strange.setdefault(self.words[n], self.spots[n])
             n = self.closing.get(n, n) + 1
 
-    def withdraw(
-        self, tables: Sequence[dict[str, Any]], new: Sequence[list[str]], why: str
-    ) -> None:
-        """Take back all that a declaration has said."""
-        for table, names in zip(tables, new, strict=True):
-            for name in names:
-                del table[name]
+    def withdraw(self, sizes: Sequence[int], why: str) -> None:
+        """Take back all that a declaration has said; the tables had these sizes before it."""
+        names = [*self.typedefs][sizes[0] :]
+        for table, size in zip(self.tables, sizes, strict=True):
+            while len(table) > size:
+                table.popitem()
         for kind in self.made:
             kind.type = None
-        for name in new[0]:
+        for name in names:
             # There may be pointers to it all the same.
             self.typedefs[name], self.spoilt[name] = Kind(name), why
 
@@ -286,8 +285,6 @@ class Unit(Declarations):
         """A function or a variable that others define, or a type alone."""
         base = self.base(is_outside=True)
         if base.word and self.take(";"):
-            if base.kind and not base.kind.name:
-                self.refuse("a definition with neither tag nor typedef name", base.n)
             self.harmless(base.wish)
             return
         begin = self.n
