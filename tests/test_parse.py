@@ -157,7 +157,8 @@ WIDER: dict[str, str] = {
     " ld_t *c; };",
     "pragma pack by name": "#pragma pack(push, one, 1)\nstruct q_1 { u8 a; u32 b; };\n"
     "#pragma pack(push, 2)\n#pragma pack(pop, one)\nstruct q_2 { u8 a; u32 b; };\n"
-    "#pragma pack(1)\n#pragma pack(0)\nstruct q_3 { u8 a; u32 b; };",
+    "#pragma pack(1)\n#pragma pack(0)\nstruct q_3 { u8 a; u32 b; };\n"
+    "#pragma pack(2)\n#pragma pack\n#pragma pack 1)\nstruct q_4 { u8 a; u32 b; };",
     "aligned typedef of words": "typedef unsigned long aw_t __aligned(8); typedef void *ax_t"
     " __aligned(8); struct aw { u8 a; aw_t b; u8 c; ax_t d; };",
     "aligned typedef of a struct": "typedef struct { u32 a, b; } as_t __aligned(8);"

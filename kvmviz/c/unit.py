@@ -164,7 +164,7 @@ class Unit(Declarations):
             ends = False
             if word[:1] == MARK:
                 self.marked(word[1:2], word[2:], bool(found))
-                if word[1] != "(":
+                if word[1:2] != "(":
                     continue
                 if opened:
                     self.source.fail(place, _INSIDE)
