@@ -134,7 +134,7 @@ def test_a_byte_that_nobody_wrote_is_hatched_and_says_so() -> None:
 def test_a_name_that_does_not_fit_stands_below() -> None:
     words = words_of(PICTURES["byte map, members of one byte"]())
     assert {"M", "E", "R", "D"} <= set(words)
-    assert any("M member_0  ·  E member_1" in word for word in words)
+    assert any("M\xa0member_0  ·  E\xa0member_1" in word for word in words)
 
 
 def test_a_bad_dump_shows() -> None:

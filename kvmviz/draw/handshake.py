@@ -64,9 +64,7 @@ def _kernel(canvas: Canvas, kernel: Kernel, y: float) -> None:
     canvas.text(EDGE, y + 54, kernel.when, 14, colour=QUIET)
 
 
-def _tile(
-    canvas: Canvas, x: float, y: float, height: float, right: bool, digits: str
-) -> str:  # fmt: skip
+def _tile(canvas: Canvas, x: float, y: float, height: float, right: bool, digits: str) -> str:
     """A tile with its sign and what the program reads; its colour."""
     colour, ground = (RIGHT, RIGHT_GROUND) if right else (WRONG, WRONG_GROUND)
     canvas.box(x, y, TILE - 5, height, ground, edge=colour, line=1.2)

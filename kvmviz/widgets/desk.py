@@ -18,7 +18,6 @@ from kvmviz.learn.session import Session
 from kvmviz.review.versions import Versions
 from kvmviz.widgets.panel import (
     LOCK,
-    ROW,
     Frame,
     Live,
     Panel,
@@ -54,7 +53,7 @@ def frame(seen: tuple[Versions, ...]) -> Frame:
 
 def _chosen(desk: Desk, state: State, name: str) -> State:
     """Another exercise, its answer as it is at the start."""
-    return State(name, desk.session.find(name).start)
+    return State(name, desk._session.find(name).start)
 
 
 def _answer(text: object) -> str:
@@ -92,15 +91,15 @@ class Desk(Panel):
         part, count = self._controls, len(self._session.exercises)
         self._button("check", "Check", "Grade the answer", self.check)
         self._button("hint", "Hint", "The next hint", self.hint)
-        hint = "Show an answer; if not yet solved, it will not count"
-        self._button("reveal", "Reveal", hint, self.reveal)
-        hint = "This exercise anew: its answer, hints and score"
-        self._button("restart", "Start over", hint, self.restart)
+        told = "Show an answer; if not yet solved, it will not count"
+        self._button("reveal", "Reveal", told, self.reveal)
+        told = "This exercise anew: its answer, hints and score"
+        self._button("restart", "Start over", told, self.restart)
         self._button("reset", "Reset all", f"Empty the score of all {count} exercises", self.reset)
-        choice = [] if self._alone else [part["name"]]
-        keys = ("check", "hint", "reveal", "restart", "reset")
-        row = ipw.Box([*(part[key] for key in keys), self._score], layout=ROW)
-        left = ipw.VBox([*choice, self._task], layout={"width": "44%", "flex": "0 0 auto"})
+        row = self._row("check", "hint", "reveal", "restart", "reset")
+        row.children += (self._score,)
+        above = [] if self._alone else [part["name"]]
+        left = ipw.VBox([*above, self._task], layout={"width": "44%", "flex": "0 0 auto"})
         right = ipw.VBox(
             [part["answer"], row, self._said], layout={"flex": "1 1 0", "min_width": "0"}
         )
@@ -108,14 +107,11 @@ class Desk(Panel):
         return [both, self._error, self._view]
 
     def _frame(self, state: State) -> Frame:
-        row, seen = self._session.find(state.name), self._seen(state)
+        row, graded = self._session.find(state.name), state.grade.shown if state.grade else ()
+        seen = frame(graded) if graded else Frame("", "")
         told = [row.title, row.task, row.given.rstrip(), self._standing(state)]
         told += [state.said, *self._session.hinted(state.name), seen.words]
         return Frame(seen.html, "\n".join(filter(None, told)))
-
-    def _seen(self, state: State) -> Frame:
-        seen = state.grade.shown if state.grade else ()
-        return frame(seen) if seen else Frame("", "")
 
     def _standing(self, state: State) -> str:
         return f"{self._session.state(state.name)} · {self._session.score}"
@@ -146,11 +142,6 @@ class Desk(Panel):
                 self._round = self._session.rounds
                 self._state = replace(self._state, said="", grade=None)
             self._show(self._state)
-
-    @property
-    def session(self) -> Session:
-        """The session that its answers count in."""
-        return self._session
 
     @property
     def exercise(self) -> Exercise:

@@ -61,11 +61,6 @@ def figure(shown: Board, spoken: str = "") -> Frame:
     return Frame(f'<div class="kv-figure">{html.article(shown)}</div>', shown.twin, spoken)
 
 
-def alert(words: str) -> str:
-    """An error as an HTML element that a screen reader speaks; nothing for no words."""
-    return f"<b role='alert'>{escape(words)}</b>" if words else ""
-
-
 @dataclass(frozen=True)
 class Control:
     """An element that turns a setting by hand: its kind, and its traits to start with.
@@ -137,7 +132,7 @@ class Setting(TraitType[Got, Given]):
         *,
         reads: Callable[[Any], Got] | None = None,
         turns: Callable[[Any, Any, Any], Any] | None = None,
-        by: Control | Mapping[str, Control] | None = None,
+        by: Control | Mapping[str, Control] = MappingProxyType({}),
     ) -> None:
         super().__init__(help=words)
         self.legal, self.reads, self.turns, self.by = legal, reads, turns, by
@@ -145,9 +140,7 @@ class Setting(TraitType[Got, Given]):
     @property
     def controls(self) -> Mapping[str, Control]:
         """The controls by name; a single one has the name of the setting."""
-        if self.by is None or isinstance(self.by, Control):
-            return {str(self.name): self.by} if self.by else {}
-        return self.by
+        return {str(self.name): self.by} if isinstance(self.by, Control) else self.by
 
     def of(self, state: Any) -> Any:
         """Its value in a state."""
@@ -167,10 +160,6 @@ class Setting(TraitType[Got, Given]):
     def set(self, obj: Any, value: Given) -> None:
         """Change it: what is not legal raises :class:`KvmvizError` and changes nothing."""
         obj.set(**{str(self.name): value})
-
-    def default(self, obj: Any = None) -> Any:
-        """Its value at the start of a panel."""
-        return None if obj is None else self.of(obj._home)
 
 
 class Live:
@@ -224,10 +213,9 @@ class Panel(Live, HasTraits):
         self._state = self._home
         self._syncing = False
         self._refused: set[str] = set()
-        self._view, self._error, self._spoken = (ipw.HTML() for _ in range(3))
-        self._view.add_class("kvmviz-view")
-        self._error.add_class("kvmviz-error")
-        self._spoken.add_class("kvmviz-spoken")
+        self._view, self._error, self._spoken = (
+            ipw.HTML().add_class(f"kvmviz-{kind}") for kind in ("view", "error", "spoken")
+        )
         self._controls: dict[str, Any] = {}
         for name, setting in self.settings.items():
             for key, control in setting.controls.items():
@@ -294,9 +282,8 @@ class Panel(Live, HasTraits):
         state = self._state
         for name in asked:
             find(self.settings, name, f"{type(self).__name__} setting")
-        for name, setting in self.settings.items():
-            if name in asked:
-                state = setting.next(self, state, asked[name])
+        for name in filter(asked.__contains__, self.settings):
+            state = self.settings[name].next(self, state, asked[name])
         return self._settled(state, asked)
 
     def _show(self, state: Any, keys: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
@@ -324,7 +311,7 @@ class Panel(Live, HasTraits):
 
     def _say(self, words: str) -> None:
         """An error beside the controls; no words take it away."""
-        self._error.value = alert(words)
+        self._error.value = f"<b role='alert'>{escape(words)}</b>" if words else ""
 
     def _sync(self, keys: Iterable[str]) -> None:
         """Bring controls to the state."""

@@ -59,7 +59,7 @@ FIELDS = {"text": "old C", "changed": "new C, or empty", "values": "values store
 BOTH = ("ABI", "beside")
 """The controls of the two ABIs."""
 
-_VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(-?0[xX][0-9a-fA-F]+|-?\d+)\s*(?:[,;]|\s|$)")
+_VALUE = re.compile(r"([A-Za-z_]\w*)=(-?0[xX][0-9a-fA-F]{1,40}|-?\d{1,40})")
 
 
 @dataclass(frozen=True)
@@ -192,28 +192,23 @@ class State:
         known = names_of(self.versions)
         for name in parsed(self.values):
             if name not in known:
-                legal = listed(sorted(known))
-                raise KvmvizError(
-                    f"{self.old} has no member {shown(name)}; its members are {legal}"
-                )
+                told = f"{self.old} has no member {shown(name)}; its members are"
+                raise KvmvizError(f"{told} {listed(sorted(known))}")
         for pair in self.versions:
             assert pair.sides
 
 
 def parsed(values: str) -> dict[str, int]:
     """Numbers by member, out of ``hsr=0x12 far=3``; :class:`KvmvizError` for other words."""
-    found: dict[str, int] = {}
-    text = values.strip()
-    if len(text) > MOST_VALUES:
-        raise KvmvizError(f"values of {len(text)} letters; legal are up to {MOST_VALUES}")
-    at = 0
-    while at < len(text):
-        match = _VALUE.match(text, at)
-        if match is None or len(match[2]) > 40:
-            word = shown(text[at : at + 60].split()[0])
-            raise KvmvizError(f"{word} is no value; write member=number, as in hsr=0x12 far=3")
-        found[match[1]] = int(match[2], 0) if "x" in match[2].lower() else int(match[2])
-        at = match.end()
+    if len(values) > MOST_VALUES:
+        raise KvmvizError(f"values of {len(values)} letters; legal are up to {MOST_VALUES}")
+    found = {}
+    for word in re.findall(r"[^\s,;]+", re.sub(r"\s*=\s*", "=", values)):
+        match = _VALUE.fullmatch(word)
+        if match is None:
+            told = f"{shown(word)} is no value; write member=number, as in hsr=0x12 far=3"
+            raise KvmvizError(told)
+        found[match[1]] = int(match[2], 16 if "x" in match[2].lower() else 10)
     return found
 
 
