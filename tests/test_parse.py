@@ -619,6 +619,7 @@ ERRORS: list[tuple[str, str]] = [
     ("/* \ud800 */ struct s { u8 a\udfff; };", "line 1, column 24: character '\\udfff'"),
     ("struct s { u8 a; /* };", "line 1, column 18: /* is never closed"),
     ("struct s { u8 a; } __attribute__", "line 1, column 33: expected '(' after '__attribute__'"),
+    ("u16 m __attribute__ 3;", "line 1, column 21: expected '(' after '__attribute__'"),
     ("struct s { u8 a; } __attribute__()", "line 1, column 34: expected '(' after '('"),
     ("struct s {\n  u8 a; 'x };", "line 2, column 9: ' is never closed"),
     ('struct s { u8 a; "x\n"; };', 'line 1, column 18: " is never closed'),

@@ -251,6 +251,8 @@ class Cursor:
 
     def skip(self) -> list[str]:
         """Pass over the bracket that opens here; the words in it."""
+        if self.n not in self.closing:
+            self.expected("'('")
         start, self.n = self.n + 1, self.closing[self.n] + 1
         return self.words[start : self.n - 1]
 
