@@ -379,10 +379,10 @@ class Vcpu:
         made = page.layout.pack(given, page.data)
         what = WHAT.get(place, f"KVM_EXIT_{place}")
         write = Write(len(self._steps), "kernel", what)
-        sources = (
-            source._replace(write=write) if source else held
-            for source, held in zip(made.sources, page.sources, strict=True)
-        )
+        sources = [*page.sources]
+        for at, source in enumerate(made.sources):
+            if source:
+                sources[at] = source._replace(write=write)
         return Page(page.layout, made.data, tuple(sources))
 
 
