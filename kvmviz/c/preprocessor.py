@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import NoReturn
 
 from kvmviz._base import KvmvizError, listed, shown
@@ -74,7 +74,8 @@ _APART = ("scalar_storage_order", "ms_struct", "gcc_struct", "designated_init")
 class Files:
     """The text and the headers it may include, cut into tokens once for all ABIs.
 
-    ``defined`` are the lines that stand for ``defines``, read before the text.
+    ``defined`` are the lines that stand for ``defines``, read before the text; ``read`` are the
+    headers by name, as they are asked for.
     """
 
     def __init__(
@@ -91,24 +92,19 @@ class Files:
         self.defined: list[Line] = []
         if defines:
             lines = "".join(_defined(name, value) for name, value in defines.items())
-            self.defined = Source(self.sources, lines, "defines", 0).lines()
+            self.defined = Source(self.sources, lines, "defines", 0).lines
         self.given: Mapping[str, str] = {} if headers is None else headers
-        self.lines: dict[str, list[Line]] = {}
-
-    @cached_property
-    def main_lines(self) -> list[Line]:
-        """The tokens of the text itself."""
-        return self.main.lines()
+        self.read: dict[str, Source] = {}
 
     def header(self, name: str, path: str, at: int) -> list[Line] | None:
         """The tokens of the header at a :meth:`path`; None for one that nobody has."""
         if not path and name not in types.GIVEN:
             return None
         key = path or f"<{name}>"
-        if key not in self.lines:
+        if key not in self.read:
             text = self.given[path] if path else types.GIVEN[name]
-            self.lines[key] = Source(self.sources, text, path or name, at).lines()
-        return self.lines[key]
+            self.read[key] = Source(self.sources, text, path or name, at)
+        return self.read[key].lines
 
     def path(self, name: str, at: int, beside: bool = False, is_next: bool = False) -> str:
         """What a header is called among those that are given; empty for one that is not.
@@ -171,7 +167,7 @@ class Preprocessor:
     def tokens(self) -> Iterator[Token]:
         """All that is left of the text, macros put in."""
         list(self.read(self.files.defined))
-        return self.expander.expand(self.read(self.files.main_lines))
+        return self.expander.expand(self.read(self.files.main.lines))
 
     def find(self, name: str) -> Macro | None:
         """What a name stands for here."""

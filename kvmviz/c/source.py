@@ -136,6 +136,7 @@ class Source:
         """Where each line begins, in characters as it was written."""
         return [0, *(match.end() for match in LINE_END.finditer(self.original))]
 
+    @cached_property
     def lines(self) -> list[Line]:
         """Every directive, and the tokens between two of them."""
         base, found = self.base, [Line(self.base, False, [])]
