@@ -56,8 +56,8 @@ def walk(name: str, make: Walk, cases: int, start: int = 0) -> list[str]:
     for why, times in count.alone.most_common(SHOWN):
         abi, question = count.examples[why]
         print(f"  refused alone, {times} times: {why}\n    {abi}: {smallest(question, abi)}")
-    first = {question: abi for abi, question in reversed(count.wrong)}
-    shown = list(first.items())[-SHOWN:]
+    once = {question: abi for abi, question in reversed(count.wrong)}
+    shown = list(once.items())[-SHOWN:]
     said = [*dict.fromkeys(f"{abi}: {smallest(question, abi)}" for question, abi in shown)]
     print(*said, sep="\n", end="\n" if said else "", flush=True)
     return [f"{abi}: {question.text}" for abi, question in count.wrong]
