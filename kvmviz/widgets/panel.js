@@ -20,9 +20,11 @@ const all = () => {
 };
 // What lies below stays where it is: a view is as high as it ever was with its words folded.
 const settle = view => {
+  // Read before anything is written: the page is laid out once.
+  const high = view.firstElementChild?.scrollHeight ?? 0;
   kvmviz.settle(view);
-  if (!view.querySelector("details[open]"))
-    view.style.minHeight = `${Math.max(parseFloat(view.style.minHeight) || 0, view.firstElementChild?.scrollHeight ?? 0)}px`;
+  if (high > (parseFloat(view.style.minHeight) || 0) && !view.querySelector("details[open]"))
+    view.style.minHeight = `${high}px`;
 };
 if (!done) {
   // Keys pressed in a widget stay there: without this, JupyterLab takes an x in a list of choices
