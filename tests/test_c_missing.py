@@ -223,3 +223,10 @@ def test_a_struct_without_a_tag_is_called_by_its_typedef() -> None:
     assert [f"{row}" for row in found.values()] == ["s", "union t"]
     same = Struct("s", {"a": "int"})
     assert (found["s"], hash(found["s"]), f"{same}") == (same, hash(same), "struct s")
+
+
+def test_what_holds_a_struct_that_is_refused_says_why() -> None:
+    ends = "{ int a; } __attribute__((aligned(4)));\nstruct s { struct t a; }; struct u { int a; };"
+    found = parse(f"struct __attribute__((aligned(8))) t {ends}")["s"]
+    with pytest.raises(KvmvizError, match=r"^line 2, column 21: 'struct t' .* clang the largest$"):
+        found.layout("arm")

@@ -138,6 +138,7 @@ class Unit(Declarations):
         """Remember why a declaration is not known, by all names in it."""
         for n, name in opened(words):
             self.structs.pop(name, None)
+            self.spoilt.setdefault(f"{words[n]} {name}", why)
             if self.source.at(spots[n]) is self.source:
                 self.own.add(name)
                 self.places.setdefault(name, spots[n])
