@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
 
 from kvmviz._base import KvmvizError
@@ -72,17 +73,34 @@ def _as_shipped() -> Iterator[None]:
         yield
 
 
+def _file(face: Face) -> Path:
+    """Where a font lies: those come with matplotlib, others of the same name are not asked for."""
+    return Path(mpl.get_data_path()) / f"fonts/ttf/DejaVu{face}.ttf"
+
+
 @cache
 def _font(face: Face) -> FontProperties:
-    """A font out of those that come with matplotlib: others of the same name are not asked for."""
-    return FontProperties(fname=Path(mpl.get_data_path()) / f"fonts/ttf/DejaVu{face}.ttf", size=1)
+    return FontProperties(fname=_file(face))
+
+
+@cache
+def _measure(face: Face) -> FT2Font:
+    """A font to measure with: its own object, since matplotlib's go by what its user has set."""
+    return FT2Font(str(_file(face)))
+
+
+MEASURING = Lock()
+"""A font measures one line at a time."""
 
 
 @lru_cache(maxsize=4096)
 def _natural(words: str, bold: bool) -> float:
     """How wide words are at a size of one."""
-    font = _font("Sans-Bold" if bold else "Sans")
-    return float(text_to_path.get_text_width_height_descent(words, font, False)[0])
+    with MEASURING:
+        font = _measure("Sans-Bold" if bold else "Sans")
+        font.set_size(100, 72)
+        font.set_text(words, 0.0, flags=LoadFlags.NO_HINTING)
+        return float(font.get_width_height()[0] / 64 / 100)
 
 
 def wide(words: str, size: float, bold: bool = False) -> float:
