@@ -26,7 +26,7 @@ from kvmviz.ctype import Array, Scalar, Struct, Type, brackets
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, Source, element_path
 from kvmviz.style import styles
-from kvmviz.text import bits, span_is, table, where
+from kvmviz.text import span_is, table, where
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -246,59 +246,55 @@ class Layout:
 
     def __repr__(self) -> str:
         letters = styles(self.named)
-        rows: list[Sequence[object]] = [("offset", "size", "", "member")]
+        head = f"{self.struct} on {where(self)}: size {self.size}, align {self.align}"
+        rows: list[Sequence[object]] = [
+            ("offset", "size", "", "type", "member", "bits of its bytes")
+        ]
         for slot in self.slots:
-            if slot.type is None:
-                letter, told = "", f"-- {slot.path}: no member --"
-            else:
-                letter, told = letters[slot.member].letter, f"{slot.path}  {slot.type.name}"
-                told += _width(slot) if slot.is_bit_field else brackets(slot.shape)
-            rows.append((slot.offset, _size(slot), letter, told))
+            cells = ["-", "", slot.path, "no member"]
+            if slot.type is not None:
+                name = slot.path + brackets(slot.shape).replace("[0]", "[]")
+                cells = [letters[slot.member].letter, slot.type.name, name, _bits(slot)]
+            parts = slot.is_bit_field or slot.extent % 8
+            rows.append((slot.offset, counted(slot.extent, "bit") if parts else slot.size, *cells))
         inner = [slot.extent for slot in self.holes if slot.start < 8 * self.end]
         holes = [extent // 8 for extent in inner if extent % 8 == 0]
         unused = sum(extent for extent in inner if extent % 8)
         last = f"  holes: {len(holes)}, {counted(sum(holes), 'byte')} in all; "
         last += f"tail padding: {counted(self.size - self.end, 'byte')}"
         last += f"; unused bits beside bit-fields: {unused}" if unused else ""
-        return f"{_head(self)}\n{table(rows, right=(0, 1))}\n{last}"
+        return f"{head}\n{table(rows, right=(0, 1))}\n{last}"
 
 
 def _place(slot: Slot) -> int:
     return slot.start
 
 
-def _head(layout: Layout) -> str:
-    return f"{layout.struct} on {where(layout)}: size {layout.size}, align {layout.align}"
-
-
-def _size(slot: Slot) -> object:
-    """A slot's size in a table: its bytes, or the bits that it has where they are not whole."""
-    return counted(slot.extent, "bit") if slot.is_bit_field or slot.extent % 8 else slot.size
-
-
-def _width(slot: Slot) -> str:
-    """A bit-field's width and place: `` : 5, bits 7:5 of +4, bits 1:0 of +5``."""
-    held = [f"{bits(source.top, source.bottom)} of +{at}" for at, source in slot.placed]
-    return f" : {slot.width}, {', '.join(held)}"
-
-
 WIDEST = 8
 """Bytes whose bits are listed one by one."""
 
 
+def _bits(slot: Slot) -> str:
+    """The bits that each byte holds: of an array's elements, of a bit-field with its place."""
+    assert slot.type is not None
+    if not slot.extent:
+        return "flexible: elements lie behind what sizeof counts"
+    if slot.is_bit_field:
+        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in slot.placed)
+    told = slot.bits_of_bytes(slot.offset, min(slot.type.size, WIDEST))
+    more = " ..." if slot.type.size > WIDEST else ""
+    return f"{'each: ' if slot.shape else ''}{told}{more}"
+
+
 @dataclass(frozen=True, repr=False)
-class _Shown:
-    """What shows a layout."""
+class Rules:
+    """How a layout comes about, one step of the rule a line."""
 
     layout: Layout
 
     def __post_init__(self) -> None:
         if not isinstance(self.layout, Layout):
             raise KvmvizError(f"{shown(self.layout)} is no layout; see Struct.layout(abi)")
-
-
-class Rules(_Shown):
-    """How a layout comes about, one step of the rule a line."""
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
@@ -341,33 +337,3 @@ class Rules(_Shown):
         steps = (f"  {number}. {step}" for number, step in enumerate(self.steps, 1))
         head = f"{layout.struct} on {where(layout)}, rule by rule"
         return "\n".join((head, *steps, f"  Source: {layout.abi.source}"))
-
-
-class ByteMap(_Shown):
-    """Where every member lies, which bits of it each byte holds, and what is padding."""
-
-    def __repr__(self) -> str:
-        letters = styles(self.layout.named)
-        rows: list[Sequence[object]] = [
-            ("offset", "size", "", "type", "member", "bits of its bytes")
-        ]
-        for slot in self.layout.slots:
-            cells = ["-", "", slot.path, "no member"]
-            if slot.type is not None:
-                name = slot.path + brackets(slot.shape).replace("[0]", "[]")
-                cells = [letters[slot.member].letter, slot.type.name, name, _bits(slot)]
-            rows.append((slot.offset, _size(slot), *cells))
-        lost = sum(slot.size for slot in self.layout.holes if slot.extent % 8 == 0)
-        return f"{_head(self.layout)}\n{table(rows, right=(0, 1))}\n  padding: {lost} bytes"
-
-
-def _bits(slot: Slot) -> str:
-    """The same for a slot: of an array those of each element, of a bit-field with its place."""
-    assert slot.type is not None
-    if not slot.extent:
-        return "flexible: elements lie behind what sizeof counts"
-    if slot.is_bit_field:
-        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in slot.placed)
-    told = slot.bits_of_bytes(slot.offset, min(slot.type.size, WIDEST))
-    more = " ..." if slot.type.size > WIDEST else ""
-    return f"{'each: ' if slot.shape else ''}{told}{more}"

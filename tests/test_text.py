@@ -97,8 +97,8 @@ def test_a_layout() -> None:
     shown = OLD.layout(LE)
     lines = squeezed(shown)
     assert lines[0] == ("struct kvm_debug_exit_arch on aarch64 (little-endian): size 16, align 8")
-    assert line_with(shown, "hsr __u32") == "0 4 A hsr __u32"
-    assert line_with(shown, "far __u64") == "8 8 C far __u64"
+    assert line_with(shown, "__u32 hsr") == "0 4 A __u32 hsr 7:0 15:8 23:16 31:24"
+    assert line_with(shown, "__u64 far").startswith("8 8 C __u64 far 7:0 15:8 ")
     assert line_with(shown, "hole after hsr").startswith("4 4 ")
     assert "holes: 1, 4 bytes" in lines[-1]
     assert "tail padding: 0 bytes" in lines[-1]
@@ -106,7 +106,7 @@ def test_a_layout() -> None:
 
 def test_a_layout_with_a_tail_and_arrays() -> None:
     lines = squeezed(Struct("s", {"a": "u64", "b": "u8[2][3]"}).layout("ppc64"))
-    assert "8 6 B b u8[2][3]" in lines
+    assert "8 6 B u8 b[2][3] each: 7:0" in lines
     assert any(line.startswith("14 2 ") and "tail padding" in line for line in lines)
     assert "holes: 0, 0 bytes" in lines[-1]
     assert "tail padding: 2 bytes" in lines[-1]

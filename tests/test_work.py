@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from kvmviz import Array, Layout, Struct, compare
-from kvmviz.layout import ByteMap
 
 PAIR = Struct("pair", {"a": "__u8", "b": "__u32"})
 
@@ -66,7 +65,7 @@ TASKS: dict[str, Callable[[int], object]] = {
     "rules": lambda n: repr(ints(n).rules),
     "repr of a struct": lambda n: repr(ints(n).struct),
     "repr of a layout": lambda n: repr(structs(n)),
-    "repr of a byte map": lambda n: repr(ByteMap(structs(n))),
+    "repr of a layout of structs": lambda n: repr(structs(n)),
     "image of ints that nobody wrote": lambda n: repr(ints(n).pack({})),
     "image of ints": lambda n: repr(ints(n).pack({f"m{at}": at for at in range(0, n, 2)})),
     "image of structs": lambda n: repr(structs(n).pack({"rows": [{"b": 1}] * n})),

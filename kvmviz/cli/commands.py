@@ -19,7 +19,7 @@ from kvmviz.btf import comparable
 from kvmviz.cli import inputs
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
-from kvmviz.layout import ByteMap, Layout
+from kvmviz.layout import Layout
 from kvmviz.review import Policy, Reviews, review, review_all
 from kvmviz.review.constants import Numbers
 from kvmviz.slot import Slot
@@ -68,7 +68,7 @@ def layout(args: Namespace) -> int:
     found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     told = {"layouts": [_record(row) for row in shown], "missing": missing}
-    return _told(args, told | _recorded(args), [*map(ByteMap, shown), *args.recorded])
+    return _told(args, told | _recorded(args), [*shown, *args.recorded])
 
 
 def _laid_out(
