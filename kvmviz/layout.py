@@ -280,7 +280,7 @@ def _bits(slot: Slot) -> str:
     if not slot.extent:
         return "flexible: elements lie behind what sizeof counts"
     if slot.is_bit_field:
-        return ", ".join(f"{s.bits} in bits {s.top}:{s.bottom} of +{at}" for at, s in slot.placed)
+        return ", ".join(f"{s.bits} in +{at}[{s.top}:{s.bottom}]" for at, s in slot.placed)
     told = slot.bits_of_bytes(slot.offset, min(slot.type.size, WIDEST))
     more = " ..." if slot.type.size > WIDEST else ""
     return f"{'each: ' if slot.shape else ''}{told}{more}"

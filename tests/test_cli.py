@@ -383,8 +383,8 @@ def test_layout_says_offsets_holes_and_bits(run: Run) -> None:
 def test_layout_of_bit_fields_and_flexible_arrays(run: Run) -> None:
     text = b"struct s { __u8 a:3; __u8 b:2; __u16 c[2]; __u8 d[]; };"
     _, out, _ = run("layout", "-", "--abi", "s390x", stdin=text)
-    assert "2:0 in bits 7:5 of +0" in out
-    assert "1:0 in bits 4:3 of +0" in out
+    assert "2:0 in +0[7:5]" in out
+    assert "1:0 in +0[4:3]" in out
     assert re.search(r" 3 bits +- +unused bits after b ", out)
     assert re.search(r"c\[2\] +each: 15:8 7:0", out)
     assert re.search(r" 0  \w  __u8 +d\[\] +flexible", out)
