@@ -32,8 +32,10 @@ html: $(VENV)/lab.stamp ## export the notebooks to build/html, with links that l
 	cp notebooks/flag.md notebooks/story.png build/html
 	$(PYTHON) -m kvmviz page build/html/page.html
 
+# A file is one worker's: its JupyterLab starts once. In the order of their names the browser's,
+# which take longest, come first.
 test: lint ## lint, tests, and the notebooks against their stored outputs
-	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 	$(PYTHON) -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
 	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
 
@@ -62,7 +64,7 @@ mutants: $(VENV)/mutants.stamp ## seed faults, and count those that the tests ca
 	$(PYTHON) tests/mutants.py
 
 oldest: $(OLDEST)/stamp ## tests and notebooks on the oldest versions that pyproject.toml allows
-	$(OLDEST)/bin/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
 	    --nbval-cell-timeout=120 $(PYTEST_FLAGS) notebooks
 

@@ -31,11 +31,9 @@ SAFE = EXERCISES["sixteen"].solution
 UNSAFE = WATCH.replace("id;\n", "id;\n    __u16 extra;\n")
 RESET = "Back to the state at the start"
 
-pytestmark = [
-    # One JupyterLab for all of them: they run in one process, one after the other.
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not browser.chromium(), reason="no chromium: nothing to show the pages in"),
-]
+pytestmark = pytest.mark.skipif(
+    not browser.chromium(), reason="no chromium: nothing to show the pages in"
+)
 
 
 @pytest.fixture(scope="module")

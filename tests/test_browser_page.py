@@ -14,10 +14,9 @@ from kvmviz.web.page import page as written
 from tests import browser
 from tests.story import scenes
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not browser.chromium(), reason="no chromium: nothing to show the page in"),
-]
+pytestmark = pytest.mark.skipif(
+    not browser.chromium(), reason="no chromium: nothing to show the page in"
+)
 
 LINK = "turn,big,widened,r-u32-hsr,e-brk"
 

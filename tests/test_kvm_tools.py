@@ -13,9 +13,6 @@ from kvmviz.kvm.tools import load
 from tests import tools
 from tests.tools import STRUCTS, TOOLS, ask, by_question, questions, squeezed
 
-# One process asks, each tool once.
-pytestmark = pytest.mark.xdist_group("tools")
-
 
 def asked(tool: str, same_version: bool = False) -> dict[str, str]:
     """The installed tool's answers with their status; skips and says why where there are none."""
