@@ -74,7 +74,7 @@ def measured(layout: Layout) -> Measured:
 @functools.cache
 def batch() -> tuple[tuple[Struct, dict[str, Any]], ...]:
     """Some hundred structs with values, all different, the same in every run."""
-    drawn = strategies.examples(strategies.filled(), 700)
+    drawn = strategies.examples(strategies.filled(), 800)
     return tuple({strategies.c_text(row[0]): row for row in drawn}.values())
 
 
@@ -100,7 +100,7 @@ def told(abi: str) -> Iterator[tuple[Struct, dict[str, Any], Measured, bytes]]:
 
 def test_the_batch_has_everything_in_it() -> None:
     texts = [strategies.c_text(struct) for struct, _ in batch()]
-    assert len(texts) >= 250
+    assert len(texts) >= 300
     for form in ("union s", "struct  {", "union  {", "][", "} m", "} ;", "[5]", "s8 ", "int64_t"):
         assert sum(form in text for text in texts) > 5, form
 
