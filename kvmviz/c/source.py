@@ -24,7 +24,7 @@ MAX_WORD = 4096
 """Characters in a word or string: C11 5.2.4.1 asks as much of compilers."""
 MAX_TOKENS = 200_000
 """Words and signs in one file, and in all that a text stands for on one ABI, directives too."""
-MAX_WORK = 400_000
+MAX_WORK = 300_000
 """The same for all ABIs together, if they do not read it alike."""
 MAX_DEPTH = 63
 """Brackets or types inside each other, macros in a row: C11 5.2.4.1 asks as much of compilers."""
