@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, chosen, grouped, listed, settled, shown
-from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
+from kvmviz._base import KvmvizError, chosen, listed, settled, shown
+from kvmviz.abi import BYTE_ORDERS, Abi, ByteOrder
 
 if TYPE_CHECKING:
     from kvmviz.layout import Layout
@@ -51,7 +51,7 @@ class _Single:
         return self
 
 
-def _settle(frozen: object, **values: object) -> None:
+def settle(frozen: object, **values: object) -> None:
     """What a frozen object holds, once it has been checked."""
     for name, value in values.items():
         object.__setattr__(frozen, name, value)
@@ -186,7 +186,7 @@ class Array:
 
     def __post_init__(self) -> None:
         element = as_type(self.element, "array")
-        _settle(self, element=element, count=_count(self.count, "array of", 0))
+        settle(self, element=element, count=_count(self.count, "array of", 0))
         _check_depth(self, "array")
 
     def __str__(self) -> str:
@@ -244,8 +244,8 @@ class Member:
         kind: Type | str = self.type
         if isinstance(kind, str) and (aligned := _ALIGNED.match(kind)):
             kind = f"__{kind[aligned.end() :]}"
-            _settle(self, align=self.align or 8)
-        _settle(self, type=as_type(kind, f"{self}"))
+            settle(self, align=self.align or 8)
+        settle(self, type=as_type(kind, f"{self}"))
         if self.bits is not None:
             self._check_bits()
         elif self.name is None:
@@ -308,6 +308,9 @@ class Struct(_Single):
     Raises :class:`KvmvizError` for an empty struct, a name twice, or an unknown type.
     """
 
+    differs: ClassVar[bool] = False
+    """Whether it is not the same on every ABI: members and attributes are known with the ABI."""
+
     tag: str
     members: tuple[Member, ...]
     union: bool
@@ -333,8 +336,8 @@ class Struct(_Single):
     ) -> None:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
             raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
-        _settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
-        _settle(self, typedef_align=typedef_align, untagged=untagged is True)
+        settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
+        settle(self, typedef_align=typedef_align, untagged=untagged is True)
         settled(self, f"struct {tag or '(anonymous)'}", **_ATTRIBUTES)
         rows = members.items() if isinstance(members, Mapping) else members
         try:
@@ -343,7 +346,7 @@ class Struct(_Single):
             told = f"{shown(members)} are no members; give (name, type) pairs"
             raise KvmvizError(f"{self}: {told}") from error
         made = tuple(map(self._member, pairs))
-        _settle(self, members=made, empty=not made)
+        settle(self, members=made, empty=not made)
         if len(made) > MAX_MEMBERS:
             raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
         _check_depth(self, f"{self}")
@@ -440,7 +443,7 @@ class Struct(_Single):
         return f"{'' if self.untagged and self.tag else word}{self.tag or '(anonymous)'}"
 
     def __repr__(self) -> str:
-        return _defined(self)
+        return defined(self)
 
 
 def no_member(struct: str, name: object, legal: Iterable[str]) -> KvmvizError:
@@ -455,99 +458,6 @@ def _is_name(name: object) -> bool:
 Type: TypeAlias = Scalar | Array | Struct
 
 
-class Conditional(Struct):
-    """A struct that is not the same on every ABI, or is not there on some.
-
-    ``variants`` has by the name of an ABI the struct that it is there, or words that say why the
-    text cannot be read there; if it has only words, the struct is not known at all. Members and
-    attributes are known with the ABI only: see :meth:`on`.
-    """
-
-    variants: Mapping[str, Struct | str]
-
-    def __init__(
-        self, tag: str, variants: Mapping[str, Struct | str], *, union: bool = False
-    ) -> None:
-        try:
-            rows = dict(variants)
-        except Exception as error:
-            raise KvmvizError(f"{shown(variants)} are no variants: structs by ABI") from error
-        structs = [one for one in rows.values() if isinstance(one, Struct)]
-        if not rows or not all(isinstance(one, Struct | str) for one in rows.values()):
-            raise KvmvizError("a struct that differs by ABI has variants, at least one, as structs")
-        for name in rows:
-            abis.find(name)
-        _settle(self, tag=tag, union=structs[0].union if structs else union, variants=rows)
-        _settle(self, untagged=bool(structs) and structs[0].untagged)
-
-    @cached_property
-    def _there(self) -> dict[Struct, list[str]]:
-        """The structs that it can be, each with its ABIs."""
-        rows = [(abi, one) for abi, one in self.variants.items() if isinstance(one, Struct)]
-        found = grouped(rows, lambda row: row[1])
-        return {one: [abi for abi, _ in held] for one, held in found.items()}
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is a struct on some ABI."""
-        return bool(self._there)
-
-    def on(self, abi: str | Abi) -> Struct:
-        """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""
-        asked = abis.find(abi)
-        for name in (asked.name, *ABIS):
-            known, found = ABIS.get(name), self.variants.get(name)
-            # An ABI with another name may differ in nothing that a text can ask for.
-            if found and known and replace(asked, name=name, source=known.source) == known:
-                if isinstance(found, Struct):
-                    return found
-                raise KvmvizError(f"{found} (on {name})" if self.is_known else found)
-        if asked.name not in ABIS:
-            raise KvmvizError(
-                f"{self} differs by ABI, and what its text says on {asked.name} is not known: no "
-                f"ABI of kvmviz has its family, {asked.family}, and its properties"
-            )
-        legal = listed(name for names in self._there.values() for name in names)
-        raise KvmvizError(f"{self} is not defined on {asked.name}, only on {legal}")
-
-    @cached_property
-    def depth(self) -> int:
-        """The types that lie in each other, in the deepest of the variants."""
-        return max((struct.depth for struct in self._there), default=0)
-
-    def names(self) -> Iterator[str]:
-        """Names that C code can use on this struct, on some ABI at least."""
-        yield from dict.fromkeys(name for struct in self._there for name in struct.names())
-
-    def widen(self, member: str, bits: int) -> Struct:
-        """A copy in which one direct scalar member is ``bits`` wide in every variant."""
-        wide = {abi: one.widen(member, bits) for one, names in self._there.items() for abi in names}
-        return Conditional(self.tag, {**self.variants, **wide}, union=self.union)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("members", "packed", "align", "pack", "typedef_align"):
-            raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
-        raise AttributeError(name)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Conditional):
-            return NotImplemented
-        return (self.tag, self.variants) == (other.tag, other.variants)
-
-    def __hash__(self) -> int:
-        return hash((self.tag, *self.variants.items()))
-
-    def __repr__(self) -> str:
-        if not self.is_known:
-            return f"{self} is not known: {next(iter(self.variants.values()))}"
-        rows = [(", ".join(names), _defined(one)) for one, names in self._there.items()]
-        there = {name for names in self._there.values() for name in names}
-        absent = ", ".join(name for name in ABIS if name not in there)
-        rows += [(absent, "not defined")] if absent else []
-        told = "\n".join(f"on {abis}:\n{said}" for abis, said in rows)
-        return f"{self} differs by ABI:\n{told}"
-
-
 def brackets(shape: Iterable[int]) -> str:
     """The counts of an array, or the indices of an element, as C writes them: ``[2][3]``."""
     return "".join(f"[{number}]" for number in shape)
@@ -558,7 +468,7 @@ def name_of(kind: Type, name: str = "") -> str:
     return f"{kind.leaf} {name}{brackets(kind.shape)}".strip()
 
 
-def _defined(struct: Struct) -> str:
+def defined(struct: Struct) -> str:
     """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
     typedefs: dict[str, None] = {}
     lines = [*_declare(struct, typedefs)]
@@ -577,7 +487,7 @@ def _declare(
 ) -> Iterator[str]:
     """The lines of a definition; the typedefs that it needs join those that are there."""
     pad = "    " * depth
-    if isinstance(struct, Conditional):
+    if struct.differs:
         yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
         return
     head = f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
@@ -600,7 +510,7 @@ def _declare(
 def _alias(kind: Scalar | Struct, typedefs: dict[str, None]) -> str:
     """The type's name; a typedef's, where its alignment is: a member's attribute only raises it."""
     name, align = (kind.name, kind.align) if isinstance(kind, Scalar) else (kind.tag, 0)
-    if isinstance(kind, Struct) and not isinstance(kind, Conditional):
+    if isinstance(kind, Struct) and not kind.differs:
         align = kind.typedef_align
     if not align:
         return f"{kind}"

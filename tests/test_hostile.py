@@ -26,7 +26,8 @@ from kvmviz import (
     compare,
     ctype,
 )
-from kvmviz.ctype import Conditional, Scalar
+from kvmviz.c.conditional import Conditional
+from kvmviz.ctype import Scalar
 from kvmviz.layout import Layout, Rules
 
 # Everything is handed over without its type.

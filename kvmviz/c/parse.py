@@ -12,10 +12,11 @@ from functools import lru_cache
 from kvmviz._base import KvmvizError, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.c import target
+from kvmviz.c.conditional import Conditional
 from kvmviz.c.preprocessor import Files, Preprocessor
 from kvmviz.c.source import LINE_END, MAX_TOKENS, MAX_WORK
 from kvmviz.c.unit import Unit
-from kvmviz.ctype import Conditional, Struct
+from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 
 MOST = 4096

@@ -20,9 +20,10 @@ from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
 from kvmviz.abi import find as find_abi
 from kvmviz.btf import ELF, MAGICS, Btf, Record
+from kvmviz.c.conditional import Conditional
 from kvmviz.c.parse import constants, place
 from kvmviz.cli import dump as dumps
-from kvmviz.ctype import Conditional, Struct
+from kvmviz.ctype import Struct
 from kvmviz.kvm import kernel as kvm
 
 T = TypeVar("T")

@@ -17,7 +17,8 @@ from typing import Any
 from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
-from kvmviz.ctype import Conditional, Struct
+from kvmviz.c.conditional import Conditional
+from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import constants, spelling
 from kvmviz.review.change import Pair
