@@ -379,11 +379,11 @@ class Vcpu:
         made = page.layout.pack(given, page.data)
         what = WHAT.get(place, f"KVM_EXIT_{place}")
         write = Write(len(self._steps), "kernel", what)
-        sources = [*page.sources]
-        for at, source in enumerate(made.sources):
-            if source:
-                sources[at] = source._replace(write=write)
-        return Page(page.layout, made.data, tuple(sources))
+        sources = tuple(
+            source._replace(write=write) if source else last
+            for source, last in zip(made.sources, page.sources, strict=True)
+        )
+        return Page(page.layout, made.data, sources)
 
 
 def leaf(layout: Layout, path: str) -> Slot:
