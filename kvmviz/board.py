@@ -18,7 +18,7 @@ from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.page import SHOWN, who
 from kvmviz.kvm.program import Reading, held
-from kvmviz.kvm.scene import Scene, difference
+from kvmviz.kvm.scenario import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
 from kvmviz.review.versions import CELLS, MOST_ARMS, Arm, Versions

@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from kvmviz import DebugExit, MmioExit
 from kvmviz.draw import Picture
 from kvmviz.draw.timeline import timeline
-from kvmviz.kvm.captures import scenarios
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, real
 from tests.legible import check_words, words_of
 
 _, _, _, BLIND, _, NO_REASON, NO_RETURN, _ = READERS
@@ -64,7 +63,7 @@ PICTURES: Mapping[str, Draw] = {
         f"{name}, {kernel} {abi}": _drawn(name, kernel, abi, reader=reader, limit=30)
         for abi in ("aarch64", "aarch64_be")
         for kernel, reader, names in (
-            ("old", BLIND, (*SCENARIOS, *scenarios())),
+            ("old", BLIND, (*SCENARIOS, *real())),
             ("v2", NO_REASON, SCENARIOS),
             ("widened", "u64 hsr", ("stale_far", "watch_poison_synthetic")),
         )

@@ -10,10 +10,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from kvmviz import ABIS, Explorer, KvmvizError
-from kvmviz.kvm.captures import scenarios
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.program import READERS, VMMS
-from kvmviz.kvm.scenario import SCENARIOS
+from kvmviz.kvm.scenario import SCENARIOS, real
 from kvmviz.widgets.timeline import Timeline
 from tests import panels
 
@@ -33,7 +32,7 @@ def explorers() -> Iterator[dict[str, object]]:
 
 def timelines() -> Iterator[dict[str, object]]:
     """Each scenario at its last step, each kernel with each reader; with and without a second."""
-    for name, order in itertools.product((*SCENARIOS, *scenarios()), ("little", "big")):
+    for name, order in itertools.product((*SCENARIOS, *real()), ("little", "big")):
         yield {"scenario": name, "byte_order": order}
     for kernel, reader in itertools.product((*KERNELS, *POLICIES), READERS):
         yield {"scenario": "stale_flag", "kernel": kernel, "reader": reader, "full": False}

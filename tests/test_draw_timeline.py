@@ -16,8 +16,7 @@ from kvmviz.draw.timeline import LOOKS, timeline
 from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.scene import find
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, find, real
 from tests.legible import check_words, words_of
 from tests.proof_pictures import CROWDED, FAR, ODD, PICTURES, untold
 
@@ -49,7 +48,7 @@ def cells_of(picture: Picture) -> list[str]:
 @pytest.mark.parametrize("abi", ABIS)
 @pytest.mark.parametrize("kernel", ["old", "widened", "v2", "merged"])
 def test_cells_are_the_bytes_of_the_real_dumps(kernel: str, abi: str) -> None:
-    for name in captures.scenarios():
+    for name in real():
         synthetic = name.endswith("_synthetic")
         order = "big" if abi.endswith("be") else "little"
         scenario, step = name.removesuffix("_synthetic"), 0
@@ -241,13 +240,13 @@ def test_bad_input_is_told(asked: dict[str, object], message: str) -> None:
 
 
 def test_scenarios_are_found_by_name() -> None:
-    assert find("brk") is captures.scenarios()["brk"]
+    assert find("brk") is real()["brk"]
     assert find("mmio_low") is SCENARIOS["mmio_low"]
     assert find(CROWDED) is CROWDED
-    assert not set(SCENARIOS) & set(captures.scenarios())
+    assert not set(SCENARIOS) & set(real())
 
 
 def test_no_dump_is_left_out() -> None:
     raw = Path(kvmviz.__file__).parent / "data" / "kvm_run.jsonl"
     names = {json.loads(line)["scenario"] for line in raw.read_text("ascii").splitlines()}
-    assert names == {name.removesuffix("_synthetic") for name in captures.scenarios()}
+    assert names == {name.removesuffix("_synthetic") for name in real()}

@@ -14,7 +14,7 @@ from kvmviz import DebugExit, KvmvizError, Member, MmioExit, Struct, SystemEvent
 from kvmviz.abi import Abi
 from kvmviz.ctype import SCALARS
 from kvmviz.draw.timeline import timeline
-from kvmviz.kvm import kernel, program, scene
+from kvmviz.kvm import kernel, program, scenario
 from kvmviz.kvm.conclusion import conclude, conclusions, handshake
 from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
 from kvmviz.kvm.kernel import KERNELS, OLD, POLICIES, WIDENED, Kernel
@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "Dump.reading": lambda odd: captures.load()[0].reading(odd),
     "kernel.find": kernel.find,
     "program.find": program.find,
-    "scene.find": scene.find,
+    "scenario.find": scenario.find,
     "conclude, step": lambda odd: conclude(odd, "u32 hsr"),
     "conclude, VMM": lambda odd: conclude(STEP, odd),
     "conclusions, Vcpu": lambda odd: conclusions(odd, "u32 hsr"),
@@ -144,7 +144,7 @@ def test_an_exit_of_a_new_kind(abi: str, hole: str) -> None:
     first = vcpu.history[0]
     assert (first.reason, first.returned, first.exit) == (9, 0, OTHER)
     assert first.written == (*range(8, 12), *range(32, 48))
-    assert first.page.part("arm_nisv", 0).layout.unpack(first.page.data, 32) == {
+    assert first.image("arm_nisv").layout.unpack(first.page.data, 32) == {
         "esr_iss": 0x47, "fault_ipa": 0x8000001000,
     }  # fmt: skip
     for shown in (vcpu, first, OWN, timeline(OWN, "old", abi)):

@@ -14,6 +14,7 @@ from kvmviz import KvmvizError, captures
 from kvmviz.kvm.captures import ABI_OF, Dump, Evidence
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.kernel import KERNELS
+from kvmviz.kvm.scenario import real
 from tests.proof_page import DATA, HIGH, RAW, Raw
 
 SHA256 = "cc17e4285e6a43564d4a7f9ce1e6e450c48566c044310d00cb0b7281d4c17a5a"
@@ -181,7 +182,7 @@ def test_a_dump_that_differs_is_counted_where_it_does() -> None:
 
 
 def test_real_scenarios_are_the_same_on_all_kernels() -> None:
-    found = captures.scenarios()
+    found = real()
     assert len(found) == 18
     for some in captures.sequences(captures.load()):
         name = some[0].scenario + ("_synthetic" if some[0].synthetic else "")

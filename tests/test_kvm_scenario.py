@@ -11,8 +11,7 @@ from kvmviz.kvm.conclusion import conclusions
 from kvmviz.kvm.kernel import KERNELS, POLICIES
 from kvmviz.kvm.page import play
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.scene import scene
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, scene
 from tests.proof_page import BE, BRK, LE
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from kvmviz import board, parse
-from kvmviz.kvm import scene as moments
+from kvmviz.kvm import scenario
 from kvmviz.kvm.kernel import ESR_BIT
 from kvmviz.kvm.program import READERS, VMMS, Reading, read
 from kvmviz.kvm.scenario import SCENARIOS
@@ -170,7 +170,7 @@ def check_hands(article: Element, shown: Reading) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_history_in_html_is_the_history(name: str, beside: str | None, full: bool) -> None:
     for number in range(len(SCENARIOS[name].events)):
-        shown = moments.scene(SCENARIOS[name], "v2", "aarch64_be", NO_REASON, beside, number, 2)
+        shown = scenario.scene(SCENARIOS[name], "v2", "aarch64_be", NO_REASON, beside, number, 2)
         made = board.history(shown, full)
         (article,) = tree(html.article(made)).find("article")
         assert article.find("pre")[0].text == repr(made) == repr(shown)

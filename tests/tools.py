@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kvmviz.kvm.captures import ABI_OF
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
-from kvmviz.kvm.tools import Answer
+from kvmviz.kvm.patch import Answer
 from tests import compilers
 
 DATA = Path(__file__).parent.parent / "kvmviz" / "data" / "tools.jsonl"

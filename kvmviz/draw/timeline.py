@@ -18,8 +18,7 @@ from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.lane import HEAD, UNION, called, style
 from kvmviz.kvm.page import SHOWN
 from kvmviz.kvm.program import Vmm
-from kvmviz.kvm.scenario import Scenario
-from kvmviz.kvm.scene import Scene, difference, find, scene
+from kvmviz.kvm.scenario import Scenario, Scene, difference, scene
 from kvmviz.style import QUIET, RIGHT, WRONG
 
 WIDTH, EDGE = 1074, 20
@@ -64,7 +63,7 @@ def timeline(
     another byte of it was written. Raises :class:`kvmviz.KvmvizError` for unknown names, and for a
     step that there is not.
     """
-    return draw(scene(find(scenario), kernel, abi, reader, beside, step, limit), full)
+    return draw(scene(scenario, kernel, abi, reader, beside, step, limit), full)
 
 
 def draw(shown: Scene, full: bool = False) -> Picture:

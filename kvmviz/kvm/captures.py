@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 from kvmviz import _base
@@ -25,7 +24,7 @@ from kvmviz._base import (
     listed,
     shown,
     unsigned,
-)
+)  # fmt: skip
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import exits, program
@@ -33,7 +32,6 @@ from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
 from kvmviz.kvm.page import Step, Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
-from kvmviz.kvm.scenario import Scenario
 from kvmviz.text import spans, table
 
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
@@ -115,15 +113,18 @@ class Dump:
         mine, others = (self.sequence, self.linux), (other.sequence, other.linux)
         return (mine, self.step) == (others, other.step + 1)
 
+    def happened(self, vcpu: Vcpu) -> Step:
+        """Its events happen to a page; the step after which the dump was taken."""
+        return [vcpu.apply(event) for event in self.events][-1]
+
     def overlay(self) -> Overlay:
         """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
         if not self.exit.member:
             raise KvmvizError(f"{self.title}: {self.event['kind']} fills in no struct")
         vcpu = Vcpu(self.kernel, self.abi)
         vcpu.user_write(0, self.before)
-        step = [vcpu.apply(event) for event in self.events][-1]
-        image = step.page.part(self.exit.member, step.number)
-        start = step.page.layout.offsets["padding"]
+        image = self.happened(vcpu).image(self.exit.member)
+        start = vcpu.page.layout.offsets["padding"]
         return Overlay(self, image, self.data[start : start + len(image)])
 
     def reading(self, vmm: str | Vmm) -> Reading:
@@ -263,8 +264,6 @@ _SERVED: _Kinds = {
 }
 _PLAIN_KEYS = ("kind", "len", "type")
 _HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
-_IMMEDIATE = (exits.SET, exits.Interrupted(), exits.CLEAR)
-"""KVM_RUN with immediate_exit set, which is 0 again afterwards."""
 
 
 def _dump(row: Any) -> Dump:
@@ -275,12 +274,18 @@ def _dump(row: Any) -> Dump:
     for key, kind in _KEYS.items():
         if type(given[key]) is not kind:
             raise KvmvizError(f"{key}: {shown(given[key])} is no {kind.__name__}")
-    immediate = [name for name in row["before"] if not isinstance(name, dict)]
-    for name in immediate:
+    events: list[Event] = []
+    served = [one for one in row["before"] if isinstance(one, dict)]
+    for name in (one for one in row["before"] if not isinstance(one, dict)):
         chosen(name, ("immediate_exit",), "before:")
-    served = [_event(_plain(it), _SERVED) for it in row["before"] if isinstance(it, dict)]
-    writes = [_user_write(f"user_writes[{at}]", it) for at, it in enumerate(row["user_writes"])]
+        events += [exits.SET, exits.Interrupted(), exits.CLEAR]
+    for at, write in enumerate(row["user_writes"]):
+        where = f"user_writes[{at}]"
+        if not isinstance(write, list) or len(write) != 2:
+            raise KvmvizError(f"{where}: {shown(write)} is no [offset, hex]")
+        events.append(UserWrite(write[0], _hex(where, write[1])))
     event, data = _plain(row["event"]), _hex("bytes", row["bytes"])
+    events += [_event(_plain(one), _SERVED) for one in served]
     if len(data) not in (PAGE, PAGE_WITH_REGS):
         legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
         raise KvmvizError(f"bytes: {len(data)} bytes; {legal}")
@@ -291,7 +296,7 @@ def _dump(row: Any) -> Dump:
         unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
         event,
-        (*_IMMEDIATE * len(immediate), *writes, *served, _event(event, _EXITS)),
+        (*events, _event(event, _EXITS)),
         data,
         given["linux"],
         row.get("returned"),
@@ -303,12 +308,6 @@ def _hex(key: str, text: object) -> bytes:
         return unhexlify(text)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
-
-
-def _user_write(where: str, given: Any) -> UserWrite:
-    if not isinstance(given, list) or len(given) != 2:
-        raise KvmvizError(f"{where}: {shown(given)} is no [offset, hex]")
-    return UserWrite(given[0], _hex(where, given[1]))
 
 
 def _event(event: Mapping[str, Any], kinds: _Kinds) -> Event:
@@ -390,17 +389,14 @@ def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
     for some in sequences(load() if dumps is None else dumps):
         first = some[0]
         vcpu = Vcpu(first.kernel, first.abi, first.event.get("device_irq_level"))
-        steps = tuple([vcpu.apply(event) for event in dump.events][-1] for dump in some)
-        found.append(Rerun(some, vcpu, steps))
+        found.append(Rerun(some, vcpu, tuple(dump.happened(vcpu) for dump in some)))
     return tuple(found)
 
 
 def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
     """Dumps grouped into the sequences that share one page."""
     groups: list[list[Dump]] = []
-    if not isinstance(dumps, Iterable):
-        raise KvmvizError(f"{shown(dumps)} are no dumps")
-    for dump in dumps:
+    for dump in dumps if isinstance(dumps, Iterable) else [dumps]:
         if not isinstance(dump, Dump):
             raise KvmvizError(f"{shown(dump)} is no dump")
         if groups and dump.follows(groups[-1][-1]):
@@ -408,22 +404,6 @@ def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
         else:
             groups.append([dump])
     return tuple(map(tuple, groups))
-
-
-@cache
-def scenarios() -> Mapping[str, Scenario]:
-    """What the real kernels went through, by name; those with a synthetic ESR end in that word.
-
-    The events were the same on all kernels and in both byte orders.
-    """
-    found: dict[str, Scenario] = {}
-    note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
-    for some in sequences(load()):
-        name, synthetic = some[0].scenario, some[0].synthetic
-        full = f"{name}_synthetic" if synthetic else name
-        events = tuple(event for dump in some for event in dump.events)
-        found.setdefault(full, Scenario(full, f"Real: {name}", note, events, synthetic))
-    return MappingProxyType(found)
 
 
 def find(

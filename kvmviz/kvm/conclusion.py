@@ -102,7 +102,7 @@ class Conclusion:
         """The debug struct as the program reads it; None if it takes this for no debug exit."""
         if not self.takes:
             return None
-        image = self.step.page.part(DebugExit.member, self.step.number)
+        image = self.step.image(DebugExit.member)
         return Reading(self.step.kernel, self.vmm, image, self.esr, self.flag)
 
     @property

@@ -26,9 +26,6 @@ EINTR, ENOSYS = 4, 38
 """Error numbers of Linux. The kernel returns them negated; libc's ioctl() makes that -1 and errno,
 so a program sees -1 and errno 4 where this package, which speaks as the kernel, says -EINTR."""
 
-MAX_ERRNO = 4095
-"""The largest of them (``include/linux/err.h``)."""
-
 DATALESS: Mapping[int, str] = MappingProxyType({4: "wakeup", 5: "suspend"})
 """System events that hand over no word of data, by type."""
 
@@ -152,13 +149,15 @@ class Access:
     """The guest accesses an address that is no memory: ``length`` bytes at ``phys_addr``.
 
     ``phys_addr`` is of 64 bits, ``length`` 1, 2, 4 or 8. ``data`` are bytes of the access in the
-    guest's memory order, exactly ``length`` of them: those that reach the page, if any do.
+    guest's memory order, exactly ``length`` of them: those that reach the page, if any do. Whether
+    it is a write that has them says ``data_are_written``.
     """
 
     phys_addr: int
     length: int
     data: Buffer | None = None
     member: ClassVar[str] = "mmio"
+    data_are_written: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _settle(self, "mmio", phys_addr=64)
@@ -172,15 +171,11 @@ class Access:
             raise KvmvizError(f"{told} in an access of {self.length}; legal is exactly so many")
         object.__setattr__(self, "data", data)
 
-    @property
-    def is_write(self) -> bool:
-        """The guest writes."""
-        return self.data is not None
-
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """Address, length and direction, and of data only the bytes that are given."""
         data = dict(enumerate(bytes(self.data or b"")))
-        access = {"phys_addr": self.phys_addr, "len": self.length, "is_write": int(self.is_write)}
+        is_write = int((self.data is not None) is self.data_are_written)
+        access = {"phys_addr": self.phys_addr, "len": self.length, "is_write": is_write}
         return access | {"data": data}
 
 
@@ -214,17 +209,16 @@ class Served(Access):
     the other way round than an :class:`MmioExit`, which has a write's.
     """
 
-    @property
-    def is_write(self) -> bool:
-        """The guest writes."""
-        return self.data is None
+    data_are_written: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
         """What the guest does, where, and what it gets."""
-        done = f"{'writes' if self.is_write else 'reads'} {counted(self.length, 'byte')}"
-        gets = f", gets {bytes(self.data).hex(' ')}" if self.data is not None else ""
-        return f"no exit, KVM serves it: guest {done} at {self.phys_addr:#x}{gets}"
+        place = f"{counted(self.length, 'byte')} at {self.phys_addr:#x}"
+        done = f"writes {place}"
+        if self.data is not None:
+            done = f"reads {place}, gets {bytes(self.data).hex(' ')}"
+        return f"no exit, KVM serves it: guest {done}"
 
 
 @dataclass(frozen=True)
@@ -327,7 +321,7 @@ def check_exit(exit: object) -> Exit:
     for reason, kind in (("DEBUG", DebugExit), ("MMIO", MmioExit)):
         if exit.reason == reason and not isinstance(exit, kind):
             raise KvmvizError(f"{who}: KVM_EXIT_{reason} is {kind.__name__}; derive from it")
-    if not -MAX_ERRNO <= integer(exit.returned, f"{who}, returned") <= 0:
+    if not -4095 <= integer(exit.returned, f"{who}, returned") <= 0:
         told = f"{who}, returned: {shown(exit.returned)}"
-        raise KvmvizError(f"{told}; legal are 0 and error numbers negated")
+        raise KvmvizError(f"{told}; legal are 0 and error numbers negated, down to -4095")
     return exit

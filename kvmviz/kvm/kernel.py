@@ -54,12 +54,11 @@ EXIT_REASONS: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """Exit reasons by name, without ``KVM_EXIT_``."""
 
-_REASONS = {value: f"KVM_EXIT_{name}" for name, value in EXIT_REASONS.items()}
-
 
 def reason_name(value: int) -> str:
     """An exit reason as C names it: ``KVM_EXIT_DEBUG``; a number that is none as it is."""
-    return _REASONS.get(value, f"{value:#x}, not named here")
+    named = (f"KVM_EXIT_{name}" for name, known in EXIT_REASONS.items() if known == value)
+    return next(named, f"{value:#x}, not named here")
 
 
 ARM64_EXITS = (
@@ -168,11 +167,9 @@ class Kernel:
     def __repr__(self) -> str:
         members = ", ".join(name_of(m.type, m.name or "") for m in self.debug.members)
         flag = f"flags {self.flag} {FLAG_VALUE}" if self.flag else "flags untouched"
-        places = [place for place in (ENTRY, *ARM64_EXITS) if place in self.clears]
-        return (
-            f"{self.name} kernel ({self.when}): debug exit writes {members}; {flag}; "
-            f"flags cleared: {', '.join(places) or 'never'}"
-        )
+        places = ", ".join(filter(self.clears.__contains__, (ENTRY, *ARM64_EXITS))) or "never"
+        writes = f"debug exit writes {members}; {flag}; flags cleared: {places}"
+        return f"{self.name} kernel ({self.when}): {writes}"
 
     def flags_at(self, place: str, flags: int) -> int | None:
         """What it leaves in run->flags, which hold ``flags``, on entry or on the exit of a reason.

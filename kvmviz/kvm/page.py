@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from kvmviz._base import KvmvizError, chosen, integer, shown, span
+from kvmviz._base import KvmvizError, chosen, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
@@ -27,11 +27,11 @@ from kvmviz.kvm.exits import (
     Served,
     UserWrite,
     check_exit,
-)
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, Kernel, reason_name
+)  # fmt: skip
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, MMIO, Kernel, reason_name
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
-from kvmviz.slot import Slot, Source, Write
+from kvmviz.slot import Source, Write
 from kvmviz.text import runs, spans, table, where
 
 if TYPE_CHECKING:
@@ -104,30 +104,6 @@ class Page(Image):
         found = runs(range(SHOWN, len(self)), writer)
         return "; ".join(f"{span(first, last)}: {writer(first)}" for first, last in found)
 
-    def part(self, path: str, step: int) -> Image:
-        """The exit's struct at ``path`` (``mmio``, ``debug.arch``), as an image of its own.
-
-        Its bytes are the page's, its sources those that ``step`` wrote as members of that struct;
-        the others are None.
-        """
-        layout, start = self.layout, self.layout.offsets["padding"]
-        for name in path.split("."):
-            kind = layout.named[name].type
-            assert isinstance(kind, Struct)
-            layout = kind.layout(layout.abi)
-        held = slice(start, start + layout.size)
-        slots = {f"{path}.{slot.path}": slot for slot in layout.slots}
-
-        def own(source: Source) -> Source:
-            beside = tuple(map(own, source.beside))
-            return source._replace(slot=slots[source.slot.path], beside=beside, write=None)
-
-        sources = (
-            own(source) if wrote(source, step) and source.slot.path in slots else None
-            for source in self.sources[held]
-        )
-        return Image(layout, self.data[held], tuple(sources))
-
 
 @dataclass(frozen=True)
 class Step:
@@ -176,9 +152,8 @@ class Step:
     @property
     def outcome(self) -> str:
         """What the ioctl returned."""
-        names: dict[int | None, str] = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}
-        early = " at once, immediate_exit is set" if self.immediate else ""
-        return f"returns {names.get(self.returned, f'{self.returned}')}{early}"
+        told = {-EINTR: "-EINTR", -ENOSYS: "-ENOSYS"}.get(self.returned or 0, f"{self.returned}")
+        return f"returns {told}{' at once, immediate_exit is set' if self.immediate else ''}"
 
     @property
     def title(self) -> str:
@@ -193,10 +168,10 @@ class Step:
         """What became of an MMIO access that was pending; empty if none was."""
         if self.completed is None:
             return ""
-        does = "write" if self.got is None else "read"
-        gets = "" if self.got is None else f": it gets {self.got.hex(' ')}"
         place = f"{self.completed.length} bytes at {self.completed.phys_addr:#x}"
-        return f"first completes the guest's {does} of {place}{gets}"
+        if self.got is None:
+            return f"first completes the guest's write of {place}"
+        return f"first completes the guest's read of {place}: it gets {self.got.hex(' ')}"
 
     @property
     def writes(self) -> str:
@@ -213,25 +188,34 @@ class Step:
         return f"also writes {spans(behind)}, not shown" if behind else ""
 
     @property
-    def status(self) -> str:
-        """exit_reason and flags after it."""
-        return f"exit_reason {reason_name(self.reason)}, flags {self.flags:#x}"
-
-    @property
     def lines(self) -> list[str]:
-        """What it did, and the page's first bytes after it, in words."""
-        told = filter(None, (self.completion, self.writes, self.status))
+        """What it did, exit_reason and flags after it, and the page's first bytes, in words."""
+        status = f"exit_reason {reason_name(self.reason)}, flags {self.flags:#x}"
+        told = filter(None, (self.completion, self.writes, status))
         return [*told, *self.page.rows(self.number).splitlines()]
 
     def __repr__(self) -> str:
         head = f"{self.kernel.name} kernel, {where(self.page.layout)}, {self.title}"
         return "\n  ".join((head, *self.lines, self.page.rest(self.number)))
 
+    def image(self, path: str) -> Image:
+        """The exit union's struct at a path (``mmio``, ``debug.arch``), as an image of its own.
+
+        Its bytes are the page's; its sources are those that this step wrote as that member.
+        """
+        layout, start = self.page.layout, self.page.layout.offsets["padding"]
+        for name in path.split("."):
+            kind = layout.named[name].type
+            assert isinstance(kind, Struct)
+            layout = kind.layout(layout.abi)
+        exit, held = self.exit, self.page.data[start : start + layout.size]
+        is_own = exit is not None and exit.member == path
+        return layout.pack(exit.values(self.kernel, layout.abi) if exit and is_own else {}, held)
+
     def state(self, offset: int) -> State:
         """What a byte is after this step; :class:`KvmvizError` for one that is not in the page."""
-        if not 0 <= integer(offset, "state, offset") < len(self.page):
-            raise KvmvizError(f"state: byte {shown(offset)}; legal are 0..{len(self.page) - 1}")
-        source = self.page.sources[offset]
+        last = len(self.page) - 1
+        source = self.page.sources[chosen(offset, range(last + 1), "state: byte", f"0..{last}")]
         if source is None:
             return "untouched"
         return "fresh" if wrote(source, self.number) else "stale"
@@ -313,14 +297,9 @@ class Vcpu:
 
         An access that KVM serves is part of the KVM_RUN that the next exit ends.
         """
-        if isinstance(event, UserWrite):
-            step = self._user(event)
-        elif isinstance(event, Served):
-            step = self._run(event)
-        elif isinstance(event, Exit):
-            step = self._run(check_exit(event))
-        else:
+        if not isinstance(event, Event):
             raise KvmvizError(f"{shown(event)} is no step; legal are UserWrite, Served and exits")
+        step = self._user(event) if isinstance(event, UserWrite) else self._run(event)
         self._steps.append(step)
         self.page = step.page
         return step
@@ -335,6 +314,7 @@ class Vcpu:
         return Step(number, self.kernel, event, page, after)
 
     def _run(self, event: Exit | Served) -> Step:
+        event = event if isinstance(event, Served) else check_exit(event)
         number, before = len(self._steps), self.page
         page, done, got = before, None, None
         if not self._in_guest:
@@ -368,32 +348,24 @@ class Vcpu:
         access = self._pending
         if access is None or member(self.page, "exit_reason") != EXIT_REASONS["MMIO"]:
             return None, None
-        start = leaf(self.page.layout, "mmio.data").offset
+        start = self.page.layout.offsets["mmio"] + MMIO.layout("aarch64").offsets["data"]
         got = self.page.data[start : start + access.length]
-        return access, None if access.is_write else got
+        return access, None if access.data is not None else got
 
     def _write(self, page: Page, place: str, values: Mapping[str, Any]) -> Page:
         """The kernel writes members, at a place of :data:`WHAT` or on the exit of that reason."""
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
         made = page.layout.pack(given, page.data)
-        what = WHAT.get(place, f"KVM_EXIT_{place}")
-        write = Write(len(self._steps), "kernel", what)
-        sources = tuple(
-            source._replace(write=write) if source else last
-            for source, last in zip(made.sources, page.sources, strict=True)
-        )
+        write = Write(len(self._steps), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
+        pairs = zip(made.sources, page.sources, strict=True)
+        sources = tuple(new._replace(write=write) if new else old for new, old in pairs)
         return Page(page.layout, made.data, sources)
-
-
-def leaf(layout: Layout, path: str) -> Slot:
-    """The scalar at a path of struct kvm_run: ``exit_reason``, ``mmio.data``."""
-    return next(slot for slot in layout.slots if slot.path == path)
 
 
 def member(page: Image, path: str) -> int:
     """The value of one of struct kvm_run's integers, in the page's own byte order."""
-    slot = leaf(page.layout, path)
+    slot = next(slot for slot in page.layout.slots if slot.path == path)
     return int.from_bytes(page.data[slot.offset : slot.offset + slot.size], slot.order)
 
 

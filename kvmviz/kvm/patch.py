@@ -1,4 +1,4 @@
-"""The patch: its message's tables, and the merged change line by line, beside the bytes.
+"""The patch: its message's tables, the merged change line by line, and what tools say of it.
 
 The lines are those of Linux's commit 18f3976fdb5d, in another order: from what is declared to what
 is written. Which bytes a line changes is no table: the pages of a kernel with the line and of one
@@ -7,10 +7,12 @@ without it are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kvmviz._base import chosen
@@ -195,3 +197,36 @@ def tables(overlays: Sequence[Overlay]) -> str:
         rows.append([f"offset {offset}", *(cell for pair in pairs for cell in pair)])
     parts = [f"{title}: {image!r}" for title, image in zip(TITLES, images, strict=True)]
     return "\n".join((*parts, table(rows), *map("  {}".format, NOTES)))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one tool printed when it was asked of the patch's layouts.
+
+    ``asked`` names the layout, or the layouts before and after a change, and the byte order:
+    ``"widened, big"``, ``"old to widened, big"``. ``command`` is what was run, ``output`` what it
+    printed, ``status`` its exit status.
+    """
+
+    tool: str
+    version: str
+    asked: str
+    command: str
+    status: int
+    output: str
+
+    def __repr__(self) -> str:
+        lines = [f"{self.tool} {self.version}: {self.asked}-endian", f"$ {self.command}"]
+        said = self.output.strip("\n").expandtabs(8)
+        return "\n".join([*lines, said or "(nothing)", f"exit status {self.status}"])
+
+
+@cache
+def answers() -> Mapping[str, Answer]:
+    """All of ``data/tools.jsonl``, by tool and what was asked: ``"pahole, widened, big"``.
+
+    ``data/README.md`` says how they were made.
+    """
+    text = resources.files("kvmviz").joinpath("data/tools.jsonl").read_text("utf-8")
+    found = (Answer(**json.loads(line)) for line in text.splitlines())
+    return MappingProxyType({f"{one.tool}, {one.asked}": one for one in found})

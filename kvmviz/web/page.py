@@ -18,8 +18,7 @@ from kvmviz import board
 from kvmviz.board import Board
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from kvmviz.kvm.program import VMMS, read
-from kvmviz.kvm.scenario import SCENARIOS
-from kvmviz.kvm.scene import scene
+from kvmviz.kvm.scenario import SCENARIOS, scene
 from kvmviz.learn.question import QUESTIONS, Question
 from kvmviz.web import html
 

@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided in :mod:`kvmviz.kvm.scene` and in :mod:`kvmviz.board`.
+What it shows is decided in :mod:`kvmviz.kvm.scenario` and in :mod:`kvmviz.board`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.draw import timeline
 from kvmviz.draw.canvas import Picture
-from kvmviz.kvm.captures import ABI_OF, scenarios
+from kvmviz.kvm.captures import ABI_OF
 from kvmviz.kvm.exits import (
     CLEAR,
     SET,
@@ -37,8 +37,7 @@ from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Step, Vcpu
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
-from kvmviz.kvm.scenario import SCENARIOS, Scenario
-from kvmviz.kvm.scene import Scene, check_step, find, scene
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, Scene, check_step, find, real, scene
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
@@ -352,7 +351,7 @@ class Timeline(Panel):
 
 def _titles(held: Scenario) -> list[tuple[str, str]]:
     """The scenarios to choose, the one that is held among them."""
-    known = {**SCENARIOS, **scenarios()}
+    known = {**SCENARIOS, **real()}
     found = []
     for name, row in known.items():
         mark = ", synthetic ESR[63:32]" if row.synthetic else ""

@@ -18,7 +18,7 @@ import numpy as np
 
 import kvmviz
 from kvmviz import KvmvizError
-from kvmviz.kvm import conclusion, kernel, page, program, scene
+from kvmviz.kvm import conclusion, kernel, page, program, scenario
 from kvmviz.kvm.scenario import SCENARIOS
 
 LONGEST = 1500
@@ -114,7 +114,7 @@ FUNCTIONS: Mapping[ModuleType, str] = {
     page: "play",
     program: "read matrix",
     conclusion: "conclude conclusions handshake",
-    scene: "find",
+    scenario: "find scene",
 }
 """What notebooks and the README call beside the names in ``kvmviz``."""
 

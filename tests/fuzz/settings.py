@@ -14,10 +14,9 @@ from random import Random
 from typing import Any
 
 from kvmviz import ABIS, DebugExit, Explorer, Interrupted, KvmvizError, MmioExit, SystemEvent
-from kvmviz.kvm.captures import scenarios
 from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, Kernel
 from kvmviz.kvm.program import READERS, VMMS
-from kvmviz.kvm.scenario import SCENARIOS
+from kvmviz.kvm.scenario import SCENARIOS, real
 from kvmviz.learn.exercises import EXERCISES
 from kvmviz.widgets.desk import Desk
 from kvmviz.widgets.timeline import KINDS, Timeline
@@ -61,7 +60,7 @@ def legal(kind: str, name: str, random: Random) -> Any:
         "widths": [{random.choice(("hsr", "far", "hsr_high")): random.choice((8, 16, 32, 64))}],
         "reader": list(VMMS if kind == "Explorer" else READERS),
         "esr": [number, f"{number:x}"], "far": [number], "fill": [number & 0xFF],
-        "scenario": [*SCENARIOS, *scenarios(), "own"],
+        "scenario": [*SCENARIOS, *real(), "own"],
         "events": [[event] * (number % 7)], "kernel": [*KERNELS, *POLICIES, own],
         "beside": [None, *KERNELS, own], "full": [True, False], "step": list(range(-1, 6)),
         "text": [text], "changed": [text, ""], "struct": ["", "kvm_debug_exit_arch", "s"],
