@@ -1,10 +1,14 @@
 """nbval compares what pictures say, not their pixels: those differ with matplotlib's version."""
 
 import os
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import nbval.kernel
 import pytest
+from jupyter_client.manager import KernelManager
 
 # Two thirds of the time would go into pixels that nobody looks at; tests/test_draw_*.py draw them.
 UNDRAWN = """
@@ -23,3 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
     startup.mkdir(parents=True)
     (startup / "undrawn.py").write_text(UNDRAWN, encoding="utf-8")
     os.environ["IPYTHONDIR"] = folder.name
+    names = count()
+
+    # A TCP port is free when it is picked, and may be another process's before the kernel listens.
+    def over_sockets(**options: Any) -> KernelManager:
+        place = Path(folder.name, f"kernel-{next(names)}")
+        return KernelManager(transport="ipc", ip=str(place), **options)
+
+    nbval.kernel.KernelManager = over_sockets
