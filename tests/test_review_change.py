@@ -111,7 +111,7 @@ HOMES = [
 
 @pytest.mark.parametrize(("members", "path", "told"), HOMES)
 def test_the_structs_around_a_member(members: str, path: str, told: str) -> None:
-    found = homes(parse(f"struct s {{ {members} }};")["s"].layout("arm"), path)
+    found = homes(parse(f"struct s {{ {members} }};")["s"].layout("arm"))[path]
     assert ", ".join(f"{h.depth} {h.path}{'u' * h.is_union}" for h in found) == told
 
 

@@ -14,7 +14,7 @@ from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
 from kvmviz.cli import commands, inputs
 from kvmviz.cli.commands import FINE, UNUSABLE
-from kvmviz.review.policy import WRITERS
+from kvmviz.review.change import WRITERS
 from kvmviz.text import plain
 
 PIPE_CLOSED = 141

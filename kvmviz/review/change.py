@@ -2,25 +2,74 @@
 
 A member is what C code can name: a scalar or an array of them, also inside a nested struct, where
 it goes by its path (``arch.hsr``). A nested struct that only moved, came or went is one change.
+What bytes alone do not decide, which members nobody reads and who writes, is a policy's to say.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import inf, prod
 
-from kvmviz._base import grouped
+from kvmviz._base import KvmvizError, chosen, grouped, shown
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.review.policy import BOTH, Policy
-from kvmviz.rules import Field
 from kvmviz.slot import Slot, member_of
 from kvmviz.verdict import Place, Verdict, Witness, flexible, numbers_alike, place
+
+RESERVED = re.compile(r"[_\d]*(reserved|rsvd|resv|padding|pad|unused|spare)[_\d]*", re.IGNORECASE)
+"""Names of members that are there to be put to use; ``reserve_count`` is none."""
+
+WRITERS = {
+    "kernel": "a program asks the kernel first (for a capability or a version), or finds out by a "
+    "flag that an old kernel leaves 0",
+    "userspace": "the kernel finds out by a size or by a flag that an old program leaves 0, or the "
+    "program asks it first",
+}
+"""Who writes the memory, and how a new reader finds out that an old one of them did."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules by which a change is judged where bytes alone do not decide.
+
+    ``reserved`` is a regular expression for further names of reserved members. ``written_by`` is
+    one of :data:`WRITERS`: then old readers of new writers decide, and what a new reader does not
+    get of an old writer is a warning that asks for a handshake; None where both sides write.
+    ``strict`` makes a warning of each change that changes no byte. Raises :class:`KvmvizError`
+    for another writer, and for what is no regular expression.
+    """
+
+    reserved: str = ""
+    written_by: str | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.written_by is not None:
+            chosen(self.written_by, WRITERS, "written by")
+        _ = self._reserved
+
+    @cached_property
+    def _reserved(self) -> tuple[re.Pattern[str], ...]:
+        try:
+            return RESERVED, re.compile(self.reserved or RESERVED)
+        except (re.error, TypeError, OverflowError, RecursionError) as error:
+            words = f"reserved {shown(self.reserved)} is no regular expression"
+            raise KvmvizError(f"{words}: {error}") from None
+
+    def is_reserved(self, path: str) -> bool:
+        """A member of that path, or a struct that it lies in, is reserved by its name."""
+        names = member_of(path).split(".")
+        return any(pattern.fullmatch(name) for pattern in self._reserved for name in names)
+
+
+BOTH = Policy()
+"""Both sides write, and no name is reserved but those that are so everywhere."""
 
 Members = Mapping[str, tuple[Slot, ...]]
 """Leaves by path, those of an array's elements under one path; padding is never among them."""
@@ -117,27 +166,6 @@ def stop(slots: Sequence[Slot]) -> int:
     return max(slot.stop for slot in slots)
 
 
-class Index:
-    """Slots by place, to find those that share bits of memory with a range."""
-
-    def __init__(self, slots: Iterable[Slot]) -> None:
-        held = (slot for slot in slots if slot.extent)
-        self._slots = sorted(held, key=lambda slot: slot.start)
-        self._starts = [slot.start for slot in self._slots]
-        self._reach = list(accumulate((slot.stop for slot in self._slots), max))
-
-    def over(self, start: int, end: int) -> list[Slot]:
-        """Those with bits from ``start`` on and before ``end``, counted in memory, in order."""
-        last = bisect_left(self._starts, end)
-        first = bisect_right(self._reach, start, 0, last)
-        return [slot for slot in self._slots[first:last] if slot.stop > start]
-
-    def left(self, slot: Slot) -> list[int]:
-        """The offsets of a slot's bytes that none of them takes."""
-        taken = {at for other in self.over(slot.start, slot.stop) for at in other.offsets}
-        return [at for at in slot.offsets if at not in taken]
-
-
 # --- the structs that a member stands in -----------------------------------------------------
 
 
@@ -163,41 +191,24 @@ class Home:
         """The path, from the whole struct, of what it calls ``name``."""
         return f"{self.path}.{name}" if self.path else name
 
-    def over(self, start: int, end: int) -> list[str]:
-        """The paths of the members with bits from ``start`` on and before ``end``, in its own."""
-        return [self.path_of(slot.path) for slot in _index(self.layout).over(start, end)]
-
-
-def homes(layout: Layout, path: str) -> tuple[Home, ...]:
-    """The structs around the member of that path, the whole one first."""
-    found = [Home(layout, 0, "", 0)]
-    while True:
-        home = found[-1]
-        name, _, rest = path[len(home.path) :].removeprefix(".").partition(".")
-        field = _holders(home.layout).get(name)
-        leaf = field.type.leaf if field else None
-        if field is None or not isinstance(leaf, Struct) or not (rest or field.name is None):
-            return tuple(found)
-        inner = home.path if field.name is None else home.path_of(name)
-        base = home.base + field.offset
-        found.append(Home(leaf.layout(layout.abi), base, inner, home.depth + 1))
-
 
 @lru_cache(maxsize=32)
-def _holders(layout: Layout) -> Mapping[str, Field]:
-    """The field that a name is found in: its own, or that of an anonymous struct around it."""
-    found: dict[str, Field] = {}
-    for field in layout.fields:
-        if field.name is not None:
-            found[field.name] = field
-        elif isinstance(field.type, Struct):
-            found |= dict.fromkeys(field.type.layout(layout.abi).named, field)
+def homes(layout: Layout) -> Mapping[str, tuple[Home, ...]]:
+    """The structs around each member by its path, the whole one first; of ``""`` that alone."""
+    found: dict[str, tuple[Home, ...]] = {}
+
+    def walk(*around: Home) -> None:
+        home = around[-1]
+        for field in home.layout.fields:
+            path = home.path if field.name is None else home.path_of(field.name)
+            found.setdefault(path, around)
+            if isinstance(leaf := field.type.leaf, Struct):
+                base = home.base + field.offset
+                walk(*around, Home(leaf.layout(layout.abi), base, path, home.depth + 1))
+
+    found[""] = (Home(layout, 0, "", 0),)
+    walk(*found[""])
     return found
-
-
-@lru_cache(maxsize=32)
-def _index(layout: Layout) -> Index:
-    return Index(slot for slot in layout.slots if slot.type)
 
 
 @lru_cache(maxsize=32)
@@ -206,13 +217,40 @@ def counterpart(home: Home, other: Layout) -> Home | None:
 
     An anonymous one is known by a member of the same path, as deep inside.
     """
+    there = homes(other)
     if not home.depth:
-        return homes(other, "")[0]
+        return there[""][0]
     paths = map(home.path_of, home.layout.named)
-    if (path := next((path for path in paths if place(other, path)), None)) is None:
-        return None
-    found = homes(other, path)[-1]
-    return found if (found.depth, found.is_union) == (home.depth, home.is_union) else None
+    found = next((there[path][-1] for path in paths if path in there), None)
+    same = found and (found.depth, found.is_union) == (home.depth, home.is_union)
+    return found if same else None
+
+
+@lru_cache(maxsize=64)
+def _by_place(layout: Layout) -> tuple[list[Slot], list[int], list[int]]:
+    """The slots that hold bits, where each starts, and how far it and those before it reach."""
+    slots = [slot for slot in layout.slots if slot.extent]
+    return slots, [s.start for s in slots], list(accumulate((s.stop for s in slots), max))
+
+
+def over(layout: Layout, start: int, end: int, padding: bool = False) -> list[Slot]:
+    """The members with bits from ``start`` on and before ``end``, in memory, in order.
+
+    Or the padding that has some.
+    """
+    slots, starts, reach = _by_place(layout)
+    last = bisect_left(starts, end)
+    found = slots[bisect_right(reach, start, 0, last) : last]
+    return [slot for slot in found if slot.stop > start and slot.is_padding is padding]
+
+
+def left(layout: Layout, slots: Sequence[Slot]) -> list[int]:
+    """The offsets of the bytes of some slots that no member takes in this layout."""
+    found = []
+    for slot in slots:
+        taken = {at for other in over(layout, slot.start, slot.stop) for at in other.offsets}
+        found += [at for at in slot.offsets if at not in taken]
+    return found
 
 
 # --- both sides ------------------------------------------------------------------------------
@@ -257,17 +295,6 @@ class Pair:
             for side in (self.old, self.new)
         )  # fmt: skip
         return old, new
-
-    @cached_property
-    def leaves(self) -> tuple[Index, Index]:
-        """The same by place."""
-        old, new = (Index(s for slots in side.values() for s in slots) for side in self.paths)
-        return old, new
-
-    @cached_property
-    def holes(self) -> dict[int, Slot]:
-        """The old layout's own padding, by the first bit."""
-        return {hole.start: hole for hole in self.old.holes if not hole.member}
 
     @cached_property
     def flexible(self) -> dict[str, tuple[Place | None, Place | None]]:
@@ -337,17 +364,9 @@ class Pair:
             if source.mask & witness.wanted.mask and source.slot.path.rpartition(".")[0] == outer
         }  # fmt: skip
         return bool(there) and all(
-            self.policy.is_reserved(path) and not homes(self.old, path)[-1].is_union
+            self.policy.is_reserved(path) and not homes(self.old)[path][-1].is_union
             for path in there
         )
-
-    @cached_property
-    def only(self) -> tuple[list[str], list[str]]:
-        """The members that only the old side has, and those that only the new one has."""
-        rows: list[tuple[str, object, object]] = [(c.name, c.old, c.new) for c in self.changes]
-        rows += [(name, before, after) for name, (before, after) in self.flexible.items()]
-        gone, fresh = ([row[0] for row in rows if not row[side]] for side in (2, 1))
-        return gone, fresh
 
     @cached_property
     def reordered(self) -> set[str]:

@@ -1,7 +1,7 @@
 """Findings: what a change to a struct is, what its effect is, and what would make it safe.
 
-A rule is an entry of :data:`RULES`; when it applies, :mod:`kvmviz.review.judgement`, ``spelling``
-and ``constants`` say. The remedies follow the kernel's own documents: ``driver-api/ioctl``,
+A rule is an entry of :data:`RULES`; when it applies, :mod:`kvmviz.review.judgement` and
+``constants`` say. The remedies follow the kernel's own documents: ``driver-api/ioctl``,
 ``process/botching-up-ioctls`` and ``process/adding-syscalls``.
 """
 
@@ -208,6 +208,12 @@ def places(slots: Sequence[Slot]) -> str:
         return few_spans(at for at, _ in held)
     sources = ((at, slot.source(at)) for at, slot in held)
     return some([f"{bits(s.top, s.bottom)} of byte {at}" for at, s in sources if s])
+
+
+def hole_words(path: str) -> str:
+    """What a slot of padding is called: ``hole after a in n[0]``."""
+    outer, _, words = path.rpartition(": ")
+    return f"{words} in {outer}" if outer else words
 
 
 def types(change: Change) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from kvmviz._base import KvmvizError, counted
-from kvmviz.ctype import Array, Struct
+from kvmviz.abi import Abi
+from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.review import spelling
-from kvmviz.review.change import Change, Home, Index, Pair, counterpart, homes, stop
+from kvmviz.review.change import WRITERS, Change, Pair, counterpart, homes, left, over, stop
 from kvmviz.review.finding import (
     NEW_READER,
     OLD_READER,
@@ -21,6 +22,7 @@ from kvmviz.review.finding import (
     Finding,
     effect_of,
     found,
+    hole_words,
     place_of,
     places,
     ranked,
@@ -28,11 +30,10 @@ from kvmviz.review.finding import (
     type_words,
     types,
 )
-from kvmviz.review.policy import WRITERS
 from kvmviz.rules import up
-from kvmviz.slot import member_of
+from kvmviz.slot import Slot, member_of
 from kvmviz.text import few_spans, plain, some, span
-from kvmviz.verdict import Place, flexible, is_in
+from kvmviz.verdict import Place, flexible, is_in, place
 
 MOST_WORDS = 400
 """Characters of an error that a finding quotes."""
@@ -40,7 +41,7 @@ MOST_WORDS = 400
 
 def between(pair: Pair) -> tuple[Finding, ...]:
     """All findings of a change on one ABI, the worst first; of one cause, one."""
-    rows = list(spelling.between(pair))
+    rows = list(_respelled(pair))
     told = {name for row in rows for name in (row.member, *row.also)}
     rows += [
         row for change in pair.changes if change.name not in told
@@ -84,11 +85,10 @@ def _reserve(pair: Pair, change: Change) -> Finding | None:
         if row.severity == "breaks":
             return row
         return ruled("reserve", name, row.change, "reserved from now on: nobody reads it")
-    held = pair.leaves[1]
-    if left := [at for slot in change.old for at in held.left(slot)]:
-        words = f"no member holds {few_spans(left)} any more"
+    if free := left(pair.new, change.old):
+        words = f"no member holds {few_spans(free)} any more"
         return ruled("removed", name, words, "a new writer leaves what was there")
-    rows = (slot for old in change.old for slot in held.over(old.start, old.stop))
+    rows = (slot for old in change.old for slot in over(pair.new, old.start, old.stop))
     if not change.new or not all(pair.policy.is_reserved(slot.path) for slot in rows):
         return None
     return replace(_kept(pair, change), kind="reserve", remedy="")
@@ -99,16 +99,16 @@ def _reserve(pair: Pair, change: Change) -> Finding | None:
 
 def _whole(pair: Pair, rows: Sequence[Finding]) -> Iterator[Finding]:
     old, new = pair.old, pair.new
-    holes = Index(old.holes)
     # Behind the start of a flexible array lie its elements.
     loose = min((there.offset for there in flexible(new).values()), default=new.size)
     for slot in new.holes:
-        if slot.extent % 8 or slot.offset >= loose or holes.over(slot.start, slot.stop):
+        was_hole = over(old, slot.start, slot.stop, padding=True)
+        if slot.extent % 8 or slot.offset >= loose or was_hole:
             continue
-        before = pair.leaves[0].over(slot.start, slot.stop)
+        before = over(old, slot.start, slot.stop)
         if before and all(pair.policy.is_reserved(leaf.path) for leaf in before):
             continue  # told as what became of that
-        words = f"new {_told_hole(slot.path)}, {places([slot])}"
+        words = f"new {hole_words(slot.path)}, {places([slot])}"
         yield ruled("new-hole", "", words, "no member holds it, so it keeps what was there before")
     if old.size != new.size:
         effect = (
@@ -123,12 +123,6 @@ def _whole(pair: Pair, rows: Sequence[Finding]) -> Iterator[Finding]:
         words = f"alignment {old.align} before, {new.align} after"
         effect = "where another struct holds it, it may lie at another offset"
         yield ruled("align", "", words, effect)
-
-
-def _told_hole(path: str) -> str:
-    """What a slot of padding is called: ``hole after a in n[0]``."""
-    outer, _, words = path.rpartition(": ")
-    return f"{words} in {outer}" if outer else words
 
 
 # --- members that both sides have ------------------------------------------------------------
@@ -186,12 +180,13 @@ def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str]]:
 
 def _hole(pair: Pair, change: Change) -> str:
     """Where the further bits of a wider member can go: the hole behind it, if it has room."""
-    hole = pair.holes.get(stop(change.old))
-    if hole and change.count == (1, 1):
+    at = stop(change.old)
+    hole = next(iter(over(pair.old, at, at + 1, padding=True)), None)
+    if hole and not hole.member and hole.start == at and change.count == (1, 1):
         # In the smallest integer that takes them.
         need = 1 << ((change.width[1] - change.width[0]) // 8 - 1).bit_length()
         end = up(hole.offset, pair.abi.align(need)) + need
-        fresh = (slot.path for slot in pair.leaves[1].over(hole.start, hole.stop))
+        fresh = (slot.path for slot in over(pair.new, hole.start, hole.stop))
         if end <= hole.offset + hole.size and all(path in pair.paths[0] for path in fresh):
             return f": the {hole.path} ({span(hole.offset, hole.offsets[-1])}) takes it"
     return ", in a hole or behind the last member"
@@ -199,14 +194,14 @@ def _hole(pair: Pair, change: Change) -> str:
 
 def _same_bits(change: Change) -> Finding:
     """Same bits in the same place: what is left is how they are taken."""
-    name, kinds = change.name, [slots[0].type for slots in (change.old, change.new)]
+    kinds = [slots[0].type for slots in (change.old, change.new)]
     if len({kind.kind == "bool" for kind in kinds if kind}) > 1:
         words = "the same bits are taken for another kind of value"
-        return ruled("retyped", name, types(change), words, "warning")
+        return ruled("retyped", change.name, types(change), words, "warning")
     words = "the same bits in the same bytes"
     if len({kind.signed for kind in kinds if kind}) > 1:
         words += f"; a value with bit {change.width[0] - 1} set changes its sign"
-    return ruled("retyped", name, types(change), words, remedy="")
+    return ruled("retyped", change.name, types(change), words, remedy="")
 
 
 # --- members that are new --------------------------------------------------------------------
@@ -214,36 +209,36 @@ def _same_bits(change: Change) -> Finding:
 
 def _added(pair: Pair, change: Change) -> Finding:
     """A new member by the struct that declares it, then by those around that."""
-    name, around, where = change.name, homes(pair.new, change.name), places(change.new)
+    name, around, where = change.name, homes(pair.new)[change.name], places(change.new)
     more, effect = _pushes(pair, change), effect_of(change)
     # A member of an array's elements is judged in the first of them.
     slots = change.new if name in pair.new.named else change.new[:1]
     for home in reversed(around):
         before, inmost = counterpart(home, pair.old), home is around[-1]
         start, end = slots[0].start - 8 * home.base, stop(slots) - 8 * home.base
-        rows = map(member_of, home.over(start, end)) if home.is_union and inmost else ()
-        if any(path in pair.paths[0] and not is_in(path, name) for path in rows):
-            # Other members of the union, which it had before, lie there.
-            words = f"added to a union, {where}{more}"
-            return ruled("added-in-union", name, words, effect, "breaks" if more else "warning")
+        if home.is_union and inmost:
+            beside = [home.path_of(member_of(s.path)) for s in over(home.layout, start, end)]
+            if any(path in pair.paths[0] and not is_in(path, name) for path in beside):
+                # Other members of the union, which it had before, lie there.
+                words = f"added to a union, {where}{more}"
+                return ruled("added-in-union", name, words, effect, "breaks" if more else None)
         if before is None:
             continue
-        is_inside = end <= 8 * before.layout.size
+        old, is_inside = before.layout, end <= 8 * before.layout.size
         if home.is_union and not inmost:
             if is_inside:
                 words = f"at the end of {around[-1].path or 'that member'}"
-                return _in_padding(pair, change, around, "appended", words)
-        elif there := before.over(start, end):
-            return _over(pair, change, there)
+                return _in_padding(pair, change, "appended", words)
+        elif there := over(old, start, end):
+            return _over(pair, change, [before.path_of(slot.path) for slot in there])
         elif is_inside:
-            if any(f.start <= start and end <= f.start + f.extent
-                   for f in before.layout.fields if f.name is None and f.bits):  # fmt: skip
+            if any(f.start <= start and end <= f.stop
+                   for f in old.fields if f.name is None and f.bits):  # fmt: skip
                 words = f"takes {where} from an unnamed bit-field"
                 return ruled("reserved", name, words, effect)
-            hole = next(s for s in before.layout.holes if s.start < end and start < s.stop)
-            path = f"{before.path}: {hole.path}" if before.path else hole.path
-            words = f"in the {_told_hole(path)}"
-            return _in_padding(pair, change, around, "added-in-hole", words)
+            hole = over(old, start, end, padding=True)[0].path
+            words = f"in the {hole_words(f'{before.path}: {hole}' if before.path else hole)}"
+            return _in_padding(pair, change, "added-in-hole", words)
     if more:
         return ruled("inserted", name, f"added in front of others, {where}{more}", effect)
     inside = ", from the old tail padding on" if change.new[0].start < 8 * pair.old.size else ""
@@ -254,14 +249,12 @@ def _added(pair: Pair, change: Change) -> Finding:
     )  # fmt: skip
 
 
-def _in_padding(
-    pair: Pair, change: Change, around: Sequence[Home], kind: str, words: str
-) -> Finding:
+def _in_padding(pair: Pair, change: Change, kind: str, words: str) -> Finding:
     """A new member where the old struct has padding, or a union is longer than the old struct."""
-    where = places(change.new)
+    where, (*outer, inmost) = places(change.new), homes(pair.new)[change.name]
     never = f"an old writer never writes {where}"
-    if any(home.is_union and counterpart(home, pair.old) for home in around[:-1]):
-        never += f" when it fills {around[-1].path or 'that member'}"
+    if any(home.is_union and counterpart(home, pair.old) for home in outer):
+        never += f" when it fills {inmost.path or 'that member'}"
     effect = f"{NEW_READER} finds what was there before in {where}; "
     effect += f"nothing changes for {OLD_READER}"
     remedy = RULES["added-in-hole"].remedy.format(never=never)
@@ -275,7 +268,7 @@ def _over(pair: Pair, change: Change, paths: Sequence[str]) -> Finding:
     there, effect = some(paths), effect_of(change)
     if not more and all(map(pair.policy.is_reserved, paths)):
         row = ruled("reserved", name, f"takes {where} from {there}", effect)
-        holes = [at for slot in change.new for at in pair.leaves[0].left(slot)]
+        holes = left(pair.old, change.new)
         never = f"; an old writer never writes {few_spans(holes)}"
         return replace(row, remedy=row.remedy + never) if holes else row
     kept = [path for path in map(member_of, paths) if path in pair.paths[1]]
@@ -359,3 +352,172 @@ def _alone(name: str, there: Place) -> Layout:
     """The first element as the only member of a struct."""
     assert isinstance(there.type, Array)
     return Struct("", [(name.rpartition(".")[2], there.type.element)]).layout(there.abi)
+
+
+# --- another type, name or grouping for the same numbers in the same bytes -------------------
+# A program that is built does not notice; one that is built anew may have to be written anew.
+
+_REBUILD = "the same bytes for programs that are built; source that names it has to follow"
+
+
+def _respelled(pair: Pair) -> Iterator[Finding]:
+    """What no program notices that is built: one finding for each way."""
+    kept = [change for change in pair.changes if change.is_kept]
+    effect = (
+        "the same bytes, if the code that writes and reads them stays as it is, as for sparse "
+        "alone; pack and unpack go by the type's name"
+    )
+    yield from _retyped("annotated", [c for c in kept if _is_annotated(c)], effect)
+    yield from _retyped("wrapped", [c for c in kept if is_wrapped(pair, c)], _REBUILD)
+    yield from _aliases(pair)
+    yield from _renamed(pair)
+    for name in pair.flexible:
+        if other := _legacy(pair, name):
+            words = f"a flexible array beside {other}, which stands there for sizeof"
+            effect = "the same bytes and the same sizeof"
+            yield ruled("beside", [name, other], words, effect)
+    if not pair.changes and not pair.flexible and _is_grouped(pair):
+        words = "members stand in other anonymous structs and unions, under the same names"
+        effect = "the same bytes; an initializer that names no member may need other braces"
+        yield ruled("grouped", "", words, effect)
+
+
+def _retyped(kind: str, rows: Sequence[Change], effect: str) -> Iterator[Finding]:
+    if rows:
+        words = "; ".join(dict.fromkeys(map(types, rows)))
+        yield ruled(kind, [change.name for change in rows], words, effect)
+
+
+def _is_annotated(change: Change) -> bool:
+    """Integers of which only the byte order that the type names is another: __u32 to __be32."""
+    if len(change.old) != len(change.new) or change.is_bit_field:
+        return False
+    return all(
+        (one.start, one.extent, one.shape) == (two.start, two.extent, two.shape)
+        and one.type is not None and two.type is not None
+        and (one.type.kind, one.type.bits) == (two.type.kind, two.type.bits)
+        and one.type.order != two.type.order
+        for one, two in zip(change.old, change.new, strict=True)
+    )  # fmt: skip
+
+
+def is_wrapped(pair: Pair, change: Change) -> bool:
+    """A struct stands in place of the one array or number that it holds, or the reverse."""
+    one, two = change.kinds
+    if one is None or two is None or not change.is_struct or not change.is_another:
+        return False
+    shapes = _unwrapped(one, pair.abi), _unwrapped(two, pair.abi)
+    return shapes[0] == shapes[1] and _run(change.old) == _run(change.new)
+
+
+def dissolved(pair: Pair) -> set[str]:
+    """The tags of structs that wrapped what now stands in their place."""
+    leaves = [c.kinds[0].leaf for c in pair.changes if c.kinds[0] and is_wrapped(pair, c)]
+    return {leaf.tag for leaf in leaves if isinstance(leaf, Struct)}
+
+
+def _unwrapped(kind: Type, abi: Abi) -> tuple[tuple[int, ...], bool]:
+    """How many there are, structs of one member looked into; whether one of more is left."""
+    shape, leaf = tuple(kind.shape), kind.leaf
+    while isinstance(leaf, Struct) and len(rows := leaf.on(abi).members) == 1 and not rows[0].bits:
+        shape, leaf = shape + tuple(rows[0].type.shape), rows[0].type.leaf
+    return shape, isinstance(leaf, Struct)
+
+
+def _run(slots: Sequence[Slot]) -> list[list[object]]:
+    """The numbers that lie there, neighbours of one kind joined."""
+    found: list[list[object]] = []
+    for slot in slots:
+        kind = [slot.width, slot.order, slot.type and (slot.type.kind, slot.type.signed)]
+        if found and found[-1][1:] == [slot.start, *kind]:
+            found[-1][1] = slot.stop
+        else:
+            found.append([slot.start, slot.stop, *kind])
+    return found
+
+
+def _aliases(pair: Pair) -> Iterator[Finding]:
+    """Members of a new union that name once more what is left as it is, as __struct_group does."""
+    old, new = pair.paths
+    same = {
+        _bits(slot): path
+        for path, slots in reversed([*old.items()]) if new.get(path) == slots for slot in slots
+    }  # fmt: skip
+    for change in pair.changes:
+        keys = [] if change.old else [*map(_bits, change.new)]
+        around = homes(pair.new)[change.name] if keys and same.keys() >= {*keys} else ()
+        if any(home.is_union and counterpart(home, pair.old) is None for home in around):
+            again = list(dict.fromkeys(same[key] for key in keys))
+            words = f"another name for {some(again)}, {places(change.new)}"
+            yield ruled("alias", change.name, words, "the same values in the same bytes")
+
+
+def _bits(slot: Slot) -> object:
+    """Equal for slots that hold the same bits, as integers or as numbers of a like kind."""
+    is_float = slot.type is not None and slot.type.is_float
+    return slot.start, slot.extent, slot.shape, slot.order, is_float
+
+
+def _renamed(pair: Pair) -> Iterator[Finding]:
+    """Members that have another name, or stand in a struct now; flexible arrays each alone."""
+    gone = {change.name: change for change in pair.changes if not change.new}
+    origin = {key: name for name, change in gone.items() for key in _keys(pair, change.old)}
+    fresh = {c.name: _keys(pair, c.new) for c in pair.changes if not c.old}
+    fresh = {name: keys for name, keys in fresh.items() if origin.keys() >= {*keys}}
+    used = {key for keys in fresh.values() for key in keys}
+    whole = {name for name, change in gone.items() if used.issuperset(_keys(pair, change.old))}
+    found = {
+        name: list(dict.fromkeys(map(origin.__getitem__, keys))) for name, keys in fresh.items()
+    }
+    if rows := {name: names for name, names in found.items() if whole.issuperset(names)}:
+        words = some([f"{name} of {some(names)}" for name, names in rows.items()])
+        both = [*rows, *(name for names in rows.values() for name in names)]
+        yield ruled("renamed", both, f"a new name{words.removeprefix(both[0])}", _REBUILD)
+    old = {there: name for name, (there, after) in pair.flexible.items() if there and not after}
+    for name, (before, there) in pair.flexible.items():
+        if there in old and not before:
+            yield ruled("renamed", [name, old[there]], f"a new name of {old[there]}", _REBUILD)
+
+
+def _keys(pair: Pair, slots: Sequence[Slot]) -> list[object]:
+    """What a member holds and where; the reserved are apart, as they hold nothing."""
+    return [
+        (slot.start, slot.extent, slot.shape, slot.order, slot.is_bit_field,
+         slot.type and (slot.type.kind, slot.type.bits, slot.type.signed),
+         pair.policy.is_reserved(slot.path))
+        for slot in slots
+    ]  # fmt: skip
+
+
+def _legacy(pair: Pair, name: str) -> str:
+    """The member that stands, for sizeof, beside an array that is flexible now; empty if none.
+
+    The kernel puts a union in the place of an array of one element. It holds that element, under
+    the old name or another, and a flexible array, under another or the old one.
+    """
+    before, after = pair.flexible[name]
+    if after is None or after.element is None:
+        return ""
+    if before is not None:
+        if before.offset != after.offset or 0 in before.type.shape:
+            return ""
+        held = (slots for path, slots in pair.paths[0].items() if is_in(path, name))
+        run = _run(sorted((slot for slots in held for slot in slots), key=lambda slot: slot.start))
+        fresh = (change for change in pair.changes if not change.old)
+        found = next((change.name for change in fresh if _run(change.new) == run), "")
+        return found if before.element == after.element else ""
+    for path in pair.paths[1]:
+        for outer in accumulate(path.split("."), lambda above, own: f"{above}.{own}"):
+            there = place(pair.old, outer)
+            is_kept = there is not None and there == place(pair.new, outer)
+            if is_kept and there and (there.offset, there.element) == (after.offset, after.element):
+                return outer
+    return ""
+
+
+def _is_grouped(pair: Pair) -> bool:
+    return any(
+        [home.is_union for home in homes(pair.old)[name]]
+        != [home.is_union for home in homes(pair.new)[name]]
+        for name in pair.new.named
+    )

@@ -20,11 +20,10 @@ from kvmviz.abi import ABIS, Abi
 from kvmviz.c.conditional import Conditional
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
-from kvmviz.review import constants, spelling
-from kvmviz.review.change import Pair
+from kvmviz.review import constants
+from kvmviz.review.change import BOTH, Pair, Policy
 from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, ranked
-from kvmviz.review.judgement import absent, between
-from kvmviz.review.policy import BOTH, Policy
+from kvmviz.review.judgement import absent, between, dissolved
 from kvmviz.text import plain, table
 
 WIDTH = 76
@@ -262,10 +261,10 @@ def review_all(
             _check(struct, Struct, "two mappings of name to struct")
     asked = _asked(abis)
     found = tuple(review(old[name], new[name], asked, policy) for name in new if name in old)
-    dissolved = {tag for row in found for pair in row.rows for tag in spelling.dissolved(pair)}
+    unwrapped = {tag for row in found for pair in row.rows for tag in dissolved(pair)}
     removed = tuple(name for name in old if name not in new)
     gone = tuple(
-        name for name in removed if name not in dissolved
+        name for name in removed if name not in unwrapped
         if any(isinstance(_tried(old[name], abi), Layout) for abi in asked)
     )  # fmt: skip
     added = tuple(name for name in new if name not in old)

@@ -467,10 +467,12 @@ def _lost(pair: Pair, number: int, found: Review) -> list[str]:
 def _unheld(found: Review) -> str:
     """Of a change that breaks nothing: what only one version has, or takes for another kind."""
     told = []
-    for number, who in ((1, "old"), (0, "new")):
-        only = dict.fromkeys(
-            name for pair in found.rows for name in pair.only[number] if not found.is_settled(name)
-        )
+    for number, who in enumerate(("old", "new")):
+        only: dict[str, None] = {}
+        for pair in found.rows:
+            only |= {c.name: None for c in pair.changes if not (c.old, c.new)[number]}
+            only |= {name: None for name, held in pair.flexible.items() if not held[number]}
+        only = {name: None for name in only if not found.is_settled(name)}
         told += [f"{who} bytes never hold {_listed([*only])}"] if only else []
     retyped = [row.named for row in found.warnings if row.kind == "retyped"]
     return "; ".join(told + retyped[:1])
