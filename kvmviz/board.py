@@ -21,7 +21,7 @@ from kvmviz.kvm.program import Reading, held
 from kvmviz.kvm.scenario import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
-from kvmviz.review.versions import CELLS, MOST_ARMS, Arm, Versions
+from kvmviz.review.versions import CELLS, MOST_ARMS, Side, Versions
 from kvmviz.slot import Source, bits_of
 from kvmviz.style import USERSPACE, Style, styles
 
@@ -352,7 +352,7 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
                 empty = Strip((), (), (), column=column)
                 strips += [empty] * (high[first][number] - len(held))
                 for arm in held[MOST_ARMS:]:
-                    hidden |= dict.fromkeys(sorted(slot.path for slot in arm.slots))
+                    hidden |= dict.fromkeys(sorted(slot.path for slot in arm.slots or ()))
         if hidden:
             notes.append(f"{one.old.abi.name}: not drawn: {text.some([*hidden])}.")
     return Board(
@@ -368,18 +368,18 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
     )
 
 
-def _version(arm: Arm, first: int, place: str, looks: dict[str, Style]) -> Strip:
+def _version(row: Side, first: int, place: str, looks: dict[str, Style]) -> Strip:
     """A row of a version, or of one arm of its unions; ``place`` begins the keys of its cells."""
-    side, cells, letters = arm.side, [], {name: look.letter for name, look in looks.items()}
-    for at in filter(arm.is_there, range(first, min(first + CELLS, side.layout.size))):
-        source, judged = arm.source(at), arm.judged(at)
-        value = f"{side.image.data[at]:02x}" if side.image else ""
+    cells, letters = [], {name: look.letter for name, look in looks.items()}
+    for at in filter(row.is_there, range(first, min(first + CELLS, row.layout.size))):
+        source, judged = row.source(at), row.judged(at)
+        value = f"{row.image.data[at]:02x}" if row.image else ""
         if source is None:
-            said = side.layout.slot_at(at).path
+            said = row.layout.slot_at(at).path
             cells.append(_cell(f"{place}hole{at}", at, value, None, said))
             continue
         members = [share.slot.member for share in source.shares]
-        if not value or not side.is_stored(at):
+        if not value or not row.is_stored(at):
             value = "".join(letters[member] for member in members)[:3]
         said = ", ".join(
             share.label + (f" {judged[share.slot]}" if share.slot in judged else "")
@@ -388,10 +388,10 @@ def _version(arm: Arm, first: int, place: str, looks: dict[str, Style]) -> Strip
         key = f"{place}{source.path}.{source.low}"
         cells.append(_cell(key, at, value, source, said, (looks[name] for name in members)))
     braces = [
-        Span(a, b, arm.names(a, letters), False if arm.breaks(a) else None, arm.source(a) is None)
-        for a, b in arm.pieces(first, first + CELLS)
+        Span(a, b, row.names(a, letters), False if row.breaks(a) else None, row.source(a) is None)
+        for a, b in row.pieces(first, first + CELLS)
     ]
-    title = side.title if arm.leads else ""
-    if first >= side.layout.size:
+    title = row.title if row.leads else ""
+    if first >= row.layout.size:
         title += ": past its end"
     return Strip(tuple(cells), (), tuple(braces), title)

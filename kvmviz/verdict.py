@@ -159,6 +159,11 @@ class Verdict:
         """The same by the reader's direct member, of those that have some."""
         return grouped(self.wrong, lambda witness: witness.wanted.slot.member)
 
+    @cached_property
+    def statuses(self) -> dict[tuple[int, Slot], Status]:
+        """What they are, by the byte and by the slot that the reader takes it for."""
+        return {(row.offset, row.wanted.slot): row.status for row in self.wrong}
+
     def _unlike(self) -> list[tuple[Slot, range]]:
         """The reader's slots with those of their bytes that no slot of the writer holds likewise.
 

@@ -244,7 +244,7 @@ def test_versions_in_html_are_the_versions(
         for at, told in held[number].items():
             for source in side.layout.holders[at]:
                 assert any(source.slot.path in words for _, words in told)
-            for slot, status in side.judged[at].items():
+            for slot, status in side.judged(at).items():
                 assert any(slot.path in words and status in words for _, words in told)
             if side.image and side.is_stored(at):
                 assert told[0][0] == f"{bytes(side.image)[at]:02x}"
@@ -252,7 +252,7 @@ def test_versions_in_html_are_the_versions(
         status != "intact"
         for number, side in enumerate(shown.sides)
         for at in held[number]
-        for status in side.judged[at].values()
+        for status in side.judged(at).values()
     )
     assert bool(article.find("span", "brace", "wrong")) == wrong
 

@@ -7,7 +7,7 @@ share bytes, have rows of their own, one below the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 
@@ -18,6 +18,7 @@ from kvmviz.ctype import Struct
 from kvmviz.image import Image, assigned
 from kvmviz.layout import Layout
 from kvmviz.review.change import Pair
+from kvmviz.review.finding import hole_words
 from kvmviz.review.report import Review, ground
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
@@ -56,55 +57,102 @@ READERS = (f"{PROGRAMS[0]} on new bytes", PROGRAMS[1])
 class Side:
     """One version: its ``layout``, what a program built with it gets, and its bytes, if any.
 
-    ``verdict`` is that of this version's reader on the other version's bytes; None alone.
+    ``verdict`` is that of this version's reader on the other version's bytes; None alone. A row
+    of cells is a side that has only its ``slots``, leaves that share no byte with one another;
+    ``leads``: it is the first row of those bytes, where their holes are drawn.
     """
 
     title: str
     layout: Layout
     verdict: Verdict | None = None
     image: Image | None = None
+    slots: frozenset[Slot] | None = None
+    leads: bool = True
 
-    @cached_property
-    def judged(self) -> tuple[Mapping[Slot, Status], ...]:
-        """What this version's reader gets at each byte, by the slot that it takes it for."""
+    def held(self, at: int) -> list[Source]:
+        """All that it holds in a byte; nothing in a hole and past its end."""
+        here = self.layout.holders[at] if at < self.layout.size else ()
+        return [source for source in here if self.slots is None or source.slot in self.slots]
+
+    def judged(self, at: int) -> dict[Slot, Status]:
+        """What this version's reader gets at a byte, by the slot that it takes it for."""
         if self.verdict is None:
-            return ({},) * self.layout.size
-        found: list[dict[Slot, Status]] = [
-            {source.slot: "intact" for source in held} for held in self.layout.holders
-        ]
-        for witness in self.verdict.wrong:
-            found[witness.offset][witness.wanted.slot] = witness.status
-        return tuple(found)
+            return {}
+        wrong = self.verdict.statuses
+        return {s.slot: wrong.get((at, s.slot), "intact") for s in self.held(at)}
+
+    def breaks(self, at: int) -> bool:
+        """Some reader does not get what lies at a byte."""
+        return any(status != "intact" for status in self.judged(at).values())
 
     def is_stored(self, at: int) -> bool:
         """A number was stored in this byte, at least in some of its bits."""
         return self.image is not None and self.image.sources[at] is not None
 
-    def held(self, at: int, slots: frozenset[Slot] | None = None) -> object:
-        """What makes neighbouring bytes one piece: what they hold, and whether that is intact.
-
-        With ``slots``, as far as they hold it.
-        """
+    def kind(self, at: int) -> object:
+        """What makes neighbouring bytes one piece: what they hold, and whether that is intact."""
         if at >= self.layout.size:
             return None
-        sources = [s for s in self.layout.holders[at] if slots is None or s.slot in slots]
+        sources, judged = self.held(at), self.judged(at)
         if not sources:
             return self.layout.slot_at(at)
         part = at if any(source.is_part for source in sources) else None
-        return part, [(source.slot, self.judged[at].get(source.slot)) for source in sources]
+        return part, [(source.slot, judged.get(source.slot)) for source in sources]
 
-    def arms(self, first: int, stop: int) -> Sequence[Arm]:
+    def hole(self, at: int) -> str:
+        """What a byte that no member holds lies in: ``hole``, ``tail padding in n[0]``."""
+        return hole_words(self.layout.slot_at(at).path.partition(" after")[0])
+
+    # Rows of cells.
+
+    def arms(self, first: int, stop: int) -> Sequence[Side]:
         """The rows of some bytes: those that hold something there, and at least one."""
         rows: dict[int, set[Slot]] = {}
         for held in self.layout.holders[first:stop]:
             for source in held:
                 rows.setdefault(self._rows[source.member], set()).add(source.slot)
         arms = [frozenset(rows[number]) for number in sorted(rows)] or [frozenset()]
-        return [Arm(self, slots, not number) for number, slots in enumerate(arms)]
+        return [replace(self, slots=held, leads=held is arms[0]) for held in arms]
 
     @cached_property
     def _rows(self) -> dict[str, int]:
         return rows_of(self.layout.struct, self.layout.abi)
+
+    def source(self, at: int) -> Source | None:
+        """What the row holds in a byte; of that what a number was stored to, if any was."""
+        held, stored = self.held(at), self.image.sources[at] if self.image else None
+        mine = {source.slot for source in held}
+        return merged([s for s in (stored.shares if stored else ()) if s.slot in mine] or held)
+
+    def is_there(self, at: int) -> bool:
+        """There is something to draw: a member of the row, or a hole in all of them."""
+        return bool(self.held(at)) or (self.leads and not self.layout.holders[at])
+
+    def pieces(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """First and last offset of neighbours of which the picture says one thing."""
+        return runs(filter(self.is_there, range(first, min(stop, self.layout.size))), self.kind)
+
+    def names(self, at: int, letters: Mapping[str, str]) -> tuple[str, ...]:
+        """What to call the piece that starts at a byte, and what its reader gets of it.
+
+        In several lengths, the fullest first; ``letters`` are those of the members.
+        """
+        source = self.source(at)
+        if source is None:
+            inside = self.hole(at)
+            kind = inside.partition(" in ")[0]
+            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
+        judged = self.judged(at)
+        shares = [
+            (letters[s.slot.member], s.label if s.is_part else s.slot.path, judged.get(s.slot))
+            for s in source.shares
+        ]
+        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
+        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
+        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
+        only = "".join(letter for letter, *_ in shares)
+        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
+        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
 
     # Words of the text twin.
 
@@ -112,10 +160,10 @@ class Side:
         """What is there from byte ``first`` to byte ``last``: members, a hole, or nothing."""
         if first >= self.layout.size:
             return "(past the end)"
-        held = sorted(self.layout.holders[first], key=lambda source: -source.bottom)
+        held = sorted(self.held(first), key=lambda source: -source.bottom)
         if not held:
-            return f"({self.layout.slot_at(first).path.split(' after')[0]})"
-        ends = {source.slot: source for source in self.layout.holders[last]}
+            return f"({self.hole(first)})"
+        ends = {source.slot: source for source in self.held(last)}
         words = [_told(source, ends[source.slot], letters) for source in held[:6]]
         words += [f"{len(held) - 6} more"] * (len(held) > 6)
         free = 0xFF & ~reduce(or_, (source.mask for source in held))
@@ -125,7 +173,7 @@ class Side:
 
     def gets(self, at: int) -> str:
         """What its reader gets at a byte: a word, or one for each member where they differ."""
-        judged = self.judged[at] if at < self.layout.size else {}
+        judged = self.judged(at)
         statuses = set(judged.values())
         if len(statuses) < 2:
             return next(iter(statuses), "-")
@@ -136,9 +184,9 @@ class Side:
         if self.image is None or first >= self.layout.size:
             return ""
         end = min(last + 1, self.layout.size, first + 8)
-        bare = not self.layout.holders[first]
+        bare = not self.held(first)
         told = [
-            f"{bytes(self.image)[at]:02x}" if bare or self.is_stored(at) else ".."
+            f"{self.image.data[at]:02x}" if bare or self.is_stored(at) else ".."
             for at in range(first, end)
         ]
         return " ".join(told) + (" .." if end <= last else "")
@@ -215,7 +263,7 @@ class Versions:
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """First and last offset of neighbours about which there is one thing to say."""
-        return runs(range(self.size), lambda at: [side.held(at) for side in self.sides])
+        return runs(range(self.size), lambda at: [side.kind(at) for side in self.sides])
 
     def telling(self, first: int, stop: int) -> bool:
         """These bytes tell more than that every member is where it was: worth to be shown."""
@@ -223,7 +271,7 @@ class Versions:
             return not all(self.old.holders[first:stop])
         old, new = self.sides
         return any(
-            old.held(at) != new.held(at) or old.gets(at) not in ("intact", "-")
+            old.kind(at) != new.kind(at) or old.gets(at) not in ("intact", "-")
             for at in range(first, stop)
         )
 
@@ -283,67 +331,6 @@ def _told_values(shown: Versions, number: int) -> Iterator[str]:
 # --- rows of cells ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Arm:
-    """What one row shows of a version: the leaves that share no byte with one another.
-
-    ``leads``: it is the first row of those bytes, where their holes are drawn.
-    """
-
-    side: Side
-    slots: frozenset[Slot]
-    leads: bool
-
-    def source(self, at: int) -> Source | None:
-        """What the arm holds in a byte; of that what a number was stored to, if any was."""
-        image = self.side.image
-        stored = image.sources[at] if image else None
-        written = [s for s in (stored.shares if stored else ()) if s.slot in self.slots]
-        return merged(written or [s for s in self.side.layout.holders[at] if s.slot in self.slots])
-
-    def is_there(self, at: int) -> bool:
-        """There is something to draw: a member of the arm, or a hole in all of them."""
-        held = self.side.layout.holders[at]
-        return any(s.slot in self.slots for s in held) if held else self.leads
-
-    def judged(self, at: int) -> dict[Slot, Status]:
-        """What this version's reader gets of the arm's members at a byte."""
-        found = self.side.judged[at].items()
-        return {slot: status for slot, status in found if slot in self.slots}
-
-    def pieces(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
-        """First and last offset of neighbours of which the picture says one thing."""
-        offsets = range(first, min(stop, self.side.layout.size))
-        return runs(filter(self.is_there, offsets), lambda at: self.side.held(at, self.slots))
-
-    def breaks(self, at: int) -> bool:
-        """Some reader does not get what lies at a byte."""
-        return any(status != "intact" for status in self.judged(at).values())
-
-    def names(self, at: int, letters: Mapping[str, str]) -> tuple[str, ...]:
-        """What to call the piece that starts at a byte, and what its reader gets of it.
-
-        In several lengths, the fullest first; ``letters`` are those of the members.
-        """
-        source = self.source(at)
-        if source is None:
-            outer, _, inner = self.side.layout.slot_at(at).path.rpartition(": ")
-            kind = inner.partition(" after")[0]
-            inside = f"{kind} in {outer}" if outer else kind
-            return f"{inside}: no member", inside, f"{kind}: no member", kind, kind[:4], ""
-        judged = self.judged(at)
-        shares = [
-            (letters[s.slot.member], s.label if s.is_part else s.slot.path, judged.get(s.slot))
-            for s in source.shares
-        ]
-        full = ", ".join(f"{letter} {path}{_sign(status)}" for letter, path, status in shares)
-        signs = [f"{letter}{_sign(status)}" for letter, _, status in shares]
-        marks = [f"{letter}{_sign(status)[1:2]}" for letter, _, status in shares]
-        only = "".join(letter for letter, *_ in shares)
-        mark = marks[0][1:] if len({status for *_, status in shares}) == 1 else ""
-        return full, ", ".join(signs), " ".join(marks), "".join(marks), only + mark, only, only[0]
-
-
 def _sign(status: Status | None) -> str:
     """Behind a member's name: intact needs no word, all else is named."""
     return "" if status is None else " ✓" if status == "intact" else f" ✗ {status}"
@@ -351,25 +338,25 @@ def _sign(status: Status | None) -> str:
 
 def rows_of(kind: Struct, abi: Abi) -> dict[str, int]:
     """The row of each leaf, by its path without indices: a union's members have one each."""
-    return _rows(kind, abi, 0, "")[0]
-
-
-def _rows(kind: Struct, abi: Abi, first: int, path: str) -> tuple[dict[str, int], int]:
-    """The rows from ``first`` on, and the first that is free behind them."""
     found: dict[str, int] = {}
-    at, stop = first, first + 1
-    for member in kind.on(abi).members:
-        name = f"{path}{member.name}" if member.name else path
-        if isinstance(leaf := member.type.leaf, Struct):
-            inner, end = _rows(leaf, abi, at, f"{name}." if member.name else path)
-            found |= inner
-        elif member.name:
-            found[name], end = at, at + 1
-        else:  # a bit-field without a name only takes room
-            continue
-        stop = max(stop, end)
-        at = end if kind.union else at
-    return found, stop
+
+    def place(kind: Struct, at: int, path: str) -> int:
+        stop = at + 1
+        for member in kind.on(abi).members:
+            name = f"{path}{member.name}" if member.name else path
+            end = at + 1
+            if isinstance(leaf := member.type.leaf, Struct):
+                end = place(leaf, at, f"{name}." if member.name else path)
+            elif member.name:
+                found[name] = at
+            else:  # a bit-field without a name only takes room
+                continue
+            stop = max(stop, end)
+            at = end if kind.union else at
+        return stop
+
+    place(kind, 0, "")
+    return found
 
 
 def heights(shown: Sequence[Versions], first: int) -> list[int]:
