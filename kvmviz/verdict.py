@@ -40,25 +40,20 @@ class Place(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def places(layout: Layout) -> Mapping[str, Place]:
+def members(layout: Layout) -> Mapping[str, Place]:
     """The members by path, those of nested structs too; of an array, those of its first element."""
     found: dict[str, Place] = {}
     for name, field in layout.named.items():
         found[name] = Place(field.offset, field.type, layout.abi)
         if isinstance(field.type.leaf, Struct):
-            for path, there in places(field.type.leaf.layout(layout.abi)).items():
+            for path, there in members(field.type.leaf.layout(layout.abi)).items():
                 found[f"{name}.{path}"] = there._replace(offset=field.offset + there.offset)
     return found
 
 
-def place(layout: Layout, path: str) -> Place | None:
-    """The member of that path; in an array of structs, that of the first element."""
-    return places(layout).get(path)
-
-
 def flexible(layout: Layout) -> dict[str, Place]:
     """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
-    return {path: there for path, there in places(layout).items() if 0 in there.type.shape}
+    return {path: there for path, there in members(layout).items() if 0 in there.type.shape}
 
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
@@ -137,12 +132,11 @@ class Verdict:
             if not isinstance(layout, Layout):
                 told = f"not a {type(layout).__name__[:40]}; see Struct.layout(abi)"
                 raise KvmvizError(f"compare takes two layouts, {told}")
-        for layout in (self.writer, self.reader) if self.writer != self.reader else ():
-            if layout.leaves > MOST_LEAVES:
-                raise KvmvizError(
-                    f"{layout.struct} has more than {MOST_LEAVES} leaves, every element of an "
-                    "array of structs counted; compare judges no more"
-                )
+        for layout in (self.writer, self.reader):
+            if self.writer != self.reader and layout.leaves > MOST_LEAVES:
+                told = f"{layout.struct} has more than {MOST_LEAVES} leaves"
+                told += ", every element of an array of structs counted; compare judges no more"
+                raise KvmvizError(told)
 
     @cached_property
     def witnesses(self) -> tuple[Witness, ...]:
@@ -152,7 +146,16 @@ class Verdict:
     @cached_property
     def wrong(self) -> tuple[Witness, ...]:
         """Those of them that are not intact."""
-        return tuple(row for row in self._judged(self._unlike()) if row.status != "intact")
+        if self.writer == self.reader:
+            return ()
+        # What a slot of the writer holds likewise is. A longer array begins like a shorter one.
+        extents = {_alike(slot): slot.extent for slot in self.writer.slots if slot.type}
+        asked = []
+        for slot in self.reader.slots:
+            held = extents.get(_alike(slot), 0)
+            if slot.type and held < slot.extent:
+                asked.append((slot, slot.offsets[(slot.start + held) // 8 - slot.offset :]))
+        return tuple(row for row in self._judged(asked) if row.status != "intact")
 
     @cached_property
     def wrong_in(self) -> dict[str, list[Witness]]:
@@ -163,21 +166,6 @@ class Verdict:
     def statuses(self) -> dict[tuple[int, Slot], Status]:
         """What they are, by the byte and by the slot that the reader takes it for."""
         return {(row.offset, row.wanted.slot): row.status for row in self.wrong}
-
-    def _unlike(self) -> list[tuple[Slot, range]]:
-        """The reader's slots with those of their bytes that no slot of the writer holds likewise.
-
-        A longer array begins like a shorter one.
-        """
-        if self.writer == self.reader:
-            return []
-        extents = {_alike(slot): slot.extent for slot in self.writer.slots if slot.type}
-        rows = []
-        for slot in self.reader.slots:
-            held = extents.get(_alike(slot), 0)
-            if slot.type and held < slot.extent:
-                rows.append((slot, slot.offsets[(slot.start + held) // 8 - slot.offset :]))
-        return rows
 
     def _judged(self, asked: list[tuple[Slot, range]]) -> tuple[Witness, ...]:
         """A witness for each of these bytes of the reader, in order of offset."""
@@ -207,24 +195,20 @@ class Verdict:
         found: dict[str, set[Status]] = {name: {"intact"} for name in self.reader.named}
         for witness in self.wrong:
             found[witness.wanted.slot.member].add(witness.status)
-        for path, status in self.flexible.items():
+        for path, (status, _) in self.flexible.items():
             found[path.split(".")[0]].add(status)
         return {name: min(seen, key=STATUSES.index) for name, seen in found.items()}
 
     @cached_property
-    def flexible(self) -> dict[str, Status]:
-        """Status of the reader's flexible array members, which have a place but no bytes yet."""
-        return {path: status for path, (status, _) in self.elements.items()}
+    def flexible(self) -> dict[str, tuple[Status, str]]:
+        """Status of the reader's flexible array members, each with what makes it.
 
-    @cached_property
-    def elements(self) -> dict[str, tuple[Status, str]]:
-        """The same, each with what makes the status.
-
-        An array is judged by where it starts and what each of its elements is. How many elements
-        are there, no layout says: an array of fixed length is as good a writer.
+        They have a place but no bytes yet: one is judged by where it starts and what each of its
+        elements is. How many are there, no layout says: an array of fixed length is as good a
+        writer.
         """
-        wanted = flexible(self.reader)
-        return {path: _elements(path, at, place(self.writer, path)) for path, at in wanted.items()}
+        wanted, written = flexible(self.reader), members(self.writer)
+        return {path: _elements(path, there, written.get(path)) for path, there in wanted.items()}
 
     @property
     def breaks(self) -> bool:
@@ -281,10 +265,13 @@ def compare(writer: Layout, reader: Layout) -> Verdict:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
-    told = [f"{place} {_hold(place)} {found}" if found else f"{place}: never written"
-            for place, found in lies(verdict.wrong_in.get(member, ()))]  # fmt: skip
-    told += [why for path, (status, why) in verdict.elements.items()
-             if status != "intact" and path.split(".")[0] == member]  # fmt: skip
+    told = []
+    for place, found in lies(verdict.wrong_in.get(member, ())):
+        verb = "hold" if place.startswith("bytes") or "," in place else "holds"
+        told.append(f"{place} {verb} {found}" if found else f"{place}: never written")
+    for path, (status, why) in verdict.flexible.items():
+        if status != "intact" and path.split(".")[0] == member:
+            told.append(why)
     return "; ".join(told)
 
 
@@ -302,10 +289,6 @@ def _elements(path: str, wanted: Place, written: Place | None) -> tuple[Status, 
         return "moved", f"the elements are written {there}"
     inner = Verdict(other, mine)
     return inner.fields["element"], f"of each element, {found_there(inner, 'element')}"
-
-
-def _hold(place: str) -> str:
-    return "hold" if place.startswith("bytes") or "," in place else "holds"
 
 
 def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import Abi
@@ -33,7 +32,7 @@ from kvmviz.review.finding import (
 from kvmviz.rules import up
 from kvmviz.slot import Slot, member_of
 from kvmviz.text import few_spans, plain, some, span
-from kvmviz.verdict import Place, flexible, is_in, place
+from kvmviz.verdict import Place, flexible, is_in, members
 
 MOST_WORDS = 400
 """Characters of an error that a finding quotes."""
@@ -336,8 +335,9 @@ def _both_flexible(pair: Pair, name: str, before: Place, after: Place) -> Iterat
     for who, verdict, wrong in (
         (OLD_READER, pair.forward, pair.wrong[0]), (NEW_READER, pair.backward, pair.wrong[1]),
     ):  # fmt: skip
-        if verdict.flexible.get(name, "intact") != "intact":
-            told.append(f"{who} goes wrong: {verdict.elements[name][1]}")
+        status, why = verdict.flexible.get(name, ("intact", ""))
+        if status != "intact":
+            told.append(f"{who} goes wrong: {why}")
         if rows := [w for path, held in wrong.items() if is_in(path, name) for w in held]:
             told.append(f"{who} finds {found(rows)}, as its writer's sizeof counts no element")
     row = ruled(
@@ -506,12 +506,11 @@ def _legacy(pair: Pair, name: str) -> str:
         fresh = (change for change in pair.changes if not change.old)
         found = next((change.name for change in fresh if _run(change.new) == run), "")
         return found if before.element == after.element else ""
-    for path in pair.paths[1]:
-        for outer in accumulate(path.split("."), lambda above, own: f"{above}.{own}"):
-            there = place(pair.old, outer)
-            is_kept = there is not None and there == place(pair.new, outer)
-            if is_kept and there and (there.offset, there.element) == (after.offset, after.element):
-                return outer
+    kept = members(pair.new)
+    for outer, there in members(pair.old).items():
+        same = there == kept.get(outer) and there.offset == after.offset
+        if same and there.element == after.element:
+            return outer
     return ""
 
 

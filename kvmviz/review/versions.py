@@ -444,7 +444,7 @@ def _lost(pair: Pair, number: int, found: Review) -> list[str]:
         if wrong := (change.lost, change.gained)[number]:
             told[change.name] = min((w.status for w in wrong), key=STATUSES.index)
     both = (name for name, sides in pair.flexible.items() if all(sides))
-    told |= {name: verdict.flexible[name] for name in both if name in verdict.flexible}
+    told |= {name: verdict.flexible[name][0] for name in both if name in verdict.flexible}
     return [
         f"{name} {status}" for name, status in told.items()
         if status != "intact" and not found.is_settled(name)
