@@ -61,7 +61,6 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "captures.find, scenario": lambda odd: captures.find("old", "big", odd),
     "captures.find, step": lambda odd: captures.find("old", "big", "brk", odd),
     "captures.replay": captures.replay,
-    "captures.sequences": captures.sequences,
     "captures.readings, scenario": captures.readings,
     "captures.readings, VMM": lambda odd: captures.readings("brk", odd),
     "Dump.reading": lambda odd: captures.load()[0].reading(odd),

@@ -33,7 +33,7 @@ def test_all_dumps_are_loaded_as_the_file_has_them() -> None:
         assert (dump.kernel.name, dump.byte_order) == (raw.kernel, raw.order)
         assert (dump.scenario, dump.step) == (raw.scenario, raw.step)
         assert (dump.synthetic, dump.data) == (raw.synthetic, raw.page)
-        held = bytearray(dump.before)
+        held = bytearray(dump.earlier.data if dump.earlier else bytes(288))
         for event in dump.events:
             if isinstance(event, UserWrite):
                 held[event.offset : event.offset + len(bytes(event))] = bytes(event)
@@ -156,38 +156,34 @@ def first(kernel: str, order: str) -> Raw:
 
 
 def test_all_real_dumps_are_reproduced() -> None:
-    reruns = captures.replay()
-    assert sum(len(rerun.dumps) for rerun in reruns) == 400
-    assert sum(rerun.count for rerun in reruns) == 0
-    assert all(len(rerun.vcpu.page) == 2352 for rerun in reruns)
-    for rerun in reruns:
-        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
-            assert bytes(step.page)[:288] == dump.data
-            assert step.event == dump.exit
-        assert rerun.differing == ((),) * len(rerun.dumps)
-        assert rerun.vcpu.history[-1] is rerun.steps[-1]
+    for dump, overlay in zip(captures.load(), captures.replay(), strict=True):
+        assert overlay.dump is dump
+        assert bytes(overlay.predicted)[:288] == overlay.real == dump.data
+        assert overlay.differing == ()
+        assert len(overlay.predicted) == 2352
+        step = dump.play().history[-1]
+        assert (step.event, step.page) == (dump.exit, overlay.predicted)
 
 
 def test_a_dump_that_differs_is_counted_where_it_does() -> None:
-    some = captures.sequences(captures.load())[0]
+    some = captures.load()[:3]
     page = bytearray(some[1].data)
     page[36] ^= 1
     page[287] ^= 1
     changed = (some[0], dataclasses.replace(some[1], data=bytes(page)), some[2])
-    (rerun,) = captures.replay(changed)
-    assert rerun.differing == ((), (36, 287), ())
-    assert rerun.count == 2
-    assert "2 bytes differ" in repr(rerun)
-    assert "byte 36, byte 287" in repr(rerun)
+    overlays = captures.replay(changed)
+    assert [overlay.differing for overlay in overlays] == [(), (36, 287), ()]
+    assert "2 bytes differ" in repr(overlays[1])
 
 
 def test_real_scenarios_are_the_same_on_all_kernels() -> None:
     found = real()
     assert len(found) == 18
-    for some in captures.sequences(captures.load()):
-        name = some[0].scenario + ("_synthetic" if some[0].synthetic else "")
-        assert found[name].events == tuple(event for dump in some for event in dump.events)
-        assert found[name].synthetic is some[0].synthetic
+    for dump in captures.load():
+        shown = found[dump.scenario + ("_synthetic" if dump.synthetic else "")]
+        events = tuple(event for one in dump.path for event in one.events)
+        assert shown.events[: len(events)] == events
+        assert shown.synthetic is dump.synthetic
 
 
 def squeezed(shown: object) -> list[str]:
@@ -261,12 +257,11 @@ def test_lines_that_are_right() -> None:
 
 def test_steps_share_a_page_and_scenarios_do_not() -> None:
     one, two, other = parsed(LINES[0], LINES[1], line(0, scenario="other"))
-    assert one.before == bytes(288)
-    assert two.before == one.data
-    assert other.before == bytes(288)
+    assert (one.earlier, two.earlier, other.earlier) == (None, one, None)
+    assert [dump.path for dump in (one, two, other)] == [(one,), (one, two), (other,)]
     for change in ({"kernel": "v2"}, {"byte_order": "big"}, {"esr_high_injected": True}):
-        assert parsed(LINES[0], line(1, **change))[1].before == bytes(288)
-    assert parsed(LINES[0], line(0))[1].before == bytes(288), "no step forward, no shared page"
+        assert parsed(LINES[0], line(1, **change))[1].earlier is None
+    assert parsed(LINES[0], line(0))[1].earlier is None, "no step forward, no shared page"
 
 
 BAD: list[Any] = [
@@ -360,11 +355,10 @@ def test_what_more_there_is() -> None:
 
 
 def test_no_byte_of_those_differs_either() -> None:
-    for rerun in captures.replay(captures.more()):
-        assert rerun.count == 0, rerun
-        for dump, step in zip(rerun.dumps, rerun.steps, strict=True):
-            assert step.returned == dump.returned
+    for overlay in captures.replay(captures.more()):
+        assert overlay.differing == (), overlay
     for dump in captures.more():
+        assert dump.play().history[-1].returned == dump.returned
         if dump.exit.member:
             assert dump.overlay().differing == (), dump.title
 
@@ -418,7 +412,7 @@ def own(kernel: str, order: str) -> str:
 def test_ones_own_kernel_is_found_in_the_table(kernel: str, order: str) -> None:
     text = own(kernel, order)
     matches = captures.match(text)
-    counts = {name: sum(rerun.count for rerun in matches[name]) for name in KERNELS}
+    counts = {name: sum(len(row.differing) for row in matches[name]) for name in KERNELS}
     assert [name for name, count in counts.items() if count == 0] == [kernel]
     told = repr(matches).splitlines()
     assert told[0] == f"Linux 6.1.192, {order}-endian: {len(text.splitlines())} dumps"
@@ -454,9 +448,9 @@ def test_the_evidence_counts_every_dump_and_byte() -> None:
 
 
 def test_evidence_names_the_newer_kernel() -> None:
-    rows = [row for rerun in captures.replay(captures.more()) for row in rerun.compared]
+    rows = captures.replay(captures.more())
     made_up = sum(row.dump.synthetic for row in rows)
-    said = repr(Evidence(tuple(rows)))
+    said = repr(Evidence(rows))
     assert "merged kernel 6.12.117, big-endian" in said
     assert f"In the runs of {made_up} a debugger" in said
 

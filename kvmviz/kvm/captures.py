@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,7 +30,7 @@ from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import exits, program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
-from kvmviz.kvm.page import Step, Vcpu, differing
+from kvmviz.kvm.page import Vcpu, differing, play
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.text import spans, table
 
@@ -51,8 +51,8 @@ LINUX = "6.1.192"
 class Dump:
     """struct kvm_run[0..287], or [0..311], after one exit of a real kernel.
 
-    ``data`` are its bytes in memory order; ``before`` those of the dump before it, if that is of
-    the same page. ``event`` is the exit as the file has it: its ``kind``, and integers or bytes.
+    ``data`` are its bytes in memory order; ``earlier`` is the dump before it, if that is of the
+    same page. ``event`` is the exit as the file has it: its ``kind``, and integers or bytes.
     ``events`` are all steps since the dump before, the exit last. ``synthetic``: ESR bits 63:32
     were put there by a debugger. ``linux`` is the kernel's release, ``returned`` what KVM_RUN
     returned, None where that was not kept.
@@ -68,7 +68,7 @@ class Dump:
     data: bytes
     linux: str = LINUX
     returned: int | None = None
-    before: bytes = bytes(PAGE)
+    earlier: Dump | None = field(default=None, compare=False)
 
     @property
     def abi(self) -> str:
@@ -96,12 +96,8 @@ class Dump:
     @property
     def title(self) -> str:
         """Kernel, byte order, scenario and step."""
-        return self.titled(f" step {self.step}")
-
-    def titled(self, step: str = "") -> str:
-        """The same of another step, or of all of the sequence."""
         mark = ", upper half of ESR synthetic" if self.synthetic else ""
-        return f"{self.writer}, {self.scenario}{step}{mark}"
+        return f"{self.writer}, {self.scenario} step {self.step}{mark}"
 
     @property
     def sequence(self) -> tuple[str, str, str, bool]:
@@ -113,18 +109,25 @@ class Dump:
         mine, others = (self.sequence, self.linux), (other.sequence, other.linux)
         return (mine, self.step) == (others, other.step + 1)
 
-    def happened(self, vcpu: Vcpu) -> Step:
-        """Its events happen to a page; the step after which the dump was taken."""
-        return [vcpu.apply(event) for event in self.events][-1]
+    @property
+    def path(self) -> tuple[Dump, ...]:
+        """The dumps of its page since that was zeroed, itself the last."""
+        found = [self]
+        while (earlier := found[-1].earlier) is not None:
+            found.append(earlier)
+        return tuple(reversed(found))
+
+    def play(self) -> Vcpu:
+        """A vCPU to which the same has happened; it gets no byte of any dump."""
+        events = (event for dump in self.path for event in dump.events)
+        return play(self.kernel, self.abi, events, self.path[0].event.get("device_irq_level"))
 
     def overlay(self) -> Overlay:
-        """The exit's own struct as a vCPU leaves it on the page that was there, beside the dump."""
+        """The exit's own struct as predicted, beside the dump's bytes."""
         if not self.exit.member:
             raise KvmvizError(f"{self.title}: {self.event['kind']} fills in no struct")
-        vcpu = Vcpu(self.kernel, self.abi)
-        vcpu.user_write(0, self.before)
-        image = self.happened(vcpu).image(self.exit.member)
-        start = vcpu.page.layout.offsets["padding"]
+        step = self.play().history[-1]
+        image, start = step.image(self.exit.member), step.page.layout.offsets["padding"]
         return Overlay(self, image, self.data[start : start + len(image)])
 
     def reading(self, vmm: str | Vmm) -> Reading:
@@ -151,7 +154,7 @@ class Dump:
 class Overlay:
     """A prediction over the bytes of a real dump: of the exit's own struct, or of all that it has.
 
-    It follows from the exit and from what the page held before it.
+    It follows from what happened to the page.
     """
 
     dump: Dump
@@ -235,10 +238,8 @@ def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
         except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
-        if last and dump.follows(last):
-            dump = replace(dump, before=last.data[:PAGE])
-        yield dump
-        last = dump
+        last = replace(dump, earlier=last) if last and dump.follows(last) else dump
+        yield last
 
 
 _KEYS: dict[str, type] = {
@@ -343,67 +344,21 @@ def _stored(name: str) -> tuple[Dump, ...]:
     return tuple(parse(resources.files("kvmviz").joinpath("data", name).read_text("ascii")))
 
 
-@dataclass(frozen=True)
-class Rerun:
-    """One real sequence, and a vCPU from which only its first page and its events were taken.
-
-    The dumps share one page, all zero before the first. ``steps`` are those of ``vcpu.history``
-    after which they were taken, one each.
-    """
-
-    dumps: tuple[Dump, ...]
-    vcpu: Vcpu
-    steps: tuple[Step, ...]
-
-    @property
-    def compared(self) -> tuple[Overlay, ...]:
-        """All bytes of each dump, beside the vCPU's page."""
-        pairs = zip(self.dumps, self.steps, strict=True)
-        return tuple(Overlay(dump, step.page, dump.data) for dump, step in pairs)
-
-    @property
-    def differing(self) -> tuple[tuple[int, ...], ...]:
-        """For each dump the offsets at which the vCPU's page differs from it."""
-        return tuple(overlay.differing for overlay in self.compared)
-
-    @property
-    def count(self) -> int:
-        """How many bytes differ in all dumps of the sequence."""
-        return sum(map(len, self.differing))
-
-    def __repr__(self) -> str:
-        rows: list[tuple[object, ...]] = [("dump", "what happens", "bytes", "differ", "")]
-        for dump, wrong in zip(self.dumps, self.differing, strict=True):
-            place = f"at {spans(wrong)}" if wrong else ""
-            rows.append((dump.step, dump.exit.words, len(dump.data), len(wrong), place))
-        head = f"{self.dumps[0].titled()}: {self.count} bytes differ"
-        return f"{head}\n{table(rows, right=(0, 2, 3))}"
-
-
-def replay(dumps: Iterable[Dump] | None = None) -> tuple[Rerun, ...]:
-    """Every sequence of the dumps (by default all) played again, from a zeroed page on.
-
-    Nothing of a dump's bytes goes in: only kernel, byte order, and what happened.
-    """
-    found = []
-    for some in sequences(load() if dumps is None else dumps):
-        first = some[0]
-        vcpu = Vcpu(first.kernel, first.abi, first.event.get("device_irq_level"))
-        found.append(Rerun(some, vcpu, tuple(dump.happened(vcpu) for dump in some)))
-    return tuple(found)
-
-
-def sequences(dumps: Iterable[Dump]) -> tuple[tuple[Dump, ...], ...]:
-    """Dumps grouped into the sequences that share one page."""
-    groups: list[list[Dump]] = []
-    for dump in dumps if isinstance(dumps, Iterable) else [dumps]:
+def replay(dumps: Iterable[Dump] | None = None) -> tuple[Overlay, ...]:
+    """All bytes of each dump (by default of all 400) beside the page that is predicted."""
+    found: list[Overlay] = []
+    vcpu: Vcpu | None = None
+    given = load() if dumps is None else dumps
+    for dump in given if isinstance(given, Iterable) else [given]:
         if not isinstance(dump, Dump):
             raise KvmvizError(f"{shown(dump)} is no dump")
-        if groups and dump.follows(groups[-1][-1]):
-            groups[-1].append(dump)
+        if vcpu and dump.follows(found[-1].dump):
+            for event in dump.events:
+                vcpu.apply(event)
         else:
-            groups.append([dump])
-    return tuple(map(tuple, groups))
+            vcpu = dump.play()
+        found.append(Overlay(dump, vcpu.page, dump.data))
+    return tuple(found)
 
 
 def find(
@@ -425,16 +380,16 @@ def find(
     )
 
 
-class Matches(dict[str, tuple[Rerun, ...]]):
-    """Dumps of a kernel that is not known, played again as each kernel of the table."""
+class Matches(dict[str, tuple[Overlay, ...]]):
+    """Dumps of a kernel that is not known, beside what each kernel of the table leaves."""
 
     def __repr__(self) -> str:
-        dumps = [dump for rerun in next(iter(self.values())) for dump in rerun.dumps]
+        dumps = [overlay.dump for overlay in next(iter(self.values()))]
         kinds = listed(sorted({f"Linux {dump.linux}, {dump.byte_order}-endian" for dump in dumps}))
         rows: list[tuple[object, ...]] = [("kernel", "bytes that differ", "at")]
-        for name, reruns in self.items():
-            places = {at for rerun in reruns for row in rerun.differing for at in row}
-            rows.append((name, sum(rerun.count for rerun in reruns), spans(sorted(places))))
+        for name, overlays in self.items():
+            places = [at for overlay in overlays for at in overlay.differing]
+            rows.append((name, len(places), spans(sorted({*places}))))
         same = [f"{row[0]}: 0 bytes differ" for row in rows if row[1] == 0]
         told = ", ".join(same) or "none of these kernels"
         return f"{kinds}: {counted(len(dumps), 'dump')}\n{table(rows, right=(1,))}\n{told}"

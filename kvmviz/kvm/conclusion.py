@@ -11,27 +11,25 @@ from functools import cached_property
 from itertools import groupby, product
 from typing import Literal
 
-from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, shown, span
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.kvm.exits import DebugExit, Event, MmioExit, Served
 from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel, reason_name
-from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Step, Vcpu, holder, play, who
 from kvmviz.kvm.program import (
     ARM64,
     FAR_WORDS,
-    READERS,
+    UNKNOWN,
     Far,
     Reading,
     Vmm,
     caveats,
+    every,
     far_by,
     find,
     held,
-    several,
-)
+)  # fmt: skip
 from kvmviz.layout import Layout
 from kvmviz.slot import Source
 from kvmviz.text import table
@@ -178,7 +176,7 @@ class Conclusion:
         if not self.happened:
             return f"WRONG: takes this for a debug exit, {esr}{far}"
         if self.vmm.needs_flag and not self.flag:
-            far += "; with no flag it knows bits 63:32 to be unknown"
+            far += UNKNOWN
         if self.right:
             return f"debug exit, {esr}{far}"
         if reading.right:
@@ -252,7 +250,7 @@ def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
     """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
     if not isinstance(step, Step):
         raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
-    return Conclusion(step, find(vmm, READERS))
+    return Conclusion(step, find(vmm))
 
 
 def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:
@@ -274,15 +272,23 @@ class Cell:
     """One kernel with one program: a debug exit, then an MMIO exit, on the same page.
 
     ``debug`` is what the program concludes at the debug exit, ``later`` at the MMIO exit after it.
-    ``hole_at`` is the offset in the page of the four bytes where hsr_high is, or would be, and
-    ``hole`` what lies there at the debug exit, as a u32.
     """
 
     before: Before
     debug: Conclusion
     later: Conclusion
-    hole_at: int
-    hole: int
+
+    @property
+    def hole_at(self) -> int:
+        """The offset in the page of the four bytes where hsr_high is, or would be."""
+        inside = MERGED.layout(self.layout.abi).offsets["hsr_high"]
+        return self.layout.offsets["debug"] + inside
+
+    @property
+    def hole(self) -> int:
+        """What lies there at the debug exit, as a u32."""
+        data = self.debug.step.page.data[self.hole_at : self.hole_at + 4]
+        return int.from_bytes(data, self.layout.abi.byte_order)
 
     @property
     def kernel(self) -> Kernel:
@@ -380,15 +386,8 @@ def handshake(
     mmio = MmioExit(ADDRESS, 4, b"\x5a\x5a\x00\x00")
     events: dict[Before, list[Event]] = {"fresh": [], "after MMIO": [mmio]}
     cells = []
-    for abi, (before, first), kernel, vmm in product(
-        several(abis, abis_.find, "ABIs"),
-        events.items(),
-        several(kernels, find_kernel, "kernels"),
-        several(vmms, lambda vmm: find(vmm, READERS), "VMMs"),
-    ):
-        debug, later = play(kernel, abi, [*first, DebugExit(esr, far), mmio]).history[-2:]
-        page, layout = debug.page, MERGED.layout(abi)
-        at = page.layout.offsets["debug"] + layout.offsets["hsr_high"]
-        hole = int.from_bytes(page.data[at : at + 4], abi.byte_order)
-        cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm), at, hole))
+    for abi, rows in groupby(every(abis, kernels, vmms), lambda row: row[0]):
+        for (before, first), (_, kernel, vmm) in product(events.items(), rows):
+            debug, later = play(kernel, abi, [*first, DebugExit(esr, far), mmio]).history[-2:]
+            cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm)))
     return Handshake(tuple(cells))

@@ -239,8 +239,9 @@ class Vcpu:
     ``abi`` as in :meth:`kvmviz.Struct.layout`. Bad input raises :class:`KvmvizError` and changes
     nothing.
 
-    ``page`` is a :class:`Page` whose every byte knows its last writer. Bytes that userspace wrote
-    into the exit union are bits of its ``padding``: which exit it meant them for is not said.
+    ``history`` are all steps so far, in order, and ``page`` is a :class:`Page` whose every byte
+    knows its last writer. Bytes that userspace wrote into the exit union are bits of its
+    ``padding``: which exit it meant them for is not said.
 
     ``irq_level`` is for a VM that has no interrupt controller in the kernel: what its timers and
     its PMU signal, bits of :data:`~kvmviz.kvm.kernel.IRQ_LEVELS`, which the kernel writes into
@@ -254,7 +255,7 @@ class Vcpu:
         self.irq_level = irq_level
         layout = self.kernel.page(abi)
         self.page = Page(layout, bytes(layout.size), (None,) * layout.size)
-        self._steps: list[Step] = []
+        self.history: tuple[Step, ...] = ()
         self._pending: MmioExit | None = None
         self._in_guest = False
 
@@ -271,14 +272,9 @@ class Vcpu:
         return f"{head}, {len(self.history)} steps\n{table(rows, right=(0, 2, 3))}"
 
     @property
-    def history(self) -> tuple[Step, ...]:
-        """All steps so far, in order."""
-        return tuple(self._steps)
-
-    @property
     def reads(self) -> tuple[bytes, ...]:
         """What the guest got from each MMIO read that was completed, in order."""
-        return tuple(step.got for step in self._steps if step.got is not None)
+        return tuple(step.got for step in self.history if step.got is not None)
 
     def user_write(self, offset: int, data: Buffer) -> None:
         """Userspace writes into the page, anywhere: a reply, poison, immediate_exit (byte 1)."""
@@ -300,12 +296,11 @@ class Vcpu:
         if not isinstance(event, Event):
             raise KvmvizError(f"{shown(event)} is no step; legal are UserWrite, Served and exits")
         step = self._user(event) if isinstance(event, UserWrite) else self._run(event)
-        self._steps.append(step)
-        self.page = step.page
+        self.history, self.page = (*self.history, step), step.page
         return step
 
     def _user(self, event: UserWrite) -> Step:
-        number, page, data = len(self._steps), self.page, bytes(event)
+        number, page, data = len(self.history), self.page, bytes(event)
         start, stop = event.offset, event.offset + len(data)
         write = Write(number, "userspace", "write")
         own = tuple(source._replace(write=write) for source in _raw(page.layout)[start:stop])
@@ -315,7 +310,7 @@ class Vcpu:
 
     def _run(self, event: Exit | Served) -> Step:
         event = event if isinstance(event, Served) else check_exit(event)
-        number, before = len(self._steps), self.page
+        number, before = len(self.history), self.page
         page, done, got = before, None, None
         if not self._in_guest:
             done, got = self._complete()
@@ -357,7 +352,7 @@ class Vcpu:
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
         made = page.layout.pack(given, page.data)
-        write = Write(len(self._steps), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
+        write = Write(len(self.history), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
         pairs = zip(made.sources, page.sources, strict=True)
         sources = tuple(new._replace(write=write) if new else old for new, old in pairs)
         return Page(page.layout, made.data, sources)
@@ -391,9 +386,11 @@ def _raw(layout: Layout) -> tuple[Source, ...]:
     return tuple(max(held, key=lambda source: source.slot.extent) for held in layout.holders)
 
 
-def play(kernel: str | Kernel, abi: str | Abi, events: Iterable[Event]) -> Vcpu:
+def play(
+    kernel: str | Kernel, abi: str | Abi, events: Iterable[Event], irq_level: int | None = None
+) -> Vcpu:
     """A new vCPU on which the events have happened, in order."""
-    vcpu = Vcpu(kernel, abi)
+    vcpu = Vcpu(kernel, abi, irq_level)
     if not isinstance(events, Iterable):
         raise KvmvizError(f"{shown(events)} is no list of events")
     for event in events:

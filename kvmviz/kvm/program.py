@@ -9,16 +9,16 @@ exception from a Watchpoint exception).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, product
 from numbers import Integral
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kvmviz import _base
 from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, by_name, check_texts, listed, shown, span
+from kvmviz._base import KvmvizError, by_name, check_texts, chosen, listed, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
@@ -32,10 +32,10 @@ from kvmviz.kvm.kernel import (
     WIDENED,
     Kernel,
     registers,
-)
+)  # fmt: skip
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
-from kvmviz.slot import Slot, Source
+from kvmviz.slot import Source
 from kvmviz.text import table, where
 from kvmviz.verdict import Verdict, compare
 
@@ -77,12 +77,10 @@ class Vmm:
             if field.bits is not None:
                 raise KvmvizError(f"{who}: {self.debug}, {name} is a bit-field")
         if (bits := found["hsr"].extent) < 32:
-            raise KvmvizError(
-                f"{who}: {self.debug}, hsr has {bits} bits; EC is ESR[31:26]: legal are 32 and more"
-            )
-        checks, legal = self.checks, get_args(Check)
-        if not isinstance(checks, tuple) or not all(check in legal for check in checks):
-            raise KvmvizError(f"{who}: checks {shown(checks)}; legal is a tuple of {legal}")
+            legal = "EC is ESR[31:26]: legal are 32 and more"
+            raise KvmvizError(f"{who}: {self.debug}, hsr has {bits} bits; {legal}")
+        for check in self.checks if isinstance(self.checks, tuple) else [self.checks]:
+            chosen(check, get_args(Check), f"{who}: checks")
 
     def takes(self, flag: bool) -> tuple[str, ...]:
         """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
@@ -140,6 +138,9 @@ def held(esr: int) -> str:
     how = ", as the architecture defines it" if upper and "synthetic" not in upper else ""
     return f"ESR_EL2 = {esr:#018x}{f', {upper}{how}' if upper else ''}"
 
+
+UNKNOWN = "; with no flag it knows bits 63:32 to be unknown"
+"""What is to be said of a program that looks at the flag and does not find it."""
 
 OLD_HELD = "old is 6.1 without the patch: as released, up to v5.18, a vCPU held 32 bits of ESR"
 """What is to be said where an old kernel is shown with an upper half of ESR that is not zero."""
@@ -202,26 +203,22 @@ class Reading:
     @cached_property
     def taken(self) -> tuple[Taken, ...]:
         """Every byte that the program reads for ESR, in order of offset."""
-        layout = self.struct
-        names = self.vmm.takes(self.flag)
-        rows = []
-        for offset, holders in enumerate(layout.holders):
+        names, rows = self.vmm.takes(self.flag), []
+        for offset, holders in enumerate(self.struct.holders):
             source = self.image.sources[offset] if offset < len(self.image) else None
-            rows += [
-                Taken(offset, offset, bits, _esr_bits(source), source)
-                for wanted in holders
-                if wanted.slot.path in names and (bits := _esr_bits(wanted))
-            ]
+            for wanted in holders:
+                bits = _esr_bits(wanted) if wanted.slot.path in names else None
+                if bits:
+                    rows.append(Taken(offset, offset, bits, _esr_bits(source), source))
         return tuple(rows)
 
     @cached_property
     def runs(self) -> tuple[Taken, ...]:
         """The same with neighbours joined where one member's bytes are taken for another's."""
-
-        def member(row: Taken) -> tuple[Slot | None, int]:
-            return row.source and row.source.slot, row.wanted[1] // 32
-
-        return tuple(_joined(list(rows)) for _, rows in groupby(self.taken, member))
+        halves = groupby(
+            self.taken, lambda row: (row.source and row.source.slot, row.wanted[1] // 32)
+        )
+        return tuple(_joined(list(rows)) for _, rows in halves)
 
     @property
     def struct(self) -> Layout:
@@ -231,8 +228,7 @@ class Reading:
     @cached_property
     def value(self) -> int:
         """The ESR that the program puts together."""
-        data = bytes(self.image)
-        value = 0
+        data, value = self.image.data, 0
         for row in self.taken:  # as C combines them, also where two members have the same bits
             byte = data[row.first] if row.first < len(data) else self.beyond
             value |= byte << row.wanted[1]
@@ -261,15 +257,14 @@ class Reading:
     @property
     def far_at(self) -> range:
         """The bytes that the program takes for far."""
-        found = [slot.offsets for slot in self.struct.slots if slot.path == "far"]
-        return found[0] if found else range(0)
+        found = (slot.offsets for slot in self.struct.slots if slot.path == "far")
+        return next(found, range(0))
 
     @cached_property
-    def lost_far(self) -> tuple[int, ...]:
+    def lost_far(self) -> range:
         """The same, if they are not what the kernel has there."""
-        if self.verdict.fields.get("far", "intact") == "intact":
-            return ()
-        return tuple(self.far_at)
+        is_lost = self.verdict.fields.get("far", "intact") != "intact"
+        return self.far_at if is_lost else range(0)
 
     @property
     def sound(self) -> bool:
@@ -293,9 +288,10 @@ class Reading:
         seen, true = Esr(self.value), Esr(self.esr)
         if self.right:
             return f"EC {true.ec:#04x}: {true.kind}"
+        if seen.ec == true.ec and self.low_right:
+            return "EC is right, bits 63:32 are not ESR's"
         if seen.ec == true.ec:
-            fits = "EC is right, bits 63:32 are not ESR's"
-            return fits if self.low_right else "EC fits by chance"
+            return "EC fits by chance"
         if seen.ec in HANDLED:
             return f"EC {seen.ec:#04x}: {true.kind} taken for {seen.kind}"
         return f"EC {seen.ec:#04x}: an unhandled exit"
@@ -327,12 +323,12 @@ class Reading:
         elif self.bits == 64:
             told += f" reads all 64 bits of ESR_EL2: {true.name}."
         else:
-            more = ""
+            told += f" reads ESR bits {self.bits - 1}:0: {true.name}"
             if vmm.needs_flag and not self.flag:
-                more = "; with no flag it knows bits 63:32 to be unknown"
+                told += UNKNOWN
             elif true.upper and "synthetic" not in true.upper:
-                more = f"; it misses {true.upper.removesuffix(' set')}, in bits 63:32"
-            told += f" reads ESR bits {self.bits - 1}:0: {true.name}{more}."
+                told += f"; it misses {true.upper.removesuffix(' set')}, in bits 63:32"
+            told += "."
         if far := self.lost_far:  # as a VMM does: it looks at far on a watchpoint
             takes = "takes" if Esr(self.value).ec == WATCHPOINT_LOW else "would take"
             told += f" It {takes} {span(far[0], far[-1])} for far, which is not what lies there."
@@ -355,19 +351,16 @@ class Reading:
 
     def __repr__(self) -> str:
         flag = f", flag {'set' if self.flag else 'not set'}" if self.vmm.needs_flag else ""
-        kernel, layout = self.kernel, self.image.layout
-        lines = [
-            f"{where(layout)} · kernel: {kernel.name}, {kernel.when}{flag} · VMM: {self.vmm.name}",
-            *map("  {}".format, self.caveats),
-            byte_rows(bytes(self.image), self.image.sources, layout),
-        ]
+        kernel, image = self.kernel, self.image
+        head = f"{where(image.layout)} · kernel: {kernel.name}, {kernel.when}{flag}"
+        lines = [f"{head} · VMM: {self.vmm.name}", *map("  {}".format, self.caveats)]
+        lines.append(byte_rows(image.data, image.sources, image.layout))
         for run in self.runs:
             found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
+            past = f" (past the struct: {self.beyond:#04x})" if run.last >= len(image) else ""
+            wanted = f"taken for ESR[{run.wanted[0]}:{run.wanted[1]}], hold {found}"
             mark = "right" if run.right else "WRONG"
-            past = f" (past the struct: {self.beyond:#04x})" if run.last >= len(self.image) else ""
-            wanted = f"ESR[{run.wanted[0]}:{run.wanted[1]}]"
-            place = f"{span(run.first, run.last)}{past}"
-            lines.append(f"  {place}: taken for {wanted}, hold {found}: {mark}")
+            lines.append(f"  {span(run.first, run.last)}{past}: {wanted}: {mark}")
         if far := self.lost_far:
             lines.append(f"  {span(far[0], far[-1])}: taken for far, hold something else: WRONG")
         lines.append(f"  {self.headline} ({self.gist}); the kernel held {held(self.esr)}")
@@ -376,14 +369,14 @@ class Reading:
 
 def _joined(rows: list[Taken]) -> Taken:
     """Neighbours as one run of bytes."""
-
-    def hull(parts: list[Bits]) -> Bits:
-        return max(high for high, _ in parts), min(low for _, low in parts)
-
     found = [row.found for row in rows if row.found]
-    wanted = hull([row.wanted for row in rows])
-    whole = hull(found) if len(found) == len(rows) else None
+    whole = _hull(found) if len(found) == len(rows) else None
+    wanted = _hull([row.wanted for row in rows])
     return replace(rows[0], last=rows[-1].last, wanted=wanted, found=whole)
+
+
+def _hull(parts: list[Bits]) -> Bits:
+    return max(high for high, _ in parts), min(low for _, low in parts)
 
 
 def _esr_bits(source: Source | None) -> Bits | None:
@@ -484,30 +477,34 @@ def matrix(
 
     Raises :class:`KvmvizError` for none at all, for two of one name, and as :func:`read` does.
     """
-    rows = product(
-        several(abis, abis_.find, "ABIs"),
-        several(kernels, find_kernel, "kernels"),
-        several(vmms, find, "VMMs"),
-    )
+    rows = every(abis, kernels, vmms)
     return Matrix(tuple(read(kernel, vmm, abi, esr, far, fill) for abi, kernel, vmm in rows))
 
 
-def find(vmm: str | Vmm, among: Mapping[str, Vmm] = VMMS) -> Vmm:
-    """The program itself, or the one of that name; :class:`KvmvizError` if there is none."""
-    return _base.find(among, vmm, "VMM")
+def find(vmm: str | Vmm) -> Vmm:
+    """The program itself, or the one of that name in :data:`READERS`.
+
+    Raises :class:`KvmvizError` if there is none.
+    """
+    return _base.find(READERS, vmm, "VMM")
 
 
-Named = TypeVar("Named", Kernel, Vmm, Abi)
+def every(
+    abis: Iterable[str | Abi], kernels: Iterable[str | Kernel], vmms: Iterable[str | Vmm]
+) -> Iterator[tuple[Abi, Kernel, Vmm]]:
+    """Every ABI with every kernel and program; :class:`KvmvizError` for none, or one twice."""
+    return product(
+        _several(abis, abis_.find, "ABIs"),
+        _several(kernels, find_kernel, "kernels"),
+        _several(vmms, find, "VMMs"),
+    )
 
 
-def several(
-    given: Iterable[str | Named], find: Callable[[str | Named], Named], what: str
-) -> tuple[Named, ...]:
-    """Some kernels, programs or ABIs, each found by name; each of them once, and one at least."""
+def _several(given: Iterable[Any], find: Callable[[Any], Any], what: str) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise KvmvizError(f"{what}: {shown(given)} is no list of them")
     rows = tuple(map(find, given))
-    names: list[str] = [row.name for row in rows]
+    names = [row.name for row in rows]
     if not names or len({*names}) < len(names):
         told = listed(map(shown, names)) or "none given"
         raise KvmvizError(f"{what}: {told}; legal are one at least, and no name twice")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib import resources
+from types import MappingProxyType
 
 from kvmviz import _base
 from kvmviz import abi as abis
@@ -33,7 +34,7 @@ from kvmviz.kvm.exits import (
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Vcpu, differing, play
-from kvmviz.kvm.program import READERS, Vmm
+from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.text import spans, table, where
 
@@ -112,14 +113,13 @@ def real() -> Mapping[str, Scenario]:
 
     The events were the same on all kernels and in both byte orders.
     """
-    found: dict[str, Scenario] = {}
     note = f"Real kernels ({', '.join(KERNELS)}) went through this, dumped after each exit."
-    for some in captures.sequences(captures.load()):
-        name, synthetic = some[0].scenario, some[0].synthetic
-        full = f"{name}_synthetic" if synthetic else name
-        events = tuple(event for dump in some for event in dump.events)
-        found.setdefault(full, Scenario(full, f"Real: {name}", note, events, synthetic))
-    return by_name(*found.values())
+    found = {}
+    for dump in captures.load():  # the last step of a sequence has all of it behind it
+        name = f"{dump.scenario}_synthetic" if dump.synthetic else dump.scenario
+        events = tuple(event for one in dump.path for event in one.events)
+        found[name] = Scenario(name, f"Real: {dump.scenario}", note, events, dump.synthetic)
+    return MappingProxyType(found)
 
 
 def find(scenario: str | Scenario) -> Scenario:
@@ -239,4 +239,4 @@ def scene(
     at = len(what.events) - 1 if step is None else check_step(what, step)
     limit = chosen(limit, range(1, MOST + 1), "limit", f"1 .. {MOST}")
     pages = tuple(_played(what, one, abis.find(abi)) for one in kernels)
-    return Scene(what, pages, find_vmm(reader, READERS), at, limit)
+    return Scene(what, pages, find_vmm(reader), at, limit)

@@ -12,13 +12,12 @@ import ipywidgets as ipw
 
 from kvmviz import abi as abis
 from kvmviz import board, draw
-from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, shown
+from kvmviz._base import KvmvizError, chosen, find, hexadecimal, integer, shown
 from kvmviz.abi import ABIS, BYTE_ORDERS, ByteOrder
 from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.program import VMMS, Reading, read
-from kvmviz.kvm.program import find as find_vmm
 from kvmviz.widgets.panel import (
     FRAMES,
     LABEL,
@@ -162,7 +161,7 @@ class Explorer(Panel):
     )
     reader = Setting[str, str](
         "The VMM that reads: a name of kvmviz.kvm.program.VMMS.",
-        lambda name: find_vmm(name).name,
+        lambda name: find(VMMS, name, "VMM").name,
         by=buttons(
             "VMM reads", VMMS,
             "what it takes for ESR_EL2",

@@ -240,7 +240,7 @@ class Timeline(Panel):
     )  # fmt: skip
     reader = Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
-        lambda vmm: find_vmm(vmm, READERS),
+        find_vmm,
         reads=lambda state: state.reader.name,
         by=choice("VMM", width="260px"),
     )

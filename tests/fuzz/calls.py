@@ -109,7 +109,7 @@ GOOD: Mapping[str, Any] = {
 FUNCTIONS: Mapping[ModuleType, str] = {
     kvmviz.review: "review review_all",
     kvmviz.draw: "byte_map rules reading story matrix overlay evidence esr commit_table versions",
-    kvmviz.captures: "parse find readings replay sequences",
+    kvmviz.captures: "parse find readings replay",
     kernel: "find",
     page: "play",
     program: "read matrix",
