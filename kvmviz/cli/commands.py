@@ -1,4 +1,7 @@
-"""What each command does and prints, and its exit status."""
+"""What each command takes, does and prints, and its exit status.
+
+A command's docstring is its help: what it does, and examples.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import json
 import os
 import re
 import sys
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
@@ -21,6 +24,7 @@ from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import Policy, Reviews, review, review_all
+from kvmviz.review.change import WRITERS
 from kvmviz.review.constants import Numbers
 from kvmviz.slot import Slot
 from kvmviz.text import plain
@@ -36,6 +40,87 @@ _COLOURS = (
     (re.compile(r"\b(moved|foreign|unwritten)\b(?=  |$)", re.MULTILINE), "31"),
     (re.compile(r"(?<=\d\. )warning(?=:)|\b\d+ warnings?$", re.MULTILINE), "1;33"),
 )
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _number(words: str) -> int:
+    """An offset: decimal, or hex with 0x. None has more digits than a file has bytes."""
+    try:
+        if len(words) > 20:
+            raise ValueError
+        return int(words, 0)
+    except ValueError:
+        raise ArgumentTypeError(f"{words[:20]!r} is no number of bytes") from None
+
+
+def _defined(words: str) -> tuple[str, str]:
+    """A macro and what it stands for."""
+    name, equals, value = words.partition("=")
+    return name, value if equals else "1"
+
+
+C_TEXT = "C text, or BTF (raw or in an ELF file) with one --struct and the ABI of its machine"
+
+Option = tuple[tuple[str, ...], dict[str, Any]]
+"""An argument, as argparse takes it."""
+
+
+def _option(*names: str, **more: Any) -> Option:
+    return names, more
+
+
+def _abi(default: str) -> Option:
+    words = f"an ABI; give it again for more; default: {default}"
+    return _option("--abi", metavar="A", action="append", help=words)
+
+
+SHARED = (
+    _option("--struct", metavar="NAME",
+            help="the struct or union by its tag; by its typedef where it has no tag"),
+    _option("--include", metavar="[NAME=]FILE", action="append", default=[],
+            help="a header that the C text may include; nothing else is opened"),
+    _option("-I", dest="folders", metavar="DIR", action="append", default=[],
+            help="a directory whose files the C text may include; what a link in it or a .. leads "
+            "out to is not read"),
+    _option("-D", dest="defines", metavar="NAME[=VALUE]", action="append", default=[],
+            type=_defined, help="a macro that holds from the start, 1 without a value"),
+    _option("-U", dest="defines", metavar="NAME", action="append", type=lambda name: (name, None),
+            help="a macro that is not defined, and known not to be"),
+)  # fmt: skip
+"""What every command takes that reads C text."""
+
+BOTH = _abi("aarch64 and aarch64_be, which differ in nothing but byte order")
+FILE = _option("file", metavar="FILE", help=C_TEXT)
+JSON = _option("--json", action="store_true", help="print JSON; its keys stay as they are; a value "
+               "that is infinite or not a number is null")  # fmt: skip
+OUTPUT = _option("-o", "--output", metavar="FILE", required=True,
+                 help="where to write it; .svg, .png or .pdf says the format")  # fmt: skip
+SIDES = (
+    _option("old", metavar="OLD", help=f"{C_TEXT}, before the change"),
+    _option("new", metavar="NEW", help="the same, after it; compare takes two directories, too"),
+    *(_option(f"--{side}-include", metavar="[NAME=]FILE", action="append", default=[],
+              help=f"as --include, for {side.upper()} alone") for side in ("old", "new")),
+    *(_option(f"--{side}-dir", metavar="DIR", action="append", default=[],
+              help=f"as -I, for {side.upper()} alone, in front of it") for side in ("old", "new")),
+)  # fmt: skip
+
+
+Run = Callable[[Namespace], int]
+COMMANDS: dict[str, tuple[Run, tuple[Option, ...]]] = {}
+"""What runs a command, and what it takes, by the command's name."""
+
+
+def _command(name: str, *options: Option) -> Callable[[Run], Run]:
+    def add(run: Run) -> Run:
+        COMMANDS[name] = run, options
+        return run
+
+    return add
+
+
+# --- commands -------------------------------------------------------------------------------------
 
 
 def _read(
@@ -57,14 +142,20 @@ def _read(
     args.read += headers.read
     if args.struct is None:
         for note in found.notes:
-            print(f"kvmviz: {plain(note)}", file=sys.stderr)
+            print(f"kvmviz: {plain(str(note))}", file=sys.stderr)
         if args.run is not compare:
-            return replace(found, structs=inputs.known(found.structs))
+            return replace(found, structs=found.known)
     return found
 
 
+@_command("layout", FILE, *SHARED, BOTH, JSON)
 def layout(args: Namespace) -> int:
-    """Offsets, holes and bits."""
+    """Offsets, holes and the bits that each byte holds.
+
+    kvmviz layout kvm.h --struct kvm_debug_exit_arch
+    kvmviz layout - --abi i386 --json < epoll.h
+    kvmviz layout /sys/kernel/btf/vmlinux --struct kvm_run
+    """
     found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     told = {"layouts": [_record(row) for row in shown], "missing": missing}
@@ -104,8 +195,28 @@ def _told(args: Namespace, record: dict[str, Any], shown: Sequence[object]) -> i
     return FINE
 
 
+@_command(
+    "compare", *SIDES, *SHARED, _abi("all of them"), JSON,
+    _option("--markdown", action="store_true",
+            help="the report for a page that is Markdown, fenced"),
+    _option("--strict", action="store_true",
+            help="exit with 1 for warnings too, and for changes of spelling by which no byte "
+            "changes"),
+    _option("--reserved", metavar="REGEX", action="append", default=[],
+            help="further names of members that nobody reads, which a change may put to use, as it "
+            "may reserved, rsvd, resv, padding, pad, unused and spare"),
+    _option("--written-by", choices=tuple(WRITERS),
+            help="who writes the structs: old readers of new writers decide, and what a new reader "
+            "does not get of an old writer is a warning; default: both write"),
+)  # fmt: skip
 def compare(args: Namespace) -> int:
-    """A change, judged; :data:`BREAKS` where it breaks."""
+    """Judge a change to structs: old and new reader and writer, on every ABI.
+
+    kvmviz compare old.h new.h
+    kvmviz compare old.h new.h --struct kvm_debug_exit_arch --abi arm64 --strict
+    git show main:uapi.h | kvmviz compare - uapi.h --json
+    kvmviz compare /sys/kernel/btf/vmlinux new.h --struct kvm_run
+    """
     abis = inputs.abis(args.abi, tuple(ABIS))
     policy = Policy("|".join(f"(?:{row})" for row in args.reserved), args.written_by, args.strict)
     pairs, rows = inputs.pairs(args.old, args.new), []
@@ -147,14 +258,29 @@ def _sides(args: Namespace) -> tuple[Structs, Structs, tuple[Numbers, Numbers]]:
     return found[0], found[1], ({}, {})
 
 
+@_command(
+    "decode",
+    _option("dump", metavar="FILE|HEX",
+            help="a binary file, or plain hex digits in a file or as they are; xxd -r makes what "
+            "xxd printed binary"),
+    *SHARED, BOTH, JSON,
+    _option("--header", metavar="FILE",
+            help=f"C text that defines the struct; without it: {', '.join(inputs.KNOWN)}"),
+    _option("--offset", metavar="N", type=_number, default=0,
+            help="where the struct starts in the dump, in bytes (0x20 is fine)"),
+    _option("--raw", action="store_true",
+            help="the file's bytes are the dump, even if they are printable"),
+)  # fmt: skip
 def decode(args: Namespace) -> int:
-    """A dump by member."""
+    """A dump by member: its bytes, the bits that they hold, the value.
+
+    kvmviz decode 3456789a00000000 --struct s --header s.h --abi s390x
+    xxd -r a.xxd | kvmviz decode - --offset 32 --struct kvm_debug_exit_arch
+    """
     if args.header == args.dump == "-":
         raise KvmvizError("the dump and the header are both standard input; give one as a file")
-    if args.header is None:
-        path, found = "structs known without --header", inputs.KNOWN
-    else:
-        path, found = args.header, _read(args, args.header).structs
+    path = args.header or "structs known without --header"
+    found = inputs.KNOWN if args.header is None else _read(args, path).structs
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
@@ -163,14 +289,22 @@ def decode(args: Namespace) -> int:
     return _told(args, told, rows)
 
 
+@_command("figure layout", FILE, *SHARED, BOTH, OUTPUT)
 def figure_layout(args: Namespace) -> int:
-    """A picture of a struct."""
+    """The bytes of a struct on some ABIs, side by side.
+
+    kvmviz figure layout kvm.h --struct kvm_debug_exit_arch -o layout.svg
+    """
     found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
     return _save(args, inputs.only(found, args.file))
 
 
+@_command("figure compare", *SIDES, *SHARED, BOTH, OUTPUT)
 def figure_compare(args: Namespace) -> int:
-    """A picture of the one struct that changed."""
+    """The one struct that changed, before and after, byte under byte.
+
+    kvmviz figure compare old.h new.h --abi arm64 -o change.png
+    """
     old, new, _ = _sides(args)
     abis = inputs.abis(args.abi, BOTH_ORDERS)
     both = {name: struct for name, struct in new.items() if name in old}
@@ -182,8 +316,14 @@ def figure_compare(args: Namespace) -> int:
     return _save(args, shown.old, shown.new)
 
 
+@_command("dumps", _option("file", metavar="FILE", help="JSON lines"))
 def dumps(args: Namespace) -> int:
-    """Dumps beside what each kernel would have written."""
+    """Dumps of struct kvm_run, beside what each kernel would have written.
+
+    tests/evidence/dump.c prints them on an arm64 machine with KVM.
+
+    ./dump > mine.jsonl && kvmviz dumps mine.jsonl
+    """
     from kvmviz.kvm import captures
 
     try:
@@ -194,8 +334,12 @@ def dumps(args: Namespace) -> int:
     return FINE
 
 
+@_command("page", _option("output", metavar="OUT.html", help="where to write it"))
 def page(args: Namespace) -> int:
-    """The story as a file."""
+    """The story, an explorer and the talk as one HTML file, without network and Python.
+
+    kvmviz page story.html
+    """
     from kvmviz.web import page as story
 
     Path(args.output).write_text(story.page(), "utf-8", newline="\n")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from kvmviz._base import KvmvizError
@@ -88,31 +89,21 @@ class Decoded:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        _ = self.values
-
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        """The members' values, by name."""
-        return self.layout.unpack(self.data, self.offset)
+        _ = self.cells
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every scalar, array element and hole, in order of place."""
-        return tuple(cell for slot in self.layout.slots if slot.extent for cell in self._of(slot))
-
-    def _of(self, slot: Slot) -> Iterator[Cell]:
-        # The values of an array in order: ``a.b[1]`` is ``values["a"]["b"][1]``.
-        found: Any = self.values if slot.type else None
-        for part in re.findall(r"\w+", slot.path) if slot.type else ():
-            found = found[int(part) if part.isdigit() else part]
-        values = [found]
-        for _ in slot.shape:
-            values = [value for row in values for value in row]
-        step = slot.size // len(values)
-        for number, value in enumerate(values):
-            at, path = slot.offset + number * step, slot.path_of(number if slot.shape else None)
-            data = self.data[self.offset + at : self.offset + at + step]
-            yield Cell(slot, path, at, data, slot.bits_of_bytes(at, step), value)
+        values, found = dict(_scalars(self.layout.unpack(self.data, self.offset))), []
+        for slot in self.layout.slots:
+            count = math.prod(slot.shape)
+            for number in range(count if slot.extent else 0):
+                size = slot.size // count
+                at, path = slot.offset + number * size, slot.path_of(number if slot.shape else None)
+                data = self.data[self.offset + at : self.offset + at + size]
+                bits = slot.bits_of_bytes(at, size)
+                found.append(Cell(slot, path, at, data, bits, values.get(path)))
+        return tuple(found)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -162,14 +153,21 @@ def _held(key: str, cell: Cell) -> dict[str, Any]:
     return {key: cell.path, "offset": cell.offset, "bytes": cell.data.hex()}
 
 
-def _rows(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
+    """The numbers in what :meth:`Layout.unpack` gives, by path: ``a.b[1]``."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _scalars(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _scalars(inner, f"{path}[{number}]")
+    else:
+        yield path, value
+
+
+def _rows(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     """Cells that share a row: the elements of an array of bytes, up to 16."""
-    row: list[Cell] = []
-    for cell in cells:
-        is_byte = bool(cell.slot.shape) and len(cell.data) == 1
-        if row and not (is_byte and row[0].slot is cell.slot and len(row) < ROW):
-            yield row
-            row = []
-        row.append(cell)
-    if row:
-        yield row
+    for slot, held in groupby(cells, lambda cell: cell.slot):
+        row, step = list(held), ROW if slot.shape and slot.width == 8 else 1
+        for at in range(0, len(row), step):
+            yield row[at : at + step]

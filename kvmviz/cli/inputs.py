@@ -8,11 +8,11 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 import kvmviz
@@ -37,18 +37,16 @@ KERNEL = Path("/sys/kernel/btf")
 MAX_BTF = 1 << 28
 """The longest raw BTF that is read: 256 MiB."""
 
-_MACHINES = {"i386": "i386", "i486": "i386", "i586": "i386", "i686": "i386", "armv7l": "arm",
-             "armv8l": "arm", "ppc": "ppc32"}  # fmt: skip
+_MACHINES = {
+    **dict.fromkeys(("i486", "i586", "i686"), "i386"), "armv7l": "arm", "armv8l": "arm",
+    "ppc": "ppc32",
+}  # fmt: skip
 """What ABIs are called here, for the machines that Linux calls otherwise."""
 
-KNOWN: Mapping[str, Struct] = MappingProxyType(
-    {
-        "kvm_debug_exit_arch": kvm.MERGED,
-        "kvm_debug_exit_arch.old": kvm.OLD,
-        "kvm_debug_exit_arch.widened": kvm.WIDENED,
-        "mmio": kvm.MMIO,
-    }
-)
+KNOWN: Mapping[str, Struct] = {
+    "kvm_debug_exit_arch": kvm.MERGED, "kvm_debug_exit_arch.old": kvm.OLD,
+    "kvm_debug_exit_arch.widened": kvm.WIDENED, "mmio": kvm.MMIO,
+}  # fmt: skip
 """The structs of :mod:`kvmviz.kvm.kernel`, by the name that ``--struct`` takes without a header."""
 
 
@@ -167,46 +165,50 @@ def pairs(old: str, new: str) -> list[tuple[str, str]]:
 
 Defines = Mapping[str, str | None]
 
-
 NOTHING = "line 1, column 1: the text defines no struct and no union"
 
 
 @dataclass(frozen=True)
 class Header:
-    """A file of C text: what it defines, and what of it cannot be read."""
+    """A file of C text, what it defines, and what it was read with."""
 
     path: str
     structs: Mapping[str, Struct]
-    notes: Sequence[str] = ()
-    source: tuple[str, Mapping[str, str], Defines] = ("", {}, {})
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    defines: Defines = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[KvmvizError]:
+        """What of it cannot be read."""
+        found: Sequence[str] = getattr(self.structs, "notes", ())
+        return [located(self.path, KvmvizError(note)) for note in found]
 
     @cached_property
     def constants(self) -> dict[str, int | None]:
         """Its enumerators, and macros that stand for an integer."""
-        return constants(*self.source)
+        return constants(self.text, self.headers, self.defines)
+
+    @cached_property
+    def known(self) -> dict[str, Struct]:
+        """The structs of which the text says, on some ABI at least, what they are."""
+        return {name: struct for name, struct in self.structs.items() if _is_known(struct)}
 
 
 def header(path: str, headers: Headers, defines: Defines, may_be_empty: bool = False) -> Header:
     """A file of C text, read with the headers that it may include."""
-    source, notes = text(path), list[str]()
-    found: dict[str, Struct] = {}
+    source = text(path)
     try:
         found = kvmviz.parse(source, headers, defines)
-        notes = [str(located(path, KvmvizError(one))) for one in getattr(found, "notes", ())]
     except KvmvizError as error:
         if not may_be_empty or str(error) != NOTHING:
             raise located(path, error) from None
-    return Header(path, found, notes, (source, headers, defines))
+        found = {}
+    return Header(path, found, source, headers, defines)
 
 
-def is_known(struct: Struct) -> bool:
-    """Whether the text says what the struct is, on some ABI at least."""
+def _is_known(struct: Struct) -> bool:
     return not isinstance(struct, Conditional) or struct.is_known
-
-
-def known(structs: Mapping[str, Struct]) -> dict[str, Struct]:
-    """Those of which the text says what they are."""
-    return {name: struct for name, struct in structs.items() if is_known(struct)}
 
 
 def both_known(old: Header, new: Header) -> tuple[dict[str, Struct], dict[str, Struct]]:
@@ -216,13 +218,13 @@ def both_known(old: Header, new: Header) -> tuple[dict[str, Struct], dict[str, S
     """
     for side, other in ((old, new), (new, old)):
         for name, struct in side.structs.items():
-            is_read = name not in other.structs or is_known(other.structs[name])
-            if is_read and not is_known(struct):
+            unknown = name in other.structs and name not in other.known
+            if not _is_known(struct) and not unknown:
                 try:
                     struct.on(next(iter(ABIS)))
                 except KvmvizError as error:
                     raise located(side.path, error) from None
-    return known(old.structs), known(new.structs)
+    return old.known, new.known
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:
@@ -244,15 +246,14 @@ def _words(name: str) -> list[str]:
     return name.partition("#")[0].split() or [""]
 
 
-def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, Struct]:
+def pick(found: Mapping[str, Struct], name: str | None, path: str) -> Mapping[str, Struct]:
     """The struct of that name, or all; :class:`KvmvizError` with names like it if there is none."""
-    if name is None:
-        return dict(found)
-    if picked := named(found, name):
+    picked = found if name is None else named(found, name)
+    if picked or name is None:
         return picked
-    plain = _words(name)[-1]
-    near = get_close_matches(plain, found, 3, 0) if len(found) > 3 else list(found)
-    words = "there are" if len(found) <= 3 else f"of {len(found)}, the nearest are"
+    plain, few = _words(name)[-1], len(found) < 4
+    near = list(found) if few else get_close_matches(plain, found, 3, 0)
+    words = "there are" if few else f"of {len(found)}, the nearest are"
     raise KvmvizError(
         f"{title(path)}: no struct {plain!r}; {words} {', '.join(near)}; one with a tag goes by "
         "its tag, not by a typedef"
@@ -262,18 +263,17 @@ def pick(found: Mapping[str, Struct], name: str | None, path: str) -> dict[str, 
 def only(found: Mapping[str, T], path: str) -> T:
     """The one struct; :class:`KvmvizError` with the names where there are more."""
     if len(found) > 1:
-        raise KvmvizError(
-            f"{title(path)}: more than one struct, say which: --struct, out of {', '.join(found)}"
-        )
+        told = f"say which: --struct, out of {', '.join(found)}"
+        raise KvmvizError(f"{title(path)}: more than one struct, {told}")
     return next(iter(found.values()))
 
 
-_ABIS: Mapping[str, tuple[Abi, ...]] = MappingProxyType(
-    {row.family: tuple(siblings(row).values()) for row in ABIS.values()}
+_ABIS: Mapping[str, tuple[Abi, ...]] = {
+    **{row.family: tuple(siblings(row).values()) for row in ABIS.values()},
     # "arm" names one ABI and a family of two: the ABI it is.
-    | {name: (row,) for name, row in ABIS.items()}
-    | {"all": tuple(ABIS.values())}
-)
+    **{name: (row,) for name, row in ABIS.items()},
+    "all": tuple(ABIS.values()),
+}
 
 
 def abis(names: Sequence[str] | None, default: Sequence[str]) -> tuple[Abi, ...]:
@@ -316,11 +316,11 @@ def recorded(path: str, name: str | None, asked: Sequence[Abi]) -> Record | None
     if (held := _btf(path)) is None:
         return None
     try:
-        types = _types(path, held, asked)
+        types = _types(Path(path), held, asked)
         if name is None:
             count = len(set(types.names))
             raise KvmvizError(f"{count} structs of BTF have a name; say which: --struct")
-        return types.record(name.split()[-1] if name.split() else "")
+        return types.record("".join(name.split()[-1:]))
     except KvmvizError as error:
         raise located(path, error) from None
 
@@ -339,20 +339,18 @@ def _btf(path: str) -> bytes | mmap.mmap | None:
     return data(path, MAX_BTF) if head[:2] in MAGICS else None
 
 
-def _types(path: str, held: bytes | mmap.mmap, asked: Sequence[Abi]) -> Btf:
-    place, base = Path(path), b""
-    known: list[Abi | None] = list(asked) or [None]
-    if place.parent == KERNEL:
+def _types(path: Path, held: bytes | mmap.mmap, asked: Sequence[Abi]) -> Btf:
+    base, known = b"", list[Abi | None](asked)
+    if path.parent == KERNEL:
         machine = platform.machine()
-        known = list(asked) or [find_abi(_MACHINES.get(machine, machine))]
-        if place.name != "vmlinux":
+        known = known or [find_abi(_MACHINES.get(machine, machine))]
+        if path.name != "vmlinux":
             base = data(f"{KERNEL / 'vmlinux'}", MAX_BTF)
-    for abi in known[:-1]:
-        try:
+    *others, last = known or [None]
+    for abi in others:
+        with suppress(KvmvizError):
             return Btf(held, abi, base)
-        except KvmvizError:
-            continue
-    return Btf(held, known[-1], base)
+    return Btf(held, last, base)
 
 
 def refuse_output(output: str, read: Sequence[str]) -> None:
@@ -360,14 +358,10 @@ def refuse_output(output: str, read: Sequence[str]) -> None:
 
     By whatever spelling or link; ``-`` is the file that standard input comes from, if any.
     """
-    try:
-        there = os.stat(output)  # noqa: PTH116
-    except (OSError, ValueError):
-        return
     for path in read:
-        try:
+        same = False
+        with suppress(OSError, ValueError):  # a file that is not there is none of them
             found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)  # noqa: PTH116
-        except (OSError, ValueError):
-            continue
-        if os.path.samestat(found, there):
+            same = os.path.samestat(found, os.stat(output))  # noqa: PTH116
+        if same:
             raise KvmvizError(f"{output} is the input {title(path)}; give another file for -o")
