@@ -8,8 +8,7 @@ import re
 import pytest
 
 from kvmviz import KvmvizError
-from kvmviz.learn.exercises import EXERCISES, WATCH
-from kvmviz.learn.session import Session
+from kvmviz.learn.exercises import EXERCISES, WATCH, Session
 from kvmviz.widgets.desk import Desk, Scores
 from tests.panels import part, plain, shown
 

@@ -1,30 +1,19 @@
-"""Exercises on structs that kernels and programs share: their structs and rules."""
+"""Exercises on structs that kernels and programs share, and the session of who solves them."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
-from types import MappingProxyType
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, by_name, counted, find
 from kvmviz.abi import ABIS
 from kvmviz.c.parse import pointed
-from kvmviz.layout import Layout
-from kvmviz.learn.grading import (
-    Grade,
-    bits_alike,
-    breaking,
-    first_struct,
-    form,
-    holes,
-    one_of,
-    room_for,
-    safe,
-    shared,
-)
+from kvmviz.learn import grading
+from kvmviz.learn.grading import Grade, first_struct
+from kvmviz.text import table
 from kvmviz.verdict import compare
 
 
@@ -58,23 +47,9 @@ class Exercise:
 
 
 _WORDS = tomllib.loads(files(__package__).joinpath("exercises.toml").read_text("utf-8"))
-_STRUCTS: Mapping[str, str] = _WORDS["structs"]
-JOB = _STRUCTS["JOB"]
-WATCH = _STRUCTS["WATCH"]
-BUFFER = _STRUCTS["BUFFER"]
-BUFFER_BAD = _STRUCTS["BUFFER_BAD"]
-DEBUG = _STRUCTS["DEBUG"]
-DEBUG_HIGH = _STRUCTS["DEBUG_HIGH"]
-EVENT = _STRUCTS["EVENT"]
-EVENT_NDATA = _STRUCTS["EVENT_NDATA"]
-EPOLL = _STRUCTS["EPOLL"]
-MEM = _STRUCTS["MEM"]
-CLOCK = _STRUCTS["CLOCK"]
-CONTROL = _STRUCTS["CONTROL"]
-CONTROL_64 = _STRUCTS["CONTROL_64"]
-
-
-_REPAIRED = ("aarch64", "aarch64_be", "x86_64", "s390x")
+_STRUCTS: list[str] = [*_WORDS["structs"].values()]  # in the file's order
+JOB, WATCH, BUFFER, BUFFER_BAD, DEBUG, DEBUG_HIGH, EVENT, EVENT_NDATA = _STRUCTS[:8]
+EPOLL, MEM, CLOCK, CONTROL, CONTROL_64 = _STRUCTS[8:]
 
 
 def _versions(before: str, after: str = "") -> str:
@@ -82,72 +57,138 @@ def _versions(before: str, after: str = "") -> str:
     return f"before:\n{before}" + (f"\nafter:\n{after}" if after else "")
 
 
-def _only(text: str, abi: str) -> Layout:
-    return first_struct(text).layout(abi)
-
-
-def _pushed(old: Layout, new: Layout) -> dict[str, int | str]:
-    return {
+def _pushed(answer: str) -> Grade:
+    old, new = (first_struct(text).layout("i386") for text in (DEBUG, DEBUG_HIGH))
+    questions = {
         "offset of far before": old.offsets["far"],
         "offset of far after": new.offsets["far"],
         "alignment of __u64": old.abi.align(8),
         "far for an old program": compare(new, old).fields["far"],
     }
+    return grading.form(answer, "i386", questions)
 
 
-def _leaked(layout: Layout) -> dict[str, int | str]:
-    return {"bytes": len(layout.pack({"clock": 0, "flags": 0}).unwritten)}
+def _leaked(answer: str) -> Grade:
+    image = first_struct(CLOCK).layout("x86_64").pack({"clock": 0, "flags": 0})
+    return grading.form(answer, "x86_64", {"bytes": len(image.unwritten)})
 
+
+_REPAIRED = ("aarch64", "aarch64_be", "x86_64", "s390x")
+_sixteen = partial(grading.safe, given=WATCH, abis=tuple(ABIS), wish=partial(grading.one_of, 16))
+_repair = partial(grading.safe, given=BUFFER, abis=_REPAIRED, wish=partial(grading.room_for, 32))
+_event = partial(grading.breaking, old=EVENT, new=EVENT_NDATA, member="flags")
+_epoll = partial(grading.shared, writer=(EPOLL, "i386"), reader=(EPOLL, "x86_64"))
+_pad = partial(grading.shared, writer=(CONTROL_64, "aarch64_be"), reader=(CONTROL, "armeb"))
 
 # Name, what is given, what stands in the answer field at first, and the rule of what is right.
 _ROWS: tuple[tuple[str, str, str, Callable[[str], Grade]], ...] = (
-    ("hole", JOB, "", partial(holes, given=JOB, abi="aarch64")),
-    (
-        "i386",
-        _versions(DEBUG, DEBUG_HIGH),
-        "offset of far before:\noffset of far after:\nalignment of __u64:\n"
-        "far for an old program:\n",
-        lambda answer: form(
-            answer, "i386", _pushed(_only(DEBUG, "i386"), _only(DEBUG_HIGH, "i386"))
-        ),
-    ),
-    (
-        "sixteen",
-        WATCH,
-        WATCH,
-        partial(safe, given=WATCH, abis=tuple(ABIS), wish=partial(one_of, 16)),
-    ),
-    (
-        "repair",
-        _versions(BUFFER),
-        BUFFER_BAD,
-        partial(safe, given=BUFFER, abis=_REPAIRED, wish=partial(room_for, 32)),
-    ),
-    (
-        "event",
-        _versions(EVENT, EVENT_NDATA),
-        "",
-        partial(breaking, old=EVENT, new=EVENT_NDATA, member="flags"),
-    ),
-    ("epoll", EPOLL, EPOLL, partial(shared, writer=(EPOLL, "i386"), reader=(EPOLL, "x86_64"))),
-    ("mem", MEM, MEM, partial(bits_alike, given=MEM, value="val")),
-    (
-        "pad",
-        CONTROL,
-        CONTROL,
-        partial(shared, writer=(CONTROL_64, "aarch64_be"), reader=(CONTROL, "armeb")),
-    ),
-    ("leak", CLOCK, "", lambda answer: form(answer, "x86_64", _leaked(_only(CLOCK, "x86_64")))),
+    ("hole", JOB, "", partial(grading.holes, given=JOB, abi="aarch64")),
+    ("i386", _versions(DEBUG, DEBUG_HIGH), _WORDS["i386"]["start"], _pushed),
+    ("sixteen", WATCH, WATCH, _sixteen),
+    ("repair", _versions(BUFFER), BUFFER_BAD, _repair),
+    ("event", _versions(EVENT, EVENT_NDATA), "", _event),
+    ("epoll", EPOLL, EPOLL, _epoll),
+    ("mem", MEM, MEM, partial(grading.bits_alike, given=MEM, value="val")),
+    ("pad", CONTROL, CONTROL, _pad),
+    ("leak", CLOCK, "", _leaked),
 )
 
 
-def _load() -> Iterator[Exercise]:
-    for name, given, start, rule in _ROWS:
-        row = _WORDS[name]
-        task = row["task"].replace("{abis}", ", ".join(ABIS))
-        hints, solution, why = tuple(row["hints"]), row["solution"], row["why"]
-        yield Exercise(name, row["title"], task, given, start, rule, hints, solution, why)
+def _exercise(name: str, given: str, start: str, rule: Callable[[str], Grade]) -> Exercise:
+    row = _WORDS[name] | {"hints": tuple(_WORDS[name]["hints"]), "start": start}
+    row["task"] = row["task"].replace("{abis}", ", ".join(ABIS))
+    return Exercise(name=name, given=given, rule=rule, **row)
 
 
-EXERCISES: Mapping[str, Exercise] = MappingProxyType({row.name: row for row in _load()})
+EXERCISES: Mapping[str, Exercise] = by_name(*(_exercise(*row) for row in _ROWS))
 """The exercises by name, in their order: their words are in ``exercises.toml``."""
+
+
+class Session:
+    """What somebody has answered: hints taken, exercises solved, and the score of that.
+
+    An exercise counts if it was solved before its answer was revealed. ``listeners`` are called
+    after each change; ``rounds`` counts how often all of it began anew.
+    """
+
+    exercises = EXERCISES
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[], None]] = []
+        self.rounds = 0
+        self._states: dict[str, str] = {}
+        self._hints: dict[str, int] = {}
+
+    def find(self, name: str) -> Exercise:
+        """The exercise of that name; :class:`KvmvizError` where there is none."""
+        return find(self.exercises, name, "exercise")
+
+    def answer(self, name: str, answer: str) -> Grade:
+        """Grade an answer, and score it if it is right and its solution is not revealed.
+
+        With a right answer comes what there is to say about it.
+        """
+        exercise = self.find(name)
+        if not isinstance(answer, str):
+            raise KvmvizError(f"exercise {name}: an answer is text, not {type(answer).__name__}")
+        grade = exercise.judge(answer) if answer.strip() else Grade(False, "no answer yet.")
+        if not grade.right:
+            return grade
+        self._states.setdefault(name, "solved")
+        self._tell()
+        return replace(grade, feedback=f"{grade.feedback}\n{exercise.why}")
+
+    def hint(self, name: str) -> str:
+        """The next hint; the last one again when there are no more."""
+        most = len(self.find(name).hints)
+        self._hints[name] = min(self._hints.get(name, 0) + 1, most)
+        self._tell()
+        return self.hinted(name)[-1]
+
+    def hinted(self, name: str) -> tuple[str, ...]:
+        """All hints that were taken, the first one first."""
+        hints = self.find(name).hints
+        rows = enumerate(hints[: self._hints.get(name, 0)], 1)
+        return tuple(f"Hint {number} of {len(hints)}: {words}" for number, words in rows)
+
+    def reveal(self, name: str) -> str:
+        """A right answer and why; from now on this exercise does not count if it did not."""
+        exercise = self.find(name)
+        self._states.setdefault(name, "revealed")
+        self._tell()
+        return f"{exercise.solution.rstrip()}\n\n{exercise.why}"
+
+    def restart(self, name: str) -> None:
+        """One exercise anew: not solved, not revealed, no hint taken."""
+        self._states.pop(self.find(name).name, None)
+        self._hints.pop(name, None)
+        self._tell()
+
+    def reset(self) -> None:
+        """Back to the start: nothing solved, no hint taken."""
+        self._states.clear()
+        self._hints.clear()
+        self.rounds += 1
+        self._tell()
+
+    @property
+    def score(self) -> str:
+        """How many are solved, in words."""
+        solved, taken = [*self._states.values()].count("solved"), sum(self._hints.values())
+        return f"{solved} of {len(self.exercises)} solved, {counted(taken, 'hint')} taken"
+
+    def state(self, name: str) -> str:
+        """How an exercise stands: open, solved or revealed."""
+        return self._states.get(self.find(name).name, "open")
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+    def __repr__(self) -> str:
+        rows = [(name, row.title, self.state(name)) for name, row in self.exercises.items()]
+        return f"{self.score}\n{table(rows)}"
+
+
+SESSION = Session()
+"""The session of who sits at this Python: the desks of a notebook count together in it."""

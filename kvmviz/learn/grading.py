@@ -177,16 +177,14 @@ def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Gra
     old, (_, kernel), (_, program) = first_struct(reader[0]), writer, reader
     mine = laid_out(struct_of(answer, old), program)
     theirs = first_struct(writer[0]).layout(kernel)
-    members = list(theirs.named)
+    members, wrong = list(theirs.named), []
     if told := _lost(old, mine, members):
         return Grade(False, told)
     verdict = compare(theirs, mine)
-    wrong = [
-        f"{name}, written on {kernel}, is {verdict.fields[name]} when read on {program}: "
-        f"{found_there(verdict, name)}."
-        for name in members
-        if verdict.fields[name] != "intact"
-    ]
+    for name in members:
+        if (status := verdict.fields[name]) != "intact":
+            told = f"{name}, written on {kernel}, is {status} when read on {program}"
+            wrong.append(f"{told}: {found_there(verdict, name)}.")
     if verdict.size_differs:
         wrong.append(f"It has {theirs.size} bytes on {kernel}, {mine.size} on {program}.")
     where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
@@ -279,11 +277,8 @@ def _worth_seeing(made: Review) -> tuple[Versions, ...]:
 def integers(old: Struct, layout: Layout) -> list[Slot]:
     """The integers of a new version, bit-fields and elements of arrays too, that are new."""
     known = set(old.names())
-    return [
-        slot
-        for slot in layout.slots
-        if slot.type and slot.type.kind == "integer" and slot.member not in known and slot.width
-    ]
+    whole = (slot for slot in layout.slots if slot.type and slot.type.kind == "integer")
+    return [slot for slot in whole if slot.member not in known and slot.width]
 
 
 def one_of(bits: int, fresh: Sequence[Slot]) -> str:

@@ -33,12 +33,8 @@ class Question:
         return f"{mark}: {find(self.options, option, 'option')}"
 
 
-def _load() -> Mapping[str, Question]:
-    text = files(__package__).joinpath("questions.toml").read_text("utf-8")
-    rows = tomllib.loads(text).items()
-    made = {name: Question(row["asks"], row["options"], row["right"]) for name, row in rows}
-    return MappingProxyType(made)
-
-
-QUESTIONS = _load()
+_ROWS = tomllib.loads(files(__package__).joinpath("questions.toml").read_text("utf-8"))
+QUESTIONS: Mapping[str, Question] = MappingProxyType(
+    {name: Question(row["asks"], row["options"], row["right"]) for name, row in _ROWS.items()}
+)
 """The questions of the notebooks, by name: their words are in ``questions.toml``."""

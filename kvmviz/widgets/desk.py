@@ -12,9 +12,8 @@ import ipywidgets as ipw
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, shown
 from kvmviz.draw.canvas import Picture
-from kvmviz.learn.exercises import Exercise
+from kvmviz.learn.exercises import Exercise, Session
 from kvmviz.learn.grading import Grade
-from kvmviz.learn.session import Session
 from kvmviz.review.versions import Versions
 from kvmviz.widgets.panel import (
     LOCK,
