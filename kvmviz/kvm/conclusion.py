@@ -148,8 +148,7 @@ class Conclusion:
         if not self.looks:
             return ""
         if self.reading is None:
-            told = "misses the debug exit" if self.happened else "no debug exit"
-            return f"{self.mark}{told}"
+            return f"{self.mark}{'misses the' if self.happened else 'no'} debug exit"
         far = f", far {self.far:#x}" if self.far is not None else ""
         sees = "" if self.happened else "sees a debug exit, "
         return f"{self.mark}{sees}ESR {self.reading.digits}{far}"
@@ -193,15 +192,16 @@ class Conclusion:
 
         found = []
         for (taken_for, source), rows in groupby(self.fooled, same):
-            joined = list(rows)
+            first, *rest = rows
+            last = rest[-1] if rest else first
             whose = "nobody wrote since the page was zeroed"
-            if source is not None:
-                verb = "hold" if len(joined) > 1 else "holds"
-                parts, name = [row.source for row in joined if row.source], holder(source)
+            if source and first.source and last.source:
+                ends, bits = (first.source, last.source), ""
                 if source.slot.width != 8:  # as in mmio.phys_addr[63:32]
-                    name += f"[{max(one.high for one in parts)}:{min(one.low for one in parts)}]"
-                whose = f"{verb} {name} of {who(source, self.step.number)}"
-            place = span(joined[0].offset, joined[-1].offset)
+                    bits = f"[{max(one.high for one in ends)}:{min(one.low for one in ends)}]"
+                what = f"{holder(source)}{bits} of {who(source, self.step.number)}"
+                whose = f"{'hold' if rest else 'holds'} {what}"
+            place = span(first.offset, last.offset)
             found.append(f"{place}, taken for {taken_for}, {whose}")
         return found
 
@@ -275,6 +275,8 @@ class Cell:
     """
 
     before: Before
+    kernel: Kernel
+    vmm: Vmm
     debug: Conclusion
     later: Conclusion
 
@@ -289,16 +291,6 @@ class Cell:
         """What lies there at the debug exit, as a u32."""
         data = self.debug.step.page.data[self.hole_at : self.hole_at + 4]
         return int.from_bytes(data, self.layout.abi.byte_order)
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel that wrote the page."""
-        return self.debug.step.kernel
-
-    @property
-    def vmm(self) -> Vmm:
-        """The program that reads it."""
-        return self.debug.vmm
 
     @property
     def layout(self) -> Layout:
@@ -327,19 +319,11 @@ class Cell:
         knows = f"{self.knows} bits"
         if reading and not self.debug.right:
             knows = f"{32 * reading.low_right} of {reading.bits} bits"
-        return (
-            self.layout.abi.name,
-            self.before,
-            self.kernel.name,
-            f"{self.hole:#010x}",
-            who(step.page.sources[self.hole_at], step.number),
-            int(self.debug.flag),
-            self.vmm.name,
-            "✓" if self.right else "✗",
-            reading.digits if reading else "not seen",
-            knows,
-            f"flag {'still' if self.stale_flag else 'not'} set: {self.later.headline}",
-        )
+        writer = who(step.page.sources[self.hole_at], step.number)
+        later = f"flag {'still' if self.stale_flag else 'not'} set: {self.later.headline}"
+        page = (self.layout.abi.name, self.before, self.kernel.name, f"{self.hole:#010x}", writer)
+        seen = ("✓" if self.right else "✗", reading.digits if reading else "not seen", knows)
+        return *page, int(self.debug.flag), self.vmm.name, *seen, later
 
 
 @dataclass(frozen=True)
@@ -364,9 +348,8 @@ class Handshake:
         )
         rows = table([head, *(cell._row() for cell in self.cells)])
         notes = [note, *caveats(self.esr, [cell.kernel for cell in self.cells])]
-        return "\n".join(
-            (f"{held(self.esr)}; computed, not dumped", rows, *map("  {}".format, notes))
-        )
+        told = map("  {}".format, notes)
+        return "\n".join((f"{held(self.esr)}; computed, not dumped", rows, *told))
 
 
 def handshake(
@@ -389,5 +372,6 @@ def handshake(
     for abi, rows in groupby(every(abis, kernels, vmms), lambda row: row[0]):
         for (before, first), (_, kernel, vmm) in product(events.items(), rows):
             debug, later = play(kernel, abi, [*first, DebugExit(esr, far), mmio]).history[-2:]
-            cells.append(Cell(before, conclude(debug, vmm), conclude(later, vmm)))
+            seen = (conclude(step, vmm) for step in (debug, later))
+            cells.append(Cell(before, kernel, vmm, *seen))
     return Handshake(tuple(cells))

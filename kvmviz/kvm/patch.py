@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
 from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, Kernel
 from kvmviz.kvm.page import differing, play
 from kvmviz.slot import Slot
-from kvmviz.text import spans, table
+from kvmviz.text import span, table
 
 COMMIT = "18f3976fdb5d"
 """The commit's name in Linux, first in v5.19."""
@@ -68,7 +69,7 @@ class Line:
         return tuple(_changes(self.before, self.kernel, abi))
 
     def __repr__(self) -> str:
-        where = f"{self.file}, {self.function}" if self.function else self.file
+        where = ", ".join(filter(None, (self.file, self.function)))
         told = "    no byte: a name or a word for who writes code"
         if rows := list(_rows(self.before, self.kernel)):
             told = table(rows, indent=4)
@@ -116,16 +117,15 @@ def _changes(before: Kernel, after: Kernel, abi: str | Abi) -> Iterator[Change]:
 
 def _rows(before: Kernel, after: Kernel) -> Iterator[tuple[str, ...]]:
     """A row for each exit and member, with what changes in either byte order."""
-    found: dict[tuple[int, int, str], dict[str, str]] = {}
+    found: dict[tuple[int, int, int, str], dict[str, str]] = {}
     for order, abi in ABI_OF.items():
         for one in _changes(before, after, abi):
-            key = one.exit, one.slot.offset, one.slot.path
-            told = f"{order} {one.without.hex()} -> {one.held.hex()}"
-            found.setdefault(key, {})[order] = told
-    size = {slot.path: slot.offsets for slot in after.page("aarch64").slots}
-    for (exit, _, path), told_by in sorted(found.items()):
-        told_all = [told_by.get(order, f"{order} the same") for order in ABI_OF]
-        yield spans(size[path]), path, f"after exit {exit}:", *told_all
+            key = one.exit, one.slot.offset, one.slot.size, one.slot.path
+            told = {order: f"{order} {one.without.hex()} -> {one.held.hex()}"}
+            found[key] = found.get(key, {}) | told
+    for (exit, start, size, path), told in sorted(found.items()):
+        both = [told.get(order, f"{order} the same") for order in ABI_OF]
+        yield span(start, start + size - 1), path, f"after exit {exit}:", *both
 
 
 class Patch(tuple[Line, ...]):
@@ -190,11 +190,11 @@ NOTES = (
 def tables(overlays: Sequence[Overlay]) -> str:
     """The message's tables, each line with the bytes that lie there in a dump of each layout."""
     images = [overlay.image for overlay in overlays]
-    rows = [["", *(cell for title in TITLES for cell in (title, "bytes"))]]
+    rows = [["", *chain.from_iterable((title, "bytes") for title in TITLES)]]
     for offset, *words in TABLES:
         held = slice(offset, offset + 4 if offset < 8 else 16)
         pairs = zip(words, (image.data[held].hex(" ") for image in images), strict=True)
-        rows.append([f"offset {offset}", *(cell for pair in pairs for cell in pair)])
+        rows.append([f"offset {offset}", *chain.from_iterable(pairs)])
     parts = [f"{title}: {image!r}" for title, image in zip(TITLES, images, strict=True)]
     return "\n".join((*parts, table(rows), *map("  {}".format, NOTES)))
 

@@ -317,9 +317,10 @@ class Reading:
         told = f"A {self.image.layout.abi.byte_order}-endian VMM {vmm.phrase}"
         if not self.right:
             taken = " and ".join(run.words for run in self.runs if not run.right)
-            again = "; QEMU would re-inject it into the guest"
-            qemu = vmm.name == "u32 hsr" and "unhandled" in self.gist
-            told += f" takes {taken}; {self.gist}{again if qemu else ''}."
+            told += f" takes {taken}; {self.gist}"
+            if vmm.name == "u32 hsr" and "unhandled" in self.gist:
+                told += "; QEMU would re-inject it into the guest"
+            told += "."
         elif self.bits == 64:
             told += f" reads all 64 bits of ESR_EL2: {true.name}."
         else:
