@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal
@@ -66,13 +66,13 @@ class EsrField:
     @property
     def place_in_esr(self) -> str:
         """Its bits inside ESR_EL2: ``[31:26]``, ``[25]``."""
-        return f"[{self.high}]" if self.high == self.low else f"[{self.high}:{self.low}]"
+        return f"[{self.high}{f':{self.low}' * (self.high > self.low)}]"
 
     @property
     def place(self) -> str:
         """Its bits inside its half: ``hsr[31:26]``; in hsr_high these are ISS2's own numbers."""
-        high, low = self.high % 32, self.low % 32
-        return f"{self.half}[{high}]" if high == low else f"{self.half}[{high}:{low}]"
+        inside = replace(self, high=self.high % 32, low=self.low % 32)
+        return f"{self.half}{inside.place_in_esr}"
 
 
 def _carve(esr: int, high: int, low: int, parts: Iterable[_Part]) -> Iterator[EsrField]:
@@ -140,21 +140,20 @@ class Esr:
     @property
     def fields(self) -> tuple[EsrField, ...]:
         """RES0, ISS2, EC, IL and ISS: they tile bits 63 to 0."""
+
+        def told(half: str) -> str:
+            found = (f for f in self.detail if f.half == half and f.value)
+            return "; ".join(f"{field.name}: {field.meaning}" for field in found)
+
         unknown = "not decoded for this class"
-        told = {"hsr_high": list[str](), "hsr": list[str]()}
-        for part in self.detail:
-            if part.value:
-                told[part.half].append(f"{part.name}: {part.meaning}")
-        iss2 = "; ".join(told["hsr_high"]) or (
-            "reserved for this class, not zero" if self.ec in EXCEPTION_CLASSES else unknown
-        )
+        reserved = "reserved for this class, not zero" if self.ec in EXCEPTION_CLASSES else unknown
         short = "16-bit instruction" if self.ec else "no CPU reports EC 0x00 with IL 0"
         parts: tuple[_Part, ...] = (
             ("RES0", 63, 56, _ZERO),
-            ("ISS2", 55, 32, ("zero", iss2)),
+            ("ISS2", 55, 32, ("zero", told("hsr_high") or reserved)),
             ("EC", 31, 26, (self.name,)),
             ("IL", 25, 25, (short, "32-bit instruction, or none trapped")),
-            ("ISS", 24, 0, ("zero", "; ".join(told["hsr"]) or unknown)),
+            ("ISS", 24, 0, ("zero", told("hsr") or unknown)),
         )
         return tuple(_carve(self.value, 63, 0, parts))
 
@@ -186,10 +185,9 @@ class Esr:
             )
         if not self.high:
             return DEBUG_HIGH
+        said = f"{self.upper.replace(' set', ' is set')}: a VMM that reads hsr alone misses it"
         if "synthetic" in self.upper:
             said = f"they are {self.high:#010x}, synthetic: the architecture reserves some of them"
-        else:
-            said = f"{self.upper.replace(' set', ' is set')}: a VMM that reads hsr alone misses it"
         return f"{DEBUG_HIGH} Here {said}."
 
     @property
@@ -205,5 +203,5 @@ class Esr:
             for depth, f in self.rows
         ]
         head = f"ESR_EL2 {self.value:#018x}: {self.name}"
-        lines = [head, table(rows), f"  {HALVES}", f"  {self.high_note}"]
-        return "\n".join((*lines, *(f"  source: {source}" for source in self.sources)))
+        notes = [HALVES, self.high_note, *(f"source: {source}" for source in self.sources)]
+        return "\n  ".join((f"{head}\n{table(rows)}", *notes))

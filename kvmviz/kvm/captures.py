@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from binascii import unhexlify
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -246,8 +246,7 @@ _KEYS: dict[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
     "before": list, "user_writes": list, "event": dict, "bytes": str, "linux": str, "returned": int,
 }  # fmt: skip
-_Kinds = Mapping[str, tuple[Callable[..., Event], tuple[str, ...]]]
-_EXITS: _Kinds = {
+_KINDS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("brk", "singlestep", "hw_breakpoint", "watchpoint"), (DebugExit, ("esr", "far"))
     ),
@@ -257,14 +256,36 @@ _EXITS: _Kinds = {
     "arm_nisv": (exits.ArmNisv, ("esr_iss", "fault_ipa")),
     **dict.fromkeys(("signal", "immediate_exit", "timer"), (exits.Interrupted, ())),
     "unhandled": (exits.Unhandled, ()),
-}
-"""The event of each kind, and the keys of what it is made of."""
-_SERVED: _Kinds = {
     "served_write": (exits.Served, ("phys_addr", "len")),
     "served_read": (exits.Served, ("phys_addr", "len", "data")),
+    "user_write": (UserWrite, ("offset", "data")),
 }
-_PLAIN_KEYS = ("kind", "len", "type")
+"""The event of each kind, and the keys of what it is made of."""
+_PLAIN_KEYS = ("kind", "len", "type", "offset")
 _HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
+
+
+def event(given: Mapping[str, Any], *of: type[Event]) -> Event:
+    """What happened, as :func:`plain` has it: of any kind, or one of some classes.
+
+    Raises KeyError for a key that is not there, :class:`KvmvizError` for what cannot be.
+    """
+    kinds = [name for name, (made, _) in _KINDS.items() if issubclass(made, of or object)]
+    make, keys = _KINDS[chosen(given["kind"], kinds, "event: kind")]
+    made: Event = make(*(given.get(key) if key == "far" else given[key] for key in keys))
+    return made
+
+
+def plain(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An event as it is written, with what is in hex as bytes or a number."""
+    found = dict(given)
+    for key, value in given.items():
+        chosen(key, _PLAIN_KEYS + _HEX_KEYS, "event: unknown key")
+        if key == "data":
+            found[key] = _hex("event, data", value)
+        elif key in _HEX_KEYS:
+            found[key] = hexadecimal(value, f"event, {key}", 64)
+    return found
 
 
 def _dump(row: Any) -> Dump:
@@ -285,8 +306,8 @@ def _dump(row: Any) -> Dump:
         if not isinstance(write, list) or len(write) != 2:
             raise KvmvizError(f"{where}: {shown(write)} is no [offset, hex]")
         events.append(UserWrite(write[0], _hex(where, write[1])))
-    event, data = _plain(row["event"]), _hex("bytes", row["bytes"])
-    events += [_event(_plain(one), _SERVED) for one in served]
+    last, data = plain(row["event"]), _hex("bytes", row["bytes"])
+    events += [event(plain(one), exits.Served) for one in served]
     if len(data) not in (PAGE, PAGE_WITH_REGS):
         legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
         raise KvmvizError(f"bytes: {len(data)} bytes; {legal}")
@@ -296,8 +317,8 @@ def _dump(row: Any) -> Dump:
         row["scenario"],
         unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
-        event,
-        (*events, _event(event, _EXITS)),
+        last,
+        (*events, event(last, Exit)),
         data,
         given["linux"],
         row.get("returned"),
@@ -309,23 +330,6 @@ def _hex(key: str, text: object) -> bytes:
         return unhexlify(text)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
-
-
-def _event(event: Mapping[str, Any], kinds: _Kinds) -> Event:
-    make, keys = kinds[chosen(event["kind"], kinds, "event: kind")]
-    return make(*(event.get(key) if key == "far" else event[key] for key in keys))
-
-
-def _plain(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is written in hex as bytes or a number, and the rest as it is."""
-    found = dict(event)
-    for key, value in event.items():
-        chosen(key, _PLAIN_KEYS + _HEX_KEYS, "event: unknown key")
-        if key == "data":
-            found[key] = _hex("event, data", value)
-        elif key in _HEX_KEYS:
-            found[key] = hexadecimal(value, f"event, {key}", 64)
-    return found
 
 
 @cache

@@ -7,8 +7,8 @@ reads the page.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import resources
 from types import MappingProxyType
@@ -19,18 +19,7 @@ from kvmviz._base import KvmvizError, by_name, check_texts, chosen, counted, sho
 from kvmviz.abi import Abi
 from kvmviz.kvm import captures
 from kvmviz.kvm.conclusion import Conclusion, conclude
-from kvmviz.kvm.exits import (
-    CLEAR,
-    SET,
-    DebugExit,
-    Event,
-    Interrupted,
-    MmioExit,
-    Served,
-    SystemEvent,
-    Unhandled,
-    UserWrite,
-)  # fmt: skip
+from kvmviz.kvm.exits import Event
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.kvm.page import Vcpu, differing, play
@@ -77,34 +66,16 @@ class Scenario:
         return play(kernel, abi, self.events)
 
 
-BRK, WATCH, STEP = DebugExit(0xF2001234), DebugExit(0xD2000062, 0x40000800), DebugExit(0xCB000022)
-_UART = MmioExit(0x0900_0000, 4, b"\x5a\x5a\x00\x00")
-_ABOVE_4G = replace(_UART, phys_addr=0x80_0000_1000)
-
-_EVENTS: Mapping[str, tuple[Event, ...]] = {
-    "stale_flag": (BRK, _UART, SystemEvent(2), Interrupted(), Unhandled(), BRK),
-    "failed_run": (BRK, Unhandled(), _UART),
-    "mmio_low": (_UART, BRK),
-    "mmio_high": (_ABOVE_4G, BRK),
-    "stale_far": (WATCH, BRK),
-    "immediate_exit": (BRK, SET, _UART, CLEAR, _UART),
-    "served": (Served(0x0800_0004, 4, b"\x03\0\x20\0"), Served(0x0800_0100, 4), BRK),
-    "ndata": (SystemEvent(2), BRK),
-    "poison": (UserWrite(32, b"\xaa" * 256), BRK),
-    "poison_flags": (UserWrite(14, b"\xff\xff"), UserWrite(36, b"\xaa" * 4), BRK, _UART),
-    "mmio_read": (MmioExit(0x0900_0000, 8), UserWrite(40, bytes(range(1, 9))), STEP),
-}
-
-
-def _load() -> Mapping[str, Scenario]:
+def _load() -> Iterator[Scenario]:
     text = resources.files("kvmviz").joinpath("data", "scenarios.toml").read_text("utf-8")
-    words = tomllib.loads(text)
-    return by_name(*(Scenario(name, **words[name], events=_EVENTS[name]) for name in words))
+    for name, row in tomllib.loads(text).items():
+        events = tuple(captures.event(captures.plain(one)) for one in row["events"])
+        yield Scenario(name, row["title"], row["note"], events)
 
 
-SCENARIOS = _load()
-"""Made by hand, by name; none has happened on a real kernel in just this form. Their words are in
-``data/scenarios.toml``."""
+SCENARIOS: Mapping[str, Scenario] = by_name(*_load())
+"""Made by hand, by name, in ``data/scenarios.toml``; none has happened on a real kernel in just
+this form."""
 
 
 @cache
