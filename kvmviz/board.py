@@ -7,23 +7,23 @@ What pictures and pages show alike is decided here, once: :mod:`kvmviz.draw` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from kvmviz import text
 from kvmviz.image import pieces, unwritten
-from kvmviz.kvm import lane
 from kvmviz.kvm.conclusion import Conclusion, conclude
-from kvmviz.kvm.kernel import ESR_BIT
-from kvmviz.kvm.page import SHOWN, who
+from kvmviz.kvm.kernel import ESR_BIT, reason_name
+from kvmviz.kvm.page import SHOWN, Step, who
 from kvmviz.kvm.program import Reading, held
 from kvmviz.kvm.scenario import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
 from kvmviz.review.versions import CELLS, MOST_ARMS, Side, Versions
 from kvmviz.slot import Source, bits_of
-from kvmviz.style import USERSPACE, Style, styles
+from kvmviz.style import ON_THE_PAGE, USERSPACE, Style, styles
 
 State = Literal["written", "unwritten", "past", "fresh", "stale", "untouched"]
 """Of a cell. ``past``: behind the struct that the kernel wrote."""
@@ -222,6 +222,10 @@ def _hands(shown: Reading) -> list[Span]:
 
 # --- the page over time ----------------------------------------------------------------------
 
+HEAD, UNION = range(8, 16), range(32, 48)
+"""The bytes of struct kvm_run that tell a step: exit_reason and flags; the exit union as far as a
+debug exit can fill it."""
+
 STEPS = {1: 5, 2: 3}
 """How many steps are listed around the one that is shown, on one page and on two."""
 
@@ -238,7 +242,7 @@ def history(shown: Scene, full: bool = False) -> Board:
         told = ("before any step", None, tuple(about), (), "every byte is 0, and nobody wrote any")
         return Board(*told, (), repr(shown), kind="page")
     seen, differing = shown.rows[-1], shown.differing[-1]
-    offsets = range(SHOWN) if full else (*lane.HEAD, *lane.UNION)
+    offsets = range(SHOWN) if full else (*HEAD, *UNION)
     first, several = seen[0], len(seen) > 1
     causes = list(dict.fromkeys(cause for one in seen for cause in one.causes))
     verdict, effect = _concluded(first)
@@ -303,8 +307,8 @@ def lane_of(
         source, state = now.page.sources[at], now.state(at)
         said, looks = who(source, now.number), []
         if source is not None:
-            looks = [lane.style(lane.called(share)) for share in source.shares]
-            name = USERSPACE if lane.called(source) == USERSPACE else source.member
+            looks = [page_style(called(share)) for share in source.shares]
+            name = USERSPACE if called(source) == USERSPACE else source.member
             said = f"{name}[{source.bits}], {state}: {said}"
         said += "; the other page holds another value" * (at in differing)
         cell = _cell(f"page{at}", at, f"{now.page.data[at]:02x}", source, said, looks, state)
@@ -314,16 +318,80 @@ def lane_of(
         for hand in (_hands(seen.reading) if seen.reading else ())
         if hand.right and hand.first + union in offsets
     ]
-    hands += [Span(first, last, said, False) for first, last, said in lane.marks(seen, offsets)]
-    braces = [
-        Span(first, last, lane.names(now, first, last), quiet=now.state(first) != "fresh")
-        for first, last in lane.pieces(now, offsets)
-    ]
     title, sound = "", None
     if named:
         title, sound = f"{now.kernel.name} kernel", seen.right if seen.looks else None
         title += f": {seen.headline}" if seen.looks else ""
-    return Strip(tuple(cells), tuple(hands), tuple(braces), title, sound)
+    hands += _marks(seen, offsets)
+    return Strip(tuple(cells), tuple(hands), tuple(_pieces(now, offsets)), title, sound)
+
+
+@lru_cache(maxsize=1024)
+def page_style(name: str) -> Style:
+    """Colour and letter of a member; those that no exit here writes have letters of their own."""
+    return styles(dict.fromkeys((*ON_THE_PAGE, name)))[name]
+
+
+def called(source: Source) -> str:
+    """The member's own name; ``userspace`` where it wrote into the exit union."""
+    return USERSPACE if source.slot.path == "padding" else source.slot.path.rpartition(".")[2]
+
+
+def _pieces(step: Step, offsets: Sequence[int]) -> Iterator[Span]:
+    """Neighbours that hold one value, put there by one write, and what to call them."""
+    sources = step.page.sources
+
+    def key(at: int) -> object:
+        source = sources[at]
+        if source is None:
+            return None
+        whole = source.slot.width == 8 or called(source) == USERSPACE
+        return source.slot, source.write, None if whole else source.element
+
+    for first, last in text.runs(offsets, key):
+        quiet = step.state(first) != "fresh"
+        yield Span(first, last, _piece_names(step, first, last), quiet=quiet)
+
+
+def _piece_names(step: Step, first: int, last: int) -> tuple[str, ...]:
+    """What to call a piece; of one that this step did not write, with the step that it is from."""
+    source, end = step.page.sources[first], step.page.sources[last]
+    if source is None or end is None:
+        return "never written", "never"
+    name, letter, held = called(source), page_style(called(source)).letter, ""
+    reason = reason_name(step.reason).removeprefix("KVM_EXIT_")
+    value = {"exit_reason": f"{step.reason} {reason}", "flags": f"{step.flags:#x}"}
+    if name in value and last - first + 1 == source.slot.size:
+        held = f" {value[name]}"
+    elif source.slot.width == 8 and name != USERSPACE:
+        several = first != last and source.slot.shape
+        held = f"[{source.element}..{end.element}]" if several else ""
+    elif name != USERSPACE:
+        name += f"[{source.element}]" if source.slot.shape else ""
+        down = source.high > end.high
+        ends = f"{source.high}→{end.low}" if down else f"{source.low}→{end.high}"
+        held = f" {source.bits}" if first == last else f" {ends}"
+    names = [f"{letter} {name}{held}", f"{letter} {name}", f"{letter}{held}"]
+    if name in value:  # its name says less than what it holds
+        names[1:] = [f"{letter}{held}", f"{letter} {held.split()[0]}"]
+    if step.state(first) != "fresh" and source.write:
+        since = f"step {source.write.step}"
+        names = [*(f"{words}, {since}" for words in (*names, letter)), since]
+    return (*names, letter)
+
+
+def _marks(seen: Conclusion, offsets: Sequence[int]) -> Iterator[Span]:
+    """Bytes that a program took for what they are not; neighbours taken for the same share one."""
+    fooled = {row.offset: row for row in reversed(seen.fooled)}
+    marked = filter(fooled.__contains__, offsets)
+    for first, last in text.runs(marked, lambda at: (fooled[at].taken_for, fooled[at].stale)):
+        rows = [fooled[at] for at in range(first, last + 1)]
+        names = [f"✗ taken for {rows[0].taken_for}", f"✗ {rows[0].taken_for}"]
+        if rows[0].stale:
+            kinds = {"stale" if row.source else "never written" for row in rows}
+            why = "not fresh" if len(kinds) > 1 else kinds.pop()
+            names = [*(f"{name} ({why})" for name in names), *names, f"✗ {why}", why]
+        yield Span(first, last, (*names, "✗"), False)
 
 
 # --- versions of a struct --------------------------------------------------------------------

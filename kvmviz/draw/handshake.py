@@ -11,12 +11,12 @@ from dataclasses import replace
 from itertools import groupby
 
 from kvmviz._base import KvmvizError
+from kvmviz.board import called, page_style
 from kvmviz.draw.canvas import Canvas, Picture, checked, fitting, shrunk, wide, wrapped
 from kvmviz.draw.cells import Look, paragraph, row, spread
 from kvmviz.draw.pictures import EDGE, first_bytes
 from kvmviz.kvm.conclusion import Cell, Handshake
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.lane import called, style
 from kvmviz.kvm.program import Matrix, Reading, caveats, held
 from kvmviz.layout import Layout
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND, styles
@@ -161,13 +161,13 @@ def _page(canvas: Canvas, cell: Cell, x: float, y: float) -> None:
     """What the page holds, whoever reads it: the hole's bytes, and the flag at both exits."""
     step, at, room = cell.debug.step, cell.hole_at, PAGE - 8
     source, state = step.page.sources[at], step.state(at)
-    fill, hatch = (style(called(source)).colour, None) if source else (NOBODY, "////")
+    fill, hatch = (page_style(called(source)).colour, None) if source else (NOBODY, "////")
     line, edge = (1.6, INK) if state == "fresh" else (0.5, QUIET)
     canvas.box(x, y, room, 30, fill, edge=edge, line=line, hatch=hatch)
     if hatch:
         canvas.clear(x + 4, y + 5, room - 8, 20)
     canvas.text(x + room / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
-    name = f"{style(called(source)).letter} {called(source)}" if source else "never written"
+    name = f"{page_style(called(source)).letter} {called(source)}" if source else "never written"
     name += ", stale" if state == "stale" else ""
     canvas.text(x, y + 46, name, shrunk(name, 12, room))
     flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvmviz.abi import Abi
-from kvmviz.board import Cell, Fill, State, Strip, lane_of
+from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, page_style
 from kvmviz.draw.canvas import Canvas, Picture, wide, wrapped
 from kvmviz.draw.cells import Look, paragraph, row, spread
 from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.lane import HEAD, UNION, called, style
 from kvmviz.kvm.page import SHOWN
 from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.scenario import Scenario, Scene, difference, scene
@@ -110,7 +109,7 @@ def _legend(shown: Scene, full: bool) -> list[str]:
         for source in map(seen.step.page.sources.__getitem__, line)
         if source
     }
-    words = "  ·  ".join(f"{style(name).letter}\xa0{name}" for name in found)
+    words = "  ·  ".join(f"{page_style(name).letter}\xa0{name}" for name in found)
     order = shown.pages[0].page.layout.abi.byte_order
     bits = "0→31" if order == "little" else "31→0"
     return _lines(f"{words}  ·  {bits}: bits in order of offset", 15) if found else []
@@ -120,7 +119,7 @@ def _key(canvas: Canvas, y: float) -> None:
     """What fresh, stale and untouched bytes look like."""
     x = float(EDGE)
     for state, words in KEY:
-        fills = () if state == "untouched" else (Fill(style("hsr").colour, 7, 0),)
+        fills = () if state == "untouched" else (Fill(page_style("hsr").colour, 7, 0),)
         cell = Cell("", 0, "", "", state, "", fills)
         row(canvas, Strip((cell,), (), ()), {0: x}, y, Look(22, 22, bits=False, offsets=False))
         bold = state == "fresh"
