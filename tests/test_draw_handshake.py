@@ -7,7 +7,7 @@ import pytest
 
 from kvmviz import KvmvizError
 from kvmviz.draw import Picture
-from kvmviz.draw.handshake import handshake as draw_handshake
+from kvmviz.draw import handshake as draw_handshake
 from kvmviz.kvm.conclusion import handshake
 from kvmviz.kvm.kernel import KERNELS, MERGED, POLICIES, Kernel
 from kvmviz.kvm.program import READERS, Vmm

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 import kvmviz
 from kvmviz import DebugExit, KvmvizError, captures
 from kvmviz.draw import Picture
-from kvmviz.draw.cells import LOW
+from kvmviz.draw.canvas import LOW
 from kvmviz.draw.timeline import LOOKS, timeline
 from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.exits import UserWrite

@@ -1,6 +1,6 @@
 """Every result as a picture, each with its text twin: ``draw.story(captures.readings())``.
 
-The page over time is in :mod:`kvmviz.draw.timeline`, the handshake in :mod:`kvmviz.draw.handshake`.
+The page over time is in :mod:`kvmviz.draw.timeline`.
 """
 
 import os
@@ -28,12 +28,13 @@ if "matplotlib" not in sys.modules:
     _import_matplotlib()
 
 from kvmviz.draw.canvas import Picture  # noqa: E402
-from kvmviz.draw.handshake import matrix  # noqa: E402
 from kvmviz.draw.pictures import (  # noqa: E402
     byte_map,
     commit_table,
     esr,
     evidence,
+    handshake,
+    matrix,
     overlay,
     reading,
     rules,
@@ -42,6 +43,6 @@ from kvmviz.draw.pictures import (  # noqa: E402
 )
 
 __all__ = [
-    "Picture", "byte_map", "commit_table", "esr", "evidence", "matrix", "overlay", "reading",
-    "rules", "story", "versions",
+    "Picture", "byte_map", "commit_table", "esr", "evidence", "handshake", "matrix", "overlay",
+    "reading", "rules", "story", "versions",
 ]  # fmt: skip

@@ -1,29 +1,49 @@
-"""One function a picture: a layout, an image, a reading, versions, the story, dumps, ESR.
+"""One function a picture: a layout, an image, a reading, versions, the story, dumps, ESR, tiles.
 
 Each takes a result and draws it on a sheet that is as large as it needs. Sizes are in pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
+from typing import TypeVar
 
 from kvmviz import board
 from kvmviz._base import KvmvizError, counted
-from kvmviz.board import Cell, Fill, Span, Strip
+from kvmviz.board import Cell, Fill, Span, Strip, called, page_style
 from kvmviz.ctype import name_of
-from kvmviz.draw.canvas import Canvas, Picture, checked, shrunk, wide, wrapped
-from kvmviz.draw.cells import ROW, Look, legend, paragraph, row, rows, spread
+from kvmviz.draw.canvas import (
+    ROW,
+    Canvas,
+    Look,
+    Picture,
+    checked,
+    fitting,
+    legend,
+    row,
+    rows,
+    spread,
+    wide,
+    wrapped,
+)
 from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import patch, program
 from kvmviz.kvm.captures import Evidence, Overlay
-from kvmviz.kvm.program import Reading
+from kvmviz.kvm.conclusion import Cell as Met
+from kvmviz.kvm.conclusion import Handshake
+from kvmviz.kvm.kernel import Kernel
+from kvmviz.kvm.program import Matrix, Reading, caveats, held
 from kvmviz.layout import Layout, Rules
 from kvmviz.review.versions import CELLS, Versions
 from kvmviz.slot import merged
-from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG, styles
+from kvmviz.style import INK, NOBODY, QUIET, RIGHT, RIGHT_GROUND, WRONG, WRONG_GROUND, styles
 from kvmviz.text import where
+
+_T = TypeVar("_T")
 
 EDGE = 24
 """Margin of a sheet."""
@@ -35,8 +55,9 @@ NARROW = Look(42, 32, 17, 14)
 REAL = Look(height=36, bits=False, offsets=False)
 """Cells of a dump, over those of what was predicted."""
 
-FULL = 2 * EDGE + WIDE.cell * ROW
-"""Width of a sheet with a full row of cells."""
+ROOM = WIDE.cell * ROW
+FULL = 2 * EDGE + ROOM
+"""Width of a full row of cells, and of its sheet."""
 
 MOST = 4096
 """Bytes of a picture that shows every one of them; :func:`versions` shows a part of more."""
@@ -64,11 +85,9 @@ def byte_map(*images: Image, title: str = "") -> Picture:
     if not images:
         raise KvmvizError("a byte map takes at least one image")
     _check_size([image.layout for image in images])
-    canvas = Canvas(FULL, 0)
+    canvas, y = Canvas(FULL, 0), 60.0
     head = title or str(images[0].layout.struct)
-    size = shrunk(head, 26, canvas.width - 2 * EDGE, bold=True)
-    canvas.text(EDGE, 40, head, size, bold=True)
-    y = 60.0
+    canvas.text(EDGE, 40, head, 26, room=ROOM, bold=True)
     for image in images:
         canvas.text(EDGE, y + 26, where(image.layout), 18, bold=True)
         y = rows(canvas, _strip(image), EDGE, y + 40, WIDE) + 22
@@ -82,17 +101,14 @@ def rules(shown: Rules) -> Picture:
     Raises :class:`KvmvizError` for more than :data:`MOST` bytes.
     """
     checked([shown], Rules, "a picture of rules")
-    layout, room = shown.layout, FULL - 2 * EDGE
+    layout, canvas = shown.layout, Canvas(FULL, 0)
     _check_size([layout])
-    canvas = Canvas(FULL, 0)
     head = f"{layout.struct} on {where(layout)}: {counted(layout.size, 'byte')}"
-    canvas.text(EDGE, 40, head, shrunk(head, 24, room, bold=True), bold=True)
+    canvas.text(EDGE, 40, head, 24, room=ROOM, bold=True)
     strip = board.strip(layout, [merged(holders) for holders in layout.holders])
     y = rows(canvas, strip, EDGE, 66, WIDE) + 14
-    for number, step in enumerate(shown.steps, 1):
-        lines = wrapped(f"{number}. {step}", 17, room, indent="    ")
-        y = paragraph(canvas, EDGE, y, lines, 17, 26)
-    canvas.height = y + 30
+    steps = [f"{number}. {step}" for number, step in enumerate(shown.steps, 1)]
+    canvas.height = canvas.paragraph(EDGE, y, steps, 17, 26, room=ROOM, indent="    ") + 30
     return canvas.picture(f"{layout!r}\n{shown!r}")
 
 
@@ -103,18 +119,17 @@ def reading(shown: Reading) -> Picture:
     """
     checked([shown], Reading, "a picture of a reading")
     _check_size([shown.image.layout])
-    made, room = board.reading(shown), FULL - 2 * EDGE
-    canvas, colour = Canvas(FULL, 0), RIGHT if shown.sound else WRONG
-    place, who, held = made.about
-    size = shrunk(made.headline, 28, room - wide(place, 20, bold=True) - 20, bold=True)
-    canvas.text(EDGE, 42, made.headline, size, bold=True, colour=colour)
-    canvas.text(EDGE, 72, held, 17)
+    made, canvas = board.reading(shown), Canvas(FULL, 0)
+    colour, (place, who, told) = RIGHT if shown.sound else WRONG, made.about
+    room = ROOM - wide(place, 20, bold=True) - 20
+    canvas.text(EDGE, 42, made.headline, 28, room=room, bold=True, colour=colour)
+    canvas.text(EDGE, 72, told, 17)
     canvas.text(FULL - EDGE, 42, place, 20, bold=True, ha="right")
-    canvas.text(FULL - EDGE, 72, who, shrunk(who, 17, room - wide(held, 17) - 20), ha="right")
+    canvas.text(FULL - EDGE, 72, who, 17, room=ROOM - wide(told, 17) - 20, ha="right")
     y = rows(canvas, made.strips[0], EDGE, 104, WIDE) + 10
-    y = paragraph(canvas, EDGE, y, wrapped(made.effect, 19, room), 19, 26, colour=colour)
-    y = paragraph(canvas, EDGE, y, made.notes, 17, 26)
-    canvas.text(EDGE, y + 28, shown.statuses, shrunk(shown.statuses, 17, room))
+    y = canvas.paragraph(EDGE, y, [made.effect], 19, 26, room=ROOM, colour=colour)
+    y = canvas.paragraph(EDGE, y, made.notes, 17, 26)
+    canvas.text(EDGE, y + 28, shown.statuses, 17, room=ROOM)
     canvas.height = y + 54
     return canvas.picture(repr(shown))
 
@@ -132,11 +147,9 @@ def versions(*shown: Versions, title: str = "") -> Picture:
     canvas = Canvas(places[-1] + panel + edge, 0)
     room = canvas.width - 2 * edge
     colour = INK if made.sound is None else RIGHT if made.sound else WRONG
-    heading = wrapped(made.headline, 19, room, bold=True)
-    y = paragraph(canvas, edge, 4, heading, 19, 24, bold=True, colour=colour) + 24
+    y = canvas.paragraph(edge, 4, [made.headline], 19, 24, room=room, bold=True, colour=colour) + 34
     for x, head in zip(places, made.heads, strict=True):
-        canvas.text(x, y, head, shrunk(head, 15, panel, bold=True), bold=True)
-    y += 10
+        canvas.text(x, y - 10, head, 15, room=panel, bold=True)
     columns = [[s for s in made.strips if s.column == at] for at in range(len(made.heads))]
     for side_by_side in zip(*columns, strict=True):
         name, _, past = side_by_side[0].title.partition(": ")
@@ -149,14 +162,12 @@ def versions(*shown: Versions, title: str = "") -> Picture:
             elif past:
                 canvas.text(x + 4, y + 22, past, 14, italic=True, colour=QUIET)
         y += NARROW.high + 6
-    y = paragraph(canvas, edge, y, legend(made.strips, NARROW, room), 14, 22)
-    for note in made.notes:
-        y = paragraph(canvas, edge, y, wrapped(note, 14, room), 14, 22, colour=QUIET)
-    canvas.height = y + 14
+    y = canvas.paragraph(edge, y, legend(made.strips, NARROW, room), 14, 22)
+    canvas.height = canvas.paragraph(edge, y, made.notes, 14, 22, room=room, colour=QUIET) + 14
     return canvas.picture(made.twin)
 
 
-def first_bytes(shown: Reading, what: str) -> Strip:
+def _first_bytes(shown: Reading, what: str) -> Strip:
     """A reading's bytes, of which ``what`` draws the first eight.
 
     Raises :class:`KvmvizError` if the program takes ESR from behind them.
@@ -190,8 +201,8 @@ def story(readings: Sequence[Reading]) -> Picture:
             canvas.text(x, y + 6, f"{order}-endian", 20, bold=True)
         if not column:
             name, when, room = shown.kernel.name, shown.kernel.when, x - EDGE - 4
-            canvas.text(EDGE, y + 66, name, shrunk(name, 20, room, bold=True), bold=True)
-            canvas.text(EDGE, y + 86, when, shrunk(when, 14, room), colour=QUIET)
+            canvas.text(EDGE, y + 66, name, 20, room=room, bold=True)
+            canvas.text(EDGE, y + 86, when, 14, room=room, colour=QUIET)
             kinds = [name_of(m.type, m.name or "") for m in shown.kernel.debug.members[:-1]]
             for at, kind in enumerate(kinds):
                 words = kind.replace("__", "")
@@ -199,17 +210,17 @@ def story(readings: Sequence[Reading]) -> Picture:
                 canvas.text(EDGE, y + 112 + 18 * at, words, size, mono=True)
         _panel(canvas, shown, x, y)
     lines = wrapped(note, 16, canvas.width - 2 * EDGE)
-    paragraph(canvas, EDGE, canvas.height - 14 - 22 * len(lines), lines, 16, 22)
+    canvas.paragraph(EDGE, canvas.height - 14 - 22 * len(lines), lines, 16, 22)
     twin = (f"{title}\n{subtitle}", *map(repr, readings), note)
     return canvas.picture("\n\n".join(twin))
 
 
 def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
-    strip, colour = first_bytes(shown, "a story"), RIGHT if shown.sound else WRONG
+    strip, colour = _first_bytes(shown, "a story"), RIGHT if shown.sound else WRONG
     head, gist = shown.headline, shown.gist
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
     left = x + max(230, wide(head, 19, bold=True) + 12)
-    canvas.text(left, y + 34, gist, shrunk(gist, 17, x + 548 - left), colour=colour)
+    canvas.text(left, y + 34, gist, 17, room=x + 548 - left, colour=colour)
     row(canvas, strip, spread(range(8), x, STORY), y + 70, STORY)
     far = strip.cells[8]
     value = "8 bytes" if far.fills else "not written"
@@ -265,7 +276,7 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
             # A debug exit is filled, another is not.
             fill, ink = (colour, NOBODY) if shown.dump.is_debug else (NOBODY, colour)
             canvas.box(x, y, 17, 26, fill, edge=colour, line=1.5)
-            canvas.text(x + 8.5, y + 18, words, shrunk(words, 14, 17), ha="center", colour=ink)
+            canvas.text(x + 8.5, y + 18, words, 14, room=17, ha="center", colour=ink)
     y = 120.0 + 44 * len(groups)
     canvas.text(EDGE, y, "filled: a debug exit · outlined: another exit", 16)
     return canvas.picture(repr(held))
@@ -301,8 +312,8 @@ def esr(shown: Esr) -> Picture:
         canvas.text(EDGE, y, words, 17, mono=True)
         canvas.text(EDGE + 310, y, field.meaning, 17)
         y += 26
-    notes = wrapped(f"{HALVES} {shown.high_note}", 17, canvas.width - 2 * EDGE)
-    canvas.height = paragraph(canvas, EDGE, y, notes, 17, 24, colour=QUIET) + 24
+    note, room = f"{HALVES} {shown.high_note}", canvas.width - 2 * EDGE
+    canvas.height = canvas.paragraph(EDGE, y, [note], 17, 24, room=room, colour=QUIET) + 24
     return canvas.picture(repr(shown))
 
 
@@ -326,5 +337,171 @@ def commit_table(old: Overlay, widened: Overlay, with_high: Overlay) -> Picture:
             y, offsets = 102.0 + 146 * line, range(offset, offset + 4 if line < 2 else 16)
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
             row(canvas, _strip(shown.image), spread(offsets, x, look), y + 26, look)
-    paragraph(canvas, EDGE, 534, patch.NOTES, 17, 26)
+    canvas.paragraph(EDGE, 534, patch.NOTES, 17, 26)
     return canvas.picture(patch.tables(overlays))
+
+
+# --- kernels with programs: downward and to the right, a panel for each ABI ------------------
+
+TILE, BETWEEN = 140, 10
+"""Width of a tile with the room beside it, and of what stands between two panels."""
+
+MINI = Look(15.5, 18, 14, 0, bits=False, offsets=False)
+"""Cells of a tile, a letter in each."""
+
+PAGE, PITCH = 104, 81
+"""Of the handshake: width of what a page holds, height of a row."""
+
+NOTE = (
+    "Left: bytes 36..39 of kvm_run, where hsr_high is or would be, at the debug exit, as a u32. "
+    "flag: as the debug exit leaves it, then as the MMIO exit after it does (✗: stale). "
+    "not ESR[63:32]: the VMM took stale or foreign bytes for these bits."
+)
+
+
+def _sheet(
+    title: str, subtitle: str, kernels: Iterable[Kernel], panels: Sequence[Layout],
+    programs: Sequence[str], beside: float = 0,
+) -> tuple[Canvas, list[float], float]:  # fmt: skip
+    """A sheet with its heads, where each panel begins, and where the heads end.
+
+    ``beside`` is the room that a panel has left of its tiles.
+    """
+    names = max(max(wide(k.name, 18, True), wide(k.when, 14)) for k in kernels)
+    start, span = EDGE + max(102, names + 2), beside + TILE * len(programs) + BETWEEN
+    canvas = Canvas(max(1280, start + span * len(panels) + EDGE - BETWEEN), 0)
+    canvas.text(EDGE, 40, title, 29, bold=True)
+    canvas.text(EDGE, 68, subtitle, 18)
+    places, low = [start + span * number for number in range(len(panels))], 132.0
+    for x, layout in zip(places, panels, strict=True):
+        canvas.text(x, 96, where(layout), 20, bold=True)
+        for column, name in enumerate(programs):
+            left = x + beside + TILE * column + 2
+            end = canvas.paragraph(left, 98, [name], 15, 17, room=TILE - 8, colour=QUIET)
+            low = max(low, end)
+    return canvas, places, low
+
+
+def _panels(
+    cells: Iterable[_T], layout: Callable[[_T], Layout], line: Callable[[_T], object]
+) -> list[list[list[_T]]]:
+    """Cells in the lines of each panel."""
+    panels = (held for _, held in groupby(cells, lambda cell: layout(cell).abi.name))
+    return [[[*held] for _, held in groupby(panel, line)] for panel in panels]
+
+
+def _kernel(canvas: Canvas, kernel: Kernel, y: float) -> None:
+    canvas.text(EDGE, y + 34, kernel.name, 18, bold=True)
+    canvas.text(EDGE, y + 54, kernel.when, 14, colour=QUIET)
+
+
+def _tile(canvas: Canvas, x: float, y: float, height: float, right: bool, digits: str) -> str:
+    """A tile with its sign and what the program reads; its colour."""
+    colour, ground = (RIGHT, RIGHT_GROUND) if right else (WRONG, WRONG_GROUND)
+    canvas.box(x, y, TILE - 5, height, ground, edge=colour, line=1.2)
+    canvas.text(x + 7, y + 31, "✓" if right else "✗", 26, bold=True, colour=colour)
+    lines = textwrap.wrap(digits, 8)
+    canvas.paragraph(x + 36, y + 3, lines, 19, 20, mono=True, colour=colour)
+    return colour
+
+
+def matrix(shown: Matrix) -> Picture:
+    """Every kernel with every program in both byte orders, as small multiples on 1280 by 720.
+
+    More kernels or programs make the sheet larger. Raises :class:`KvmvizError` for more than two
+    ABIs, and if a program takes ESR from behind byte 7.
+    """
+    checked([shown], Matrix, "a picture of a matrix")
+    panels = _panels(shown.readings, lambda r: r.image.layout, lambda r: r.kernel.name)
+    if len(panels) > 2:
+        raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")
+    title = "Who reads the ESR that the kernel wrote?"
+    layouts = [lines[0][0].image.layout for lines in panels]
+    kernels, names = [line[0].kernel for line in panels[0]], [r.vmm.name for r in panels[0][0]]
+    canvas, places, y = _sheet(title, shown.head, kernels, layouts, names)
+    y += 12
+    for number, kernel in enumerate(kernels):
+        _kernel(canvas, kernel, y + 16)
+        for x, lines in zip(places, panels, strict=True):
+            for column, reading in enumerate(lines[number]):
+                _bytes(canvas, reading, x + TILE * column, y)
+        y += 132
+    canvas.height = canvas.paragraph(EDGE, y - 2, shown.notes, 16, 18) + 14
+    return canvas.picture(repr(shown))
+
+
+def _bytes(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
+    """A tile of the matrix: what is read, and the first eight bytes with those that are taken."""
+    strip, looks = _first_bytes(shown, "a matrix"), styles(shown.image.layout.named)
+    colour = _tile(canvas, x, y, 124, shown.sound, shown.digits[2:])
+    canvas.text(x + 6, y + 69, shown.cause, 15, colour=colour)
+    sources = shown.image.sources[:8]
+    letters = [looks[source.slot.member].letter if source else "" for source in sources]
+    cells = (replace(c, value=letter) for c, letter in zip(strip.cells, letters, strict=False))
+    hands = (replace(hand, names=()) for hand in strip.hands)
+    small = replace(strip, cells=tuple(cells), hands=tuple(hands), braces=())
+    row(canvas, small, spread(range(8), x + 6, MINI), y + 92, MINI)
+
+
+def handshake(shown: Handshake) -> Picture:
+    """Kernels downward, on a fresh page and after MMIO; programs and byte orders to the right."""
+    checked([shown], Handshake, "a picture of the handshake")
+    if not shown.cells:
+        raise KvmvizError("a picture of the handshake takes at least one cell")
+    panels = _panels(shown.cells, lambda c: c.layout, lambda c: (c.before, c.kernel.name))
+    title = "Old and new kernels, old and new userspace"
+    head = f"{held(shown.esr)}; computed, not dumped"
+    layouts, kernels = [lines[0][0].layout for lines in panels], [c.kernel for c in shown.cells]
+    names = [cell.vmm.name for cell in panels[0][0]]
+    canvas, places, _ = _sheet(title, head, kernels, layouts, names, PAGE)
+    y, before = 126.0, ""
+    for number, (first, *_) in enumerate(panels[0]):
+        if first.before != before:
+            before = first.before
+            y += 24
+            canvas.text(EDGE, y - 8, "fresh page" if before == "fresh" else before, 16, bold=True)
+            canvas.line([EDGE, canvas.width - EDGE], [y - 3, y - 3], QUIET, 0.8)
+        _kernel(canvas, first.kernel, y)
+        for x, lines in zip(places, panels, strict=True):
+            _page(canvas, lines[number][0], x, y)
+            for column, cell in enumerate(lines[number]):
+                left, reading = x + PAGE + TILE * column, cell.debug.reading
+                digits = reading.digits[2:] if reading else "misses"
+                colour = _tile(canvas, left, y, PITCH - 6, cell.right, digits)
+                words = fitting(_said(cell), TILE - 16, 14)
+                canvas.text(left + 7, y + 68, words, 14, colour=colour)
+        y += PITCH
+    old = "".join(f" {note}." for note in caveats(shown.esr, kernels))
+    room = canvas.width - 2 * EDGE
+    canvas.height = canvas.paragraph(EDGE, y - 6, [f"{NOTE}{old}"], 15, 20, room=room) + 16
+    return canvas.picture(repr(shown))
+
+
+def _page(canvas: Canvas, cell: Met, x: float, y: float) -> None:
+    """What the page holds, whoever reads it: the hole's bytes, and the flag at both exits."""
+    step, at, room = cell.debug.step, cell.hole_at, PAGE - 8
+    source, state = step.page.sources[at], step.state(at)
+    fill, hatch, name = NOBODY, "////", "never written"
+    if source:
+        look, hatch = page_style(called(source)), ""
+        fill, name = look.colour, f"{look.letter} {called(source)}{', stale' * (state == 'stale')}"
+    line, edge = (1.6, INK) if state == "fresh" else (0.5, QUIET)
+    canvas.box(x, y, room, 30, fill, edge=edge, line=line, hatch=hatch)
+    if hatch:
+        canvas.clear(x + 4, y + 5, room - 8, 20)
+    canvas.text(x + room / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
+    canvas.text(x, y + 46, name, 12, room=room)
+    flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
+    mark, colour = ("✗ ", WRONG) if cell.stale_flag else ("", INK)
+    canvas.text(x, y + 64, mark + flag, 12, colour=colour)
+
+
+def _said(cell: Met) -> Sequence[str]:
+    """What is right or wrong about a conclusion, the fullest words first."""
+    if cell.right:
+        return (f"{cell.knows} bits of ESR",)
+    if cell.debug.right:
+        return ("wrong at MMIO exit", "wrong after")
+    taken = list(dict.fromkeys(row.taken_for for row in cell.debug.fooled))
+    words = ", ".join(taken)
+    return f"wrong: {words}", f"not {words}", f"wrong: {len(taken)} values", "wrong"

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from kvmviz.abi import Abi
 from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, page_style
-from kvmviz.draw.canvas import Canvas, Picture, wide, wrapped
-from kvmviz.draw.cells import Look, paragraph, row, spread
+from kvmviz.draw.canvas import Canvas, Look, Picture, row, spread, wide, wrapped
 from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.page import SHOWN
@@ -71,12 +70,12 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     full |= any(s.step.page.sources[at] for row in shown.rows for s in row for at in hidden)
     canvas = Canvas(WIDTH, 0)
     heading = _lines(shown.scenario.title, 23, bold=True)
-    y = paragraph(canvas, EDGE, 3, heading, 23, 27, bold=True)
+    y = canvas.paragraph(EDGE, 3, heading, 23, 27, bold=True)
     if wide(shown.subtitle, 15) > WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30:
         y += 20
     canvas.text(WIDTH - EDGE, y, shown.subtitle, 15, ha="right")
     notes = [line for note in shown.notes for line in _lines(note, 15)]
-    y = paragraph(canvas, EDGE, y + 2, notes, 15, 20, colour=QUIET) + 5
+    y = canvas.paragraph(EDGE, y + 2, notes, 15, 20, colour=QUIET) + 5
     _key(canvas, y)
     y += 34 if full else 74
     if not full:
@@ -89,7 +88,7 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     rest = [shown.left_out] if shown.left_out else []
     if not shown.rows:
         rest.insert(0, "before any step: every byte is 0, nobody has written any")
-    y = paragraph(canvas, EDGE, y, [*rest, *_legend(shown, full)], 15, 20)
+    y = canvas.paragraph(EDGE, y, [*rest, *_legend(shown, full)], 15, 20)
     canvas.height = y + 11
     return canvas.picture(repr(shown))
 
@@ -145,13 +144,13 @@ def _row(canvas: Canvas, y: float, shown: Scene, number: int, full: bool) -> flo
     canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
     small = filter(None, (step.completion, *{seen.step.beyond: 0 for seen in pages}))
     titles = _lines(step.title, 15)
-    y = paragraph(canvas, EDGE, y, titles, 15, 19)
+    y = canvas.paragraph(EDGE, y, titles, 15, 19)
     # A single conclusion stands at the right of the last line of the title, or below it.
     if not several:
         taken = wide(titles[-1], 15) + wide(pages[0].headline, 16, True)
         y += 20 if taken > WIDTH - 2 * EDGE - 24 else 0
         _conclusion(canvas, pages[0], y)
-    y = paragraph(canvas, EDGE, y, _lines(" · ".join(small), 14), 14, 18, colour=QUIET) + 4
+    y = canvas.paragraph(EDGE, y, _lines(" · ".join(small), 14), 14, 18, colour=QUIET) + 4
     for at, seen in enumerate(pages):
         if several:
             other = f"   {difference(differing)}" if at else ""
