@@ -15,7 +15,6 @@ import traitlets
 
 from kvmviz import DebugExit, Explorer, Interrupted, KvmvizError
 from kvmviz.kvm.kernel import Kernel
-from kvmviz.widgets import panel as reading
 from kvmviz.widgets.desk import Desk, Scores
 from kvmviz.widgets.panel import FRAMES, Panel
 from kvmviz.widgets.timeline import MOST_EVENTS, Timeline
@@ -336,26 +335,3 @@ def test_a_panel_needs_a_state_and_its_own_settings() -> None:
     assert More(fill=3).fill == 3
     assert isinstance(Explorer.settings, Mapping)
     assert not Panel.settings
-
-
-READ: list[tuple[Callable[..., object], tuple[Any, ...], Any]] = [
-    (reading.decimal, ("len", "36"), 36),
-    (reading.decimal, ("len", "0x24"), 36),
-    (reading.decimal, ("len", "one"), "len: 'one' is no number; legal are such as 36 and 0x24"),
-    (reading.decimal, ("len", "9" * 5000), "is no number"),
-    (reading.octets, ("data", "5a 5A 0000"), b"ZZ\0\0"),
-    (reading.octets, ("data", "0xAAbb"), b"\xaa\xbb"),
-    (reading.octets, ("data", ""), "data: '' is not bytes in hex; legal are pairs of digits"),
-    (reading.octets, ("data", "5a 5"), "data: '5a 5' is not bytes in hex"),
-    (reading.octets, ("data", "Ä"), "data: 'Ä' is not bytes in hex"),
-]
-
-
-@pytest.mark.parametrize(("reader", "given", "found"), READ)
-def test_text_is_read(reader: Callable[..., object], given: tuple[Any, ...], found: Any) -> None:
-    if not isinstance(found, str):
-        assert reader(*given) == found
-        return
-    with pytest.raises(KvmvizError) as caught:
-        reader(*given)
-    assert found in str(caught.value)

@@ -155,6 +155,7 @@ BUILT = [
     ("run fails after entry", ("", ""), Unhandled()),
     ("userspace writes", ("36", "aaaaaaaa"), UserWrite(36, b"\xaa" * 4)),
     ("userspace writes", ("0x24", "0xAA bb"), UserWrite(36, b"\xaa\xbb")),
+    ("userspace writes", ("36", "5a 5A 0000"), UserWrite(36, b"ZZ\0\0")),
 ]
 
 
@@ -188,16 +189,18 @@ BAD_ENTRIES = [
     ("debug exit", ("1" * 17, ""), "esr: 0x11111111111111111 does not fit 64 bits"),
     ("debug exit", ("d2000062", " "), "ESR 0xd2000062 is a watchpoint"),
     ("debug exit", ("f2001234", "-1"), "far: '-1' is not a hexadecimal number"),
-    ("MMIO write", ("0x9000000", "5a 5"), "data: '5a 5' is not bytes in hex"),
+    ("MMIO write", ("0x9000000", "5a 5"), "data: '5a 5' is no row of bytes in hex"),
     ("MMIO write", ("0x9000000", "5a 5a 5a"), "legal are 1, 2, 4, 8"),
     ("MMIO write", ("", "5a"), "phys_addr: '' is not a hexadecimal number"),
-    ("MMIO write", ("0", "Ä"), "data: 'Ä' is not bytes in hex"),
+    ("MMIO write", ("0", "Ä"), "data: 'Ä' is no row of bytes"),
     ("MMIO read", ("0", "3"), "legal are 1, 2, 4, 8"),
     ("system event", ("0x100000000", "0"), "type: 0x100000000 does not fit 32 bits"),
     ("userspace writes", ("2352", "00"), "legal are bytes 0..2351"),
     ("userspace writes", ("-1", "00"), "legal are bytes 0..2351"),
-    ("userspace writes", ("one", "00"), "offset: 'one' is no number"),
-    ("userspace writes", ("1", "<b>"), "bytes: '<b>' is not bytes in hex"),
+    ("userspace writes", ("one", "00"), "offset: 'one' is no number; legal are such as 36"),
+    ("userspace writes", ("9" * 5000, "00"), "is no number"),
+    ("userspace writes", ("36", ""), "legal"),
+    ("userspace writes", ("1", "<b>"), "data: '<b>' is no row of bytes"),
 ]
 
 

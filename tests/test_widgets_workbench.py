@@ -9,7 +9,7 @@ import pytest
 
 from kvmviz import KvmvizError, parse
 from kvmviz.widgets.workbench import OLD, Workbench
-from tests.panels import inside, part, plain, twin
+from tests.panels import error, inside, part, plain, twin
 
 MOST = 4096
 HEAD = "struct kvm_debug_exit_arch {\n    __u32 hsr;\n"
@@ -248,7 +248,7 @@ def test_hostile_text_is_refused_or_shown_within_bounds(bench: Workbench, name: 
     if name == "doubling":  # the first struct has one byte
         assert bench.struct == "a0"
         field(bench, "struct").value = "a19"
-        assert "shown are 1 .. 4096" in said(bench, "text")
+        assert "shown are 1 .. 4096" in error(bench)
         assert bench.struct == "a0"
     else:
         assert said(bench, "text")
@@ -289,7 +289,7 @@ def test_a_struct_that_an_abi_does_not_have_is_told() -> None:
         bench.struct = "t"
     assert repr(bench) == before
     field(bench, "struct").value = "t"
-    assert "not defined on aarch64" in said(bench, "text").replace("\n", " ")
+    assert "not defined on aarch64" in error(bench).replace("\n", " ")
     assert repr(bench) == before
     bench.set(abis=("i386", "i386"), struct="t")
     assert bench.struct == "t"

@@ -125,7 +125,7 @@ def _width(member: str) -> Control:
         tooltips=[f"{member}: {bits} bits wide" for bits in WIDTHS],
     )
     return replace(
-        made, shows=lambda state: state.bits.get(member), means=lambda bits: {member: bits}
+        made, shows=lambda state: state.bits.get(member), means=lambda _, bits: {member: bits}
     )
 
 

@@ -8,7 +8,6 @@ follows from the state alone.
 from __future__ import annotations
 
 import threading
-from binascii import unhexlify
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -18,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import ipywidgets as ipw
 from traitlets import HasTraits, TraitType
 
-from kvmviz._base import KvmvizError, find, shown
+from kvmviz._base import KvmvizError, find
 from kvmviz.board import Board
 from kvmviz.draw.canvas import Picture
 from kvmviz.web import html
@@ -66,18 +65,13 @@ class Control:
     """An element that turns a setting by hand: its kind, and its traits to start with.
 
     It shows the setting's value unless ``shows`` makes something else of the state; ``means`` is
-    what a value of it asks of the setting.
+    what a value of it asks of the setting in a state.
     """
 
     kind: Callable[..., Any]
     traits: Mapping[str, Any]
     shows: Callable[[Any], Any] | None = None
-    means: Callable[[Any], Any] = field(default=lambda value: value)
-
-    @property
-    def typed(self) -> bool:
-        """Somebody types into it: what is refused stays, to be mended."""
-        return self.kind in (ipw.Text, ipw.Textarea)
+    means: Callable[[Any, Any], Any] = field(default=lambda _, value: value)
 
 
 def buttons(
@@ -212,14 +206,16 @@ class Panel(Live, HasTraits):
         super().__init__()
         self._state = self._home
         self._syncing = False
-        self._refused: set[str] = set()
+        self._wrong: dict[str, str] = {}
         self._view, self._error, self._spoken = (
             ipw.HTML().add_class(f"kvmviz-{kind}") for kind in ("view", "error", "spoken")
         )
         self._controls: dict[str, Any] = {}
+        self._shows: dict[str, Callable[[Any], Any]] = {}
         for name, setting in self.settings.items():
             for key, control in setting.controls.items():
                 made = self._controls[key] = control.kind(**control.traits)
+                self._shows[key] = control.shows or setting.of
                 made.observe(lambda _, at=(name, key, control): self._turned(*at), "value")
         self._button("reset", "Reset", "Back to the state at the start", self.reset)
         with LOCK:
@@ -286,28 +282,44 @@ class Panel(Live, HasTraits):
             state = self.settings[name].next(self, state, asked[name])
         return self._settled(state, asked)
 
-    def _show(self, state: Any, keys: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
+    def _show(self, state: Any, keys: Iterable[str] = (), turned: str = "") -> None:
         """Draw first: what cannot be drawn raises before anything has changed.
 
-        Controls follow whose setting has changed, those that were refused, and those of ``keys``;
-        others may hold what somebody clicked meanwhile. Those of ``keep`` stay as they are.
+        Controls follow that are to show something else, that were refused, and those of ``keys``;
+        others may hold what somebody clicked meanwhile. Where a control was ``turned`` by hand,
+        what is typed at every key stays as it is, to go on with or to be mended.
         """
-        frame = self._frame(state)
-        before = {name: setting.of(self._state) for name, setting in self.settings.items()}
+        frame, before, held = self._frame(state), self._values(), self._shown()
+        typed = {
+            key
+            for key, control in self._controls.items()
+            if turned and isinstance(control, ipw.Textarea) and control.value != held[key]
+        }
         self._state = state
-        after = {name: setting.of(state) for name, setting in self.settings.items()}
-        changed = [name for name in after if before[name] != after[name]]
-        follow = {key for name in changed for key in self.settings[name].controls}
         self._put(frame)
-        self._say("")
-        self._sync({*follow, *self._refused, *keys} - {*keep})
-        self._refused.clear()
-        for name in changed:
-            self._notify_trait(name, before[name], after[name])
+        follow = {key for key, value in self._shown().items() if value != held[key]}
+        self._sync({*follow, *self._wrong, *keys} - typed)
+        self._wrong = {key: self._wrong[key] for key in typed & set(self._wrong) - {turned}}
+        self._tell()
+        for name, value in self._values().items():
+            if value != before[name]:
+                self._notify_trait(name, before[name], value)
+
+    def _values(self) -> dict[str, Any]:
+        """What each setting is."""
+        return {name: setting.of(self._state) for name, setting in self.settings.items()}
+
+    def _shown(self) -> dict[str, Any]:
+        """What each control is to show."""
+        return {key: shows(self._state) for key, shows in self._shows.items()}
 
     def _put(self, frame: Frame) -> None:
         self._view.value = frame.html
         self._spoken.value = escape(frame.spoken)
+
+    def _tell(self) -> None:
+        """Say what is wrong, if anything is."""
+        self._say("\n".join(self._wrong.values()))
 
     def _say(self, words: str) -> None:
         """An error beside the controls; no words take it away."""
@@ -315,13 +327,11 @@ class Panel(Live, HasTraits):
 
     def _sync(self, keys: Iterable[str]) -> None:
         """Bring controls to the state."""
-        self._syncing, wanted = True, set(keys)
+        self._syncing = True
         try:
             self._adapt()
-            for setting in self.settings.values():
-                for key in wanted & set(setting.controls):
-                    shows = setting.controls[key].shows or setting.of
-                    self._controls[key].value = shows(self._state)
+            for key in set(keys) & set(self._shows):
+                self._controls[key].value = self._shows[key](self._state)
         finally:
             self._syncing = False
 
@@ -329,24 +339,20 @@ class Panel(Live, HasTraits):
         """Somebody has turned a control: what it holds by now is what counts."""
         with LOCK:
             if not self._syncing:
-                value = control.means(self._controls[key].value)
-                # What is typed at every key is not written out anew.
-                keep = [key] if control.kind is ipw.Textarea else []
-                self._guard(
-                    lambda: self._show(self._next({name: value}), [key], keep), key, control.typed
-                )
+                value = control.means(self._state, self._controls[key].value)
+                self._guard(lambda: self._show(self._next({name: value}), [key], key), key)
 
-    def _guard(self, act: Callable[[], object], key: str = "", typed: bool = False) -> None:
+    def _guard(self, act: Callable[[], object], key: str = "") -> None:
         """Do what a control asks for; say beside the controls what is wrong with it."""
         with LOCK:
             try:
                 act()
             except KvmvizError as error:
-                if typed:
-                    self._refused.add(key)
-                else:
+                if not isinstance(self._controls.get(key), ipw.Text | ipw.Textarea):
                     self._sync([key])
-                self._say(str(error))
+                    key = ""  # only what was typed is there to be mended
+                self._wrong[key] = str(error)
+                self._tell()
 
     def _button(self, key: str, words: str, hint: str, act: Callable[[], object]) -> None:
         """A button that does something."""
@@ -363,24 +369,3 @@ def choose(control: Any, options: Iterable[Any], name: str) -> None:
     if tuple(control.options) != wanted:
         control.options = wanted
         control.value = name
-
-
-def decimal(name: str, typed: str) -> int:
-    """A number as C writes it: decimal, or hex with 0x."""
-    try:
-        return int(typed, 0) if len(typed) <= 40 else int("")
-    except ValueError:
-        told = shown(typed)
-        raise KvmvizError(f"{name}: {told} is no number; legal are such as 36 and 0x24") from None
-
-
-def octets(name: str, typed: str) -> bytes:
-    """Bytes out of hex digits, with or without spaces between the bytes."""
-    try:
-        found = unhexlify("".join(typed.split()).removeprefix("0x"))
-    except ValueError:
-        found = b""
-    if not found:
-        legal = "legal are pairs of digits, as 5a 5a 00 00"
-        raise KvmvizError(f"{name}: {shown(typed)} is not bytes in hex; {legal}")
-    return found

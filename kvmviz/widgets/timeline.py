@@ -49,9 +49,7 @@ from kvmviz.widgets.panel import (
     buttons,
     choice,
     choose,
-    decimal,
     figure,
-    octets,
 )
 
 ROWS = 4
@@ -113,61 +111,58 @@ def own(events: Iterable[Event]) -> Scenario:
     return Scenario(OWN, "A sequence of one's own", "", held)
 
 
+def entered(label: str, typed: str) -> Any:
+    """What was typed into an entry: its label says the form; :class:`KvmvizError` for another."""
+    name, _, form = label.partition(", ")
+    if form == "hex or empty" and not typed.strip():
+        return None
+    if form.startswith("hex"):
+        return hexadecimal(typed, name, 64)
+    try:
+        if form == "bytes":
+            return bytes.fromhex(typed.strip().removeprefix("0x") or "none")
+        return int(typed, 0) if len(typed) <= 40 else int("")
+    except ValueError:
+        kind, legal = "number", "such as 36 and 0x24"
+        if form == "bytes":
+            kind, legal = "row of bytes in hex", "pairs of digits, as 5a 5a 00 00"
+        raise KvmvizError(f"{name}: {shown(typed)} is no {kind}; legal are {legal}") from None
+
+
 class Kind(NamedTuple):
-    """A kind of step: its entries, each with a value to start from, and what they make."""
+    """A kind of step: what makes it of its entries, and those with values to start from."""
 
-    entries: tuple[tuple[str, str], ...]
     make: Callable[..., Event]
+    entries: tuple[tuple[str, str], ...] = ()
 
 
-def _address(typed: str) -> int:
-    return hexadecimal(typed, "phys_addr", 64)
-
-
-def _answer(data: str) -> Event:
-    """Userspace puts what a read is to get into the page."""
-    inside = MMIO.layout("aarch64").offsets["data"]
-    at = KERNELS["merged"].page("aarch64").offsets["mmio"] + inside
-    return UserWrite(at, octets("data", data))
-
+AT, SERVED_AT = ("phys_addr, hex", "0x09000000"), ("phys_addr, hex", "0x08000100")
+ANSWER_AT = (
+    KERNELS["merged"].page("aarch64").offsets["mmio"] + MMIO.layout("aarch64").offsets["data"]
+)
+"""Offset in the page of what a read is to get."""
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "debug exit": Kind(
-            (("esr, hex", "0xf2001234"), ("far, hex", "")),
-            lambda esr, far: DebugExit(
-                hexadecimal(esr, "esr", 64), hexadecimal(far, "far", 64) if far.strip() else None
-            ),
-        ),
+        "debug exit": Kind(DebugExit, (("esr, hex", "0xf2001234"), ("far, hex or empty", ""))),
         "MMIO write": Kind(
-            (("phys_addr, hex", "0x09000000"), ("data, hex", "5a 5a 00 00")),
-            lambda at, data: MmioExit(_address(at), len(held := octets("data", data)), held),
+            lambda at, data: MmioExit(at, len(data), data), (AT, ("data, bytes", "5a 5a 00 00"))
         ),
-        "MMIO read": Kind(
-            (("phys_addr, hex", "0x8000001000"), ("len", "4")),
-            lambda at, length: MmioExit(_address(at), decimal("len", length)),
+        "MMIO read": Kind(MmioExit, (("phys_addr, hex", "0x8000001000"), ("len", "4"))),
+        "answer the read": Kind(
+            lambda data: UserWrite(ANSWER_AT, data), (("data, bytes", "01 02 03 04"),)
         ),
-        "answer the read": Kind((("data, hex", "01 02 03 04"),), _answer),
-        "system event": Kind(
-            (("type", "2"), ("data, hex", "0x0")),
-            lambda kind, data: SystemEvent(decimal("type", kind), hexadecimal(data, "data", 64)),
-        ),
-        "signal pending": Kind((), Interrupted),
-        "run fails after entry": Kind((), Unhandled),
-        "KVM serves a write": Kind(
-            (("phys_addr, hex", "0x08000100"), ("len", "4")),
-            lambda at, length: Served(_address(at), decimal("len", length)),
-        ),
+        "system event": Kind(SystemEvent, (("type", "2"), ("data, hex", "0x0"))),
+        "signal pending": Kind(Interrupted),
+        "run fails after entry": Kind(Unhandled),
+        "KVM serves a write": Kind(Served, (SERVED_AT, ("len", "4"))),
         "KVM serves a read": Kind(
-            (("phys_addr, hex", "0x08000100"), ("data, hex", "01 00 00 00")),
-            lambda at, data: Served(_address(at), len(held := octets("data", data)), held),
+            lambda at, data: Served(at, len(data), data),
+            (SERVED_AT, ("data, bytes", "01 00 00 00")),
         ),
-        "set immediate_exit": Kind((), lambda: SET),
-        "clear immediate_exit": Kind((), lambda: CLEAR),
-        "userspace writes": Kind(
-            (("offset", "36"), ("bytes, hex", "aa aa aa aa")),
-            lambda at, data: UserWrite(decimal("offset", at), octets("bytes", data)),
-        ),
+        "set immediate_exit": Kind(lambda: SET),
+        "clear immediate_exit": Kind(lambda: CLEAR),
+        "userspace writes": Kind(UserWrite, (("offset", "36"), ("data, bytes", "aa aa aa aa"))),
     }
 )
 """The kinds of steps by name, with what is asked for; what is not said to be hex is decimal."""
@@ -175,8 +170,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 def event_from(kind: str, *typed: str) -> Event:
     """The step that entries make; :class:`KvmvizError` names the entry that is wrong."""
-    asked = _base.find(KINDS, kind, "kind of step")
-    return asked.make(*typed[: len(asked.entries)])
+    make, entries = _base.find(KINDS, kind, "kind of step")
+    return make(*(entered(label, words) for (label, _), words in zip(entries, typed, strict=False)))
 
 
 def _chosen(_: Timeline, state: State, what: object) -> State:
@@ -227,7 +222,7 @@ class Timeline(Panel):
         by=replace(
             choice("beside it", width="210px"),
             shows=lambda state: state.beside.name if state.beside else NONE,
-            means=lambda name: None if name == NONE else name,
+            means=lambda _, name: None if name == NONE else name,
         ),
     )
     byte_order = Setting[ByteOrder, str](

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import zip_longest
 from typing import Any
 
 import ipywidgets as ipw
@@ -19,14 +18,12 @@ from kvmviz.abi import ABIS
 from kvmviz.c.parse import laid_out, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
-from kvmviz.layout import Layout
 from kvmviz.review import review, versions
 from kvmviz.review.report import WORDS, Review, ground
 from kvmviz.review.report import headline as told
 from kvmviz.review.versions import Versions, headline, names_of
 from kvmviz.widgets.panel import (
     FRAMES,
-    LOCK,
     Control,
     Frame,
     Panel,
@@ -100,21 +97,42 @@ class State:
 
     @property
     def new(self) -> Struct | None:
-        """The struct of the same name in the changed text."""
-        if not self.changed:
-            return None
-        found = structs(self.changed)
-        if self.name in found:
-            return found[self.name]
-        here = listed(found.values(), 8)
-        raise KvmvizError(f"new C defines {here}, old C {self.old}: nothing to compare")
+        """The struct of the same name in the changed text, if there is one."""
+        return structs(self.changed).get(self.name) if self.changed else None
+
+    @property
+    def bare(self) -> tuple[Versions, ...]:
+        """The struct on each ABI, without values."""
+        old, new = self.old, self.new
+        return tuple(
+            Versions(laid_out(old, abi), laid_out(new, abi) if new else None) for abi in self.abis
+        )
+
+    @property
+    def numbers(self) -> tuple[tuple[str, int], ...]:
+        """The values that some member takes."""
+        rows, known = parsed(self.values), names_of(self.bare)
+        return tuple((name, number) for name, number in rows.items() if name in known)
 
     @property
     def versions(self) -> tuple[Versions, ...]:
-        """The struct on each ABI."""
-        numbers = tuple(parsed(self.values).items())
-        old, new = self._laid_out(self.old), self._laid_out(self.new)
-        return tuple(Versions(a, b, numbers) for a, b in zip_longest(old, new))
+        """The struct on each ABI, the values stored."""
+        numbers = self.numbers
+        return tuple(replace(one, values=numbers) for one in self.bare)
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What does not fit the text, by setting: the text is shown without it."""
+        found = {}
+        if self.changed and self.new is None:
+            here = listed(structs(self.changed).values(), 8)
+            found["changed"] = f"new C defines {here}, old C {self.old}: nothing to compare"
+        known = names_of(self.bare)
+        strange = [name for name in parsed(self.values) if name not in known]
+        if strange:
+            told = f"{self.old} has no member {shown(strange[0])}; its members are"
+            found["values"] = f"{told} {listed(sorted(known))}"
+        return found
 
     @property
     def picture(self) -> Picture:
@@ -156,47 +174,6 @@ class State:
         if left := len(found.findings) - MOST_FINDINGS:
             yield from [f"  and {left} more"] * (left > 0)
 
-    def faults(self) -> dict[str, str]:
-        """What is wrong, by setting; nothing else can go wrong when it is shown."""
-        read = {"text": self.text} | ({"changed": self.changed} if self.changed else {})
-        for looks in (
-            {name: partial(structs, text) for name, text in read.items()},
-            {"text": lambda: self._laid_out(self.old)},
-            {"changed": lambda: self._laid_out(self.new)},
-            {"values": self._check_values},
-        ):
-            found = {}
-            for name, look in looks.items():
-                try:
-                    look()
-                except KvmvizError as error:
-                    found[name] = str(error)
-            if found:
-                return found
-        return {}
-
-    def _laid_out(self, struct: Struct | None) -> list[Layout]:
-        return [laid_out(struct, abi) for abi in self.abis] if struct else []
-
-    def taken(self, values: str) -> str:
-        """Of some values those that a member takes; all of them where they cannot be read."""
-        try:
-            numbers = parsed(values)
-        except KvmvizError:
-            return values
-        known = names_of(self.versions)
-        kept = [f"{name}={number:#x}" for name, number in numbers.items() if name in known]
-        return values if len(kept) == len(numbers) else " ".join(kept)
-
-    def _check_values(self) -> None:
-        known = names_of(self.versions)
-        for name in parsed(self.values):
-            if name not in known:
-                told = f"{self.old} has no member {shown(name)}; its members are"
-                raise KvmvizError(f"{told} {listed(sorted(known))}")
-        for pair in self.versions:
-            assert pair.sides
-
 
 def parsed(values: str) -> dict[str, int]:
     """Numbers by member, out of ``hsr=0x12 far=3``; :class:`KvmvizError` for other words."""
@@ -216,21 +193,11 @@ def parsed(values: str) -> dict[str, int]:
 def frame(state: State) -> Frame:
     """What a workbench shows in a state: the picture, and in words all that there is to say."""
     shown, title = state.versions, state.title
-    twin = "\n".join((versions.told(shown, title), *state.judged))
+    twin = "\n".join((versions.told(shown, title), *state.judged, *state.remarks.values()))
     return figure(board.versions(shown, title, twin), title)
 
 
-def _text(name: str, **start: str) -> Any:
-    """A setting that is text; a new one starts without what was chosen for the one before."""
-
-    def turns(_: Workbench, state: State, text: object) -> State:
-        changed: dict[str, Any] = {name: _words(name, text), **start}
-        return replace(state, **changed)
-
-    return turns
-
-
-def _words(name: str, text: object) -> str:
+def _text(name: str, text: object) -> str:
     if not isinstance(text, str):
         raise KvmvizError(f"{name} of a workbench is text, not {type(text).__name__}")
     return text
@@ -239,7 +206,7 @@ def _words(name: str, text: object) -> str:
 def _numbers(values: object) -> str:
     """Values as text; numbers by member are written as one types them."""
     if not isinstance(values, Mapping):
-        return _words("values", values)
+        return _text("values", values)
     rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
     return " ".join(f"{name}={held:#x}" for name, held in rows)
 
@@ -252,7 +219,11 @@ def _two(names: object) -> tuple[str, ...]:
 
 
 def _abi(at: int) -> Control:
-    return replace(choice(BOTH[at], ABIS, before="auto"), shows=lambda state: state.abis[at])
+    return replace(
+        choice(BOTH[at], ABIS, before="auto"),
+        shows=lambda state: state.abis[at],
+        means=lambda state, name: (*state.abis[:at], name, *state.abis[at + 1 :]),
+    )
 
 
 class Workbench(Panel):
@@ -264,12 +235,12 @@ class Workbench(Panel):
 
     text = Setting[str, str](
         "The C text that is shown: the last that could be read.",
-        turns=_text("text", struct=""),
+        partial(_text, "text"),
         by=area(FIELDS["text"], 6),
     )
     changed = Setting[str, str](
         "The changed version of the text, empty where there is none.",
-        turns=_text("changed", struct=""),
+        partial(_text, "changed"),
         by=area(FIELDS["changed"], 6),
     )
     abis = Setting[tuple[str, str], tuple[str, str]](
@@ -277,8 +248,8 @@ class Workbench(Panel):
     )
     struct = Setting[str, str](
         "The name of the struct that is shown.",
+        partial(_text, "struct"),
         reads=lambda state: state.name,
-        turns=_text("struct"),
         by=choice("struct", before="auto"),
     )
     values = Setting[str, "str | Mapping[str, int]"](
@@ -306,79 +277,34 @@ class Workbench(Panel):
         above = self._row(*BOTH, "struct", "reset")
         right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
         both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
-        return [both]
+        return [both, self._error]
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
-        if "values" not in asked and "values" in state.faults():
-            state = replace(state, values=state.taken(state.values))
-            state = replace(state, values="") if "values" in state.faults() else state
-        for name, message in state.faults().items():
-            raise KvmvizError(f"{name}: {message}")
+        if {"text", "changed"} & {*asked} and "struct" not in asked:
+            state = replace(state, struct="")
         if state.struct:
             find(structs(state.text), state.struct, "struct")
+        remarks = state.remarks
+        if "values" in remarks and "values" not in asked and state.name != self._state.name:
+            state = replace(state, values=_numbers(dict(state.numbers)))
+        for name in (name for name in remarks if name in asked):
+            raise KvmvizError(f"{name}: {remarks[name]}")
         return state
 
     def _adapt(self) -> None:
-        names = self._state.names
-        choose(self._controls["struct"], names, self._state.name)
-        self._controls["struct"].layout.display = None if len(names) > 1 else "none"
-
-    def _sync(self, keys: Iterable[str]) -> None:
-        super()._sync(keys)
+        part, names = self._controls, self._state.names
+        choose(part["struct"], names, self._state.name)
+        part["struct"].layout.display = None if len(names) > 1 else "none"
         for name in ("text", "changed"):
             # As many lines as the text has, within what leaves the picture in sight.
-            field = self._controls[name]
-            field.rows = min(max(field.value.count("\n") + 1, 5), 9)
+            part[name].rows = min(max(part[name].value.count("\n") + 1, 5), 9)
 
-    def _turned(self, name: str, key: str, control: Control) -> None:
-        """Show what stands in the fields, as far as it is C; the rest stays as it was."""
-        with LOCK:
-            if self._syncing:
-                return
-            part, typed = self._controls, {name: self._controls[name].value for name in FIELDS}
-            turned: dict[str, Any] = {"abis": tuple(part[one].value for one in BOTH)}
-            if name == "struct":
-                turned["struct"] = part[key].value
-            wanted = self._of_another(replace(self._state, **typed, **turned))
-            if nearest := self._nearest(wanted):
-                self._show(nearest, keep=FIELDS)
-            else:
-                self._sync([*BOTH, "struct"])
-            self._tell(wanted.faults())
-            self._refused |= {name for name in FIELDS if part[name].value != self._held(name)}
-
-    def _held(self, name: str) -> str:
-        return str(getattr(self._state, name))
-
-    def _of_another(self, wanted: State) -> State:
-        """The state without the values that no member takes, if it is of another struct."""
-        bare = self._nearest(replace(wanted, values=""))
-        if bare is None or bare.name == self._state.name:
-            return wanted
-        wanted = replace(wanted, values=bare.taken(wanted.values))
-        self._syncing = True
-        try:
-            self._controls["values"].value = wanted.values
-        finally:
-            self._syncing = False
-        return wanted
-
-    def _nearest(self, wanted: State) -> State | None:
-        """The state with what is wrong in it as it was before, else left out; None for none."""
-        blank: dict[str, Any] = {"changed": "", "values": ""}
-        for held in (vars(self._state), blank, vars(self._state), blank):
-            if faults := wanted.faults():
-                kept: dict[str, Any] = {name: held[name] for name in faults if name in held}
-                wanted = replace(wanted, **kept)
-        return None if wanted.faults() else wanted
-
-    def _say(self, words: str) -> None:
-        self._tell({})
-
-    def _tell(self, faults: Mapping[str, str]) -> None:
+    def _tell(self) -> None:
         """Each message below its field, with the line that it speaks of."""
+        self._say(self._wrong.get("", ""))
+        told = self._state.remarks | self._wrong
         for name, control in self._said.items():
-            message = faults.get(name, "")
+            message = told.get(name, "").removeprefix(f"{name}: ")
             quote = quoted(str(self._controls[name].value), message, 24)
-            told = html.escape(message) + (f"<pre>{html.escape(quote)}</pre>" if quote else "")
-            control.value = f"<div role='status'>{told}</div>" if message else ""
+            words = html.escape(message) + (f"<pre>{html.escape(quote)}</pre>" if quote else "")
+            control.value = f"<div role='status'>{words}</div>" if message else ""
