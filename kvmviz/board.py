@@ -36,6 +36,11 @@ class Fill(NamedTuple):
     top: int
     bottom: int
 
+    @property
+    def bits(self) -> int:
+        """How many bits those are."""
+        return self.top - self.bottom + 1
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -56,6 +61,11 @@ class Cell:
     fills: tuple[Fill, ...] = ()
     high: bool = False
     differs: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """One member has all of the byte."""
+        return len(self.fills) == 1 and self.fills[0].bits == 8
 
 
 @dataclass(frozen=True)
@@ -373,7 +383,7 @@ def _piece_names(step: Step, first: int, last: int) -> tuple[str, ...]:
         held = f" {source.bits}" if first == last else f" {ends}"
     names = [f"{letter} {name}{held}", f"{letter} {name}", f"{letter}{held}"]
     if name in value:  # its name says less than what it holds
-        names[1:] = [f"{letter}{held}", f"{letter} {held.split()[0]}"]
+        names[1:] = [f"{letter}{held}", *(f"{letter} {word}" for word in reversed(held.split()))]
     if step.state(first) != "fresh" and source.write:
         since = f"step {source.write.step}"
         names = [*(f"{words}, {since}" for words in (*names, letter)), since]

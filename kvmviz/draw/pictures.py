@@ -23,9 +23,6 @@ from kvmviz.draw.canvas import (
     checked,
     fitting,
     legend,
-    row,
-    rows,
-    spread,
     wide,
     wrapped,
 )
@@ -86,11 +83,10 @@ def byte_map(*images: Image, title: str = "") -> Picture:
         raise KvmvizError("a byte map takes at least one image")
     _check_size([image.layout for image in images])
     canvas, y = Canvas(FULL, 0), 60.0
-    head = title or str(images[0].layout.struct)
-    canvas.text(EDGE, 40, head, 26, room=ROOM, bold=True)
+    canvas.text(EDGE, 40, title or str(images[0].layout.struct), 26, room=ROOM, bold=True)
     for image in images:
         canvas.text(EDGE, y + 26, where(image.layout), 18, bold=True)
-        y = rows(canvas, _strip(image), EDGE, y + 40, WIDE) + 22
+        y = canvas.rows(_strip(image), EDGE, y + 40, WIDE) + 22
     canvas.height = y
     return canvas.picture("\n".join(map(repr, images)))
 
@@ -106,7 +102,7 @@ def rules(shown: Rules) -> Picture:
     head = f"{layout.struct} on {where(layout)}: {counted(layout.size, 'byte')}"
     canvas.text(EDGE, 40, head, 24, room=ROOM, bold=True)
     strip = board.strip(layout, [merged(holders) for holders in layout.holders])
-    y = rows(canvas, strip, EDGE, 66, WIDE) + 14
+    y = canvas.rows(strip, EDGE, 66, WIDE) + 14
     steps = [f"{number}. {step}" for number, step in enumerate(shown.steps, 1)]
     canvas.height = canvas.paragraph(EDGE, y, steps, 17, 26, room=ROOM, indent="    ") + 30
     return canvas.picture(f"{layout!r}\n{shown!r}")
@@ -126,7 +122,7 @@ def reading(shown: Reading) -> Picture:
     canvas.text(EDGE, 72, told, 17)
     canvas.text(FULL - EDGE, 42, place, 20, bold=True, ha="right")
     canvas.text(FULL - EDGE, 72, who, 17, room=ROOM - wide(told, 17) - 20, ha="right")
-    y = rows(canvas, made.strips[0], EDGE, 104, WIDE) + 10
+    y = canvas.rows(made.strips[0], EDGE, 104, WIDE) + 10
     y = canvas.paragraph(EDGE, y, [made.effect], 19, 26, room=ROOM, colour=colour)
     y = canvas.paragraph(EDGE, y, made.notes, 17, 26)
     canvas.text(EDGE, y + 28, shown.statuses, 17, room=ROOM)
@@ -158,7 +154,7 @@ def versions(*shown: Versions, title: str = "") -> Picture:
             if strip.cells:
                 offsets = {cell.offset: x + cell.offset % CELLS * NARROW.cell
                            for cell in strip.cells}  # fmt: skip
-                row(canvas, strip, offsets, y, NARROW)
+                canvas.row(strip, offsets, y, NARROW)
             elif past:
                 canvas.text(x + 4, y + 22, past, 14, italic=True, colour=QUIET)
         y += NARROW.high + 6
@@ -221,11 +217,11 @@ def _panel(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     canvas.text(x, y + 34, head, 19, bold=True, colour=colour)
     left = x + max(230, wide(head, 19, bold=True) + 12)
     canvas.text(left, y + 34, gist, 17, room=x + 548 - left, colour=colour)
-    row(canvas, strip, spread(range(8), x, STORY), y + 70, STORY)
+    canvas.row(strip, STORY.places(range(8), x), y + 70, STORY)
     far = strip.cells[8]
     value = "8 bytes" if far.fills else "not written"
     block = replace(strip, cells=(replace(far, value=value, bits="", high=False),), hands=())
-    row(canvas, block, {8: x + 8 * STORY.cell}, y + 70, replace(STORY, cell=116, digits=15))
+    canvas.row(block, {8: x + 8 * STORY.cell}, y + 70, replace(STORY, cell=116, digits=15))
 
 
 def overlay(shown: Overlay) -> Picture:
@@ -234,18 +230,18 @@ def overlay(shown: Overlay) -> Picture:
     canvas, count = Canvas(FULL, 0), len(shown.differing)
     canvas.text(EDGE, 38, f"{count} bytes differ", 28, bold=True, colour=WRONG if count else RIGHT)
     canvas.text(EDGE, 66, shown.dump.title, 17)
+    white = (Fill(NOBODY, 7, 0),)
     real = [
-        Cell("", at, f"{byte:02x}", "", "written", "", (Fill(NOBODY, 7, 0),),
-             differs=at in shown.differing)
+        Cell("", at, f"{byte:02x}", "", "written", "", white, differs=at in shown.differing)
         for at, byte in enumerate(shown.real)
-    ]  # fmt: skip
+    ]
     predicted, y = _strip(shown.predicted), 84.0
     for first in range(0, len(real), ROW):
-        places = spread(range(first, min(first + ROW, len(real))), EDGE, WIDE)
+        places = WIDE.places(range(first, min(first + ROW, len(real))), EDGE)
         canvas.text(EDGE, y + 18, "real dump, over what was predicted", 16, bold=True)
-        row(canvas, Strip(tuple(real), (), ()), places, y + 28, REAL)
+        canvas.row(Strip(tuple(real), (), ()), places, y + 28, REAL)
         y += 28 + (REAL.high + 6 if count else 44)
-        row(canvas, predicted, places, y, WIDE)
+        canvas.row(predicted, places, y, WIDE)
         y += WIDE.high + 10
     canvas.height = y
     return canvas.picture(repr(shown))
@@ -259,8 +255,7 @@ def evidence(overlays: Sequence[Overlay]) -> Picture:
     overlays = checked(overlays, Overlay, "a picture of evidence")
     if not overlays:
         raise KvmvizError("a picture of evidence takes at least one overlay")
-    held = Evidence(overlays)
-    groups = held.groups
+    held, groups = Evidence(overlays), Evidence(overlays).groups
     start = EDGE + max(200, *(wide(name, 17) + 8 for name in groups))
     most = max(map(len, groups.values()))
     canvas = Canvas(max(1280, start + 20.6 * most + EDGE), 150 + 44 * len(groups))
@@ -286,28 +281,26 @@ def esr(shown: Esr) -> Picture:
     """ESR_EL2 by field: the half that hsr_high holds above the half that hsr holds."""
     checked([shown], Esr, "a picture of ESR_EL2")
     fields = [field for depth, field in shown.rows if depth or field.name == "IL"]
-    details = [f for f in fields if f.name != GAP or f.value]
     canvas, look = Canvas(1280, 0), Look(38.5, 40, 20, offsets=False)
     canvas.text(EDGE, 40, f"ESR_EL2 = {shown.value:#018x}", 28, bold=True)
     canvas.text(EDGE, 72, f"EC {shown.ec:#04x}: {shown.name}", 20)
     for name, low, y in (("hsr_high", 32, 128.0), ("hsr", 0, 276.0)):
-        style = styles([name])[name]
+        style, bits = styles([name])[name], f"{shown.value >> low & 0xFFFF_FFFF:032b}"
         canvas.text(EDGE, y - 20, f"{style.letter} {name}", 19, bold=True)
         canvas.text(EDGE + 130, y - 20, f"ESR_EL2[{low + 31}:{low}]", 18)
-        bits = [
-            Cell("", 31 - bit, f"{shown.value >> low + bit & 1}", f"{low + bit}",
-                 "fresh" if shown.value >> low + bit & 1 else "written", "",
-                 (Fill(style.colour, 7, 0),))
-            for bit in reversed(range(32))
-        ]  # fmt: skip
+        fill = (Fill(style.colour, 7, 0),)
+        cells = [
+            Cell("", at, bit, f"{low + 31 - at}", "fresh" if bit == "1" else "written", "", fill)
+            for at, bit in enumerate(bits)
+        ]
         braces = [
             Span(31 - f.high % 32, 31 - f.low % 32, (f"{f.name} {f.value:#x}", f.name))
             for f in shown.fields
             if f.half == name
         ]
-        row(canvas, Strip(tuple(bits), (), tuple(braces)), spread(range(32), EDGE, look), y, look)
+        canvas.row(Strip(tuple(cells), (), tuple(braces)), look.places(range(32), EDGE), y, look)
     y = 406.0
-    for field in details:
+    for field in (field for field in fields if field.name != GAP or field.value):
         words = f"{field.place_in_esr:8}{field.name:13}{field.value:#x}"
         canvas.text(EDGE, y, words, 17, mono=True)
         canvas.text(EDGE + 310, y, field.meaning, 17)
@@ -336,7 +329,7 @@ def commit_table(old: Overlay, widened: Overlay, with_high: Overlay) -> Picture:
         for line, (offset, *words) in enumerate(patch.TABLES):
             y, offsets = 102.0 + 146 * line, range(offset, offset + 4 if line < 2 else 16)
             canvas.text(x, y + 16, f"offset {offset}: {words[column]}", 16, mono=True)
-            row(canvas, _strip(shown.image), spread(offsets, x, look), y + 26, look)
+            canvas.row(_strip(shown.image), look.places(offsets, x), y + 26, look)
     canvas.paragraph(EDGE, 534, patch.NOTES, 17, 26)
     return canvas.picture(patch.tables(overlays))
 
@@ -440,7 +433,7 @@ def _bytes(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
     cells = (replace(c, value=letter) for c, letter in zip(strip.cells, letters, strict=False))
     hands = (replace(hand, names=()) for hand in strip.hands)
     small = replace(strip, cells=tuple(cells), hands=tuple(hands), braces=())
-    row(canvas, small, spread(range(8), x + 6, MINI), y + 92, MINI)
+    canvas.row(small, MINI.places(range(8), x + 6), y + 92, MINI)
 
 
 def handshake(shown: Handshake) -> Picture:

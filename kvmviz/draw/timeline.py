@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kvmviz.abi import Abi
 from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, page_style
-from kvmviz.draw.canvas import Canvas, Look, Picture, row, spread, wide, wrapped
+from kvmviz.draw.canvas import Canvas, Look, Picture, wide, wrapped
 from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.kernel import Kernel
 from kvmviz.kvm.page import SHOWN
@@ -22,6 +22,8 @@ from kvmviz.style import QUIET, RIGHT, WRONG
 WIDTH, EDGE = 1074, 20
 """Of the sheet, and its margin."""
 
+ROOM = WIDTH - 2 * EDGE
+
 LINES = {
     False: ((*HEAD, *range(UNION.start, SHOWN)),),
     True: (tuple(range(UNION.start)), tuple(range(UNION.start, SHOWN))),
@@ -29,8 +31,7 @@ LINES = {
 """The offsets in each line of cells: without those of the head that tell nothing, or in full."""
 
 LOOKS = {
-    full: Look((WIDTH - 2 * EDGE) // len(LINES[full][-1]), 29, 16, 13, False, full)
-    for full in (False, True)
+    full: Look(ROOM // len(LINES[full][-1]), 29, 16, 13, False, full) for full in (False, True)
 }
 """Cells of such a line."""
 
@@ -69,13 +70,12 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     hidden = {*range(SHOWN)} - {*LINES[False][0]}
     full |= any(s.step.page.sources[at] for row in shown.rows for s in row for at in hidden)
     canvas = Canvas(WIDTH, 0)
-    heading = _lines(shown.scenario.title, 23, bold=True)
+    heading = wrapped(shown.scenario.title, 23, ROOM, bold=True)
     y = canvas.paragraph(EDGE, 3, heading, 23, 27, bold=True)
-    if wide(shown.subtitle, 15) > WIDTH - 2 * EDGE - wide(heading[-1], 23, True) - 30:
+    if wide(shown.subtitle, 15) > ROOM - wide(heading[-1], 23, True) - 30:
         y += 20
     canvas.text(WIDTH - EDGE, y, shown.subtitle, 15, ha="right")
-    notes = [line for note in shown.notes for line in _lines(note, 15)]
-    y = canvas.paragraph(EDGE, y + 2, notes, 15, 20, colour=QUIET) + 5
+    y = canvas.paragraph(EDGE, y + 2, shown.notes, 15, 20, room=ROOM, colour=QUIET) + 5
     _key(canvas, y)
     y += 34 if full else 74
     if not full:
@@ -88,14 +88,9 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     rest = [shown.left_out] if shown.left_out else []
     if not shown.rows:
         rest.insert(0, "before any step: every byte is 0, nobody has written any")
-    y = canvas.paragraph(EDGE, y, [*rest, *_legend(shown, full)], 15, 20)
-    canvas.height = y + 11
+    rest += _legend(shown, full)
+    canvas.height = canvas.paragraph(EDGE, y, rest, 15, 20, room=ROOM) + 11
     return canvas.picture(repr(shown))
-
-
-def _lines(words: str, size: float, bold: bool = False) -> list[str]:
-    """Words in lines as wide as the sheet."""
-    return wrapped(words, size, WIDTH - 2 * EDGE, bold=bold)
 
 
 def _legend(shown: Scene, full: bool) -> list[str]:
@@ -111,7 +106,7 @@ def _legend(shown: Scene, full: bool) -> list[str]:
     words = "  ·  ".join(f"{page_style(name).letter}\xa0{name}" for name in found)
     order = shown.pages[0].page.layout.abi.byte_order
     bits = "0→31" if order == "little" else "31→0"
-    return _lines(f"{words}  ·  {bits}: bits in order of offset", 15) if found else []
+    return [f"{words}  ·  {bits}: bits in order of offset"] if found else []
 
 
 def _key(canvas: Canvas, y: float) -> None:
@@ -120,7 +115,7 @@ def _key(canvas: Canvas, y: float) -> None:
     for state, words in KEY:
         fills = () if state == "untouched" else (Fill(page_style("hsr").colour, 7, 0),)
         cell = Cell("", 0, "", "", state, "", fills)
-        row(canvas, Strip((cell,), (), ()), {0: x}, y, Look(22, 22, bits=False, offsets=False))
+        canvas.row(Strip((cell,), (), ()), {0: x}, y, Look(22, 22, bits=False, offsets=False))
         bold = state == "fresh"
         canvas.text(x + 27, y + 18, words, 15, bold=bold)
         x += 27 + wide(words, 15, bold) + 30
@@ -130,10 +125,9 @@ def _places(line: Sequence[int], full: bool) -> dict[int, float]:
     """The left edges of cells: the head begins at the left margin, the union ends at the right."""
     look = LOOKS[full]
     union = WIDTH - EDGE - look.cell * (SHOWN - UNION.start)
-    head = EDGE if not full else union
-    return spread([at for at in line if at < UNION.start], head, look) | spread(
-        [at for at in line if at >= UNION.start], union, look
-    )
+    head = [at for at in line if at < UNION.start]
+    found = look.places(head, union if full else EDGE)
+    return found | look.places([at for at in line if at >= UNION.start], union)
 
 
 def _row(canvas: Canvas, y: float, shown: Scene, number: int, full: bool) -> float:
@@ -142,15 +136,15 @@ def _row(canvas: Canvas, y: float, shown: Scene, number: int, full: bool) -> flo
     pages, differing = shown.rows[number], shown.differing[number]
     several, step = len(pages) > 1, pages[0].step
     canvas.line([EDGE, WIDTH - EDGE], [y + 1, y + 1], QUIET, 0.6)
-    small = filter(None, (step.completion, *{seen.step.beyond: 0 for seen in pages}))
-    titles = _lines(step.title, 15)
+    small = " · ".join(filter(None, (step.completion, *{seen.step.beyond: 0 for seen in pages})))
+    titles = wrapped(step.title, 15, ROOM)
     y = canvas.paragraph(EDGE, y, titles, 15, 19)
     # A single conclusion stands at the right of the last line of the title, or below it.
     if not several:
         taken = wide(titles[-1], 15) + wide(pages[0].headline, 16, True)
-        y += 20 if taken > WIDTH - 2 * EDGE - 24 else 0
+        y += 20 if taken > ROOM - 24 else 0
         _conclusion(canvas, pages[0], y)
-    y = canvas.paragraph(EDGE, y, _lines(" · ".join(small), 14), 14, 18, colour=QUIET) + 4
+    y = canvas.paragraph(EDGE, y, [small], 14, 18, room=ROOM, colour=QUIET) + 4
     for at, seen in enumerate(pages):
         if several:
             other = f"   {difference(differing)}" if at else ""
@@ -180,6 +174,6 @@ def _lane(
         # What is right needs no mark: the conclusion says so.
         strip = replace(strip, hands=tuple(hand for hand in strip.hands if not hand.right))
         y += look.above if strip.hands else 4
-        row(canvas, strip, _places(line, full), y, look)
+        canvas.row(strip, _places(line, full), y, look)
         y += look.high + (16 if {*differing} & {*line} else 0)
     return y

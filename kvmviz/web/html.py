@@ -84,7 +84,7 @@ def _octet(strip: Strip, cells: Sequence[Cell]) -> str:
 
 def _cell(cell: Cell, place: str) -> str:
     classes: list[str] = [] if cell.state == "written" else [cell.state]
-    if len(cell.fills) == 1 and cell.fills[0][1:] == (7, 0):
+    if cell.is_whole:
         classes.append(f"c{FILLS.index(cell.fills[0].colour)}")
     elif cell.fills:
         place += f";--fill:{_gradient(cell.fills)}"

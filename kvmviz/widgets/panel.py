@@ -96,9 +96,9 @@ def choice(
     return Control(ipw.Dropdown, {"description": label, "options": list(options), **look})
 
 
-def entry(label: str, shows: Callable[[Any], str], width: str, before: str = "initial") -> Control:
+def entry(label: str, shows: Callable[[Any], str], width: str) -> Control:
     """A line of text, read when it is entered."""
-    look = {"style": {"description_width": before}, "layout": {"width": width}}
+    look = {"style": {"description_width": "initial"}, "layout": {"width": width}}
     return Control(ipw.Text, {"description": label, "continuous_update": False, **look}, shows)
 
 

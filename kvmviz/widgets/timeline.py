@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided in :mod:`kvmviz.kvm.scenario` and in :mod:`kvmviz.board`.
+What it shows is decided in :mod:`kvmviz.kvm.scene` and in :mod:`kvmviz.board`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kvmviz.kvm.exits import (
 )
 from kvmviz.kvm.kernel import KERNELS, MMIO, POLICIES, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Step, Vcpu
+from kvmviz.kvm.page import Vcpu
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, Scene, check_step, find, real, scene
@@ -194,8 +194,7 @@ class Timeline(Panel):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
     ``scenario`` may also be a Scenario, ``kernel`` and ``beside`` a Kernel, ``reader`` a Vmm of
-    one's own. :meth:`add`, :meth:`remove_last` and :meth:`clear` make a sequence of one's own out
-    of the one shown.
+    one's own. :attr:`events` that are set and :meth:`add` make a sequence of one's own.
     """
 
     scenario = Setting[str, "str | Scenario"](
@@ -235,7 +234,7 @@ class Timeline(Panel):
     )  # fmt: skip
     reader = Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
-        find_vmm,
+        lambda vmm: find_vmm(vmm, READERS),
         reads=lambda state: state.reader.name,
         by=choice("VMM", width="260px"),
     )
@@ -275,8 +274,8 @@ class Timeline(Panel):
         self._button("previous", "◀ Back", "One step back in time", lambda: self._go(-1))
         self._button("next", "Next ▶", "One step on in time", lambda: self._go(1))
         self._button("add", "Add", "Let this happen after the last step", self._add_typed)
-        self._button("remove", "Remove last", "Take the last step away", self.remove_last)
-        self._button("clear", "Clear", "Start from a page of zeros", self.clear)
+        self._button("remove", "Remove last", "Take the last step away", self._remove)
+        self._button("clear", "Clear", "Start from a page of zeros", lambda: self.set(events=()))
         return [
             self._row("scenario", "byte_order", "full"),
             self._row("kernel", "beside", "reader"),
@@ -313,6 +312,9 @@ class Timeline(Panel):
             if 0 <= self.step + by < len(self.events):
                 self.step += by
 
+    def _remove(self) -> None:
+        self.events = self.events[:-1]
+
     def _add_typed(self) -> None:
         typed = (self._controls["first"].value, self._controls["second"].value)
         self.add(event_from(self._controls["kind"].value, *typed))
@@ -322,35 +324,19 @@ class Timeline(Panel):
         with LOCK:
             self.events = (*self.events, event)
 
-    def remove_last(self) -> None:
-        """Take the last step away; nothing happens where there is none."""
-        with LOCK:
-            self.events = self.events[:-1]
-
-    def clear(self) -> None:
-        """Start from a page of zeros, to build a sequence of one's own."""
-        self.events = ()
-
     @property
     def vcpu(self) -> Vcpu:
         """The page on the first kernel, all of the scenario having happened."""
         found: Vcpu = self._state.scene.pages[0]
         return found
 
-    @property
-    def now(self) -> Step | None:
-        """The step where time stands, on the first kernel."""
-        held = self._state
-        return held.scene.pages[0].history[held.step] if held.scenario.events else None
-
 
 def _titles(held: Scenario) -> list[tuple[str, str]]:
     """The scenarios to choose, the one that is held among them."""
-    known = {**SCENARIOS, **real()}
+    known = {**SCENARIOS, **real(), held.name: held}
     found = []
-    for name, row in known.items():
+    for name in [name for name in known if name != OWN]:
+        row = known[name]
         mark = ", synthetic ESR[63:32]" if row.synthetic else ""
         found.append((f"{row.title}{mark} ({counted(len(row.events), 'step')})", name))
-    if held.name not in (*known, OWN):
-        found.append((held.title, held.name))
     return [*found, ("A sequence of one's own", OWN)]

@@ -74,21 +74,13 @@ class State:
     values: str = "hsr=0x123456789a far=0x1122334455667788"
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Every struct of the text."""
-        return tuple(structs(self.text))
-
-    @property
     def name(self) -> str:
         """The struct that is shown."""
-        old = structs(self.text)
-        if self.struct in old:
+        if self.struct:
             return self.struct
-        if not self.changed:
-            return next(iter(old))
-        new = structs(self.changed)
+        old, new = structs(self.text), structs(self.changed) if self.changed else {}
         both = [name for name in old if name in new]
-        return next((n for n in both if old[n] != new[n]), both[0] if both else next(iter(old)))
+        return next((n for n in both if old[n] != new[n]), (*both, *old)[0])
 
     @property
     def old(self) -> Struct:
@@ -292,7 +284,7 @@ class Workbench(Panel):
         return state
 
     def _adapt(self) -> None:
-        part, names = self._controls, self._state.names
+        part, names = self._controls, structs(self._state.text)
         choose(part["struct"], names, self._state.name)
         part["struct"].layout.display = None if len(names) > 1 else "none"
         for name in ("text", "changed"):
