@@ -17,7 +17,7 @@ from kvmviz import (
 from kvmviz.kvm.exits import Served, UserWrite
 from kvmviz.kvm.kernel import MERGED, Kernel
 from kvmviz.kvm.program import READERS, Vmm
-from kvmviz.kvm.scenario import SCENARIOS, Scenario
+from kvmviz.kvm.scenario import Scenario
 from kvmviz.widgets.timeline import KINDS, NONE, Timeline, event_from
 from tests.panels import error, part, twin
 
@@ -233,14 +233,6 @@ def test_the_last_step_is_taken_away_until_none_is_left(timeline: Timeline) -> N
     assert control(timeline, "step").disabled
     control(timeline, "remove").click()
     assert timeline.events == ()
-
-
-def test_what_is_shown_becomes_a_sequence_of_ones_own(timeline: Timeline) -> None:
-    control(timeline, "scenario").value = "own"
-    assert timeline.events == SCENARIOS["stale_flag"].events
-    assert timeline.step == 1
-    timeline.events = [DebugExit(0xF2001234)]
-    assert timeline.events == (DebugExit(0xF2001234),)
 
 
 BAD: list[tuple[str, object, str]] = [

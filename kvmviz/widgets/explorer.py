@@ -98,12 +98,7 @@ def frame(state: State) -> Frame:
 def _ordered(_: Any, state: State, order: object) -> State:
     """The ABI of the same family in that order."""
     orders = abis.siblings(state.abi)
-    asked = chosen(order, BYTE_ORDERS, "unknown byte order")
-    if asked not in orders:
-        raise KvmvizError(
-            f"byte order {asked!r}: {state.abi} has {' and '.join(orders)}; "
-            "choose another ABI for the other order"
-        )
+    asked = chosen(order, orders, f"byte order of {state.abi}")
     return replace(state, abi=orders[asked].name)
 
 

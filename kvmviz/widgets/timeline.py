@@ -174,20 +174,16 @@ def event_from(kind: str, *typed: str) -> Event:
     return make(*(entered(label, words) for (label, _), words in zip(entries, typed, strict=False)))
 
 
-def _chosen(_: Timeline, state: State, what: object) -> State:
-    """A scenario goes to its last step; what is shown becomes one's own where there is none."""
-    if isinstance(what, str) and what == OWN:
-        if state.own is None:
-            made = own(state.scenario.events)
-            return replace(state, scenario=made, own=made)
-        what = state.own
-    found = find(what)  # type: ignore[arg-type]
+def _chosen(_: Timeline, state: State, scenario: str | Scenario) -> State:
+    """A scenario goes to its last step."""
+    is_own = isinstance(scenario, str) and scenario == OWN
+    found = state.own if is_own and state.own else find(scenario)
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 
-def _built(_: Timeline, state: State, events: Iterable[Event]) -> State:
+def _built(panel: Timeline, state: State, events: Iterable[Event]) -> State:
     made = own(events)
-    return replace(state, scenario=made, own=made, step=len(made.events) - 1)
+    return _chosen(panel, replace(state, own=made), made)
 
 
 class Timeline(Panel):
@@ -198,7 +194,7 @@ class Timeline(Panel):
     """
 
     scenario = Setting[str, "str | Scenario"](
-        "Name of what happens; `own` for a sequence of one's own.",
+        "Name of what happens; `own` where a sequence of one's own is shown.",
         reads=lambda state: state.scenario.name,
         turns=_chosen,
         by=choice("scenario", width="470px", before=LABEL),
@@ -296,7 +292,7 @@ class Timeline(Panel):
 
     def _adapt(self) -> None:
         part, held = self._controls, self._state
-        choose(part["scenario"], _titles(held.scenario), held.scenario.name)
+        choose(part["scenario"], _titles(held), held.scenario.name)
         names = [*KERNELS, *POLICIES]
         choose(part["kernel"], names, held.kernel.name)
         choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
@@ -331,12 +327,11 @@ class Timeline(Panel):
         return found
 
 
-def _titles(held: Scenario) -> list[tuple[str, str]]:
-    """The scenarios to choose, the one that is held among them."""
-    known = {**SCENARIOS, **real(), held.name: held}
+def _titles(held: State) -> list[tuple[str, str]]:
+    """The scenarios to choose, those that are held among them."""
+    more = {row.name: row for row in (held.scenario, held.own) if row}
     found = []
-    for name in [name for name in known if name != OWN]:
-        row = known[name]
+    for name, row in {**SCENARIOS, **real(), **more}.items():
         mark = ", synthetic ESR[63:32]" if row.synthetic else ""
         found.append((f"{row.title}{mark} ({counted(len(row.events), 'step')})", name))
-    return [*found, ("A sequence of one's own", OWN)]
+    return found

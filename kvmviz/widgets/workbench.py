@@ -195,6 +195,17 @@ def _text(name: str, text: object) -> str:
     return text
 
 
+def _read(name: str, text: object) -> str:
+    """C text that can be read; none at all says that nothing is changed."""
+    words = _text(name, text)
+    try:
+        if words or name == "text":
+            structs(words)
+    except KvmvizError as error:
+        raise KvmvizError(f"{name}: {error}") from None
+    return words
+
+
 def _numbers(values: object) -> str:
     """Values as text; numbers by member are written as one types them."""
     if not isinstance(values, Mapping):
@@ -227,12 +238,12 @@ class Workbench(Panel):
 
     text = Setting[str, str](
         "The C text that is shown: the last that could be read.",
-        partial(_text, "text"),
+        partial(_read, "text"),
         by=area(FIELDS["text"], 6),
     )
     changed = Setting[str, str](
         "The changed version of the text, empty where there is none.",
-        partial(_text, "changed"),
+        partial(_read, "changed"),
         by=area(FIELDS["changed"], 6),
     )
     abis = Setting[tuple[str, str], tuple[str, str]](
