@@ -1,6 +1,6 @@
 """The timeline as a widget: choose what happens, on which kernel, who reads, and scrub through it.
 
-What it shows is decided in :mod:`kvmviz.kvm.scene` and in :mod:`kvmviz.board`.
+What it shows is decided in :mod:`kvmviz.kvm.scenario` and in :mod:`kvmviz.board`.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class Timeline(Panel):
     )  # fmt: skip
     reader = Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
-        lambda vmm: find_vmm(vmm, READERS),
+        find_vmm,
         reads=lambda state: state.reader.name,
         by=choice("VMM", width="260px"),
     )
