@@ -388,17 +388,17 @@ def _retyped(kind: str, rows: Sequence[Change], effect: str) -> Iterator[Finding
         yield ruled(kind, [change.name for change in rows], words, effect)
 
 
+def _number(slot: Slot) -> tuple[object, ...]:
+    """Equal for slots in the same bits that hold numbers of one kind and width."""
+    return slot.start, slot.extent, slot.shape, slot.type and (slot.type.kind, slot.type.bits)
+
+
 def _is_annotated(change: Change) -> bool:
     """Integers of which only the byte order that the type names is another: __u32 to __be32."""
-    if len(change.old) != len(change.new) or change.is_bit_field:
+    if change.is_bit_field or [*map(_number, change.old)] != [*map(_number, change.new)]:
         return False
-    return all(
-        (one.start, one.extent, one.shape) == (two.start, two.extent, two.shape)
-        and one.type is not None and two.type is not None
-        and (one.type.kind, one.type.bits) == (two.type.kind, two.type.bits)
-        and one.type.order != two.type.order
-        for one, two in zip(change.old, change.new, strict=True)
-    )  # fmt: skip
+    orders = ([s.type and s.type.order for s in side] for side in (change.old, change.new))
+    return all(one != two for one, two in zip(*orders, strict=True))
 
 
 def is_wrapped(pair: Pair, change: Change) -> bool:
@@ -482,8 +482,7 @@ def _renamed(pair: Pair) -> Iterator[Finding]:
 def _keys(pair: Pair, slots: Sequence[Slot]) -> list[object]:
     """What a member holds and where; the reserved are apart, as they hold nothing."""
     return [
-        (slot.start, slot.extent, slot.shape, slot.order, slot.is_bit_field,
-         slot.type and (slot.type.kind, slot.type.bits, slot.type.signed),
+        (_number(slot), slot.order, slot.is_bit_field, slot.type and slot.type.signed,
          pair.policy.is_reserved(slot.path))
         for slot in slots
     ]  # fmt: skip
@@ -498,20 +497,16 @@ def _legacy(pair: Pair, name: str) -> str:
     before, after = pair.flexible[name]
     if after is None or after.element is None:
         return ""
-    if before is not None:
-        if before.offset != after.offset or 0 in before.type.shape:
-            return ""
-        held = (slots for path, slots in pair.paths[0].items() if is_in(path, name))
-        run = _run(sorted((slot for slots in held for slot in slots), key=lambda slot: slot.start))
-        fresh = (change for change in pair.changes if not change.old)
-        found = next((change.name for change in fresh if _run(change.new) == run), "")
-        return found if before.element == after.element else ""
     kept = members(pair.new)
-    for outer, there in members(pair.old).items():
-        same = there == kept.get(outer) and there.offset == after.offset
-        if same and there.element == after.element:
-            return outer
-    return ""
+    if before is None:
+        same = [(path, there) for path, there in members(pair.old).items()
+                if there == kept.get(path) and there.offset == after.offset]  # fmt: skip
+        return next((path for path, there in same if there.element == after.element), "")
+    if (before.offset, before.element) != (after.offset, after.element) or 0 in before.type.shape:
+        return ""
+    held = (slots for path, slots in pair.paths[0].items() if is_in(path, name))
+    run = _run(sorted((slot for slots in held for slot in slots), key=lambda slot: slot.start))
+    return next((c.name for c in pair.changes if not c.old and _run(c.new) == run), "")
 
 
 def _is_grouped(pair: Pair) -> bool:

@@ -64,9 +64,8 @@ class Review:
                 for row in known[pair.key]:
                     where.setdefault(row, []).append(pair.abi.name)
         found = [replace(row, abis=tuple(abis)) for row, abis in where.items()]
-        found += self.absent
-        order = {name: at for at, name in enumerate(dict.fromkeys(row.member for row in found))}
-        return ranked(sorted(found, key=lambda row: order[row.member]))
+        members = grouped([*found, *self.absent], lambda row: row.member)
+        return ranked(row for rows in members.values() for row in rows)
 
     @property
     def breaks(self) -> bool:
@@ -120,14 +119,20 @@ class Review:
         if self.rows and (self.breaks or self.warnings):
             # Pairs whose ABIs agree about every byte and both verdicts.
             groups = list(grouped(self.rows, lambda pair: pair.key).values())
+            lines.append("")
             for number, pairs in enumerate(groups, 1):
                 names = ", ".join(pair.abi.name for pair in pairs)
                 words = f"({number}) {pairs[0].abi.byte_order}-endian: {names}"
-                lines += [""] * (number == 1) + _wrap(words, "  ", 4)
+                lines += _wrap(words, "  ", 4)
             lines += ["", *_tables(self, [pairs[0] for pairs in groups])]
-        lines += _numbered(_items(self), self)
-        if others := _also_moved(self):
-            lines += ["", *_wrap(f"Moved as well: {_list(others)}.", "  ", 3)]
+        # What comes of members behind the first that moved is in the table.
+        moved = dict.fromkeys(row.member for row in self.findings if row.kind == "moved")
+        first, others = [*moved][:1], [*moved][1:]
+        rows = [row for row in self.findings if row.kind != "moved" or row.member in first]
+        told = grouped(rows, lambda row: (row.severity, row.kind, row.member))
+        lines += _numbered(told.values(), self)
+        if others:
+            lines += ["", *_wrap(f"Moved as well: {listed(others)}.", "  ", 3)]
         return "\n".join(lines)
 
 
@@ -324,11 +329,6 @@ def ground(review: Review, names: Iterable[str] | None = None) -> str:
     return min(told, key=len)
 
 
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"{', '.join(names[:MOST])}{more}"
-
-
 def _numbered(items: Iterable[Sequence[Finding]], review: Review | None = None) -> Iterator[str]:
     """Findings, with a number for those that are told together; of too many how many are left."""
     rows = list(items)
@@ -340,25 +340,9 @@ def _numbered(items: Iterable[Sequence[Finding]], review: Review | None = None) 
         yield from ("", *_wrap(f"There is more: {more}; --json has them all", "  ", 3))
 
 
-def _items(review: Review) -> Iterator[list[Finding]]:
-    """Findings of one kind about one member, told together; of those that moved, the first."""
-    moved = set(_also_moved(review))
-    rows = [row for row in review.findings if row.kind != "moved" or row.member not in moved]
-    for held in grouped(rows, lambda row: (row.severity, row.kind, row.member)).values():
-        # The words of those differ in nothing but the ABI's name: the first's are told.
-        yield [replace(held[0], abis=_abis(held))] if held[0].kind == "absent" else held
-
-
-def _abis(rows: Sequence[Finding]) -> tuple[str, ...]:
-    return tuple(abi for row in rows for abi in row.abis)
-
-
-def _also_moved(review: Review) -> list[str]:
-    """The members behind the first that moved: what comes of them is in the table."""
-    return list(dict.fromkeys(row.member for row in review.findings if row.kind == "moved"))[1:]
-
-
 def _item(review: Review | None, number: int, rows: Sequence[Finding]) -> Iterator[str]:
+    if rows[0].kind == "absent":  # the words of others differ in nothing but the ABI's name
+        rows = [replace(rows[0], abis=_abis(rows))]
     first, *others = rows
     heads = {row.change.partition("; ")[0] for row in rows}
     head = heads.pop() if len(heads) == 1 else ""
@@ -377,6 +361,10 @@ def _item(review: Review | None, number: int, rows: Sequence[Finding]) -> Iterat
         yield from _wrap(f"Remedy{on}: {remedy}", "     ", 2) if remedy else ()
 
 
+def _abis(rows: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(abi for row in rows for abi in row.abis)
+
+
 def _label(review: Review | None, abis: Sequence[str]) -> str:
     """Where something holds; nothing where it holds on all ABIs."""
     return f" [{ground(review, abis)}]" if review and len(abis) < len(review.abis) else ""
@@ -389,24 +377,24 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     names = [name for name in every if not review.is_settled(name)]
     # Some side has the member and does not get it, or only one side has it.
     differing = [n for n in names if any(v.fields.get(n) != "intact" for v in readers)]
-    rows = [
-        ["", "", *(f"({number})" for number, _ in enumerate(pairs, 1))],
-        ["sizeof", "", *(_both(pair.old.size, pair.new.size) for pair in pairs)],
-        ["align", "", *(_both(pair.old.align, pair.new.align) for pair in pairs)],
-    ]
-    for name in differing[:MOST]:
-        rows.append([name, "old < new", *(pair.forward.fields.get(name, "-") for pair in pairs)])
-        rows.append(["", "new < old", *(pair.backward.fields.get(name, "-") for pair in pairs)])
-    fixed = 4 + max(len(row[0]) for row in rows) + len("old < new")
-    widest = max(len(cell) for row in rows for cell in row[2:])
-    step = max(1, (WIDTH - fixed) // (2 + widest))
-    for begin in range(2, len(rows[0]), step):
-        yield from table([row[:2] + row[begin : begin + step] for row in rows]).split("\n")
+    told = set(differing)
+    shown, rest = differing[:MOST], [name for name in names if name not in told]
+    heads = ["", "sizeof", "align", *(cell for name in shown for cell in (name, ""))]
+    sides = ["", "", "", *["old < new", "new < old"] * len(shown)]
+    columns = []
+    for number, pair in enumerate(pairs, 1):
+        sizes = _both(pair.old.size, pair.new.size), _both(pair.old.align, pair.new.align)
+        verdicts = (pair.forward.fields, pair.backward.fields)
+        found = (fields.get(name, "-") for name in shown for fields in verdicts)
+        columns.append([f"({number})", *sizes, *found])
+    room = WIDTH - 4 - max(map(len, heads)) - len("old < new")
+    step = max(1, room // (2 + max(len(cell) for column in columns for cell in column)))
+    for at in range(0, len(columns), step):
+        yield table(zip(heads, sides, *columns[at : at + step], strict=True))
     if len(differing) > MOST:
         yield f"  and {len(differing) - MOST} more members; --json has them all"
-    told = set(differing)
-    if rest := [name for name in names if name not in told]:
-        yield from _wrap(f"intact in both directions: {_list(rest)}", "  ", 2)
+    if rest:
+        yield from _wrap(f"intact in both directions: {listed(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
 
