@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from textwrap import shorten
 
 from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import Abi
@@ -57,8 +58,7 @@ def absent(before: Layout | KvmvizError, after: Layout | KvmvizError) -> Finding
     """Of an ABI on which a side has no such struct, but for a reason."""
     # What a header says in an error, as plain characters and not too much of it.
     error = before if isinstance(after, Layout) else after
-    words = plain(" ".join(str(error).split()))
-    words = words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} ..."
+    words = plain(shorten(str(error), MOST_WORDS, placeholder=" ..."))
     if isinstance(before, Layout):
         return ruled("absent", "", "gone: not there after", words)
     change = "new: not there before" if error is before else "not there before or after"

@@ -235,13 +235,19 @@ class Versions:
         object.__setattr__(self, "values", tuple(numbers))
 
     @cached_property
+    def pair(self) -> Pair | None:
+        """Both, to be judged; None where there is one."""
+        return Pair(self.old, self.new) if self.new else None
+
+    @cached_property
     def sides(self) -> tuple[Side, ...]:
         """The versions, the old one first."""
-        if self.new is None:
+        if self.pair is None:
             return (Side("", self.old, None, self._image(self.old)),)
+        pair = self.pair
         return (
-            Side("old", self.old, Verdict(self.new, self.old), self._image(self.old)),
-            Side("new", self.new, Verdict(self.old, self.new), self._image(self.new)),
+            Side("old", pair.old, pair.forward, self._image(pair.old)),
+            Side("new", pair.new, pair.backward, self._image(pair.new)),
         )
 
     def _image(self, layout: Layout) -> Image | None:
@@ -413,7 +419,7 @@ def headline(shown: Sequence[Versions]) -> str:
     given = shown if isinstance(shown, Sequence) else ()
     if not given or not all(isinstance(one, Versions) for one in given):
         raise KvmvizError("one Versions at least is shown; see kvmviz.review.versions")
-    pairs = tuple(Pair(one.old, one.new) for one in shown if one.new)
+    pairs = tuple(one.pair for one in shown if one.pair)
     struct = shown[0].old.struct
     if not pairs:
         return str(struct)
