@@ -716,6 +716,7 @@ def test_help_and_version() -> None:
         done = program(*command, "--help")
         assert done.returncode == 0
         assert f"kvmviz {' '.join(command)} " in done.stdout.split("examples:")[1]
+        assert ("exit status:" in done.stdout) == (command[0] not in ("page", "dumps"))
     assert program("--version").stdout == f"kvmviz {kvmviz.__version__}\n"
 
 

@@ -7,8 +7,9 @@ import sys
 import traceback
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import suppress
 from inspect import getdoc
-from textwrap import indent
+from textwrap import fill, indent
 from typing import IO, Any, NoReturn
 
 import kvmviz
@@ -33,11 +34,10 @@ exit status:
   2  unusable input or usage, one line on standard error
 """
 
-ABI_NAMES = f"""\
-ABIs: {", ".join(list(ABIS)[:8])},
-  {", ".join(list(ABIS)[8:])};
-  arm64 for both byte orders of aarch64, all for all of them
-"""
+ABI_NAMES = fill(
+    f"ABIs: {', '.join(ABIS)}; arm64 for both byte orders of aarch64, all for all of them",
+    76, subsequent_indent="  ",
+)  # fmt: skip
 
 # --- what every command line meets ----------------------------------------------------------------
 
@@ -54,8 +54,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal of another encoding gets escapes, not an exception.
             stream.reconfigure(errors="backslashreplace")
+    status = FINE
     try:
-        status = _run(arguments)
+        with suppress(SystemExit):  # --help and --version are printed
+            args = _parser().parse_args(arguments)
+            # What was read, for -o not to overwrite it, and what of it was BTF.
+            args.read, args.recorded = [], []
+            status = args.run(args)
         sys.stdout.flush()
     except KvmvizError as error:
         return _failed(str(error))
@@ -70,17 +75,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # A fault of this program, to be reported; with status 1 it would be taken for a verdict.
         traceback.print_exc()
         return UNUSABLE
-    return status
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        args = _parser().parse_args(arguments)
-    except SystemExit:  # --help and --version are printed
-        return FINE
-    # What was read, for -o not to overwrite it, and what of it was BTF.
-    args.read, args.recorded = [], []
-    status: int = args.run(args)
     return status
 
 
@@ -130,8 +124,8 @@ def _parser() -> Parser:
     figure = some.add_parser("figure", help="Byte map or comparison as SVG, PNG or PDF.")
     kinds = figure.add_subparsers(dest="figure", metavar="KIND", required=True)
     firsts = []
-    for command, (run, options) in commands.COMMANDS.items():
-        words, _, examples = (getdoc(run) or "").rpartition("\n\n")
+    for command, (runs, options) in commands.COMMANDS.items():
+        words, _, examples = (getdoc(runs) or "").rpartition("\n\n")
         firsts.append(examples.partition("\n")[0])
         epilog = f"examples:\n{indent(examples, '  ')}\n"
         *group, name = command.split()
@@ -139,12 +133,12 @@ def _parser() -> Parser:
             name,
             help=words.partition("\n")[0],
             description=words,
-            epilog=f"{epilog}\n{STATUS}\n{ABI_NAMES}" if commands.BOTH in options else epilog,
+            epilog=f"{epilog}\n{STATUS}\n{ABI_NAMES}" if commands.SHARED[0] in options else epilog,
             formatter_class=RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=run)
+        made.set_defaults(run=runs)
         for names, more in options:
             made.add_argument(*names, **more)
     shown = indent("\n".join(firsts), "  ")
-    top.epilog = f"examples:\n{shown}\n\n{STATUS}\n{ABI_NAMES}\nA FILE of - is standard input."
+    top.epilog = f"examples:\n{shown}\n\n{STATUS}\n{ABI_NAMES}\n\nA FILE of - is standard input."
     return top

@@ -336,7 +336,7 @@ def dumps(args: Namespace) -> int:
 
 @_command("page", _option("output", metavar="OUT.html", help="where to write it"))
 def page(args: Namespace) -> int:
-    """The story, an explorer and the talk as one HTML file, without network and Python.
+    """The story, an explorer and the talk as one HTML file that needs no network and no Python.
 
     kvmviz page story.html
     """
