@@ -261,6 +261,13 @@ def test_members_wider_or_narrower_than_half_of_esr() -> None:
     assert "reads ESR bits 39:0" in seen.effect
 
 
+def test_a_member_of_a_fixed_byte_order_is_read_in_its_own() -> None:
+    turned = Vmm("turned", "", Struct("s", {"hsr": "__be32", "far": "u64"}))
+    for abi, value, right in ((LE, 0x341200F2, False), (BE, 0xF2001234, True)):
+        seen = read("old", turned, abi, 0xF2001234)
+        assert (seen.value, seen.right) == (value, right)
+
+
 def test_the_memory_behind_a_struct_holds_what_it_was_filled_with() -> None:
     behind = Vmm("behind", "", Struct("s", {"pad": "u64[2]", "hsr": "u32"}))
     for fill in (0xAA, np.uint8(0xAA)):

@@ -229,9 +229,10 @@ class Conclusion:
             start = layout.offsets["exit_reason"]
             yield from ((at, "this run's exit_reason") for at in range(start, start + 4))
         union = layout.offsets["debug"]
-        for row in reading.taken:
-            if not row.right or not self.happened:
-                yield union + row.first, "ESR[31:0]" if row.wanted[0] < 32 else "ESR[63:32]"
+        for run in reading.runs:
+            if not run.right or not self.happened:
+                half = "ESR[31:0]" if run.wanted[0] < 32 else "ESR[63:32]"
+                yield from ((union + at, half) for at in range(run.first, run.last + 1))
         own = self.step.state(flag_at) == "fresh"
         if "flag" in vmm.checks:
             if not (self.happened and own):

@@ -10,7 +10,7 @@ exception from a Watchpoint exception).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
 from numbers import Integral
@@ -18,24 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kvmviz import _base
 from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, by_name, check_texts, chosen, listed, shown, span
+from kvmviz._base import KvmvizError, by_name, check_texts, listed, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
-from kvmviz.kvm.kernel import (
-    ESR_BIT,
-    KERNELS,
-    MERGED,
-    OLD,
-    WATCHPOINT_LOW,
-    WIDENED,
-    Kernel,
-    registers,
-)  # fmt: skip
+from kvmviz.kvm.kernel import ESR_BIT, MERGED, OLD, WATCHPOINT_LOW, WIDENED, Kernel, registers
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
-from kvmviz.slot import Source
+from kvmviz.slot import Slot, Source
 from kvmviz.text import table, where
 from kvmviz.verdict import Verdict, compare
 
@@ -77,10 +68,11 @@ class Vmm:
             if field.bits is not None:
                 raise KvmvizError(f"{who}: {self.debug}, {name} is a bit-field")
         if (bits := found["hsr"].extent) < 32:
-            legal = "EC is ESR[31:26]: legal are 32 and more"
-            raise KvmvizError(f"{who}: {self.debug}, hsr has {bits} bits; {legal}")
-        for check in self.checks if isinstance(self.checks, tuple) else [self.checks]:
-            chosen(check, get_args(Check), f"{who}: checks")
+            told = f"{self.debug}, hsr has {bits} bits; EC is ESR[31:26]"
+            raise KvmvizError(f"{who}: {told}: legal are 32 and more")
+        checks, legal = self.checks, get_args(Check)
+        if not isinstance(checks, tuple) or not all(check in legal for check in checks):
+            raise KvmvizError(f"{who}: checks {shown(checks)}; legal is a tuple of {legal}")
 
     def takes(self, flag: bool) -> tuple[str, ...]:
         """The members that it combines into an ESR, ``flag`` being what it finds in run->flags."""
@@ -148,30 +140,28 @@ OLD_HELD = "old is 6.1 without the patch: as released, up to v5.18, a vCPU held 
 
 def caveats(esr: int, kernels: Iterable[Kernel], abis: Iterable[Abi] = ()) -> list[str]:
     """What is not as it is in the world: old kernels with an upper half, ABIs that are no arm64."""
-    names = [abi.name for abi in dict.fromkeys(abis) if abi.family != "arm64"]
-    told = [f"hypothetical: arm64's struct by the rules of {', '.join(names)}"] if names else []
+    names = ", ".join(abi.name for abi in dict.fromkeys(abis) if abi.family != "arm64")
+    told = [f"hypothetical: arm64's struct by the rules of {names}"] if names else []
     old = esr >> 32 and any(kernel.debug == OLD for kernel in kernels)
     return [*told, OLD_HELD] if old else told
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Bytes ``first`` to ``last``, which a program takes for bits ``wanted`` of ESR_EL2.
+    """Bytes ``first`` to ``last``, which a ``member`` of a program takes for bits of ESR_EL2.
 
-    ``found`` are the bits that lie there, None where the kernel put no bits of ESR; ``source``
-    is what it did put there (in a run of bytes: in the first), None where it wrote nothing.
+    ``wanted`` are those bits, ``found`` the bits that lie there, None where the kernel put none of
+    ESR; ``source`` is what it did put into the first byte, None where it wrote nothing. ``right``:
+    every byte holds what the program takes it for.
     """
 
     first: int
     last: int
+    member: Slot
     wanted: Bits
     found: Bits | None
     source: Source | None
-
-    @property
-    def right(self) -> bool:
-        """These bytes hold what the program takes them for."""
-        return self.found == self.wanted
+    right: bool
 
     @property
     def words(self) -> str:
@@ -201,24 +191,19 @@ class Reading:
     is_dumped: bool = False
 
     @cached_property
-    def taken(self) -> tuple[Taken, ...]:
-        """Every byte that the program reads for ESR, in order of offset."""
-        names, rows = self.vmm.takes(self.flag), []
-        for offset, holders in enumerate(self.struct.holders):
-            source = self.image.sources[offset] if offset < len(self.image) else None
-            for wanted in holders:
-                bits = _esr_bits(wanted) if wanted.slot.path in names else None
-                if bits:
-                    rows.append(Taken(offset, offset, bits, _esr_bits(source), source))
-        return tuple(rows)
-
-    @cached_property
     def runs(self) -> tuple[Taken, ...]:
-        """The same with neighbours joined where one member's bytes are taken for another's."""
-        halves = groupby(
-            self.taken, lambda row: (row.source and row.source.slot, row.wanted[1] // 32)
-        )
-        return tuple(_joined(list(rows)) for _, rows in halves)
+        """What the program reads for ESR, in order: of one of its members, from one of another's.
+
+        The halves of ESR are apart, also where one member holds both.
+        """
+        names, rows = self.vmm.takes(self.flag), []
+        for at, holders in enumerate(self.struct.holders):
+            source = self.image.sources[at] if at < len(self.image) else None
+            for wanted in holders:
+                if wanted.slot.path in names and (bits := _esr_bits(wanted)):
+                    rows.append((at, wanted.slot, bits, source))
+        runs = groupby(rows, lambda row: (row[1], row[2][1] // 32, row[3] and row[3].slot))
+        return tuple(_taken(list(run)) for _, run in runs)
 
     @property
     def struct(self) -> Layout:
@@ -228,26 +213,26 @@ class Reading:
     @cached_property
     def value(self) -> int:
         """The ESR that the program puts together."""
-        data, value = self.image.data, 0
-        for row in self.taken:  # as C combines them, also where two members have the same bits
-            byte = data[row.first] if row.first < len(data) else self.beyond
-            value |= byte << row.wanted[1]
+        data, value = self.image.data.ljust(self.struct.size, bytes([self.beyond])), 0
+        for run in self.runs:  # as C combines them, also where two members have the same bits
+            held = data[run.first : run.last + 1]
+            value |= int.from_bytes(held, run.member.order) << run.wanted[1]
         return value
 
     @property
     def bits(self) -> int:
         """How many bits of ESR_EL2 the program claims to know."""
-        return 1 + max(row.wanted[0] for row in self.taken)
+        return 1 + max(run.wanted[0] for run in self.runs)
 
     @property
     def right(self) -> bool:
         """Every byte that it takes holds the bits of ESR that it takes it for."""
-        return all(row.right for row in self.taken)
+        return all(run.right for run in self.runs)
 
     @property
     def low_right(self) -> bool:
         """What it takes for bits 31:0, EC among them, are bits 31:0."""
-        return all(row.right for row in self.taken if row.wanted[1] < 32)
+        return all(run.right for run in self.runs if run.wanted[1] < 32)
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -368,12 +353,13 @@ class Reading:
         return "\n".join((*lines, f"  {self.statuses}", f"  {self.effect}"))
 
 
-def _joined(rows: list[Taken]) -> Taken:
-    """Neighbours as one run of bytes."""
-    found = [row.found for row in rows if row.found]
-    whole = _hull(found) if len(found) == len(rows) else None
-    wanted = _hull([row.wanted for row in rows])
-    return replace(rows[0], last=rows[-1].last, wanted=wanted, found=whole)
+def _taken(rows: Sequence[tuple[int, Slot, Bits, Source | None]]) -> Taken:
+    """Neighbouring bytes as one run of them."""
+    wanted, found = [row[2] for row in rows], [_esr_bits(row[3]) for row in rows]
+    there = [bits for bits in found if bits]
+    whole = _hull(there) if len(there) == len(rows) else None
+    (first, member, _, source), (last, *_) = rows[0], rows[-1]
+    return Taken(first, last, member, _hull(wanted), whole, source, found == wanted)
 
 
 def _hull(parts: list[Bits]) -> Bits:
@@ -412,9 +398,9 @@ class Matrix:
     @property
     def notes(self) -> list[str]:
         """What is to be said of all of it."""
-        kernels = [row.kernel for row in self.readings]
-        abis = [row.image.layout.abi for row in self.readings]
-        return [V2_NOTE, *caveats(self.readings[0].esr, kernels, abis)]
+        rows = self.readings
+        abis = (row.image.layout.abi for row in rows)
+        return [V2_NOTE, *caveats(rows[0].esr, (row.kernel for row in rows), abis)]
 
     def __repr__(self) -> str:
         rows = [("ABI", "kernel", "VMM reads", "", "as ESR", "takes", "effect")]
@@ -471,7 +457,7 @@ def matrix(
     far: int | None = None,
     fill: int = 0,
     abis: Iterable[str | Abi] = ARM64,
-    kernels: Iterable[str | Kernel] = tuple(KERNELS),
+    kernels: Iterable[str | Kernel] = ("old", "widened", "v2", "merged"),
     vmms: Iterable[str | Vmm] = tuple(VMMS),
 ) -> Matrix:
     """Four kernels by four programs, or others, under each of ``abis``: arm64 in both orders.
