@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import ipywidgets as ipw
@@ -25,10 +25,8 @@ from kvmviz.widgets.panel import (
     choice,
     choose,
     figure,
+    letters,
 )
-
-MOST_LETTERS = 100_000
-"""Letters that an answer may have."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,6 @@ def _chosen(desk: Desk, state: State, name: str) -> State:
     return State(name, desk._session.find(name).start)
 
 
-def _answer(text: object) -> str:
-    if not isinstance(text, str):
-        raise KvmvizError(f"an answer is text, not {type(text).__name__}")
-    if len(text) > MOST_LETTERS:
-        raise KvmvizError(f"an answer of {len(text)} letters; legal are up to {MOST_LETTERS}")
-    return text
-
-
 class Desk(Panel):
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
@@ -73,7 +63,7 @@ class Desk(Panel):
 
     name = Setting[str, str]("The exercise on the desk.", turns=_chosen, by=choice("exercise"))
     answer = Setting[str, str](
-        "What stands in the answer field.", _answer, by=area("your answer", 8)
+        "What stands in the answer field.", partial(letters, "an answer"), by=area("your answer", 8)
     )
 
     def __init__(self, name: str | None = None, session: Session | None = None) -> None:

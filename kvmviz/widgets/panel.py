@@ -369,3 +369,12 @@ def choose(control: Any, options: Iterable[Any], name: str) -> None:
     if tuple(control.options) != wanted:
         control.options = wanted
         control.value = name
+
+
+def letters(what: str, value: object, most: int = 100_000) -> str:
+    """Text that somebody types; :class:`KvmvizError` for what is none, and for too much of it."""
+    if not isinstance(value, str):
+        raise KvmvizError(f"{what} is text, not {type(value).__name__}")
+    if len(value) > most:
+        raise KvmvizError(f"{what} of {len(value)} letters; legal are up to {most}")
+    return value

@@ -32,6 +32,7 @@ from kvmviz.widgets.panel import (
     choice,
     choose,
     figure,
+    letters,
 )
 
 OLD = """\
@@ -169,8 +170,6 @@ class State:
 
 def parsed(values: str) -> dict[str, int]:
     """Numbers by member, out of ``hsr=0x12 far=3``; :class:`KvmvizError` for other words."""
-    if len(values) > MOST_VALUES:
-        raise KvmvizError(f"values of {len(values)} letters; legal are up to {MOST_VALUES}")
     found = {}
     for word in re.findall(r"[^\s,;]+", re.sub(r"\s*=\s*", "=", values)):
         match = _VALUE.fullmatch(word)
@@ -189,15 +188,9 @@ def frame(state: State) -> Frame:
     return figure(board.versions(shown, title, twin), title)
 
 
-def _text(name: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise KvmvizError(f"{name} of a workbench is text, not {type(text).__name__}")
-    return text
-
-
 def _read(name: str, text: object) -> str:
     """C text that can be read; none at all says that nothing is changed."""
-    words = _text(name, text)
+    words = letters(f"{name} of a workbench", text)
     try:
         if words or name == "text":
             structs(words)
@@ -209,7 +202,7 @@ def _read(name: str, text: object) -> str:
 def _numbers(values: object) -> str:
     """Values as text; numbers by member are written as one types them."""
     if not isinstance(values, Mapping):
-        return _text("values", values)
+        return letters("values", values, MOST_VALUES)
     rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
     return " ".join(f"{name}={held:#x}" for name, held in rows)
 
@@ -251,7 +244,7 @@ class Workbench(Panel):
     )
     struct = Setting[str, str](
         "The name of the struct that is shown.",
-        partial(_text, "struct"),
+        partial(letters, "struct"),
         reads=lambda state: state.name,
         by=choice("struct", before="auto"),
     )
