@@ -497,6 +497,7 @@ def test_a_policy(old: str, new: str, policy: dict[str, Any], abis: Any, worst: 
         ({"written_by": "both"}, "written by 'both'; legal are 'kernel', 'userspace'"),
         ({"reserved": "("}, "reserved '\\(' is no regular expression: missing \\)"),
         ({"reserved": 3}, "reserved 3 is no regular expression"),
+        ({"reserved": b"x"}, "reserved b'x' is no regular expression"),
     ],
 )
 def test_a_policy_that_is_none(policy: dict[str, Any], words: str) -> None:

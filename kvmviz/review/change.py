@@ -57,7 +57,9 @@ class Policy:
     @cached_property
     def _reserved(self) -> tuple[re.Pattern[str], ...]:
         try:
-            return RESERVED, re.compile(self.reserved or RESERVED)
+            more = re.compile(self.reserved or RESERVED)
+            more.fullmatch("")  # bytes make a pattern, but one that reads no names
+            return RESERVED, more
         except (re.error, TypeError, OverflowError, RecursionError) as error:
             words = f"reserved {shown(self.reserved)} is no regular expression"
             raise KvmvizError(f"{words}: {error}") from None
