@@ -13,6 +13,9 @@ from tests.bench.report import show
 
 NOTEBOOK = "clicks.ipynb"
 
+REST = 700
+"""Milliseconds before each click: longer than bytes travel after the click before it."""
+
 # Three things to click on: a label, the explorer, and what most people would write instead of it.
 CELL = '''
 import ipywidgets as ipw
@@ -113,25 +116,25 @@ def measure(page: Page, rounds: int) -> dict[str, list[float]]:
         esr.press("Enter")
         twin = explorer.locator("pre", has_text=f"{0xD2000062 + (turn << 8):018x}"[2:])
         twin.wait_for(state="attached")
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(REST)
         # Both states are clicked right after another click: out of a field that somebody has typed
         # into, a click takes longer, whatever it shows.
         layout = "merged" if turn % 2 else "old"
         painted(view, explorer.get_by_role("button", name=layout, exact=True))
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(REST)
         now = "big" if explorer.locator("pre", has_text="big-endian").count() else "little"
         other = "little" if now == "big" else "big"
         new = painted(view, explorer.get_by_role("button", name=f"{other}-endian"))
         times["explorer, a state never seen"].append(new)
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(REST)
         seen = painted(view, explorer.get_by_role("button", name=f"{now}-endian"))
         times["explorer, a state seen before"].append(seen)
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(REST)
         area = pyplot.locator(".jp-OutputArea").first
         times["interact with pyplot"].append(
             painted(area, pyplot.get_by_role("button", name=there))
         )
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(REST)
     return times
 
 
