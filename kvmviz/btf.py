@@ -367,13 +367,11 @@ def _section(data: memoryview) -> tuple[memoryview, Abi | None]:
     except (binary.error, IndexError, OverflowError):
         raise KvmvizError("damaged ELF file: its headers are cut off") from None
     titles = bytes(data[start : start + size])
-    found = {
-        titles[at:].partition(b"\0")[0]: data[first : first + size] for at, first, size in rows
-    }
+    named = ((titles[at:].partition(b"\0")[0], first, size) for at, first, size in rows)
+    found = {title: data[first : first + size] for title, first, size in named}
     if b".BTF" not in found:
         told = "; its DWARF is for pahole and drgn: `pahole -J FILE` makes BTF of it"
-        told = told if b".debug_info" in found else ""
-        raise KvmvizError(f"an ELF file without a section .BTF{told}")
+        raise KvmvizError(f"an ELF file without a section .BTF{told * (b'.debug_info' in found)}")
     like = (_FAMILIES.get(machine), order, 64 if wide else 32)
     abis_ = (abi for abi in ABIS.values() if (abi.family, abi.byte_order, abi.word_bits) == like)
     return found[b".BTF"], next(abis_, None)

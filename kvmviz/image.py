@@ -169,10 +169,8 @@ def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str,
     offset = integer(offset, f"{layout.struct}, offset")
     if not 0 <= offset <= last:
         legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
-        raise KvmvizError(
-            f"{layout.struct} takes {layout.size} bytes; a buffer of {len(raw)} bytes has too few "
-            f"from offset {shown(offset)} on; {legal}"
-        )
+        told = f"a buffer of {len(raw)} bytes has too few from offset {shown(offset)} on; {legal}"
+        raise KvmvizError(f"{layout.struct} takes {layout.size} bytes; {told}")
     return _read(layout, raw, offset)
 
 
@@ -265,8 +263,8 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
         plain = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
         items = list(islice(value.tolist() if plain else value, count + 1)) if size == count else []
     except Exception:  # of the object's own making, or Python's for what has no length
-        told = f"{shown(value)} is no list; legal is a list of {count}"
-        raise KvmvizError(f"{where}: {told}") from None
+        legal = f"legal is a list of {count}"
+        raise KvmvizError(f"{where}: {shown(value)} is no list; {legal}") from None
     if size != count or len(items) != count:
         legal = f"exactly {count}, or a mapping of index to value for some of them"
         raise KvmvizError(f"{where}: {size} elements; legal is {legal}")

@@ -249,9 +249,9 @@ def safe(answer: str, given: str, abis: Sequence[str], wish: Wish) -> Grade:
     # What is left to see to, of the widest new members first.
     width = {slot.path: slot.width for slot in layouts[0].slots}
     rows = sorted(made.warnings, key=lambda row: -width.get(row.member, 0))
-    still = [f"Still: {row.member}: {row.remedy.partition(';')[0]}." for row in rows]
-    told = f"nothing breaks on {ground(made, abis)}."
-    return Grade(True, "\n".join((told, *still)), _worth_seeing(made))
+    still = (f"Still: {row.member}: {row.remedy.partition(';')[0]}." for row in rows)
+    told = "\n".join((f"nothing breaks on {ground(made, abis)}.", *still))
+    return Grade(True, told, _worth_seeing(made))
 
 
 def _broken(made: Review, wrong: Sequence[Finding]) -> str:
@@ -268,10 +268,10 @@ def _worth_seeing(made: Review) -> tuple[Versions, ...]:
     """Two ABIs: the first that breaks and its other byte order, else the first two."""
     broken = [abi for row in made.findings if row.severity == "breaks" for abi in row.abis]
     names = [abi.name for abi in made.abis]
-    first = broken[0] if broken else names[0]
-    others = [abi.name for abi in siblings(first).values() if abi.name != first] + names
-    second = next((name for name in others if name != first), first)
-    return _seen(made.old, made.new, *sorted({first, second}, key=list(ABIS).index))
+    first = [*broken, *names][0]
+    orders = [abi.name for abi in siblings(first).values()]
+    two = [*dict.fromkeys([first, *orders, *names])][:2]
+    return _seen(made.old, made.new, *sorted(two, key=list(ABIS).index))
 
 
 def integers(old: Struct, layout: Layout) -> list[Slot]:
