@@ -57,7 +57,7 @@ class TestGuess:
 
     @pytest.mark.parametrize(
         ("options", "right", "says"),
-        [(OPTIONS, "four", "four"), ({}, "two", "no options")],
+        [(OPTIONS, "four", "four"), ({}, "two", "legal are none")],
     )
     def test_a_question_without_a_right_option_is_refused(
         self, options: dict[str, str], right: str, says: str

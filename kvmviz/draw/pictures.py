@@ -15,17 +15,7 @@ from kvmviz import board
 from kvmviz._base import KvmvizError, counted
 from kvmviz.board import Cell, Fill, Span, Strip, called, page_style
 from kvmviz.ctype import name_of
-from kvmviz.draw.canvas import (
-    ROW,
-    Canvas,
-    Look,
-    Picture,
-    checked,
-    fitting,
-    legend,
-    wide,
-    wrapped,
-)
+from kvmviz.draw.canvas import ROW, Canvas, Look, Picture, checked, fitting, legend, wide, wrapped
 from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import patch, program

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
-from kvmviz._base import KvmvizError, find
+from kvmviz._base import find
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,7 @@ class Question:
     right: str
 
     def __post_init__(self) -> None:
-        if not self.options:
-            raise KvmvizError(f"the question {self.words!r} has no options")
-        find(self.options, self.right, "option")
+        find(self.options, self.right, f"option of {self.words!r}")
 
     def told(self, option: str) -> str:
         """What is said to who has chosen an option."""

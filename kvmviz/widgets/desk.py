@@ -15,18 +15,7 @@ from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise, Session
 from kvmviz.learn.grading import Grade
 from kvmviz.review.versions import Versions
-from kvmviz.widgets.panel import (
-    LOCK,
-    Frame,
-    Live,
-    Panel,
-    Setting,
-    area,
-    choice,
-    choose,
-    figure,
-    letters,
-)
+from kvmviz.widgets import panel
 
 
 @dataclass(frozen=True)
@@ -43,9 +32,9 @@ class State:
 
 
 @lru_cache(maxsize=16)
-def frame(seen: tuple[Versions, ...]) -> Frame:
+def frame(seen: tuple[Versions, ...]) -> panel.Frame:
     """What there is to look at in a grade."""
-    return figure(board.versions(seen))
+    return panel.figure(board.versions(seen))
 
 
 def _chosen(desk: Desk, state: State, name: str) -> State:
@@ -53,7 +42,7 @@ def _chosen(desk: Desk, state: State, name: str) -> State:
     return State(name, desk._session.find(name).start)
 
 
-class Desk(Panel):
+class Desk(panel.Panel):
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
     ``name`` (an exercise of the session) and ``answer`` can be set from code as from the controls;
@@ -61,9 +50,13 @@ class Desk(Panel):
     say is in :attr:`said`, and with the task in the text twin.
     """
 
-    name = Setting[str, str]("The exercise on the desk.", turns=_chosen, by=choice("exercise"))
-    answer = Setting[str, str](
-        "What stands in the answer field.", partial(letters, "an answer"), by=area("your answer", 8)
+    name = panel.Setting[str, str](
+        "The exercise on the desk.", turns=_chosen, by=panel.choice("exercise")
+    )
+    answer = panel.Setting[str, str](
+        "What stands in the answer field.",
+        partial(panel.letters, "an answer"),
+        by=panel.area("your answer", 8),
     )
 
     def __init__(self, name: str | None = None, session: Session | None = None) -> None:
@@ -95,17 +88,17 @@ class Desk(Panel):
         both = ipw.HBox([left, right], layout={"grid_gap": "20px", "overflow": "visible"})
         return [both, self._error, self._view]
 
-    def _frame(self, state: State) -> Frame:
+    def _frame(self, state: State) -> panel.Frame:
         row, graded = self._session.find(state.name), state.grade.shown if state.grade else ()
-        seen = frame(graded) if graded else Frame("", "")
+        seen = frame(graded) if graded else panel.Frame("", "")
         told = [row.title, row.task, row.given.rstrip(), self._standing(state)]
         told += [state.said, *self._session.hinted(state.name), seen.words]
-        return Frame(seen.html, "\n".join(filter(None, told)))
+        return panel.Frame(seen.html, "\n".join(filter(None, told)))
 
     def _standing(self, state: State) -> str:
         return f"{self._session.state(state.name)} · {self._session.score}"
 
-    def _put(self, frame: Frame) -> None:
+    def _put(self, frame: panel.Frame) -> None:
         held = self._state
         row, hints = self._session.find(held.name), self._session.hinted(held.name)
         kind = "" if held.grade is None else "right" if held.grade.right else "wrong"
@@ -121,12 +114,14 @@ class Desk(Panel):
 
     def _adapt(self) -> None:
         rows = self._session.exercises.items()
-        choose(self._controls["name"], [(row.title, name) for name, row in rows], self._state.name)
+        panel.choose(
+            self._controls["name"], [(row.title, name) for name, row in rows], self._state.name
+        )
         self._controls["answer"].rows = min(max(self.exercise.start.count("\n") + 2, 3), 14)
 
     def _heard(self) -> None:
         """The session has changed, on this desk or on another one."""
-        with LOCK:
+        with panel.LOCK:
             if self._round != self._session.rounds:
                 self._round = self._session.rounds
                 self._state = replace(self._state, said="", grade=None)
@@ -139,31 +134,31 @@ class Desk(Panel):
 
     def check(self) -> Grade:
         """Grade what stands in the field."""
-        with LOCK:
+        with panel.LOCK:
             grade = self._session.answer(self.name, self.answer)
             self._show(replace(self._state, said=repr(grade), grade=grade))
             return grade
 
     def hint(self) -> None:
         """Say the next hint, below what was said of the answer."""
-        with LOCK:
+        with panel.LOCK:
             self._session.hint(self.name)
 
     def reveal(self) -> None:
         """Say a right answer, and why it is one."""
-        with LOCK:
+        with panel.LOCK:
             said = self._session.reveal(self.name)
             self._show(replace(self._state, said=said, grade=None))
 
     def restart(self) -> None:
         """This exercise anew; the score of the others stays."""
-        with LOCK:
+        with panel.LOCK:
             self._session.restart(self.name)
             self.name = self.name
 
     def reset(self) -> None:
         """Empty the score of the whole session, and what its desks say; answers stay."""
-        with LOCK:
+        with panel.LOCK:
             self._session.reset()
 
     @property
@@ -185,7 +180,7 @@ def _session(given: object) -> Session:
     return given
 
 
-class Scores(Live):
+class Scores(panel.Live):
     """The exercises of a session and how each stands, live."""
 
     def __init__(self, session: Session) -> None:
@@ -195,7 +190,7 @@ class Scores(Live):
         self._show()
 
     def _show(self) -> None:
-        with LOCK:
+        with panel.LOCK:
             words = html.escape(repr(self._session))
             self._box.value = f"<pre style='line-height:1.4'>{words}</pre>"
 

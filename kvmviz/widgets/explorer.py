@@ -13,23 +13,12 @@ import ipywidgets as ipw
 from kvmviz import abi as abis
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, chosen, find, hexadecimal, integer, shown
-from kvmviz.abi import ABIS, BYTE_ORDERS, ByteOrder
+from kvmviz.abi import ABIS, ByteOrder
 from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.program import VMMS, Reading, read
-from kvmviz.widgets.panel import (
-    FRAMES,
-    LABEL,
-    Control,
-    Frame,
-    Panel,
-    Setting,
-    buttons,
-    choice,
-    entry,
-    figure,
-)
+from kvmviz.widgets import panel
 
 LAYOUTS = ("old", "widened", "merged")
 """The kernels whose layouts can be chosen."""
@@ -83,8 +72,8 @@ class State:
         return draw.reading(self.reading)
 
 
-@lru_cache(maxsize=FRAMES)
-def frame(state: State) -> Frame:
+@lru_cache(maxsize=panel.FRAMES)
+def frame(state: State) -> panel.Frame:
     """What an explorer shows in a state."""
     reading = state.reading
     kinds = ", ".join(
@@ -92,7 +81,7 @@ def frame(state: State) -> Frame:
     )
     shown = board.reading(reading)
     words = f"kernel writes {kinds}\n{shown.twin}\n{reading.verdict!r}"
-    return figure(replace(shown, twin=words), reading.effect)
+    return panel.figure(replace(shown, twin=words), reading.effect)
 
 
 def _ordered(_: Any, state: State, order: object) -> State:
@@ -109,13 +98,13 @@ def _widened(_: Any, state: State, bits: object) -> State:
     return replace(state, widths=tuple({**state.bits, **asked}.items()))
 
 
-def _width(member: str) -> Control:
+def _width(member: str) -> panel.Control:
     """The row of buttons that turns the width of a member."""
-    made = buttons(
+    made = panel.buttons(
         f"{member} bits",
         WIDTHS,
         f"how wide {member} is where the kernel writes it",
-        LABEL if member == "hsr" else "initial",
+        panel.LABEL if member == "hsr" else "initial",
         "42px",
         tooltips=[f"{member}: {bits} bits wide" for bits in WIDTHS],
     )
@@ -124,58 +113,52 @@ def _width(member: str) -> Control:
     )
 
 
-class Explorer(Panel):
+class Explorer(panel.Panel):
     """Turn byte order, widths and values, and see at once which bytes a VMM takes for ESR."""
 
-    abi = Setting[str, str](
+    abi = panel.Setting[str, str](
         "Name of the ABI that both kernel and VMM are built for.",
         lambda name: abis.find(name).name,
-        by=choice("ABI", ABIS),
+        by=panel.choice("ABI", ABIS),
     )
-    byte_order = Setting[ByteOrder, str](
+    byte_order = panel.Setting[ByteOrder, str](
         "`little` or `big`: picks the ABI of the same family.",
         turns=_ordered,
-        by=buttons(
-            "byte order", [(f"{order}-endian", order) for order in BYTE_ORDERS],
-            "of kernel and VMM",
-        ),
-    )  # fmt: skip
-    layout = Setting[str, str](
+        by=panel.orders("byte order", "of kernel and VMM"),
+    )
+    layout = panel.Setting[str, str](
         "What the kernel writes: `old`, `widened` or `merged`.",
         # Another layout starts with its own widths.
         turns=lambda _, state, name: replace(
             state, layout=chosen(name, LAYOUTS, "unknown layout"), widths=()
         ),
-        by=buttons("kernel writes", LAYOUTS, "the struct it was built with"),
+        by=panel.buttons("kernel writes", LAYOUTS, "the struct it was built with"),
     )
-    widths = Setting[Mapping[str, int], Mapping[str, int]](
+    widths = panel.Setting[Mapping[str, int], Mapping[str, int]](
         "Width in bits of each member that the kernel writes; set some to change them.",
         reads=lambda state: state.bits,
         turns=_widened,
         by={f"width {member}": _width(member) for member in MEMBERS},
     )
-    reader = Setting[str, str](
+    reader = panel.Setting[str, str](
         "The VMM that reads: a name of kvmviz.kvm.program.VMMS.",
         lambda name: find(VMMS, name, "VMM").name,
-        by=buttons(
-            "VMM reads", VMMS,
-            "what it takes for ESR_EL2",
-        ),
-    )  # fmt: skip
-    esr = Setting[int, "int | str"](
+        by=panel.buttons("VMM reads", VMMS, "what it takes for ESR_EL2"),
+    )
+    esr = panel.Setting[int, "int | str"](
         "The ESR_EL2 that the kernel held.",
         lambda value: hexadecimal(value, "esr", 64),
-        by=entry("esr", lambda state: f"{state.esr:#018x}", "200px"),
+        by=panel.entry("esr", lambda state: f"{state.esr:#018x}", "200px"),
     )
-    far = Setting[int, "int | str"](
+    far = panel.Setting[int, "int | str"](
         "The FAR_EL2 that the kernel held; it is written for watchpoints only.",
         lambda value: hexadecimal(value, "far", 64),
-        by=entry("far", lambda state: f"{state.far:#x}", "216px"),
+        by=panel.entry("far", lambda state: f"{state.far:#x}", "216px"),
     )
-    fill = Setting[int, "int | str"](
+    fill = panel.Setting[int, "int | str"](
         "The byte that the memory held before the kernel wrote.",
         lambda value: hexadecimal(value, "fill", 8),
-        by=entry("fill", lambda state: f"{state.fill:#04x}", "90px"),
+        by=panel.entry("fill", lambda state: f"{state.fill:#04x}", "90px"),
     )
 
     _home, _frame = State(), staticmethod(frame)

@@ -18,6 +18,7 @@ import ipywidgets as ipw
 from traitlets import HasTraits, TraitType
 
 from kvmviz._base import KvmvizError, find
+from kvmviz.abi import BYTE_ORDERS
 from kvmviz.board import Board
 from kvmviz.draw.canvas import Picture
 from kvmviz.web import html
@@ -86,6 +87,11 @@ def buttons(
     style = {"description_width": width, "button_width": button}
     known = {"description": label, "options": list(options), "tooltip": hint, "style": style}
     return Control(ipw.ToggleButtons, known | traits)
+
+
+def orders(label: str, hint: str) -> Control:
+    """Buttons for the byte order."""
+    return buttons(label, [(f"{order}-endian", order) for order in BYTE_ORDERS], hint)
 
 
 def choice(

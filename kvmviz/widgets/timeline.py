@@ -38,19 +38,7 @@ from kvmviz.kvm.page import Vcpu
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, Scene, check_step, find, real, scene
-from kvmviz.widgets.panel import (
-    FRAMES,
-    LABEL,
-    LOCK,
-    Control,
-    Frame,
-    Panel,
-    Setting,
-    buttons,
-    choice,
-    choose,
-    figure,
-)
+from kvmviz.widgets import panel
 
 ROWS = 4
 """How many steps the widget shows at once; half as many where two pages are compared."""
@@ -93,12 +81,12 @@ class State:
         return timeline.draw(self.scene, self.full)
 
 
-@lru_cache(maxsize=FRAMES)
-def frame(state: State) -> Frame:
+@lru_cache(maxsize=panel.FRAMES)
+def frame(state: State) -> panel.Frame:
     """What a timeline shows in a state."""
     shown = state.scene
     spoken = shown.rows[-1][0].sentence if shown.rows else ""
-    return figure(board.history(shown, state.full), spoken)
+    return panel.figure(board.history(shown, state.full), spoken)
 
 
 def own(events: Iterable[Event]) -> Scenario:
@@ -181,73 +169,70 @@ def _chosen(_: Timeline, state: State, scenario: str | Scenario) -> State:
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 
-def _built(panel: Timeline, state: State, events: Iterable[Event]) -> State:
+def _built(timeline: Timeline, state: State, events: Iterable[Event]) -> State:
     made = own(events)
-    return _chosen(panel, replace(state, own=made), made)
+    return _chosen(timeline, replace(state, own=made), made)
 
 
-class Timeline(Panel):
+class Timeline(panel.Panel):
     """The kvm_run page over time: scrub through the steps of a scenario, or build one's own.
 
     ``scenario`` may also be a Scenario, ``kernel`` and ``beside`` a Kernel, ``reader`` a Vmm of
     one's own. :attr:`events` that are set and :meth:`add` make a sequence of one's own.
     """
 
-    scenario = Setting[str, "str | Scenario"](
+    scenario = panel.Setting[str, "str | Scenario"](
         "Name of what happens; `own` where a sequence of one's own is shown.",
         reads=lambda state: state.scenario.name,
         turns=_chosen,
-        by=choice("scenario", width="470px", before=LABEL),
+        by=panel.choice("scenario", width="470px", before=panel.LABEL),
     )
-    events = Setting[tuple[Event, ...], Iterable[Event]](
+    events = panel.Setting[tuple[Event, ...], Iterable[Event]](
         "All that happens, in order; set some to make a sequence of one's own.",
         reads=lambda state: state.scenario.events,
         turns=_built,
     )
-    kernel = Setting[str, "str | Kernel"](
+    kernel = panel.Setting[str, "str | Kernel"](
         "Name of the kernel that writes the page.",
         find_kernel,
         reads=lambda state: state.kernel.name,
-        by=choice("kernel", width="250px", before=LABEL),
+        by=panel.choice("kernel", width="250px", before=panel.LABEL),
     )
-    beside = Setting["str | None", "str | Kernel | None"](
+    beside = panel.Setting["str | None", "str | Kernel | None"](
         "Name of the second kernel, on which the same happens; None where there is none.",
         lambda kernel: None if kernel is None else find_kernel(kernel),
         reads=lambda state: state.beside and state.beside.name,
         by=replace(
-            choice("beside it", width="210px"),
+            panel.choice("beside it", width="210px"),
             shows=lambda state: state.beside.name if state.beside else NONE,
             means=lambda _, name: None if name == NONE else name,
         ),
     )
-    byte_order = Setting[ByteOrder, str](
+    byte_order = panel.Setting[ByteOrder, str](
         "`little` or `big`, of kernel and VMM.",
         lambda order: chosen(order, BYTE_ORDERS, "unknown byte order"),
-        by=buttons(
-            "", [(f"{order}-endian", order) for order in BYTE_ORDERS],
-            "byte order of kernel and VMM",
-        ),
-    )  # fmt: skip
-    reader = Setting[str, "str | Vmm"](
+        by=panel.orders("", "byte order of kernel and VMM"),
+    )
+    reader = panel.Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
         find_vmm,
         reads=lambda state: state.reader.name,
-        by=choice("VMM", width="260px"),
+        by=panel.choice("VMM", width="260px"),
     )
-    full = Setting[bool, bool](
+    full = panel.Setting[bool, bool](
         "All of the first 64 bytes are drawn as cells.",
         lambda value: chosen(value, (True, False), "full", "True and False"),
-        by=Control(
+        by=panel.Control(
             ipw.Checkbox,
             {"description": "all 64 bytes", "indent": False, "layout": {"width": "120px"}},
         ),
     )
-    step = Setting[int, int](
+    step = panel.Setting[int, int](
         "Where time stands: the last step that is shown; -1 where there is none.",
         turns=lambda _, state, step: replace(state, step=check_step(state.scenario, step)),
-        by=Control(
+        by=panel.Control(
             ipw.IntSlider,
-            {"description": "step", "min": 0, "max": 1, "style": {"description_width": LABEL},
+            {"description": "step", "min": 0, "max": 1, "style": {"description_width": panel.LABEL},
              "layout": {"width": "430px"}},
             shows=lambda state: max(state.step, 0),
         ),
@@ -260,7 +245,7 @@ class Timeline(Panel):
         # The kernel knows what was typed before Add is clicked: messages of two controls that come
         # at once may be handled in either order.
         part["kind"] = ipw.Dropdown(
-            description="add", options=list(KINDS), style={"description_width": LABEL},
+            description="add", options=list(KINDS), style={"description_width": panel.LABEL},
             layout={"width": "270px"},
         )  # fmt: skip
         for name in ("first", "second"):
@@ -270,7 +255,10 @@ class Timeline(Panel):
         self._button("previous", "◀ Back", "One step back in time", lambda: self._go(-1))
         self._button("next", "Next ▶", "One step on in time", lambda: self._go(1))
         self._button("add", "Add", "Let this happen after the last step", self._add_typed)
-        self._button("remove", "Remove last", "Take the last step away", self._remove)
+        self._button(
+            "remove", "Remove last", "Take the last step away",
+            lambda: self.set(events=self.events[:-1]),
+        )  # fmt: skip
         self._button("clear", "Clear", "Start from a page of zeros", lambda: self.set(events=()))
         return [
             self._row("scenario", "byte_order", "full"),
@@ -292,11 +280,11 @@ class Timeline(Panel):
 
     def _adapt(self) -> None:
         part, held = self._controls, self._state
-        choose(part["scenario"], _titles(held), held.scenario.name)
+        panel.choose(part["scenario"], _titles(held), held.scenario.name)
         names = [*KERNELS, *POLICIES]
-        choose(part["kernel"], names, held.kernel.name)
-        choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
-        choose(part["reader"], READERS, held.reader.name)
+        panel.choose(part["kernel"], names, held.kernel.name)
+        panel.choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
+        panel.choose(part["reader"], READERS, held.reader.name)
         last = len(held.scenario.events) - 1
         # A slider needs two ends.
         part["step"].max, part["step"].disabled = max(last, 1), last < 1
@@ -304,12 +292,9 @@ class Timeline(Panel):
         part["remove"].disabled = part["clear"].disabled = last < 0
 
     def _go(self, by: int) -> None:
-        with LOCK:
+        with panel.LOCK:
             if 0 <= self.step + by < len(self.events):
                 self.step += by
-
-    def _remove(self) -> None:
-        self.events = self.events[:-1]
 
     def _add_typed(self) -> None:
         typed = (self._controls["first"].value, self._controls["second"].value)
@@ -317,7 +302,7 @@ class Timeline(Panel):
 
     def add(self, event: Event) -> None:
         """Let one more event happen after the last step, and go there."""
-        with LOCK:
+        with panel.LOCK:
             self.events = (*self.events, event)
 
     @property

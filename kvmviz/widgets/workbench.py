@@ -22,18 +22,7 @@ from kvmviz.review import review, versions
 from kvmviz.review.report import WORDS, Review, ground
 from kvmviz.review.report import headline as told
 from kvmviz.review.versions import Versions, headline, names_of
-from kvmviz.widgets.panel import (
-    FRAMES,
-    Control,
-    Frame,
-    Panel,
-    Setting,
-    area,
-    choice,
-    choose,
-    figure,
-    letters,
-)
+from kvmviz.widgets import panel
 
 OLD = """\
 struct kvm_debug_exit_arch {
@@ -145,12 +134,9 @@ class State:
     def title(self) -> str:
         """One verdict for the ABIs that are shown and for those that are not."""
         title, found = headline(self.versions), self.review
-        if not found or title.startswith("✗"):
-            return title
-        broken = dict.fromkeys(
-            name for row in found.findings for name in row.abis if row.severity == "breaks"
-        )
-        if not broken:
+        rows = found.findings if found else ()
+        broken = dict.fromkeys(abi for row in rows if row.severity == "breaks" for abi in row.abis)
+        if not found or not broken or title.startswith("✗"):
             return title
         shown = ", ".join(dict.fromkeys(self.abis))
         return f"✗ breaks on {ground(found, [*broken])}; on {shown}: {title.removeprefix('✓ ')}"
@@ -164,8 +150,8 @@ class State:
         yield f"kvmviz compare, {ground(found)}: {told(found)}"
         for row in found.findings[:MOST_FINDINGS]:
             yield f"  {WORDS[row.severity]}: {row.named} [{ground(found, row.abis)}]"
-        if left := len(found.findings) - MOST_FINDINGS:
-            yield from [f"  and {left} more"] * (left > 0)
+        if (left := len(found.findings) - MOST_FINDINGS) > 0:
+            yield f"  and {left} more"
 
 
 def parsed(values: str) -> dict[str, int]:
@@ -180,17 +166,17 @@ def parsed(values: str) -> dict[str, int]:
     return found
 
 
-@lru_cache(maxsize=FRAMES)
-def frame(state: State) -> Frame:
+@lru_cache(maxsize=panel.FRAMES)
+def frame(state: State) -> panel.Frame:
     """What a workbench shows in a state: the picture, and in words all that there is to say."""
     shown, title = state.versions, state.title
     twin = "\n".join((versions.told(shown, title), *state.judged, *state.remarks.values()))
-    return figure(board.versions(shown, title, twin), title)
+    return panel.figure(board.versions(shown, title, twin), title)
 
 
 def _read(name: str, text: object) -> str:
     """C text that can be read; none at all says that nothing is changed."""
-    words = letters(f"{name} of a workbench", text)
+    words = panel.letters(f"{name} of a workbench", text)
     try:
         if words or name == "text":
             structs(words)
@@ -202,7 +188,7 @@ def _read(name: str, text: object) -> str:
 def _numbers(values: object) -> str:
     """Values as text; numbers by member are written as one types them."""
     if not isinstance(values, Mapping):
-        return letters("values", values, MOST_VALUES)
+        return panel.letters("values", values, MOST_VALUES)
     rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
     return " ".join(f"{name}={held:#x}" for name, held in rows)
 
@@ -214,44 +200,44 @@ def _two(names: object) -> tuple[str, ...]:
     return tuple(abis.find(name).name for name in names)
 
 
-def _abi(at: int) -> Control:
+def _abi(at: int) -> panel.Control:
     return replace(
-        choice(BOTH[at], ABIS, before="auto"),
+        panel.choice(BOTH[at], ABIS, before="auto"),
         shows=lambda state: state.abis[at],
         means=lambda state, name: (*state.abis[:at], name, *state.abis[at + 1 :]),
     )
 
 
-class Workbench(Panel):
+class Workbench(panel.Panel):
     """A struct on two ABIs side by side, and what a change to it does to those who read it.
 
     Typed into a field, what is wrong is told below it with line and column, and the last good
     picture stays.
     """
 
-    text = Setting[str, str](
+    text = panel.Setting[str, str](
         "The C text that is shown: the last that could be read.",
         partial(_read, "text"),
-        by=area(FIELDS["text"], 6),
+        by=panel.area(FIELDS["text"], 6),
     )
-    changed = Setting[str, str](
+    changed = panel.Setting[str, str](
         "The changed version of the text, empty where there is none.",
         partial(_read, "changed"),
-        by=area(FIELDS["changed"], 6),
+        by=panel.area(FIELDS["changed"], 6),
     )
-    abis = Setting[tuple[str, str], tuple[str, str]](
+    abis = panel.Setting[tuple[str, str], tuple[str, str]](
         "The names of the two ABIs.", _two, by={name: _abi(at) for at, name in enumerate(BOTH)}
     )
-    struct = Setting[str, str](
+    struct = panel.Setting[str, str](
         "The name of the struct that is shown.",
-        partial(letters, "struct"),
+        partial(panel.letters, "struct"),
         reads=lambda state: state.name,
-        by=choice("struct", before="auto"),
+        by=panel.choice("struct", before="auto"),
     )
-    values = Setting[str, "str | Mapping[str, int]"](
+    values = panel.Setting[str, "str | Mapping[str, int]"](
         "The numbers that are stored, `hsr=0x12 far=3`; empty to see the layout alone.",
         _numbers,
-        by=area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
+        by=panel.area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
     )
 
     _home, _frame = State(), staticmethod(frame)
@@ -289,7 +275,7 @@ class Workbench(Panel):
 
     def _adapt(self) -> None:
         part, names = self._controls, structs(self._state.text)
-        choose(part["struct"], names, self._state.name)
+        panel.choose(part["struct"], names, self._state.name)
         part["struct"].layout.display = None if len(names) > 1 else "none"
         for name in ("text", "changed"):
             # As many lines as the text has, within what leaves the picture in sight.
