@@ -162,7 +162,7 @@ def strip(
     hatched = "no member" if data is None else "not written"
     braces = [
         Span(first, last, _names(sources, layout, first, hatched), quiet=sources[first] is None)
-        for first, last in pieces(sources, layout, 16)
+        for first, last in pieces(sources, layout, None)
     ]
     return Strip(tuple(cells), tuple(hands), tuple(braces))
 

@@ -100,7 +100,7 @@ def _octets(source: Source, more: int) -> str:
 
 
 def pieces(
-    sources: Sequence[Source | None], layout: Layout, width: int = 8
+    sources: Sequence[Source | None], layout: Layout, width: int | None = 8
 ) -> Iterator[tuple[int, int]]:
     """First and last offset of neighbours that one write put there, at most ``width`` a piece.
 

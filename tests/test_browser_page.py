@@ -80,6 +80,45 @@ def test_every_state_is_seen_alone_and_fits(
         assert page.evaluate(EVERY_STATE) == []
 
 
+# Words that lie on other words, in every state; a line's rise may lie in the fall of another.
+CLASHES = """() => {
+  const wrong = [];
+  for (const article of document.querySelectorAll("article")) {
+    const [name, ...values] = article.id.split(","), scene = document.getElementById(name);
+    for (const guess of scene.querySelectorAll(".guess input")) guess.checked = true;
+    for (const value of values) scene.querySelector(`[value="${value}"]`).checked = true;
+    const boxes = [];
+    const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+    for (let node; node = walker.nextNode();) {
+      const shown = node.parentElement.checkVisibility({opacityProperty: true});
+      if (!shown || !node.data.trim()) continue;
+      const range = new Range();
+      range.selectNodeContents(node);
+      for (const box of range.getClientRects()) boxes.push([node.data, box]);
+    }
+    for (const hand of article.querySelectorAll(".hand")) {
+      const {left, right, bottom} = hand.getBoundingClientRect();
+      const {height, borderTopWidth} = getComputedStyle(hand, "::after");
+      const top = bottom - parseFloat(height) - parseFloat(borderTopWidth);
+      boxes.push(["its bracket", {left, right, top, bottom}]);
+    }
+    for (const [words, a] of boxes) for (const [others, b] of boxes) {
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (words < others && across > 1 && down > 2.5)
+        wrong.push(`${article.id}: ${words} on ${others}`);
+    }
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 820, 360, 320])
+def test_no_words_lie_on_others(running: Browser, file: Path, width: int) -> None:
+    with opened(running, file, width=width) as page:
+        assert page.evaluate(CLASHES) == []
+
+
 def test_without_scripts_radios_choose(running: Browser, file: Path) -> None:
     with opened(running, file, java_script_enabled=False) as page:
         assert not page.locator("#talk").is_visible()

@@ -131,6 +131,13 @@ def test_a_byte_that_nobody_wrote_is_hatched_and_says_so() -> None:
     assert "not written (hole after hsr)" in picture.text
 
 
+def test_a_member_has_one_name_in_each_row() -> None:
+    clock = Struct("clock", {"clock": "u64", "flags": "u32", "pad": "u32[9]"}).layout("x86_64")
+    for values, name in (({}, "P pad: left as it was"), ({"pad": [0] * 9}, "P pad")):
+        words = words_of(draw.byte_map(clock.pack(values)))
+        assert words.count(name) == 3
+
+
 def test_a_name_that_does_not_fit_stands_below() -> None:
     words = words_of(PICTURES["byte map, members of one byte"]())
     assert {"M", "E", "R", "D"} <= set(words)
