@@ -675,6 +675,8 @@ def test_the_page_is_written(run: Run) -> None:
         (["decode", "00", "--struct", "x"], "structs known without --header: no struct 'x'; .*"),
         (["decode", "00"], "structs known without --header: more than one struct, .*"),
         (["decode", "00", "--struct", "mmio", "--offset", "x"], ".*'x' is no number of bytes.*"),
+        (["decode", "00", "--header", "", "--struct", "s"], ": Is a directory"),
+        (["dumps", "none.jsonl"], "none.jsonl: No such file or directory"),
         (["decode", "-", "--header", "-", "--struct", "s"], ".*both standard input.*"),
         (["compare", "old.h"], ".*required: NEW; see kvmviz compare --help"),
         (["frobnicate"], ".*invalid choice: 'frobnicate'.*"),

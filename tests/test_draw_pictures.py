@@ -195,6 +195,7 @@ def test_another_kind_of_result_is_refused(show: Callable[[Any], object]) -> Non
         assert len(str(error.value)) < 300
 
 
+ODD: Any = 5
 REFUSED: list[Any] = [
     (lambda: draw.versions(), "a picture of versions takes at least one"),
     (lambda: draw.evidence([]), "evidence takes at least one"),
@@ -213,6 +214,8 @@ REFUSED: list[Any] = [
     ),
     (lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))), "3"),
     (lambda: draw.byte_map(), "at least one"),
+    (lambda: draw.byte_map(BYTES.layout("arm").pack({}), title=ODD), "title 5: 5 is no text"),
+    (lambda: draw.versions(Versions(BYTES.layout("arm")), title=ODD), "title 5: .* no text"),
     (lambda: draw.commit_table(*[dump("old", "little", "watch", 0, True).overlay()] * 3), "big"),
     (lambda: draw.commit_table(*[dump("old", "big", "brk", 1).overlay()] * 3), "debug"),
 ]

@@ -318,6 +318,9 @@ MORE_BAD: list[Any] = [
     ([line(0, event={"kind": "served_write"})], ("served_write", "arm_nisv")),
     ([line(0, event={"kind": "system_event", "type": 1})], ("flags",)),
     ([line(0, event={"kind": "timer", "device_irq_level": "1x"})], ("device_irq_level", "hex")),
+    ([line(0, event={"kind": "brk", "esr": "0xf2000000", "offset": 1})], ("'offset'", "'esr'")),
+    ([line(0, event={"kind": "signal", "len": "\x1b[2J"})], ("'len'", "'kind'")),
+    ([line(0, scenario="\x1b[2J")], ("scenario", r"\x1b[2J")),
 ]
 
 

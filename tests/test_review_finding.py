@@ -250,6 +250,7 @@ PRACTICE: list[tuple[str, str, dict[tuple[str, str], str]]] = [
     ("__u8 a[8];", "struct { __u8 b[4]; } a[2];",
      {("retyped", "a"): "breaks", ("size-unseen", ""): "note"}),
     ("__u32 a; __u32 b;", "struct { __u32 a; __u32 b; };", {("grouped", ""): "note"}),
+    ("__u32 : 32; __u32 a;", "struct { __u32 : 32; } in; __u32 a;", {}),
     ("__u32 a; __u32 b;", "__u32 a; union { __u32 b; __u32 c; };", {("alias", "c"): "note"}),
     ("__u32 a; __u32 b;", "__struct_group(, g, , __u32 a; __u32 b;);", {("alias", "g"): "note"}),
     ("union { __u32 a; __u64 b; };", "union { __u32 a; __u32 n; __u64 b; };",
@@ -497,6 +498,7 @@ def test_a_policy(old: str, new: str, policy: dict[str, Any], abis: Any, worst: 
         ({"written_by": "both"}, "written by 'both'; legal are 'kernel', 'userspace'"),
         ({"reserved": "("}, "reserved '\\(' is no regular expression: missing \\)"),
         ({"reserved": 3}, "reserved 3 is no regular expression"),
+        ({"strict": "no"}, "strict 'no'; legal are False, True"),
         ({"reserved": b"x"}, "reserved b'x' is no regular expression"),
     ],
 )

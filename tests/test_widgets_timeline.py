@@ -193,6 +193,7 @@ BAD_ENTRIES = [
     ("MMIO write", ("0x9000000", "5a 5"), "data: '5a 5' is no row of bytes in hex"),
     ("MMIO write", ("0x9000000", "5a 5a 5a"), "legal are 1, 2, 4, 8"),
     ("MMIO write", ("", "5a"), "phys_addr: '' is not a hexadecimal number"),
+    ("MMIO write", ("0", "5a\xa05a\xa05a"), "legal are 1, 2, 4, 8"),
     ("MMIO write", ("0", "Ä"), "data: 'Ä' is no row of bytes"),
     ("MMIO read", ("0", "3"), "legal are 1, 2, 4, 8"),
     ("system event", ("0x100000000", "0"), "type: 0x100000000 does not fit 32 bits"),

@@ -187,6 +187,9 @@ def test_a_struct_can_be_chosen_where_there_are_several() -> None:
         ({"abis": ("aarch64", "vax")}, "unknown ABI 'vax'; legal are aarch64"),
         ({"abis": "aarch64"}, "give two of aarch64"),
         ({"text": 3}, "text of a workbench is text, not int"),
+        ({"struct": 3}, "struct of a workbench is text, not int"),
+        ({"values": "hsr"}, "values: 'hsr' is no value"),
+        ({"values": dict.fromkeys(map("m{}".format, range(2000)), 1)}, "legal are up to 10000"),
         ({"colour": "red"}, "unknown Workbench setting 'colour'; legal are text, changed"),
     ],
 )

@@ -279,8 +279,9 @@ def decode(args: Namespace) -> int:
     """
     if args.header == args.dump == "-":
         raise KvmvizError("the dump and the header are both standard input; give one as a file")
-    path = args.header or "structs known without --header"
-    found = inputs.KNOWN if args.header is None else _read(args, path).structs
+    path, found = "structs known without --header", inputs.KNOWN
+    if args.header is not None:
+        path, found = args.header, _read(args, args.header).structs
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
@@ -326,8 +327,9 @@ def dumps(args: Namespace) -> int:
     """
     from kvmviz.kvm import captures
 
+    text = inputs.text(args.file)
     try:
-        found = captures.match(inputs.text(args.file))
+        found = captures.match(text)
     except KvmvizError as error:
         raise inputs.located(args.file, error) from None
     _show(repr(found))

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from kvmviz import board
-from kvmviz._base import KvmvizError, counted
+from kvmviz._base import KvmvizError, check_texts, counted
 from kvmviz.board import Cell, Fill, Span, Strip, called, page_style
 from kvmviz.ctype import name_of
 from kvmviz.draw.canvas import ROW, Canvas, Look, Picture, checked, fitting, legend, wide, wrapped
@@ -71,6 +71,7 @@ def byte_map(*images: Image, title: str = "") -> Picture:
     images = checked(images, Image, "a byte map")
     if not images:
         raise KvmvizError("a byte map takes at least one image")
+    check_texts("title", title)
     _check_size([image.layout for image in images])
     canvas, y = Canvas(FULL, 0), 60.0
     canvas.text(EDGE, 40, title or str(images[0].layout.struct), 26, room=ROOM, bold=True)
@@ -128,6 +129,7 @@ def versions(*shown: Versions, title: str = "") -> Picture:
     :class:`KvmvizError` for none, and for more than :data:`kvmviz.review.versions.MOST` bytes.
     """
     checked(shown, Versions, "a picture of versions")
+    check_texts("title", title)
     made, panel, edge, margin = board.versions(shown, title), CELLS * NARROW.cell, 4, 40
     places = [margin + (panel + 14) * number for number in range(len(made.heads))]
     canvas = Canvas(places[-1] + panel + edge, 0)

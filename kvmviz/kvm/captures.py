@@ -261,7 +261,6 @@ _KINDS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "user_write": (UserWrite, ("offset", "data")),
 }
 """The event of each kind, and the keys of what it is made of."""
-_PLAIN_KEYS = ("kind", "len", "type", "offset")
 _HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
 
 
@@ -272,6 +271,8 @@ def event(given: Mapping[str, Any], *of: type[Event]) -> Event:
     """
     kinds = [name for name, (made, _) in _KINDS.items() if issubclass(made, of or object)]
     make, keys = _KINDS[chosen(given["kind"], kinds, "event: kind")]
+    for key in given:
+        chosen(key, ("kind", *keys, "data", "device_irq_level"), "event: unknown key")
     made: Event = make(*(given.get(key) if key == "far" else given[key] for key in keys))
     return made
 
@@ -280,7 +281,6 @@ def plain(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """An event as it is written, with what is in hex as bytes or a number."""
     found = dict(given)
     for key, value in given.items():
-        chosen(key, _PLAIN_KEYS + _HEX_KEYS, "event: unknown key")
         if key == "data":
             found[key] = _hex("event, data", value)
         elif key in _HEX_KEYS:
@@ -296,6 +296,8 @@ def _dump(row: Any) -> Dump:
     for key, kind in _KEYS.items():
         if type(given[key]) is not kind:
             raise KvmvizError(f"{key}: {shown(given[key])} is no {kind.__name__}")
+        if kind is str and not given[key].isprintable():
+            raise KvmvizError(f"{key}: {shown(given[key])} is no plain text")
     events: list[Event] = []
     served = [one for one in row["before"] if isinstance(one, dict)]
     for name in (one for one in row["before"] if not isinstance(one, dict)):

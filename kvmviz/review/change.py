@@ -52,6 +52,7 @@ class Policy:
     def __post_init__(self) -> None:
         if self.written_by is not None:
             chosen(self.written_by, WRITERS, "written by")
+        chosen(self.strict, (False, True), "strict")
         _ = self._reserved
 
     @cached_property

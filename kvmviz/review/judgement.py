@@ -514,4 +514,5 @@ def _is_grouped(pair: Pair) -> bool:
         [home.is_union for home in homes(pair.old)[name]]
         != [home.is_union for home in homes(pair.new)[name]]
         for name in pair.new.named
+        if name in homes(pair.old)  # a struct without leaves may come and change nothing
     )

@@ -108,7 +108,7 @@ def entered(label: str, typed: str) -> Any:
         return hexadecimal(typed, name, 64)
     try:
         if form == "bytes":
-            return bytes.fromhex(typed.strip().removeprefix("0x") or "none")
+            return bytes.fromhex("".join(typed.split()).removeprefix("0x") or "none")
         return int(typed, 0) if len(typed) <= 40 else int("")
     except ValueError:
         kind, legal = "number", "such as 36 and 0x24"

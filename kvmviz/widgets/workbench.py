@@ -160,7 +160,7 @@ def parsed(values: str) -> dict[str, int]:
     for word in re.findall(r"[^\s,;]+", re.sub(r"\s*=\s*", "=", values)):
         match = _VALUE.fullmatch(word)
         if match is None:
-            told = f"{shown(word)} is no value; write member=number, as in hsr=0x12 far=3"
+            told = f"values: {shown(word)} is no value; write member=number, as in hsr=0x12 far=3"
             raise KvmvizError(told)
         found[match[1]] = int(match[2], 16 if "x" in match[2].lower() else 10)
     return found
@@ -187,10 +187,10 @@ def _read(name: str, text: object) -> str:
 
 def _numbers(values: object) -> str:
     """Values as text; numbers by member are written as one types them."""
-    if not isinstance(values, Mapping):
-        return panel.letters("values", values, MOST_VALUES)
-    rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
-    return " ".join(f"{name}={held:#x}" for name, held in rows)
+    if isinstance(values, Mapping):
+        rows = ((name, integer(held, f"value of {shown(name)}")) for name, held in values.items())
+        values = " ".join(f"{name}={held:#x}" for name, held in rows)
+    return panel.letters("values of a workbench", values, MOST_VALUES)
 
 
 def _two(names: object) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ class Workbench(panel.Panel):
     )
     struct = panel.Setting[str, str](
         "The name of the struct that is shown.",
-        partial(panel.letters, "struct"),
+        partial(panel.letters, "struct of a workbench"),
         reads=lambda state: state.name,
         by=panel.choice("struct", before="auto"),
     )
