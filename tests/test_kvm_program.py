@@ -89,6 +89,7 @@ FEW_WORDS: list[Any] = [
     ("old", U64, BE, 0xF2, ("unwritten",), ("EC", "chance")),
     ("old", U64, BE, 0xAA, ("unwritten",), ("EC 0x2a", "unhandled exit")),
     ("old", U64, BE, 0xC0, ("unwritten",), ("EC 0x30", "breakpoint")),
+    ("merged", Vmm("le", "", Struct("d", [("hsr", "__le64")])), BE, 0, ("reversed",), ("EC 0x0d",)),
 ]
 
 

@@ -168,7 +168,8 @@ class Taken:
         """What is taken for what."""
         wanted = f"for bits {self.wanted[0]}:{self.wanted[1]}"
         if self.found:
-            return f"ESR bits {self.found[0]}:{self.found[1]} {wanted}"
+            order = ", in the other byte order," if self.found == self.wanted else ""
+            return f"ESR bits {self.found[0]}:{self.found[1]}{order} {wanted}"
         if self.source:
             return f"bytes of {self.source.slot.path} {wanted}"
         return f"{span(self.first, self.last)}, which this exit does not write, {wanted}"
@@ -293,6 +294,8 @@ class Reading:
             return "half unwritten"
         if any(run.found is None for run in wrong):
             return "another member"
+        if all(run.found == run.wanted for run in wrong):
+            return "bytes reversed"
         return "halves swapped" if len(wrong) > 1 else "the other half"
 
     @cached_property
