@@ -1262,6 +1262,7 @@ BAD_DEFINES: list[tuple[Any, str]] = [
     ({"X": "1\n2"}, "defines: 'X': '1\\n2' are no name and text of a line"),
     ({3: "a"}, "defines: 3: 'a' are no name"),
     ({"X": 3}, "defines: 'X': 3 are no name"),
+    ({"X": 10**5000}, "defines: 'X': an integer of 16610 bits are no name"),
     ({"3": "4"}, "line 1, column 1: <defines>, line 1, column 1: '#define 3 4' names no macro"),
 ]
 

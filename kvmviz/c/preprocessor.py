@@ -121,10 +121,10 @@ class Files:
 
 def _defined(name: str, value: str | None) -> str:
     """The directive that a name and a value stand for, as in ``-D NAME=VALUE`` and ``-U NAME``."""
-    told = f"{name} {value}"
-    if not (isinstance(name, str) and isinstance(value, str | None)) or LINE_END.search(told):
+    are_text = isinstance(name, str) and isinstance(value, str | None)
+    if not are_text or LINE_END.search(f"{name} {value}"):
         raise KvmvizError(f"defines: {shown(name)}: {shown(value)} are no name and text of a line")
-    return f"#undef {name}\n" if value is None else f"#define {told}\n"
+    return f"#undef {name}\n" if value is None else f"#define {name} {value}\n"
 
 
 @dataclass
