@@ -5,7 +5,7 @@
   const talking = () => root.classList.contains("talk");
   const settle = moving => all(".kv-figure").forEach(figure => kvmviz.settle(figure, moving));
 
-  // #turn,big,widened,r-old is a scene and what is chosen in it; a leading "talk" is the talk.
+  // #turn,big,widened,r-u32-hsr is a scene and what is chosen in it; a leading "talk" is the talk.
   const chosen = scene => all(":checked", scene).map(input => input.value);
   const link = scene => history.replaceState(null, "", "#" + [...(talking() ? ["talk"] : []), scene.id, ...chosen(scene)]);
   function reset(scene) {
