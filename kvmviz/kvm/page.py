@@ -354,8 +354,8 @@ class Vcpu:
         made = page.layout.pack(given, page.data)
         write = Write(len(self.history), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
         pairs = zip(made.sources, page.sources, strict=True)
-        sources = tuple(new._replace(write=write) if new else old for new, old in pairs)
-        return Page(page.layout, made.data, sources)
+        sources = [new._replace(write=write) if new else old for new, old in pairs]
+        return Page(page.layout, made.data, tuple(sources))
 
 
 def member(page: Image, path: str) -> int:
