@@ -14,6 +14,7 @@ from kvmviz import ABIS, Array, KvmvizError, Layout, Struct
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from kvmviz.layout import MAX_SLOTS
+from kvmviz.slot import bits_of
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
 from tests.strategies import ANONYMOUS, FIXED, ORDER, bits, nested, steady
@@ -296,3 +297,9 @@ def test_a_flexible_array_is_no_bit_field() -> None:
     layout = Struct("s", [("n", "u8"), ("rows", Array(Array(SCALARS["u64"], 2), 0))]).layout("arm")
     assert "u64   rows[][2]     flexible: elements lie behind" in repr(layout)
     assert not layout.slots[-1].is_bit_field
+
+
+def test_a_cell_of_an_array_of_bytes_says_its_element() -> None:
+    struct = Struct("s", [("a", Array(SCALARS["u8"], 2)), ("b", "u16"), ("c", "u8")])
+    image = struct.layout("s390x").pack({"a": [1, 2], "b": 3, "c": 4})
+    assert [*map(bits_of, image.sources)] == ["[0]", "[1]", "15:8", "7:0", "7:0", "–"]
