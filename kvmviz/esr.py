@@ -66,7 +66,7 @@ class EsrField:
     @property
     def place_in_esr(self) -> str:
         """Its bits inside ESR_EL2: ``[31:26]``, ``[25]``."""
-        return f"[{self.high}{f':{self.low}' * (self.high > self.low)}]"
+        return f"[{self.high}]" if self.high == self.low else f"[{self.high}:{self.low}]"
 
     @property
     def place(self) -> str:

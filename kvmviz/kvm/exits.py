@@ -321,6 +321,7 @@ def check_exit(exit: object) -> Exit:
     for reason, kind in (("DEBUG", DebugExit), ("MMIO", MmioExit)):
         if exit.reason == reason and not isinstance(exit, kind):
             raise KvmvizError(f"{who}: KVM_EXIT_{reason} is {kind.__name__}; derive from it")
+    # MAX_ERRNO, include/linux/err.h
     if not -4095 <= integer(exit.returned, f"{who}, returned") <= 0:
         told = f"{who}, returned: {shown(exit.returned)}"
         raise KvmvizError(f"{told}; legal are 0 and error numbers negated, down to -4095")

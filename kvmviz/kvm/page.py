@@ -343,7 +343,8 @@ class Vcpu:
         access = self._pending
         if access is None or member(self.page, "exit_reason") != EXIT_REASONS["MMIO"]:
             return None, None
-        start = self.page.layout.offsets["mmio"] + MMIO.layout("aarch64").offsets["data"]
+        layout = self.page.layout
+        start = layout.offsets["mmio"] + MMIO.layout(layout.abi).offsets["data"]
         got = self.page.data[start : start + access.length]
         return access, None if access.data is not None else got
 
