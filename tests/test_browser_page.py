@@ -56,19 +56,26 @@ def opened(
 SEEN = """name => [...document.querySelectorAll(`#${name} article`)]
   .filter(article => article.checkVisibility()).map(article => article.id)"""
 
-# What does not show just itself when it is what is chosen; where the page is wider than its window.
-EVERY_STATE = """() => {
+# Chooses one state after the other.
+EACH_STATE = """() => {
   const wrong = [];
   for (const article of document.querySelectorAll("article")) {
     const [name, ...values] = article.id.split(","), scene = document.getElementById(name);
     for (const guess of scene.querySelectorAll(".guess input")) guess.checked = true;
     for (const value of values) scene.querySelector(`[value="${value}"]`).checked = true;
+"""
+
+# What does not show just itself when it is what is chosen; where the page is wider than its window.
+EVERY_STATE = (
+    EACH_STATE
+    + """
     const seen = [...scene.querySelectorAll("article")].filter(one => one.checkVisibility());
     if (seen.length !== 1 || seen[0] !== article) wrong.push(article.id);
     if (document.documentElement.scrollWidth > innerWidth) wrong.push(`wide ${article.id}`);
   }
   return wrong;
 }"""
+)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (640, "dark"), (360, "light")])
@@ -81,12 +88,9 @@ def test_every_state_is_seen_alone_and_fits(
 
 
 # Words that lie on other words, in every state; a line's rise may lie in the fall of another.
-CLASHES = """() => {
-  const wrong = [];
-  for (const article of document.querySelectorAll("article")) {
-    const [name, ...values] = article.id.split(","), scene = document.getElementById(name);
-    for (const guess of scene.querySelectorAll(".guess input")) guess.checked = true;
-    for (const value of values) scene.querySelector(`[value="${value}"]`).checked = true;
+CLASHES = (
+    EACH_STATE
+    + """
     const boxes = [];
     const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     for (let node; node = walker.nextNode();) {
@@ -111,6 +115,7 @@ CLASHES = """() => {
   }
   return wrong;
 }"""
+)
 
 
 @pytest.mark.parametrize("width", [1280, 820, 360, 320])
