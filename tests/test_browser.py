@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests import browser
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 STORY = "01_story.ipynb"
+TIMELINE = "timeline.ipynb"
 HOME = State()
 SOON = 60_000
 """Milliseconds: how long the page may take to follow; it takes a twentieth of a second."""
@@ -38,12 +40,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebooks; in a tree that does not hold the story yet, the one cell that matters."""
-    if (NOTEBOOKS / STORY).exists():
-        return NOTEBOOKS
+    """The notebooks, and one of a timeline alone."""
     folder = tmp_path_factory.mktemp("notebooks")
-    source = "import kvmviz\n\nexplorer = kvmviz.Explorer()\nexplorer"
-    browser.write_notebook(folder / STORY, source)
+    shutil.copytree(NOTEBOOKS, folder, dirs_exist_ok=True)
+    source = "from kvmviz.widgets.timeline import Timeline\n\ntimeline = Timeline()\ntimeline"
+    browser.write_notebook(folder / TIMELINE, source)
     return folder
 
 
@@ -463,18 +464,14 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def timeline(tmp_path_factory: pytest.TempPathFactory, story: browser.Watched) -> Iterator[Page]:
-    """A notebook with a timeline alone, run."""
-    folder = tmp_path_factory.mktemp("timeline")
-    source = "from kvmviz.widgets.timeline import Timeline\n\ntimeline = Timeline()\ntimeline"
-    browser.write_notebook(folder / "timeline.ipynb", source)
-    with browser.jupyterlab(folder) as running:
-        page = story.page.context.new_page()
-        page.goto(running.page("timeline.ipynb"))
-        browser.run_all(page)
-        browser.show_widget(page)
-        yield page
-        page.close()
+def timeline(server: browser.Server, story: browser.Watched) -> Iterator[Page]:
+    """The notebook with a timeline alone, run."""
+    page = story.page.context.new_page()
+    page.goto(server.page(TIMELINE))
+    browser.run_all(page)
+    browser.show_widget(page)
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ U32, _, _, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 ABIS = ("aarch64", "aarch64_be")
 
 
-@pytest.fixture(scope="module", params=sorted({*ODD, *[*PICTURES][::5]}))
+@pytest.fixture(scope="module", params=sorted({*ODD, *[*PICTURES][::8]}))
 def picture(request: pytest.FixtureRequest) -> Picture:
     """Some of them, each made once for all that it is held against; `make proof` makes all."""
     return PICTURES[request.param]()
