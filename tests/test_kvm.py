@@ -55,6 +55,12 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "play, ABI": lambda odd: play("old", odd, []),
     "play, events": lambda odd: play("old", LE, odd),
     "play, event": lambda odd: play("old", LE, [odd]),
+    "captures.event": captures.event,
+    "captures.event, kind": lambda odd: captures.event({"kind": odd}),
+    "captures.event, esr": lambda odd: captures.event({"kind": "brk", "esr": odd}),
+    "captures.event, data": lambda odd: captures.event(
+        {"kind": "user_write", "offset": 0, "data": odd}
+    ),
     "captures.parse": lambda odd: list(captures.parse(odd)),
     "captures.find, kernel": lambda odd: captures.find(odd, "big", "brk"),
     "captures.find, byte order": lambda odd: captures.find("old", odd, "brk"),

@@ -39,10 +39,11 @@ def test_all_dumps_are_loaded_as_the_file_has_them() -> None:
                 held[event.offset : event.offset + len(bytes(event))] = bytes(event)
         assert held == raw.held
         assert dump.is_debug is ("esr" in raw.event)
-        assert dump.event["kind"] == raw.event["kind"]
+        assert dump.kind == raw.event["kind"]
         for key in ("esr", "far", "phys_addr"):
-            assert dump.event.get(key) == (int(raw.event[key], 16) if key in raw.event else None)
-        assert dump.event.get("len") == raw.event.get("len")
+            number = int(raw.event[key], 16) if key in raw.event else None
+            assert getattr(dump.exit, key, None) == number
+        assert getattr(dump.exit, "length", None) == raw.event.get("len")
 
 
 def test_what_there_is() -> None:
@@ -50,7 +51,7 @@ def test_what_there_is() -> None:
     sides = Counter((dump.kernel.name, dump.byte_order, dump.synthetic) for dump in dumps)
     assert set(sides.values()) == {25}
     assert len(sides) == 4 * 2 * 2
-    assert Counter(dump.event["kind"] for dump in dumps) == {
+    assert Counter(dump.kind for dump in dumps) == {
         "brk": 96, "singlestep": 32, "watchpoint": 32, "hw_breakpoint": 16,
         "mmio_write": 176, "mmio_read": 48,
     }  # fmt: skip
@@ -58,7 +59,7 @@ def test_what_there_is() -> None:
     for dump in dumps:
         if dump.is_debug:
             high = HIGH if dump.synthetic else 0
-            assert dump.event["esr"] == high << 32 | low[dump.event["kind"]]
+            assert vars(dump.exit)["esr"] == high << 32 | low[dump.kind]
 
 
 @pytest.mark.parametrize("kernel", ["old", "widened", "v2", "merged"])
@@ -202,7 +203,7 @@ def test_a_dump_and_its_overlay() -> None:
     lines = squeezed(dump)
     assert dump.title in lines[0]
     assert "synthetic" in lines[0]
-    assert "0xa5c3e1f2001234" in lines[1]
+    assert lines[1].startswith("brk: debug exit, BRK, ESR 0x00a5c3e1f2001234")
     assert lines[2] == "+0 00 00 00 00 00 00 00 00 00 00 00 04 00 00 00 00"
     assert lines[3] == "+32 00 a5 c3 e1 f2 00 12 34 00 00 00 00 00 00 00 00"
     overlay = squeezed(dump.overlay())
@@ -217,7 +218,7 @@ def test_an_overlay_that_differs() -> None:
     other = captures.Overlay(dump, overlay.predicted, b"\xff" + overlay.real[1:])
     assert "1 bytes differ" in squeezed(other)[0]
     assert "≠ phys_addr" in squeezed(other)[2]
-    assert "data 5a 5a 00 00" in squeezed(dump)[1]
+    assert squeezed(dump)[1] == "mmio_write: MMIO exit, guest writes 5a 5a 00 00 at 0x9000000"
     assert "≠" not in repr(overlay)
 
 
@@ -318,6 +319,11 @@ MORE_BAD: list[Any] = [
     ([line(0, event={"kind": "served_write"})], ("served_write", "arm_nisv")),
     ([line(0, event={"kind": "system_event", "type": 1})], ("flags",)),
     ([line(0, event={"kind": "timer", "device_irq_level": "1x"})], ("device_irq_level", "hex")),
+    ([line(0, event={"kind": "timer", "device_irq_level": "0x9"})], ("device_irq_level", "0x7")),
+    *(
+        ([line(0, event={"kind": "brk", "esr": "0xf2001234", key: "01"})], (repr(key), "'esr'"))
+        for key in ("data", "device_irq_level")
+    ),
     ([line(0, event={"kind": "brk", "esr": "0xf2000000", "offset": 1})], ("'offset'", "'esr'")),
     ([line(0, event={"kind": "signal", "len": "\x1b[2J"})], ("'len'", "'kind'")),
     ([line(0, scenario="\x1b[2J")], ("scenario", r"\x1b[2J")),
@@ -374,6 +380,21 @@ def test_a_newer_kernel_left_what_the_older_one_left() -> None:
         assert older.linux == "6.1.192"
         assert (older.data, older.returned or 0) == (dump.data, dump.returned)
         assert dump.title == older.title.replace("merged kernel", "merged kernel 6.12.117")
+
+
+def test_every_dump_of_a_page_tells_the_levels_that_its_own_return_found() -> None:
+    text = next(one for one in MORE.read_text("ascii").splitlines() if '"timer"' in one)
+    rows = [json.loads(text) for _ in range(3)]
+    for step, row in enumerate(rows):
+        row["step"] = step
+    rows[1]["event"]["device_irq_level"] = "0x4"
+    rows[2]["event"] = {"kind": "signal"}
+    dumps = parsed(*map(json.dumps, rows))
+    for at, dump in enumerate(dumps):
+        levels = [step.page.data[304] for step in dump.play().history if step.is_run]
+        assert levels == [1, 4, 4][: at + 1]
+        assert captures.replay(dumps)[at].predicted.data[304] == levels[-1]
+    assert repr(dumps[1]).splitlines()[1] == "  timer: signal pending, device_irq_level 0x4"
 
 
 HOLES = [

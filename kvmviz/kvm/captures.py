@@ -29,8 +29,8 @@ from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import exits, program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
-from kvmviz.kvm.kernel import FLAG_VALUE, KERNELS, Kernel
-from kvmviz.kvm.page import Vcpu, differing, play
+from kvmviz.kvm.kernel import FLAG_VALUE, IRQ_LEVELS, KERNELS, Kernel
+from kvmviz.kvm.page import Vcpu, differing
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.text import spans, table
 
@@ -52,10 +52,10 @@ class Dump:
     """struct kvm_run[0..287], or [0..311], after one exit of a real kernel.
 
     ``data`` are its bytes in memory order; ``earlier`` is the dump before it, if that is of the
-    same page. ``event`` is the exit as the file has it: its ``kind``, and integers or bytes.
-    ``events`` are all steps since the dump before, the exit last. ``synthetic``: ESR bits 63:32
-    were put there by a debugger. ``linux`` is the kernel's release, ``returned`` what KVM_RUN
-    returned, None where that was not kept.
+    same page. ``events`` are all steps since then, the exit last; ``kind`` is what the file calls
+    that. ``synthetic``: ESR bits 63:32 were put there by a debugger. ``irq_level`` is what the
+    VM's timers signalled, ``returned`` what KVM_RUN returned, None where that is not told;
+    ``linux`` is the kernel's release.
     """
 
     kernel: Kernel
@@ -63,9 +63,10 @@ class Dump:
     scenario: str
     step: int
     synthetic: bool
-    event: Mapping[str, Any]
+    kind: str
     events: tuple[Event, ...]
     data: bytes
+    irq_level: int | None = None
     linux: str = LINUX
     returned: int | None = None
     earlier: Dump | None = field(default=None, compare=False)
@@ -119,13 +120,22 @@ class Dump:
 
     def play(self) -> Vcpu:
         """A vCPU to which the same has happened; it gets no byte of any dump."""
-        events = (event for dump in self.path for event in dump.events)
-        return play(self.kernel, self.abi, events, self.path[0].event.get("device_irq_level"))
+        vcpu = Vcpu(self.kernel, self.abi)
+        for dump in self.path:
+            dump.happen(vcpu)
+        return vcpu
+
+    def happen(self, vcpu: Vcpu) -> None:
+        """Let happen to a vCPU what happened since the dump before."""
+        if self.irq_level is not None:
+            vcpu.irq_level = self.irq_level
+        for event in self.events:
+            vcpu.apply(event)
 
     def overlay(self) -> Overlay:
         """The exit's own struct as predicted, beside the dump's bytes."""
         if not self.exit.member:
-            raise KvmvizError(f"{self.title}: {self.event['kind']} fills in no struct")
+            raise KvmvizError(f"{self.title}: {self.kind} fills in no struct")
         step = self.play().history[-1]
         image, start = step.image(self.exit.member), step.page.layout.offsets["padding"]
         return Overlay(self, image, self.data[start : start + len(image)])
@@ -133,20 +143,18 @@ class Dump:
     def reading(self, vmm: str | Vmm) -> Reading:
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
         if not isinstance(self.exit, DebugExit):
-            raise KvmvizError(f"{self.title}: not a debug exit but {self.event['kind']}")
+            raise KvmvizError(f"{self.title}: not a debug exit but {self.kind}")
         start = self.kernel.page(self.abi).offsets["flags"]
         flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
         reader, image, esr = program.find(vmm), self.overlay().image, self.exit.esr
         return Reading(self.kernel, reader, image, esr, bool(flags & FLAG_VALUE), is_dumped=True)
 
     def __repr__(self) -> str:
-        data, told = self.data, []
-        for key, value in self.event.items():
-            words = value.hex(" ") if isinstance(value, bytes) else value
-            told.append(f"{key} {words:#x}" if isinstance(value, int) else f"{key} {words}")
+        data = self.data
+        level = "" if self.irq_level is None else f", device_irq_level {self.irq_level:#x}"
         starts = [at for at in range(0, len(data), 16) if any(data[at : at + 16])]
         rows = table([(f"+{at}", data[at : at + 16].hex(" ")) for at in starts], right=(0,))
-        head = f"real dump: {self.title}\n  exit: {', '.join(told)}"
+        head = f"real dump: {self.title}\n  {self.kind}: {self.exit.words}{level}"
         return f"{head}\n{rows}\n  other bytes: 00"
 
 
@@ -246,10 +254,9 @@ _KEYS: dict[str, type] = {
     "kernel": str, "byte_order": str, "scenario": str, "step": int, "esr_high_injected": bool,
     "before": list, "user_writes": list, "event": dict, "bytes": str, "linux": str, "returned": int,
 }  # fmt: skip
+_DEBUG = (DebugExit, ("esr", "far"))
 _KINDS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
-    **dict.fromkeys(
-        ("brk", "singlestep", "hw_breakpoint", "watchpoint"), (DebugExit, ("esr", "far"))
-    ),
+    **dict.fromkeys(("brk", "singlestep", "hw_breakpoint", "watchpoint"), _DEBUG),
     "mmio_write": (exits.MmioExit, ("phys_addr", "len", "data")),
     "mmio_read": (exits.MmioExit, ("phys_addr", "len")),
     "system_event": (exits.SystemEvent, ("type", "flags")),
@@ -261,31 +268,35 @@ _KINDS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "user_write": (UserWrite, ("offset", "data")),
 }
 """The event of each kind, and the keys of what it is made of."""
-_HEX_KEYS = ("data", "esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa", "device_irq_level")
+_HEX_KEYS = ("esr", "far", "phys_addr", "flags", "esr_iss", "fault_ipa")
 
 
-def event(given: Mapping[str, Any], *of: type[Event]) -> Event:
-    """What happened, as :func:`plain` has it: of any kind, or one of some classes.
+def event(given: object, *of: type[Event]) -> Event:
+    """What happened, as dumps and scenarios write it: of any kind, or one of some classes.
 
-    Raises KeyError for a key that is not there, :class:`KvmvizError` for what cannot be.
+    ``kind`` says what, ``data`` are hex digits of whole bytes; addresses and registers are hex with
+    or without ``0x``, or numbers. Raises :class:`KvmvizError` for what cannot be.
     """
+    if not isinstance(given, Mapping):
+        raise KvmvizError(f"event: {shown(given)} is no object")
     kinds = [name for name, (made, _) in _KINDS.items() if issubclass(made, of or object)]
-    make, keys = _KINDS[chosen(given["kind"], kinds, "event: kind")]
-    for key in given:
-        chosen(key, ("kind", *keys, "data", "device_irq_level"), "event: unknown key")
-    made: Event = make(*(given.get(key) if key == "far" else given[key] for key in keys))
-    return made
-
-
-def plain(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event as it is written, with what is in hex as bytes or a number."""
-    found = dict(given)
+    kind = chosen(given.get("kind"), kinds, "event: kind")
+    make, keys = _KINDS[kind]
+    # Of a write that KVM served the dumps have the data too, which reach no page.
+    legal = (*keys, "data") if kind == "served_write" else keys
+    values: dict[str, Any] = {"far": None}
     for key, value in given.items():
-        if key == "data":
-            found[key] = _hex("event, data", value)
+        if chosen(key, ("kind", *legal), f"event, {kind}: unknown key") == "data":
+            values[key] = _hex(f"event, {kind}: data", value)
         elif key in _HEX_KEYS:
-            found[key] = hexadecimal(value, f"event, {key}", 64)
-    return found
+            values[key] = hexadecimal(value, f"event, {kind}: {key}", 64)
+        else:
+            values[key] = value
+    for key in keys:
+        if key not in values:
+            raise KvmvizError(f"event, {kind}: no key {key!r}; legal are {listed(legal)}")
+    made: Event = make(*(values[key] for key in keys))
+    return made
 
 
 def _dump(row: Any) -> Dump:
@@ -308,8 +319,12 @@ def _dump(row: Any) -> Dump:
         if not isinstance(write, list) or len(write) != 2:
             raise KvmvizError(f"{where}: {shown(write)} is no [offset, hex]")
         events.append(UserWrite(write[0], _hex(where, write[1])))
-    last, data = plain(row["event"]), _hex("bytes", row["bytes"])
-    events += [event(plain(one), exits.Served) for one in served]
+    data, last, level = _hex("bytes", row["bytes"]), dict(row["event"]), None
+    if last.get("kind") == "timer":
+        level = hexadecimal(
+            last.pop("device_irq_level", 0), "event, device_irq_level", IRQ_LEVELS.bit_length()
+        )
+    events += [event(one, exits.Served) for one in served]
     if len(data) not in (PAGE, PAGE_WITH_REGS):
         legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
         raise KvmvizError(f"bytes: {len(data)} bytes; {legal}")
@@ -319,9 +334,10 @@ def _dump(row: Any) -> Dump:
         row["scenario"],
         unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
-        last,
+        last["kind"],
         (*events, event(last, Exit)),
         data,
+        level,
         given["linux"],
         row.get("returned"),
     )
@@ -359,8 +375,7 @@ def replay(dumps: Iterable[Dump] | None = None) -> tuple[Overlay, ...]:
         if not isinstance(dump, Dump):
             raise KvmvizError(f"{shown(dump)} is no dump")
         if vcpu and dump.follows(found[-1].dump):
-            for event in dump.events:
-                vcpu.apply(event)
+            dump.happen(vcpu)
         else:
             vcpu = dump.play()
         found.append(Overlay(dump, vcpu.page, dump.data))

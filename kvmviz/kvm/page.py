@@ -387,11 +387,9 @@ def _raw(layout: Layout) -> tuple[Source, ...]:
     return tuple(max(held, key=lambda source: source.slot.extent) for held in layout.holders)
 
 
-def play(
-    kernel: str | Kernel, abi: str | Abi, events: Iterable[Event], irq_level: int | None = None
-) -> Vcpu:
+def play(kernel: str | Kernel, abi: str | Abi, events: Iterable[Event]) -> Vcpu:
     """A new vCPU on which the events have happened, in order."""
-    vcpu = Vcpu(kernel, abi, irq_level)
+    vcpu = Vcpu(kernel, abi)
     if not isinstance(events, Iterable):
         raise KvmvizError(f"{shown(events)} is no list of events")
     for event in events:

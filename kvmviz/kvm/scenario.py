@@ -69,7 +69,7 @@ class Scenario:
 def _load() -> Iterator[Scenario]:
     text = resources.files("kvmviz").joinpath("data", "scenarios.toml").read_text("utf-8")
     for name, row in tomllib.loads(text).items():
-        events = tuple(captures.event(captures.plain(one)) for one in row["events"])
+        events = tuple(captures.event(one) for one in row["events"])
         yield Scenario(name, row["title"], row["note"], events)
 
 
