@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from kvmviz import parse
@@ -96,7 +96,13 @@ HOMES: tuple[tuple[str, str], ...] = (
     ("struct s {{ __u8 x; struct {{ {} }} in; __u64 end; }};", "in.{}"),
     ("struct s {{ struct {{ {} }} in[3]; __u8 end; }};", "in[2].{}"),
     ("struct s {{ __u32 kind; union {{ struct {{ {} }} arm; __u64 raw[64]; }}; }};", "arm.{}"),
+)  # fmt: skip
+SPLIT = (
+    "\n#if defined __x86_64__ || defined __s390x__\n"
+    "struct s {{ union {{ struct {{ {0} }}; }}; }};\n"
+    "#else\nstruct s {{ {0} }};\n#endif\n"
 )
+"""What stands around the members of one side alone, and on some ABIs alone."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Case:
         """What is asked of one version, which gets a tag of its own."""
         # As <linux/types.h> has it for a compiler: an annotation is for sparse alone.
         text = re.sub(r"__[bl]e(\d+)", r"__u\1", text)
-        return Asked(text.replace("struct s ", f"struct {tag} ", 1), f"struct {tag}", self.members)
+        return Asked(text.replace("struct s ", f"struct {tag} "), f"struct {tag}", self.members)
 
 
 def case(number: int) -> Case:
@@ -139,25 +145,40 @@ def case(number: int) -> Case:
     turn, at = divmod(number, len(ROWS) + len(FLEXIBLE))
     old, new, rule, members, passes = (*ROWS, *FLEXIBLE)[at]
     home, path = HOMES[turn % (len(HOMES) if at < len(ROWS) else 2)]
-    name = Random(number).choice(NAMES)
-    texts = [home.format(text.format(r=name)) for text in (old, new)]
+    random, homes = Random(number), [home, home]
+    name = random.choice(NAMES)
+    if turn % 3 == 1:
+        homes, path = [HOMES[0][0]] * 2, HOMES[0][1]
+        homes[random.randrange(2)] = SPLIT
+    both = zip(homes, (old, new), strict=True)
+    texts = [around.format(text.format(r=name)) for around, text in both]
     asked = tuple(path.format(member) for member in members.split())
     return Case(texts[0], texts[1], rule, asked, None if turn % len(HOMES) else passes)
 
 
 def wrong(cases: Sequence[Case], abis: Sequence[str]) -> Iterator[str]:
-    """The variants of which the gate says another thing than compilers and the table do."""
+    """The variants of which the gate says another thing than compilers and the table do.
+
+    Or another of an ABI that is asked alone than of all of them, in any order.
+    """
     texts = [(parse(one.old)["s"], parse(one.new)["s"]) for one in cases]
+    reviews = [
+        review(old, new, Random(n).sample(abis, len(abis))) for n, (old, new) in enumerate(texts)
+    ]
     for abi in abis:
         asked = [
             one.question(text, f"{side}{n}")
             for n, one in enumerate(cases) for side, text in (("o", one.old), ("n", one.new))
         ]  # fmt: skip
         answers = iter(compilers.judged(compilers.targets()[abi], asked))
-        for one, (old, new) in zip(cases, texts, strict=True):
+        for one, (old, new), every in zip(cases, texts, reviews, strict=True):
             before, after = next(answers), next(answers)
             assert before, one
             found = review(old, new, abi)
+            if {*found.findings} != {
+                replace(r, abis=(abi,)) for r in every.findings if abi in r.abis
+            }:
+                yield f"{abi}: alone {found.findings}, beside others {every.findings}\n{one}"
             kinds = {row.kind for row in found.findings}
             told = f"breaks: {found.breaks}, by compilers {before != after}"
             if one.passes is not None and abi == "x86_64":

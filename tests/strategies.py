@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kvmviz import KvmvizError
+from kvmviz.c.conditional import Conditional
 from kvmviz.ctype import SCALARS, Array, Member, Scalar, Struct, Type, scalar
 from tests.compilers import ABI_NAMES
 
@@ -224,6 +225,20 @@ def _odd_edit(random: Random, struct: Struct) -> Struct:
             wrapped = Struct("", [row, beside], union=random.random() < 0.7)
             members[at] = Member(None, wrapped)
     return replace(struct, members=tuple(members))
+
+
+def by_abi(random: Random, struct: Struct) -> Conditional:
+    """The struct on some ABIs; on others a member has an anonymous struct or union around it."""
+    rows = list(struct.members)
+    at = random.randrange(len(rows))
+    # Reserved now and then: of such a member it matters what it lies in.
+    name = rows[at].name and random.choice((rows[at].name, "rsvd"))
+    rows[at] = replace(rows[at], name=name)
+    plain = replace(struct, members=tuple(rows))
+    if rows[at].bits != 0 and 0 not in rows[at].type.shape:
+        rows[at] = Member(None, Struct("", rows[at : at + 1], union=random.random() < 0.6))
+    around = replace(struct, members=tuple(rows))
+    return Conditional("s", {abi: random.choice((plain, around)) for abi in ABI_NAMES})
 
 
 def _fill_hole(random: Random, struct: Struct) -> Struct:

@@ -59,3 +59,23 @@ def test_what_becomes_of_constants(
 def test_an_old_program_takes_a_new_constant_for_another() -> None:
     row, *_ = constants.between(ABC, {"A": 0, "N": 1, "B": 2, "C": 3})
     assert row.effect == "an old program takes N for B"
+
+
+# A name for each pattern in the list of scripts/check-uapi.sh, in the order of that list.
+GROWS = (
+    "FOO_AFTER_LAST", "FOO_CNT", "FOO_COUNT", "FOO_END", "FOO_LAST", "FOO_MAX", "FOO_MAX_BIT",
+    "__MAX_BPF_ATTACH_TYPE", "FOO_MAX_ID", "FOO_MAX_SHIFT", "FOO_NBITS", "NF_NETDEV_NUMHOOKS",
+    "__NFT_META_IIFTYPE", "NUM_NL80211_ATTR", "FOO_NL80211_ATTR", "RDMA_NLDEV_NUM_OPS", "FOO_NUM",
+    "FOO_NUM_ELEMS", "FOO_NUM_IRQS", "FOO_TLSMAX", "MAX_FOO", "NUM_FOO",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWS)
+def test_what_the_kernels_own_check_lets_grow_is_a_warning(name: str) -> None:
+    rows = constants.between({"A": 0, name: 1}, {"A": 0, "B": 1, name: 2})
+    assert [(row.severity, row.member) for row in rows] == [("warning", name), ("note", "B")]
+
+
+@pytest.mark.parametrize("name", ["FOO_MASK", "FOO_SIZE", "FOO_NUMBER", "NUMBER", "TLSMAX"])
+def test_sizes_masks_and_other_names_break(name: str) -> None:
+    assert constants.between({name: 1}, {name: 2})[0].severity == "breaks"

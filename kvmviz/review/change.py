@@ -284,8 +284,9 @@ class Pair:
 
     @cached_property
     def key(self) -> object:
-        """Equal where the change is the same in every byte, on whatever ABI."""
-        return self.abi.byte_order, _every_byte(self.old), _every_byte(self.new)
+        """Equal where the same members lie in the same places and structs, on whatever ABI."""
+        sides = [(side.align, side.slots, _opened(side)) for side in (self.old, self.new)]
+        return self.abi.byte_order, *sides
 
     @cached_property
     def paths(self) -> tuple[Members, Members]:
@@ -419,11 +420,14 @@ class Pair:
         return rows
 
 
-def _every_byte(layout: Layout) -> object:
-    """Equal for layouts with the same members in the same places, on whatever ABI."""
-    elements = [(path, there.offset, there.element and (there.element.size, there.element.slots))
-                for path, there in flexible(layout).items()]  # fmt: skip
-    return layout.size, layout.align, layout.slots, (*layout.named,), tuple(elements)
+def _opened(layout: Layout) -> object:
+    """Equal for layouts of one size with the same members in their places, in inner structs too."""
+    rows, abi = [], layout.abi
+    for field in layout.fields:
+        kind, leaf = field.type, field.type.leaf
+        inner = _opened(leaf.layout(abi)) if isinstance(leaf, Struct) else leaf.on(abi)
+        rows.append((field.name, f"{kind}", kind, field.start, field.extent, field.bits, inner))
+    return layout.struct.union, layout.size, tuple(rows)
 
 
 def _by_member(paths: Members) -> dict[str, dict[str, tuple[Slot, ...]]]:

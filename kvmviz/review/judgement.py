@@ -182,9 +182,9 @@ def _hole(pair: Pair, change: Change) -> str:
     at = stop(change.old)
     hole = next(iter(over(pair.old, at, at + 1, padding=True)), None)
     if hole and not hole.member and hole.start == at and change.count == (1, 1):
-        # In the smallest integer that takes them.
+        # In the smallest integer that takes them, naturally aligned.
         need = 1 << ((change.width[1] - change.width[0]) // 8 - 1).bit_length()
-        end = up(hole.offset, pair.abi.align(need)) + need
+        end = up(hole.offset, need) + need
         fresh = (slot.path for slot in over(pair.new, hole.start, hole.stop))
         if end <= hole.offset + hole.size and all(path in pair.paths[0] for path in fresh):
             return f": the {hole.path} ({span(hole.offset, hole.offsets[-1])}) takes it"

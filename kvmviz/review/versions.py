@@ -193,7 +193,7 @@ class Side:
 
 
 def _told(source: Source, more: Source, letters: Mapping[str, str]) -> str:
-    """What lies from one byte to another in words: ``A hsr[63:32]``, ``data[0..7]``."""
+    """What lies from one byte to another in words: ``A hsr[63:32]``, ``B d[0]..[3]``."""
     letter, slot = letters[source.slot.member], source.slot
     if source.element is not None:
         last = slot.path_of(more.element)

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import ipywidgets as ipw
@@ -121,7 +121,7 @@ class State:
         """The picture."""
         return draw.versions(*self.versions, title=self.title)
 
-    @property
+    @cached_property
     def review(self) -> Review | None:
         """The change on every ABI, of a big struct on the two; None where there is none."""
         old, new = self.old, self.new
