@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -444,6 +445,8 @@ def test_every_kind_has_a_rule_with_title_and_source() -> None:
     structs = {kind for kind in RULES if not kind.startswith("constant-")}
     assert kinds | {"absent", "narrowed", "widened"} == structs
     assert all(rule.title and rule.source for rule in RULES.values())
+    with pytest.raises(KvmvizError, match="severity 'bad'; legal are 'breaks', 'warning', 'note'"):
+        replace(RULES["size"], severity="bad")  # type: ignore[arg-type]
 
 
 def test_what_a_header_says_is_quoted_as_plain_characters() -> None:

@@ -1,17 +1,19 @@
 """Findings: what a change to a struct is, what its effect is, and what would make it safe.
 
-A rule is an entry of :data:`RULES`; when it applies, :mod:`kvmviz.review.judgement` and
-``constants`` say. The remedies follow the kernel's own documents: ``driver-api/ioctl``,
-``process/botching-up-ioctls`` and ``process/adding-syscalls``.
+A rule is a table of ``rules.toml``; when it applies, :mod:`kvmviz.review.judgement` and
+``constants`` say.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from kvmviz._base import chosen
 from kvmviz.ctype import Struct, Type
 from kvmviz.review.change import Change
 from kvmviz.slot import Slot
@@ -24,105 +26,30 @@ SEVERITIES: tuple[Severity, ...] = ("breaks", "warning", "note")
 
 OLD_READER, NEW_READER = "an old reader of a new writer", "a new reader of an old writer"
 
-ZEROS = "written as 0 by every old writer and ignored by every old reader"
-"""What makes a reserved member one that may be put to use."""
-
 UNCHANGED = ("alias", "annotated", "beside", "grouped", "renamed", "wrapped")
 """Kinds by which no byte changes; a strict policy makes warnings of them."""
 
 
-class Rule(NamedTuple):
-    """A kind of finding: how bad it is, its name, what makes it safe, where that is written.
+@dataclass(frozen=True)
+class Rule:
+    """A kind of finding: how bad it is, its name, where that is written, what makes it safe.
 
     Severity and remedy are those of most of its findings; ``{name}`` is the member. The remedy
-    is empty where nothing has to be done.
+    is empty where nothing has to be done. Raises :class:`KvmvizError` for another severity.
     """
 
     severity: Severity
     title: str
-    remedy: str
     source: str
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        chosen(self.severity, SEVERITIES, "severity")
 
 
-_BYTES = "the bytes themselves: kvmviz.verdict"
-_BUILD = "a program that names it is not built any more"
-_IOCTL, _BOTCHING = "driver-api/ioctl", "process/botching-up-ioctls"
-_SYSCALLS = "process/adding-syscalls"
-_GATE = "scripts/check-uapi.sh"
-_ENUM = f"{_GATE}: abidiff tells of enumerators that change"
-_STDDEF = "include/uapi/linux/stddef.h"
-_C_FLEXIBLE = "C11 6.7.2.1 paragraph 18, flexible array members"
-
-RULES: Mapping[str, Rule] = MappingProxyType({
-    "absent": Rule("breaks", "not there on every ABI", "keep the struct there as it was", _BUILD),
-    "alias": Rule("note", "another name for others", "", f"{_STDDEF}, __struct_group"),
-    "added-in-hole": Rule("warning", "added in a hole",
-        "needs a validity flag: {never}; the flag must read 0 from an old writer, and a new one "
-        "must clear it when the member is not valid", _BOTCHING),
-    "added-in-union": Rule("warning", "added to a union",
-        "needs a discriminator that says which member of the union is valid, with a value that an "
-        "old writer never gives", _BYTES),
-    "align": Rule("breaks", "alignment changes",
-        "keep the alignment as it was: no member and no attribute that asks for another", _IOCTL),
-    "annotated": Rule("note", "another byte order in the type's name",
-        "", "include/uapi/linux/types.h"),
-    "appended": Rule("warning", "added at the end",
-        "hand over the size (in the ioctl number, in a member or as an argument), and let both "
-        "sides take only what both have", _SYSCALLS),
-    "array-length": Rule("breaks", "another number of elements",
-        "keep {name} at {count}, unless the rest was reserved; further ones go into a new member",
-        _BYTES),
-    "beside": Rule("note", "a flexible array beside what stood for its first element",
-        "", f"{_STDDEF}, __DECLARE_FLEX_ARRAY"),
-    "bit-field": Rule("breaks", "bit-field of another width",
-        "keep {name} at {before} bits: a narrower value fits it as it is, further bits go into a "
-        "new member", _BYTES),
-    "constant-changed": Rule("breaks", "a constant of another value",
-        "keep its value, and give the new meaning a name of its own", _ENUM),
-    "constant-count": Rule("warning", "a constant that counts others grows",
-        "an old program has to pass over what it does not know", f"{_GATE}, enum_regex"),
-    "constant-gone": Rule("breaks", "a constant is gone", "keep it, with its value", _ENUM),
-    "constant-new": Rule("note", "a new constant", "", _ENUM),
-    "constant-shifted": Rule("breaks", "a new constant in front of others",
-        "put it behind the last one, or give it a value that none has", _ENUM),
-    "flexible": Rule("breaks", "a flexible array on one side",
-        "keep {name} as {before}; an array of the other kind can lie in a union with it, under "
-        "another name", _C_FLEXIBLE),
-    "grouped": Rule("note", "other anonymous structs around the same members",
-        "", f"{_STDDEF}, __struct_group"),
-    "inserted": Rule("breaks", "added in front of others",
-        "put {name} into a hole, or behind the last member", _BYTES),
-    "moved": Rule("breaks", "moves",
-        "keep {name} where it was: a new member goes into a hole or behind the last one", _BYTES),
-    "narrowed": Rule("breaks", "narrowed",
-        "keep {name} at {before} bits: a narrower value fits it as it is, further bits go into a "
-        "new member", _BYTES),
-    "new-hole": Rule("note", "new padding",
-        "make it a reserved member that is written as 0 and checked to be 0", _BOTCHING),
-    "removed": Rule("warning", "removed",
-        "keep {name}, or write the bytes that old readers expect into a reserved member there",
-        _BYTES),
-    "renamed": Rule("note", "another name for the same type in the same bytes", "", _BYTES),
-    "reordered": Rule("breaks", "in another order", "keep the order of members", _BYTES),
-    "replaced": Rule("warning", "takes the place of another",
-        "safe if only the name is new; or if old writers are known to write 0 to {there} and old "
-        "readers to ignore it", _BOTCHING),
-    "reserve": Rule("note", "reserved bytes only", "", f"{_GATE}, padding_regex"),
-    "reserved": Rule("warning", "takes reserved bytes",
-        f"safe if they were {ZEROS}", f"{_GATE}, padding_regex; {_BOTCHING}"),
-    "retyped": Rule("note", "another type", "keep the type of {name}", _BYTES),
-    "size": Rule("breaks", "sizeof changes",
-        "keep sizeof as it was (use holes or reserved members), or give the new struct a name and "
-        "an ioctl number of its own and go on serving the old one", _IOCTL),
-    "size-unseen": Rule("note", "a size check sees nothing", "", _BYTES),
-    "taken": Rule("breaks", "takes bits of another",
-        f"safe if that was reserved: {ZEROS}; else put {{name}} into a hole, or behind the last "
-        "member", _BOTCHING),
-    "widened": Rule("breaks", "widened",
-        "add a new member for bits {more} instead of widening {name}{hole}, with a flag that says "
-        "when it is valid", "Linux commit 18f3976fdb5d, which did so; driver-api/ioctl"),
-    "wrapped": Rule("note", "a struct around one array, or none any more", "", _BYTES),
-})  # fmt: skip
+_ROWS = tomllib.loads(files(__package__).joinpath("rules.toml").read_text("utf-8"))
+RULES: Mapping[str, Rule] = MappingProxyType({kind: Rule(**row) for kind, row in _ROWS.items()})
+"""The rules by the kind of their findings: their words are in ``rules.toml``."""
 
 
 @dataclass(frozen=True)
