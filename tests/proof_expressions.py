@@ -21,6 +21,8 @@ SUFFIXES = (*[""] * 8, "u", "U", "l", "L", "ul", "UL", "LU", "ll", "LL", "ull", 
 CHARACTERS = (
     *("'a'", "'0'", "' '", r"'\0'", r"'\n'", r"'\x7f'", r"'\x80'", r"'\xff'", r"'\200'", r"'\377'"),
     *(r"'\''", r"'\\'", r"'\e'", r"'\177'", "L'a'", r"L'\xff'", "'\"'"),
+    *(r"L'\777'", r"L'\400'", r"L'\x12345678'", r"L'\xffffffff'", "u'a'", r"u'\xffff'", r"u'\400'"),
+    *("U'a'", r"U'\x12345'", r"U'\xffffffff'", r"'\x00041'", r"'\x000ff'"),
 )
 TYPES = (
     *("char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned int"),
@@ -136,7 +138,9 @@ class _Maker:
             below = f"({below} | 1)" if random.random() < 0.6 else below
             return f"{self.closed(inner)} {self.one_of(('/', '%'))} {below}"
         if form < 0.72 and not self.in_if:
-            return f"sizeof({self.expression(inner)})"
+            sign = self.one_of(("-", "~", "!", "sizeof ", "sizeof sizeof -", "", ""))
+            told = f"{sign}{self.closed(inner)}"
+            return f"sizeof {told}" if sign else f"sizeof({told})"
         return f"{self.closed(inner)} {self.one_of(SIGNS)} {self.closed(inner)}"
 
     def closed(self, depth: int) -> str:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from kvmviz import ABIS, parse
+from kvmviz.c import unit
 from kvmviz.ctype import Scalar
 from tests import compilers, proof_orders, uapi
 
@@ -87,6 +88,12 @@ def test_kernel_types_are_those_of_each_architectures_headers(abi: str) -> None:
     told = compilers.probe(abi, include, (), rows, flags=flags)
     wrong = [name for name, image in zip(KERNEL, told.images, strict=True) if image != b"\1"]
     assert wrong == []
+
+
+@pytest.mark.parametrize("title", unit.undeclared())
+def test_a_member_of_any_known_type_is_read_back(title: str) -> None:
+    found = parse(f"struct s {{ {title} a; }};")
+    assert parse(repr(found["s"])) == found
 
 
 # As in asm-generic/ipcbuf.h, linux/ipc.h, asm-generic/msgbuf.h and linux/timex.h.

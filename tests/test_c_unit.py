@@ -15,6 +15,7 @@ ROWS: list[tuple[str, dict[str, int | None]]] = [
     ("#define A __u32\n#define B B\n#define C struct s", {"A": None, "B": None, "C": None}),
     ("#define A MISSING\n#define B 1", {"A": None, "B": 1}),
     ("#define A sizeof(long)\n#define B sizeof(int)", {"A": None, "B": 4}),
+    ("#define A (" + "sizeof " * 400 + "1) / 4 > 0", {"A": 1}),
     ("#ifdef __LP64__\n#define A 8\n#else\n#define A 4\n#endif", {"A": None}),
     ("#ifdef __LP64__\n#define A 8\n#endif", {"A": None}),
     ("#include <h.h>\n#define A (H + 1)", {"A": 3}),  # those of the text itself

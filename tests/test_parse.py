@@ -561,7 +561,9 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u8 a; };\nstruct s { u8 a; };", "line 2, column 8: 's' is defined twice; see"),
     ("struct s { u8 a; };\nunion s { u8 a; };", "line 2, column 7: 's' is defined twice"),
     ("struct s { struct s { u8 a; } b; };", "line 1, column 19: 's' is defined twice"),
-    ("struct s { u8 a; }; typedef struct { u8 a; } s;", "line 1, column 29: 's' is defined twice"),
+    ("struct s { u8 a; }; typedef struct { u8 a; } s;", "line 1, column 29: 's' is the tag of one t"
+     "ype and a typedef of another; only one can be kept by it; see line 1, column 1"),
+    ("typedef struct { u8 a; } s; union s { u8 a; };", "line 1, column 35: 's' is the tag of one"),
     ("typedef u8 t;\ntypedef u16 t;", "line 2, column 13: 't' is already"),
     ("typedef struct { u8 a; } t; typedef struct { u8 a; } t;", "line 1, column 37: 't' is"),
     ("struct s { u8 a;\n  u16 b, a; };", "line 2, column 10: member 'a' stands twice"),
@@ -581,6 +583,14 @@ ERRORS: list[tuple[str, str]] = [
     ("struct s { u8 a[1 << 31]; };", "line 1, column 17: an array of -2147483648 elements"),
     ("struct s { u8 a[1 << 2147483647]; };", "line 1, column 17: "),
     ("struct s { u8 a[08]; };", "line 1, column 17: '08' cannot"),
+    ("struct s { u8 a['\\400']; };", "line 1, column 17: \"'\\\\400'\" cannot"),
+    ("struct s { u8 a['\\x100']; };", "line 1, column 17: \"'\\\\x100'\" cannot"),
+    ("struct s { u8 a[u'\\x10000']; };", "line 1, column 17: \"u'\\\\x10000'\" cannot"),
+    ("struct s { u8 a[L'\\x100000000']; };", "line 1, column 17: \"L'\\\\x100000000'\" cannot"),
+    ("struct s { u8 a[U'ab']; };", "line 1, column 17: \"U'ab'\" cannot"),
+    ("struct s { u8 a[sizeof(\"\\u00e9\")]; };", "line 1, column 24: expected a string of plain"),
+    ("struct s { u8 a[sizeof(u\"a\")]; };", "line 1, column 24: expected a string of plain"),
+    ("struct s { u8 a[u'a]; };", "line 1, column 17: ' is never closed"),
     ("struct s { u8 a[1.0]; };", "line 1, column 17: '1.0' cannot"),
     ("struct s { u8 a[1uu]; };", "line 1, column 17: "),
     ("struct s { u8 a[2 ** 3]; };", "line 1, column "),
@@ -800,6 +810,24 @@ struct by_char { char a[8]; };
 struct by_wide { char a[4]; };
 #else
 struct by_wide { char a[8]; };
+#endif
+""",
+    "by wide characters": """
+struct by_characters {
+	char a[L'\\777'], b[L'\\400' + 1], c[L'\\xffffffff' < 0 ? 2 : 3], d[sizeof(u'a')];
+	char e[u'\\xffff' / 256], f[U'\\x12345' >> 8], g[-U'\\1' > 0 ? 2 : 3], h['\\x000041'];
+	char i[sizeof(L'a')], j[~u'a' < 0 ? 2 : 3], k[U'\\xffffffff' / 0x1000000], l[u'\\'' + U'"'];
+};
+#if L'\\777' == 511 && u'\\xffff' == 65535 && U'\\xffffffff' == 4294967295 && '\\x0041' == 65
+struct by_signs { char a[2]; };
+#endif
+#if L'\\xffffffff' < 0
+struct by_wide_sign { char a[2]; };
+#else
+struct by_wide_sign { char a[3]; };
+#endif
+#if u'a' - 98 > 0 && U'a' - 98 > 0
+struct by_plain_sign { char a[4]; };
 #endif
 """,
     "by two things": """
@@ -1171,6 +1199,22 @@ def test_headers_come_from_the_caller_only() -> None:
         parse(text, {"linux/if.h": headers["linux/if.h"]})
 
 
+@pytest.mark.parametrize("name", ["a//b.h", "a/*.h", "don't.h", 'a".h', "(x).h", "%:x.h"])
+def test_a_headers_name_is_one_word(name: str) -> None:
+    text = (
+        f"#if __has_include(<{name}>)\n # include <{name}> // x\n#endif\nstruct s {{ u8 a[N]; }};"
+    )
+    assert parse(text, {name: "#define N 3\n"})["s"].layout("arm").size == 3
+
+
+def test_a_text_has_a_struct_of_its_own_though_it_cannot_be_read() -> None:
+    found = parse(
+        "struct sockaddr { foo a; }; struct s { struct sockaddr a; }; struct t { u8 a; };"
+    )
+    with pytest.raises(KvmvizError, match=r"^line 1, column 56: 'struct sockaddr' is not defined"):
+        found["s"].layout("arm")
+
+
 def test_nothing_is_read_from_disk(tmp_path: Path) -> None:
     (tmp_path / "x.h").write_text("#define N 3\n")
     with pytest.raises(KvmvizError, match="'N' is no integer constant"):
@@ -1305,6 +1349,8 @@ def test_headers_map_names_to_texts(headers: Any) -> None:
         ("struct s { };", 0),
         ("struct s { u8 a; }; static inline struct s *f(void) { return 0; }", 1),
         ("struct s { u8 a[sizeof 1ULL]; };", 8),
+        ("struct s { u8 a[" + "sizeof " * 500 + "1]; };", 8),
+        ("struct s { u8 a[" + "sizeof -" * 500 + "1]; };", 8),
         ("typedef struct { u64 a; } t __aligned(1); struct s { u8 a; t b; };", 9),
         ("struct s { u8 a; } __aligned(8) __aligned(16);", 16),
         ("struct s { struct { } a; u8 b; struct { } c[3]; };", 1),
@@ -1406,6 +1452,7 @@ LIMITS: list[tuple[str, str]] = [
     ("enum e { A=" + "-" * 40_000 + "};", "expected an expression after '='"),
     ("if(a)" * 10_000, "expected a type, not 'if'"),
     ("sizeof " * 60_000 + ";", "expected a type, not 'sizeof'"),
+    ("struct s { u8 a[" + "sizeof " * 5000 + "1]; };", f"more than {MAX_WORDS} words"),
     ("struct s { u8 a[" + "sizeof(u8[" * 5000 + "1" + "])" * 5000 + "]; };",
      f"more than {MAX_DEPTH} brackets inside each other"),
     ("(int)" * 10_000 + ";", "expected a type, not '('"),

@@ -20,8 +20,11 @@ SIGNS = "( ) + - * / % << >> & ^ | ~ ! ?: and comparisons"
 _LITERAL = re.compile(
     r"(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)([uU](l|L|ll|LL)?|(l|L|ll|LL)[uU]?)?"
 )
-_CHARACTER = re.compile(r"L?'(?:([ -\[\]-~])|\\([0-7]{1,3})|\\x([0-9a-fA-F]{1,2})|\\(.))'")
+SIGN = re.compile(r"\\([0-7]{1,3})|\\x([0-9a-fA-F]+)|\\([nrtabfve\\'\"?])|([ -\[\]-~])")
+"""A character between quotes: in octal, in hexadecimal, by its letter, plain."""
 _ESCAPES = dict(zip("nrtabfve\\'\"?", b"\n\r\t\a\b\f\v\x1b\\'\"?", strict=True))
+_CHARACTERS = {"": 8, "u": 16, "U": 32, "L": 32}
+"""Bits of a character by what stands in front of its quote: char16_t, char32_t, wchar_t."""
 _RANKS = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
 _RANK = {sign: rank for rank, signs in enumerate(_RANKS, 1) for sign in signs.split()}
 OTHERS: Mapping[str, tuple[int, int]] = {
@@ -118,7 +121,8 @@ class Expressions(Cursor):
     def unary(self) -> Number:
         """An operand behind signs and casts."""
         signs: list[str | Scalar] = []
-        while True:
+        made: Number | None = None
+        while made is None:
             if self.n - self.begun > MAX_WORDS:
                 most = f"{MAX_WORDS} words and signs, macros put in"
                 self.fail(f"an expression of more than {most}", self.begun)
@@ -126,9 +130,8 @@ class Expressions(Cursor):
                 signs.append(self.next())
             elif kind := self.converted():
                 signs.append(kind)
-            else:
-                break
-        made = self.operand()
+            elif (made := self.operand()) is None:
+                signs.append("sizeof")
         for sign in reversed(signs):
             made = self.signed(sign, made) if isinstance(sign, str) else self.cast(sign, made)
         return made
@@ -137,8 +140,8 @@ class Expressions(Cursor):
         """The integer type of a cast, if one stands here."""
         return None
 
-    def operand(self) -> Number:
-        """A number, a name, or an expression in brackets."""
+    def operand(self) -> Number | None:
+        """A number, a name, or an expression in brackets; None as :meth:`name`."""
         word = self.word
         if self.take("("):
             made = self.expression()
@@ -152,8 +155,8 @@ class Expressions(Cursor):
             return self.name()
         self.expected("an expression")
 
-    def name(self) -> Number:
-        """What a name is worth."""
+    def name(self) -> Number | None:
+        """What a name is worth; None for a ``sizeof``, which is read, of an operand behind it."""
         raise NotImplementedError
 
     def literal(self, word: str) -> Number:
@@ -173,17 +176,17 @@ class Expressions(Cursor):
         return Number(None, 64, False)
 
     def character(self, word: str) -> Number:
-        """A character constant: an int, or in a condition a number with the sign of char."""
-        match = _CHARACTER.fullmatch(word)
-        if match is None or (match[4] and match[4] not in _ESCAPES):
+        """A character constant: of its own type or an int; in a condition, with the type's sign."""
+        prefix, _, text = word[:-1].partition("'")
+        match, bits = SIGN.fullmatch(text), _CHARACTERS[prefix]
+        value = _code(match) if match else 1 << bits
+        if value >> bits:
             self.uncomputed(word)
-        byte = ord(match[1]) if match[1] else int(match[2], 8) & 0xFF if match[2] else -1
-        byte = byte if byte >= 0 else int(match[3] or "0", 16) or _ESCAPES.get(match[4], 0)
-        signed = bool(self.ask("wide" if word[0] == "L" else "char"))
-        if word[0] == "L":
-            return Number(byte, self.least, signed)
-        value = byte - 256 if signed and byte > 0x7F else byte
-        return Number(value, self.least, signed or self.least == 32)
+        signed = prefix in ("", "L") and bool(self.ask("wide" if prefix else "char"))
+        value = _wrapped(value, bits, signed)
+        if self.least > 32:
+            return Number(value, self.least, signed)
+        return Number(value, bits, signed) if prefix else Number(value, 32, True)
 
     def uncomputed(self, told: str, n: int | None = None) -> NoReturn:
         """Raise for what has no value."""
@@ -210,7 +213,9 @@ class Expressions(Cursor):
         return Number(None if value is None else int(bool(value)), self.least, True)
 
     def signed(self, sign: str, number: Number) -> Number:
-        """A value behind a sign."""
+        """A value behind a sign, or behind ``sizeof``."""
+        if sign == "sizeof":
+            return self.size(number.bits // 8)
         value, bits, signed = _promoted(number)
         if sign == "!":
             return self.truth(None if value is None else not value)
@@ -236,6 +241,14 @@ class Expressions(Cursor):
         elif first is not None and second is not None:
             value = _PLAIN[sign](first, second)
         return self.truth(value) if sign in _COMPARISONS else _fit(value, bits, signed)
+
+
+def _code(sign: re.Match[str]) -> int:
+    """The value of a character between quotes."""
+    octal, digits, letter, plain = sign.groups()
+    if octal or digits:
+        return int(octal or digits, 8 if octal else 16)
+    return _ESCAPES[letter] if letter else ord(plain)
 
 
 def fits(value: int, bits: int, signed: bool) -> bool:

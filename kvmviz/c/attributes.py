@@ -147,9 +147,8 @@ class Attributes(Constants):
 
     def biggest(self, n: int) -> int:
         """The alignment of ``aligned`` without a number (gcc manual, Common Type Attributes)."""
-        name, macros = "__BIGGEST_ALIGNMENT__", target.macros(self.abi)
-        found = self.facts.macros[name] = macros[name]
-        self.facts.macros["__mips"] = macros.get("__mips")
+        found = self.facts.ask(self.abi, target.macro, "__BIGGEST_ALIGNMENT__")
+        self.facts.ask(self.abi, target.macro, "__mips")
         if self.abi.family == "mips":
             self.fail(f"'aligned' without a number: gcc has {found} here, clang 16", n)
         return int(found)

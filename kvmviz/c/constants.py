@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from kvmviz._base import KvmvizError
 from kvmviz.c import target, types
-from kvmviz.c.arithmetic import Expressions, Number
+from kvmviz.c.arithmetic import SIGN, Expressions, Number
 from kvmviz.c.preprocessor import Preprocessor
 from kvmviz.c.source import KEYWORDS, Token
 from kvmviz.c.types import WORDS, Kind
@@ -24,25 +24,23 @@ _ATTRIBUTE = re.compile(r"_+packed_*|PACKED|_\w*aligned\w*|_\w*randomize_layout"
 LAID = re.compile(r"PACK(?!E?T|AGE)|ALIGN|ATTR")
 """Names of macros that lay a struct out."""
 _MACRO = re.compile(r"_*[A-Z][A-Z0-9_]+|__\w+")
-_STRING = re.compile(r'L?"')
-_SIGN = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]+|.)|[ -~]")
-"""A character of a string that has one byte."""
+_STRING = re.compile(r'(?:u8?|[UL])?"')
 
 
 class Constants(Expressions):
     """Reads constant expressions with the names that a text has declared so far.
 
-    ``tags`` and ``typedefs`` are its types, ``values`` its enumerators, to gcc and to clang;
-    ``settled`` are constants by the number of their first word, with that behind the last;
-    ``spoilt`` says of some
-    names why they are not understood, ``strange`` are names that nobody knows. Of the declaration
-    that is being read, ``failed`` is the first error that was passed over, ``why`` says what is
-    in doubt.
+    ``tags`` and ``typedefs`` are its types, ``standard`` those that need no declaration,
+    ``values`` its enumerators, to gcc and to clang; ``settled`` are constants by the number of
+    their first word, with that behind the last; ``spoilt`` says of some names why they are not
+    understood, ``strange`` are names that nobody knows. Of the declaration that is being read,
+    ``failed`` is the first error that was passed over, ``why`` says what is in doubt.
     """
 
-    def __init__(self, reader: Preprocessor) -> None:
+    def __init__(self, reader: Preprocessor, known: Mapping[str, Kind]) -> None:
         super().__init__(reader.source, (), target.answers(reader.abi))
         self.reader, self.abi, self.facts = reader, reader.abi, reader.facts
+        self.standard = dict(known)
         self.tags: dict[str, Kind] = {}
         self.typedefs: dict[str, Kind] = {}
         self.values: dict[str, tuple[Number, ...]] = {}
@@ -62,7 +60,11 @@ class Constants(Expressions):
 
     def named(self, title: str) -> Kind | None:
         """The type of a name."""
-        return self.typedefs.get(title) or types.named(title, self.facts, self.abi)
+        return self.typedefs.get(title) or self.undeclared(title, self.facts)
+
+    def undeclared(self, title: str, facts: target.Facts) -> Kind | None:
+        """The type of a name that needs no declaration."""
+        return self.standard.get(title) or types.named(title, facts, self.abi)
 
     def missing(self, name: str, is_macro: bool = False) -> str:
         """Why a name is not known: what a header's declaration lacks, or a header itself."""
@@ -154,7 +156,7 @@ class Constants(Expressions):
         found = self.expression()
         # Whether compilers differ may itself hang on what the ABI says, the sign of char for one.
         for what in self.depends(start, ("enum", *target.TOLD), key) & {*target.TOLD}:
-            self.facts.tell(what, self.abi)
+            self.facts.ask(self.abi, target.macro, target.TOLD[what])
         if self.depends(start, ("enum",), key):
             told = self.written(start)
             self.fail(f"gcc and clang differ in the type of a constant in {told!r}", start)
@@ -162,8 +164,8 @@ class Constants(Expressions):
             self.uncomputed(self.written(start), start)
         return found
 
-    def name(self) -> Number:
-        """A constant of the text, or what ``sizeof`` and its like say."""
+    def name(self) -> Number | None:
+        """A constant of the text, or what ``sizeof`` and its like say of a type."""
         n, word = self.n, self.word
         if word == "offsetof":
             return self.offset()
@@ -206,8 +208,8 @@ class Constants(Expressions):
             self.unsized(n)
         return self.size(self.measure(made, path, n))
 
-    def measured(self) -> Number:
-        """What ``sizeof`` or an alignment is."""
+    def measured(self) -> Number | None:
+        """What ``sizeof`` or an alignment is; None as :meth:`name`."""
         n, word = self.n, self.next()
         depth = 0
         while self.words[self.n + depth] == "(":
@@ -231,21 +233,25 @@ class Constants(Expressions):
         if single and self.words[inner] not in self.values:
             self.n = inner + 2
             self.unsized(n)
-        return self.size(self.unary().bits // 8)
+        return None
 
     def measure(self, made: Type, what: target.What, n: int) -> int:
         """What the ABI says of a type, in bytes; ``n`` is where one asks for it."""
         try:
-            return self.facts.ask(made, what, self.abi)
+            found = target.measure(made, what, self.abi)
         except KvmvizError as error:
+            self.facts.ask(self.abi, target.measured, made, what)
             self.fail(f"{error}", n)
+        if not (isinstance(made, Scalar) and made.bits and what == "sizeof"):
+            self.facts.ask(self.abi, target.measured, made, what)
+        return found
 
     def string(self, depth: int) -> Type:
         """The array that a string is, with the brackets around it."""
         self.n += depth
         length, n = 1, self.n
-        while self.word[:1] == '"' and not _SIGN.sub("", self.word):
-            length += len(_SIGN.findall(self.next())) - 2
+        while self.word[:1] == '"' and not SIGN.sub("", self.word):
+            length += len(SIGN.findall(self.next())) - 2
         if self.n == n:
             self.expected("a string of plain characters")
         for _ in range(depth):
@@ -282,7 +288,8 @@ class Constants(Expressions):
 
     def sized(self, kind: Kind, n: int) -> Type:
         """A type that has a size; ``n`` is where one asks for it."""
-        return kind.type or types.structs().get(kind.name) or self.unsized(n)
+        known = self.standard.get(kind.name, kind)
+        return kind.type or known.type or self.unsized(n)
 
     def unsized(self, n: int) -> NoReturn:
         """Raise for what has no size that is known."""

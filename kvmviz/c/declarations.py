@@ -6,7 +6,7 @@ change a layout is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -67,8 +67,8 @@ class Declarations(Attributes):
     declaration which is being read defines.
     """
 
-    def __init__(self, reader: Preprocessor) -> None:
-        super().__init__(reader)
+    def __init__(self, reader: Preprocessor, known: Mapping[str, Kind]) -> None:
+        super().__init__(reader, known)
         self.enumerators: dict[str, int] = {}
         self.packing = Packing(reader.source)
         self.structs: dict[str, Struct] = {}
@@ -143,9 +143,8 @@ class Declarations(Attributes):
 
     def complete(self, kind: Kind, n: int) -> Type:
         """The type, if it is known here and within the limits."""
-        if kind.type is None and kind.name in types.structs():
-            kind.type = types.structs()[kind.name]
-            kind.weight = 128
+        if kind.type is None and kind.name in self.standard:
+            kind.type, kind.weight = self.standard[kind.name].type, 128
         if kind.name in FLOATS:
             self.fail(f"{kind.name!r} differs by ABI and C library; not supported", n)
         if kind.type is None:
@@ -253,7 +252,7 @@ class Declarations(Attributes):
             kind = self.aligned(kind, wish, name)
         # Its name says more: __be32 is __u32 with a byte order.
         kind = types.annotated(name, kind, self.facts, self.abi) or kind
-        known = types.named(name, target.Facts(), self.abi)
+        known = self.undeclared(name, target.Facts())
         if known and known.is_same(kind) and not target.kernel(name, self.abi):
             return
         old = self.typedefs.setdefault(name, kind)
@@ -299,8 +298,11 @@ class Declarations(Attributes):
             name = first_name(self.words, self.closing[self.n] + 1)
         kind = self.tags.setdefault(tagged, Kind(tagged)) if tagged else Kind(name)
         if name in self.places and name not in self.refused:
-            seen = self.source.where(self.places[name])
-            self.fail(f"{name!r} is defined twice; see {seen}", n if tagged else begin)
+            seen, old = self.source.where(self.places[name]), self.structs.get(name)
+            how = "defined twice"
+            if old and old.untagged == bool(tagged):
+                how = "the tag of one type and a typedef of another; only one can be kept by it"
+            self.fail(f"{name!r} is {how}; see {seen}", n if tagged else begin)
         if name:
             self.places[name] = self.spots[begin]
             if self.source.at(self.spots[begin]) is self.source:
@@ -482,7 +484,7 @@ class Declarations(Attributes):
         if not isinstance(made, Scalar) or made.kind not in ("integer", "bool") or made.align:
             self.fail("only an integer can be the type of an enum", n)
         if not made.bits:
-            self.facts.tell("long", self.abi)
+            self.facts.ask(self.abi, target.macro, target.TOLD["long"])
         return made
 
     def constants(self, own: Scalar | None) -> dict[str, int]:

@@ -95,9 +95,9 @@ class Expander:
                 self.source.fail(at, f"more than {MAX_DEPTH} macros in a row")
             if macro.parameters is None:
                 hidden |= {word}
-                body = [(text, at, before | hidden) for text, _, before in macro.body]
+                body = [(text, at, hidden) for text, _, _ in macro.body]
                 if any(text == "##" for text, _, _ in body):
-                    body = [(text, at, hidden) for text, _, _ in self.pasted(body, at)]
+                    body = self.pasted(body, at)
             else:
                 after = following()
                 if after is None or after[0] != "(":

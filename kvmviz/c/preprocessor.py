@@ -40,6 +40,8 @@ _LAYING = (
 )
 """Pragmas that change layouts, or the macros that do."""
 
+_HEADER = re.compile(r'<[^>]+>|"[^"]+"')
+
 IDLE = word_set("""
     deprecated unused may_alias counted_by nonstring always_inline const pure format
     noreturn warn_unused_result visibility gnu_inline designated_init used nothrow error
@@ -155,7 +157,6 @@ class Preprocessor:
 
     def __init__(self, files: Files, abi: Abi, facts: target.Facts) -> None:
         self.files, self.source, self.abi, self.facts = files, files.main, abi, facts
-        self.target = target.macros(abi)
         self.macros: dict[str, Macro | None] = {}
         self.expander = Expander(self.source, self.find)
         self.depth = self.count = 0
@@ -174,7 +175,7 @@ class Preprocessor:
         if name in self.macros:
             return self.macros[name]
         if name in target.names():
-            value = self.facts.macros[name] = self.target.get(name)
+            value = self.facts.ask(self.abi, target.macro, name)
             return None if value is None else _plain(name, value)
         return _standard().get(name)
 
@@ -390,15 +391,11 @@ class Preprocessor:
         """Another file in this place, if it is given."""
         if tokens and tokens[0][0].isidentifier():
             tokens = list(self.expander.expand(tokens))
-        words = [word for word, _, _ in tokens]
-        if words[:1] == ["<"] and words[-1][-1] == ">" and len(words) > 2:
-            # What stands between the signs is no C: 'a//b.h', "don't.h".
-            name = "".join(words[1:])[:-1]
-        elif len(words) == 1 and words[0][0] == '"' and len(words[0]) > 2:
-            name = words[0][1:-1]
-        else:
+        title = "".join(word for word, _, _ in tokens)
+        beside = title[:1] == '"'
+        if not _HEADER.fullmatch(title):
             self.source.fail(at, f"{self.source.snippet(at)!r} names no header")
-        beside = len(words) == 1
+        name = title[1:-1]
         self.count += 1
         path = self.files.path(name, at, beside, is_next)
         self.is_whole = self.is_whole or bool(path)
@@ -450,7 +447,7 @@ class _Condition(Expressions):
         if self.word:
             self.fail("")
         for what in self.depends(0, target.TOLD):
-            self.reader.facts.tell(what, self.reader.abi)
+            self.reader.facts.ask(self.reader.abi, target.macro, target.TOLD[what])
         self.unknown = None
         settled = self.again(0, self.answers).value
         if settled is None and not self.names:
@@ -495,8 +492,7 @@ class _Condition(Expressions):
             self.fail("")
         name = inner[-1].strip("_")
         if "include" in word:
-            beside = inner[0][0] == '"'
-            title = inner[0].strip('"') if beside else "".join(inner[1:-1])
+            title, beside = "".join(inner)[1:-1], inner[0][0] == '"'
             known = title in types.HEADERS or title in types.GIVEN
             if known or self.reader.files.path(title, self.at, beside, word.endswith("next")):
                 return self.truth(True)

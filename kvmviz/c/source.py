@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, NoReturn
@@ -55,17 +55,21 @@ KEYWORDS = word_set("""
 """What C reserves: none is a name, and none may be a macro."""
 
 LINE_END = re.compile(r"\r\n?|\n")
-_CLOSED = re.compile(r"L?\"(?:\\.|[^\"\\])*+\"|L?'(?:\\.|[^'\\])*+'")
+_TORN = re.compile(r"(?:u8?|[UL])?(?:\"(?:\\.|[^\"\\])*+|'(?:\\.|[^'\\])*+)\\?")
 _DIGRAPHS = {"<%": "{", "%>": "}", "<:": "[", ":>": "]", "%:": "#", "%:%:": "##"}
 _JOINT = re.compile(r"\\[ \t\r]*\n")
 _LONG = re.compile(r"\w{80,}")
 _SCAN = re.compile(
     r"(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<open>/\*)|(?P<line>\n)"
-    r"|L?\"(?:\\.|[^\"\\\n])*+\"?|L?'(?:\\.|[^'\\\n])*+'?"
+    r"|(?P<header>(?:^[ \t]*(?:#|%:)[ \t]*(?:include|include_next|import)[ \t]*"
+    r"|__has_include(?:_next)?[ \t]*\([ \t]*)<[^>\n]+>)"
+    r"|(?:u8?|[UL])?\"(?:\\.|[^\"\\\n])*+\"?|[uUL]?'(?:\\.|[^'\\\n])*+'?"
     r"|<%|%>|<:|:>|%:%:|%:|[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*"
     r"|\.\.\.|<<=|>>=|##|->|\+\+|--|<<|>>|[<>=!+*/%&|^-]=|&&|\|\||[^ \t\r\f\v\n]",
-    re.DOTALL,
+    re.DOTALL | re.MULTILINE,
 )
+_PARTS = re.compile(r"%:|#|\w+|\(|<.*")
+"""A header's name, which is one word whatever stands between its signs, and those before it."""
 
 
 def is_torn(text: str) -> bool:
@@ -73,7 +77,7 @@ def is_torn(text: str) -> bool:
 
     It reaches to the end of the line, as gcc and clang have it.
     """
-    return text.lstrip("L")[:1] in ("'", '"') and not _CLOSED.fullmatch(text)
+    return _TORN.fullmatch(text) is not None
 
 
 def is_token(text: str) -> bool:
@@ -141,7 +145,7 @@ class Source:
         """Every directive, and the tokens between two of them."""
         base, found = self.base, [Line(self.base, False, [])]
         fresh, count = True, 0
-        for match in _SCAN.finditer(self.text):
+        for match in self.matches():
             word, kind = match[0], match.lastgroup
             if kind is None:
                 count += 1
@@ -164,6 +168,14 @@ class Source:
             if count > MAX_TOKENS:
                 self.fail(base + match.start(), f"more than {MAX_TOKENS} words and signs")
         return found
+
+    def matches(self) -> Iterator[re.Match[str]]:
+        """The words, comments and ends of lines."""
+        for match in _SCAN.finditer(self.text):
+            if match.lastgroup == "header":
+                yield from _PARTS.finditer(self.text, *match.span())
+            else:
+                yield match
 
     def at(self, place: int) -> Source:
         """The file in which a place lies."""

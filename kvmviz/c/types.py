@@ -10,19 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from operator import attrgetter
 
 from kvmviz.abi import Abi, ByteOrder
-from kvmviz.c.source import by_name, word_set
+from kvmviz.c import target
+from kvmviz.c.source import word_set
 from kvmviz.c.target import Facts
-from kvmviz.ctype import POINTER, SCALARS, Member, Scalar, Struct, Type
+from kvmviz.ctype import SCALARS, Scalar, Type
 
 _HERE = files("kvmviz.c")
 KERNEL = (_HERE / "kernel.h").read_text("utf-8")
 COMPILER = (_HERE / "compiler.h").read_text("utf-8")
+TYPES = (_HERE / "types.h").read_text("utf-8")
 """What holds where a text says nothing else."""
 
 
@@ -46,29 +47,6 @@ HEADERS = word_set("""
     poppack.h
 """)
 """Headers of which all that a layout needs is known, so that nobody misses them."""
-
-_SAME = by_name({
-    "int": "pid_t key_t clockid_t __kernel_pid_t __kernel_key_t __kernel_mqd_t __kernel_timer_t "
-    "__kernel_clockid_t __kernel_rwf_t __kernel_daddr_t",
-    "unsigned int": "uint uid_t gid_t socklen_t id_t "
-    "__kernel_uid32_t __kernel_gid32_t __kernel_dev_t __wsum __poll_t",
-    "unsigned short": "u_short ushort sa_family_t "
-    "__kernel_sa_family_t __kernel_uid16_t __kernel_gid16_t __sum16",
-    "long": "ptrdiff_t intptr_t __kernel_long_t __kernel_off_t __kernel_old_time_t "
-    "__kernel_clock_t __kernel_ssize_t __kernel_ptrdiff_t __kernel_time_t __kernel_suseconds_t",
-    "unsigned long": "u_long ulong __kernel_ulong_t __kernel_size_t",
-    "long long": "__kernel_loff_t __kernel_time64_t loff_t",
-    "unsigned long long": "__kernel_uoff_t",
-    "char *": "__kernel_caddr_t __kernel_sighandler_t",
-    "unsigned char": "u_char u_int8_t",
-    "__u16": "u_int16_t",
-    "__u32": "u_int32_t u_int",
-    "__u64": "u_int64_t",
-    "__be32": "in_addr_t",
-    "__be16": "in_port_t",
-})  # fmt: skip
-"""Names for scalars that headers give, and that no text needs to explain."""
-
 
 _ALIKE = attrgetter("bits", "signed", "kind", "align")
 """By what C tells two scalars apart: neither a name nor a byte order."""
@@ -110,10 +88,9 @@ def named(title: str, facts: Facts, abi: Abi) -> Kind | None:
     """The type that a name stands for where no text says what it is."""
     if title == "void" or title in FLOATS:
         return Kind(title)
-    if title == "__kernel_fsid_t":
-        return Kind(title, Struct(title, {"val": "int[2]"}), 8)
-    found = _typedefs().get(title) or SCALARS.get(title)
-    found = found or SCALARS.get(facts.typedef(title, abi) or ordered(title.split()))
+    found = SCALARS.get(title) or SCALARS.get(ordered(title.split()))
+    if found is None and target.kernel(title, abi):
+        found = SCALARS[facts.ask(abi, target.kernel, title)]
     return Kind(title, found, found.size or 8) if found else None
 
 
@@ -126,7 +103,7 @@ def annotated(name: str, kind: Kind, facts: Facts, abi: Abi) -> Kind | None:
     if match is None or not isinstance(found, Scalar) or found.kind != "integer":
         return None
     if not found.bits:
-        facts.tell("long", abi)
+        facts.ask(abi, target.macro, target.TOLD["long"])
     own = found.on(abi)
     order: ByteOrder = "little" if match[1] == "l" else "big"
     known = SCALARS[name]
@@ -140,38 +117,3 @@ def ordered(words: Sequence[str]) -> str:
     sign = [word for word in words if word in ("signed", "unsigned")]
     size = " ".join(sorted(word for word in words if word not in sign)) or "int"
     return " ".join([*sign, _SPELLED.get(size, size)]) if words else ""
-
-
-@cache
-def _typedefs() -> Mapping[str, Scalar]:
-    found = {name: SCALARS.get(kind, POINTER) for name, kind in _SAME.items()}
-    # linux/types.h: aligned(16), which tells on s390x.
-    return found | {name: replace(SCALARS[name], align=16) for name in ("__s128", "__u128")}
-
-
-@cache
-def structs() -> Mapping[str, Struct]:
-    """Structs of headers, by what C calls them."""
-    family = Struct("", {"ss_family": "__u16", "__data": "char[126]"})
-    storage = Member(None, Struct("", [Member(None, family), ("__align", POINTER)], union=True))
-    in_addr = Struct("in_addr", {"s_addr": "__be32"})
-    words = {"u6_addr8": "__u8[16]", "u6_addr16": "__be16[8]", "u6_addr32": "__be32[4]"}
-    in6_addr = Struct("in6_addr", {"in6_u": Struct("", words, union=True)})
-    port = [("sin_family", "__u16"), ("sin_port", "__be16")]
-    port6 = [("sin6_family", "__u16"), ("sin6_port", "__be16"), ("sin6_flowinfo", "__be32")]
-    made = (
-        in_addr,
-        in6_addr,
-        Struct("sockaddr", {"sa_family": "__u16", "sa_data": "char[14]"}),
-        Struct("__kernel_sockaddr_storage", [storage]),
-        Struct("sockaddr_storage", [storage]),
-        Struct("sockaddr_in", [*port, ("sin_addr", in_addr), ("sin_zero", "unsigned char[8]")]),
-        Struct("sockaddr_in6", [*port6, ("sin6_addr", in6_addr), ("sin6_scope_id", "__u32")]),
-        Struct("__kernel_timespec", {"tv_sec": "long long", "tv_nsec": "long long"}),
-        Struct("__kernel_old_timeval", {"tv_sec": "long", "tv_usec": "long"}),
-        Struct("__kernel_old_timespec", {"tv_sec": "long", "tv_nsec": "long"}),
-        Struct("__kernel_sock_timeval", {"tv_sec": "__s64", "tv_usec": "__s64"}),
-        Struct("__kernel_timex_timeval", {"tv_sec": "long long", "tv_usec": "long long"}),
-        Struct("iovec", [("iov_base", POINTER), ("iov_len", "size_t")]),
-    )
-    return {f"struct {struct.tag}": struct for struct in made}

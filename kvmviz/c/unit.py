@@ -7,15 +7,17 @@ variables, which change no layout, are passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from kvmviz._base import KvmvizError
+from kvmviz.abi import ABIS
 from kvmviz.c import types
 from kvmviz.c.constants import LAID, QUALIFIERS, TAGS
 from kvmviz.c.declarations import POINTS, Base, Declarations, first_name
 from kvmviz.c.macros import bracket
-from kvmviz.c.preprocessor import PACKS, UNPACKS, Preprocessor
+from kvmviz.c.preprocessor import PACKS, UNPACKS, Files, Preprocessor
 from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, NOWHERE, Token, by_name, is_torn, shortened
 from kvmviz.c.target import Facts
 from kvmviz.c.types import Kind
@@ -51,8 +53,8 @@ class Unit(Declarations):
     ``errors`` says of all declarations of the text that are not understood why that is so.
     """
 
-    def __init__(self, reader: Preprocessor) -> None:
-        super().__init__(reader)
+    def __init__(self, reader: Preprocessor, known: Mapping[str, Kind] | None = None) -> None:
+        super().__init__(reader, undeclared() if known is None else known)
         self.tables: list[dict[str, Any]] = [self.typedefs, self.values, self.structs, self.places]
         self.errors: list[str] = []
         self.doubt = ""
@@ -104,8 +106,7 @@ class Unit(Declarations):
             self.depth, value = 0, self.constant()
         except KvmvizError:
             return None
-        asked = self.facts.macros or self.facts.kernel or self.facts.sizes
-        return value if self.n == len(tokens) and not asked else None
+        return value if self.n == len(tokens) and not self.facts.said else None
 
     def sweep(self) -> None:
         """Of what cannot be read, keep the names that look like macros outside all brackets."""
@@ -138,6 +139,7 @@ class Unit(Declarations):
         """Remember why a declaration is not known, by all names in it."""
         for n, name in opened(words):
             self.structs.pop(name, None)
+            self.standard.pop(f"{words[n]} {name}", None)
             self.spoilt.setdefault(f"{words[n]} {name}", why)
             if self.source.at(spots[n]) is self.source:
                 self.own.add(name)
@@ -147,7 +149,7 @@ class Unit(Declarations):
             title = f"{before} {word}" if before in TAGS else word
             kind = self.tags.get(title)
             taken = (kind and kind.type) or title in self.typedefs or not word.isidentifier()
-            if not (taken or word in KEYWORDS or types.named(title, Facts(), self.abi)):
+            if not (taken or word in KEYWORDS or self.undeclared(title, Facts())):
                 self.spoilt.setdefault(title, why)
 
     # --- tokens ------------------------------------------------------------------------------
@@ -240,9 +242,9 @@ class Unit(Declarations):
         if word in ("#", "##"):
             self.source.fail(place, f"{word!r} is legal at the start of a line only")
         if is_torn(word):
-            self.source.fail(place, f"{word.lstrip('L')[0]} is never closed")
+            self.source.fail(place, f"{word.lstrip('LuU8')[0]} is never closed")
         odd = word if len(word) == 1 and not word.isalnum() and word not in _SIGNS else ""
-        if odd or (not word.isascii() and word.lstrip("L")[:1] != '"'):
+        if odd or (not word.isascii() and word.lstrip("LuU8")[:1] != '"'):
             bad = odd or next(sign for sign in word if not sign.isascii())
             told = f"character {bad!r} is legal in comments only"
             self.source.fail(place + word.index(bad), told)
@@ -359,3 +361,11 @@ def opened(words: Sequence[str]) -> Iterator[tuple[int, str]]:
             name = first_name(words, at + 1)
         if name:
             yield n, name
+
+
+@cache
+def undeclared() -> Mapping[str, Kind]:
+    """Types that need no declaration, by name and by tag."""
+    reader = Unit(Preprocessor(Files(types.TYPES), next(iter(ABIS.values())), Facts()), {})
+    reader.read()
+    return reader.typedefs | reader.tags

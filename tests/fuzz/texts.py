@@ -172,7 +172,40 @@ ODD = (
     *("1UL << 32", "(1 ? 2 : 1 / 0)", "0x7fffffff", "'a'", "offsetof(struct s0, m1)", "~0UL", ""),
     *("99999999999999999999", "sizeof(struct x)", "X"),
 )
-KINDS: tuple[Callable[[Random], str], ...] = (real, real, grammar, grammar, soup, noise)
+CHAINS = (
+    *(("sizeof ", ""), ("sizeof -", ""), ("sizeof(", ")"), ("-", ""), ("~ ", ""), ("!", "")),
+    *(
+        ("(u8)", ""),
+        ("(", ")"),
+        ("1 + ", ""),
+        ("1 << ", ""),
+        ("1 || ", ""),
+        ("1, ", ""),
+        ("a.", ""),
+    ),
+    *(("1 ? ", " : 2"), ("1 ? 2 : ", ""), ("1 ?: ", ""), ("sizeof(u8[", "])"), ("a[", "]")),
+    *(("_Alignof(u8[", "])"), ("offsetof(struct t, a[", "])"), ("(u8 (*)", ")"), ("defined ", "")),
+    *(("*", ""), ("(*", ")"), ("", "[1]"), ("", "()"), ("u8 ", ""), ("const ", ""), ("F(", ")")),
+    *(("struct { ", "; }"), ("enum { A = ", "}"), ("__attribute__((aligned(", ")))"), ("{", "}")),
+)
+"""What stands in front of a word and behind it, again and again."""
+PLACES = (
+    *("struct s {{ u8 a[{}]; }};", "struct s {{ u8 a:{}; }};", "enum e {{ A = {} }};", "{};"),
+    *("struct s {{ u8 {}; }};", "struct s {{ {} a; }};", "#if {}\nstruct s {{ u8 a; }};\n#endif"),
+    *("#define N {}\nstruct s {{ u8 a[N]; }};", "typedef u8 {};", "#pragma pack({})\n"),
+)
+
+
+def chain(random: Random) -> str:
+    """One operator, sign or bracket many times over."""
+    before, behind = random.choice(CHAINS)
+    count = random.choice((2, 30, 62, 200, 500, 1000, 4000))
+    word = random.choice(("1", "a", "u8", "sizeof 1"))
+    whole = random.choice(PLACES).format(f"{before * count}{word}{behind * count}")
+    return f"struct t {{ u8 a[9]; }};\n{whole}\n"
+
+
+KINDS: tuple[Callable[[Random], str], ...] = (*(real, real, grammar, grammar, soup, noise, chain),)
 
 
 def made(number: int) -> str:
