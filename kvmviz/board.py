@@ -7,7 +7,7 @@ What pictures and pages show alike is decided here, once: :mod:`kvmviz.draw` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -161,7 +161,12 @@ def strip(
         cells.append(_cell(key, at, value, source, said, shares))
     hatched = "no member" if data is None else "not written"
     braces = [
-        Span(first, last, _names(sources, layout, first, hatched), quiet=sources[first] is None)
+        Span(
+            first,
+            last,
+            _names(looks, layout, sources[first], first, hatched),
+            quiet=sources[first] is None,
+        )
         for first, last in pieces(sources, layout, None)
     ]
     return Strip(tuple(cells), tuple(hands), tuple(braces))
@@ -175,10 +180,9 @@ def identity(source: Source) -> str:
 
 
 def _names(
-    sources: Sequence[Source | None], layout: Layout, at: int, hatched: str
+    looks: Mapping[str, Style], layout: Layout, source: Source | None, at: int, hatched: str
 ) -> tuple[str, ...]:
     """What to call the piece that starts at a byte; ``hatched`` is what a hole is."""
-    looks, source = styles(layout.named), sources[at]
     if source and source.beside:
         letters = [looks[share.slot.member].letter for share in source.shares]
         full = [f"{a} {b.label}" for a, b in zip(letters, source.shares, strict=True)]

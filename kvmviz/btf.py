@@ -12,6 +12,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -22,6 +23,7 @@ from kvmviz import ctype, rules
 from kvmviz._base import KvmvizError, counted, listed, shown
 from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
 from kvmviz.ctype import MAX_DEPTH, SCALARS, Array, Member, Scalar, Struct, Type
+from kvmviz.image import as_bytes
 from kvmviz.rules import up
 from kvmviz.text import where
 
@@ -84,7 +86,8 @@ class Btf:
     """
 
     def __init__(self, data: Buffer, abi: str | Abi | None = None, base: Buffer = b"") -> None:
-        view, kernel, machine = memoryview(data).cast("B"), memoryview(base).cast("B"), None
+        view, kernel = (as_bytes(given, "BTF").data for given in (data, base))
+        machine = None
         if view[:4] == ELF:
             view, machine = _section(view)
         order, self._words, self._strings = _parts(kernel or view)
@@ -134,11 +137,12 @@ class Btf:
             there = f"; there are {listed(f'{tag}#{n}' for n in numbers)}" if numbers else ""
             some = len(picked) or "no"
             raise KvmvizError(f"BTF has {some} structs or unions {shown(name)}{there}")
-        self._inferred, self._left = {}, MOST_MEMBERS
-        struct = self._struct(picked[0], 1)
-        told = tuple(filter(None, self._inferred.values()))
+        call = copy(self)  # what it infers and counts is of this call alone
+        call._inferred, call._left = {}, MOST_MEMBERS
+        struct = call._struct(picked[0], 1)
+        told = tuple(filter(None, call._inferred.values()))
         named = struct if struct.tag else replace(struct, tag=tag)
-        return Record(named, self.abi, told, len(self._inferred) - 1)
+        return Record(named, self.abi, told, len(call._inferred) - 1)
 
     def _called(self, names: Sequence[str], kinds: Sequence[int]) -> list[int]:
         """The types of these names and kinds. A string may be the end of another."""
@@ -244,7 +248,7 @@ class Btf:
         fields = [f for f in layout.fields if f.name or f.bits is None]
         for field, start in zip(fields, starts, strict=False):
             if field.start != start:
-                return f"{field.name or field.kind} at bit {field.start}, recorded at {start}"
+                return f"{field.title} at bit {field.start}, recorded at {start}"
         return "" if layout.size == size else f"size {layout.size}, recorded {size}"
 
     def _attributed(

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -37,7 +38,8 @@ _ATTRIBUTES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 
 MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
-"""The largest struct: members of one, elements of one array, types that lie in each other."""
+"""The largest struct: members that its definition spells out, elements of one array, types that lie
+in each other."""
 
 
 class _Single:
@@ -77,8 +79,8 @@ class Scalar(_Single):
     depth: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise KvmvizError(f"a type's name is text, not {shown(self.name)}")
+        if not isinstance(self.name, str) or not self.name.isprintable():
+            raise KvmvizError(f"a type's name is printable text, not {shown(self.name)}")
         where = f"type {self.name}"
         orders, kinds = (None, *BYTE_ORDERS), tuple(_WIDTHS_OF)
         settled(self, where, kind=kinds, signed=(*_FLAG, None), order=orders, align=_ALIGN)
@@ -264,13 +266,20 @@ class Member:
         legal = range(least, most + 1)
         chosen(self.bits, legal, f"{self}: a bit-field of", f"{least} .. {most}", "bits")
 
+    @property
+    def is_spelled(self) -> bool:
+        """Its type is a struct of which the definition stands where the member does."""
+        leaf = self.type.leaf
+        return isinstance(leaf, Struct) and not (leaf.differs or (self.name and leaf.tag))
+
     def __str__(self) -> str:
+        if self.name is None:
+            return "anonymous member" if self.bits is None else "unnamed bit-field"
         return _title(self.name)
 
 
 def _title(name: object) -> str:
-    told = name if _is_name(name) else shown(name)
-    return "anonymous member" if name is None else f"member {told}"
+    return f"member {name if _is_name(name) else shown(name)}"
 
 
 # Of linux/types.h: macros for a type with an attribute, which is the member's.
@@ -338,7 +347,7 @@ class Struct(_Single):
             raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
         settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
         settle(self, typedef_align=typedef_align, untagged=untagged is True)
-        settled(self, f"struct {tag or '(anonymous)'}", **_ATTRIBUTES)
+        settled(self, f"{self}", **_ATTRIBUTES)
         rows = members.items() if isinstance(members, Mapping) else members
         try:
             pairs = tuple(islice(rows, MAX_MEMBERS + 1))
@@ -347,8 +356,9 @@ class Struct(_Single):
             raise KvmvizError(f"{self}: {told}") from error
         made = tuple(map(self._member, pairs))
         settle(self, members=made, empty=not made)
-        if len(made) > MAX_MEMBERS:
-            raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members")
+        if self._spelled > MAX_MEMBERS:
+            inside = "those of structs without a tag or a name in it counted"
+            raise KvmvizError(f"{self} has more than {MAX_MEMBERS} members, {inside}")
         _check_depth(self, f"{self}")
         if not made and empty is not True:
             raise KvmvizError(f"{self} has no members; it needs at least one")
@@ -375,6 +385,17 @@ class Struct(_Single):
         """The types that lie in each other, itself counted."""
         return 1 + max((member.type.depth for member in self.members), default=0)
 
+    @cached_property
+    def _spelled(self) -> int:
+        """Members that its definition spells out, as :func:`defined` does."""
+        inner = (row.type.leaf for row in self.members if row.is_spelled)
+        return len(self.members) + sum(one._spelled for one in inner if isinstance(one, Struct))
+
+    @property
+    def word(self) -> str:
+        """What C calls it: ``struct`` or ``union``."""
+        return "union" if self.union is True else "struct"
+
     def names(self) -> Iterator[str]:
         """Names that C code can use on this struct, those of anonymous members included."""
         for member in self.members:
@@ -398,9 +419,27 @@ class Struct(_Single):
         # With the struct: to find a layout elsewhere, all its members would be compared.
         return {}
 
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(getattr(self, one.name) for one in fields(self) if one.compare)
+
+    @cached_property
+    def _equal(self) -> WeakValueDictionary[int, Struct]:
+        # What was found equal, by identity: it may lie in both sides of a comparison many times.
+        return WeakValueDictionary()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other) or hash(self) != hash(other):
+            return False
+        if id(other) not in self._equal and self._compared == other._compared:
+            self._equal[id(other)] = other
+        return id(other) in self._equal
+
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, one.name) for one in fields(self) if one.compare))
+        return hash(self._compared)
 
     def __hash__(self) -> int:
         return self._hash
@@ -439,8 +478,9 @@ class Struct(_Single):
         return replace(self, members=tuple(widened if m is row else m for m in self.members))
 
     def __str__(self) -> str:
-        word = "union " if self.union else "struct "
-        return f"{'' if self.untagged and self.tag else word}{self.tag or '(anonymous)'}"
+        return (
+            self.tag if self.untagged and self.tag else f"{self.word} {self.tag or '(anonymous)'}"
+        )
 
     def __repr__(self) -> str:
         return defined(self)
@@ -469,7 +509,11 @@ def name_of(kind: Type, name: str = "") -> str:
 
 
 def defined(struct: Struct) -> str:
-    """The definition as C that :func:`kvmviz.parse` reads back, with all that bears on layout."""
+    """The definition as C, with all that bears on layout.
+
+    :func:`kvmviz.parse` reads it back behind those of the types that its members only name: structs
+    with a tag or a typedef's name.
+    """
     typedefs: dict[str, None] = {}
     lines = [*_declare(struct, typedefs)]
     if struct.typedef_align:
@@ -490,7 +534,7 @@ def _declare(
     if struct.differs:
         yield from (f"{pad}{struct} {{", f"{pad}    /* differs by ABI */", f"{pad}}}")
         return
-    head = f"{pad}{'union' if struct.union else 'struct'} {struct.tag}".rstrip() + " {"
+    head = f"{pad}{struct.word} {struct.tag}".rstrip() + " {"
     # C has no place for the pragma here; only a struct made in Python can have another one.
     yield head if pack in (None, struct.pack) else f"{head} /* #pragma pack({struct.pack or ''}) */"
     for member in struct.members:
@@ -498,7 +542,7 @@ def _declare(
         asked = _attributes(member.packed, member.align)
         name = f" {member.name or ''}{brackets(member.type.shape)}".rstrip()
         bits = "" if member.bits is None else f" : {member.bits}"
-        if isinstance(leaf, Struct) and not (member.name and leaf.tag):
+        if isinstance(leaf, Struct) and member.is_spelled:
             *body, last = _declare(leaf, typedefs, depth + 1, struct.pack)
             yield from body
         else:

@@ -48,6 +48,10 @@ class Image:
             title = getattr(layout, "struct", shown(layout))
             told = f"{len(data)} bytes with {len(sources)} sources; its size is {size}"
             raise KvmvizError(f"{title}: {told}")
+        entries = (s for source in sources if source for s in (source, *source.beside))
+        for name in dict.fromkeys(entry.slot.member for entry in entries):
+            if name not in layout.named:
+                raise no_member(f"{layout.struct}, sources", name, layout.named)
 
     def __bytes__(self) -> bytes:
         return self.data
@@ -62,7 +66,7 @@ class Image:
 
     def __repr__(self) -> str:
         head = f"{self.layout.struct} on {where(self.layout)}, {len(self)} bytes"
-        return f"{head}\n{byte_rows(self.data, self.sources, self.layout)}"
+        return f"{head}\n{byte_rows(self.data, self.sources, self.layout)}".rstrip("\n")
 
 
 def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> str:
@@ -76,11 +80,12 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
             told = f"not written {unwritten(layout, first)}"
         elif source.is_part:
             told = _shares(source.shares)
-        elif source.slot.shape and source.slot.width == 8:
-            told = _octets(source, last - first)
         else:
-            taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
-            told = f"{source.path}  bits {taken}"
+            end = sources[last] or source
+            told = source.path if source.element == end.element else source.until(end)
+            if not source.slot.shape or source.slot.width != 8:
+                taken = " ".join(f"{s.high}:{s.low}" for s in sources[first : last + 1] if s)
+                told += f"  bits {taken}"
         rows.append((f"+{first}", data[first : last + 1].hex(" "), letter, told))
     return table(rows, right=(0,))
 
@@ -91,12 +96,6 @@ def _shares(shares: Sequence[Source]) -> str:
     if free := 0xFF & ~sum(s.mask for s in shares):
         told.append(f"bits not written: mask {free:#04x}")
     return " · ".join(told)
-
-
-def _octets(source: Source, more: int) -> str:
-    """The elements of an array of bytes, from one on: ``data[0..7]``."""
-    path, _, start = source.path.rstrip("]").rpartition("[")
-    return f"{path}[{start}..{int(start) + more}]" if more else source.path
 
 
 def pieces(
@@ -311,7 +310,7 @@ def _floating(value: Any, scalar: Scalar, where: str) -> float:
         number = math.inf
     if math.isinf(number) and not (isinstance(value, float | np.floating) and np.isinf(value)):
         legal = f"-{most!r} .. {most!r}, inf, nan"
-        told = f"{value:.6g}" if isinstance(value, float | np.floating) else hexed(int(value))
+        told = f"{value!s}" if isinstance(value, float | np.floating) else hexed(int(value))
         raise KvmvizError(f"{where}: {told} does not fit {scalar.name}; legal are {legal}")
     return number
 

@@ -178,6 +178,13 @@ class Layout:
 
         return sum(count(field.type) for field in self.fields)
 
+    @cached_property
+    def is_flexible(self) -> bool:
+        """There is a flexible array member in it, however deep inside."""
+        leaves = (field.type.leaf for field in self.fields)
+        inner = (leaf.layout(self.abi) for leaf in leaves if isinstance(leaf, Struct))
+        return any(0 in f.type.shape for f in self.fields) or any(one.is_flexible for one in inner)
+
     @property
     def holes(self) -> tuple[Slot, ...]:
         """The padding among :attr:`slots`: inner holes and tail padding."""
@@ -301,7 +308,6 @@ class Rules:
         """The sentences: one a member, then alignment and size of the whole."""
         steps = []
         for field in self.layout.fields:
-            name = field.name or field.kind
             if field.bits is None:
                 size = counted(field.extent // 8, "byte")
                 size += f", aligned to {field.align}. Offset {field.offset}"
@@ -311,20 +317,21 @@ class Rules:
                 first = field.start % 8
                 first = first if self.layout.abi.byte_order == "little" else 7 - first
                 size += f". At bit {first} of byte {field.offset}"
-            steps.append(f"{name}: {size}: {field.why}.")
+            steps.append(f"{field.title}: {size}: {field.why}.")
         return (*steps, *self._round_up())
 
     def _round_up(self) -> Iterator[str]:
-        layout, struct = self.layout, self.layout.struct
+        layout, struct, word = self.layout, self.layout.struct, self.layout.struct.word
         asked = max((field.align for field in layout.fields), default=1)
         own = max(1, asked, struct.align)
         if struct.align > asked:
-            yield f"the struct is aligned to {own}, as its aligned attribute says."
+            yield f"the {word} is aligned to {own}, as its aligned attribute says."
         elif asked <= 1:
-            yield "the struct is aligned to 1: no member asks for more."
+            yield f"the {word} is aligned to 1: no member asks for more."
         else:
-            widest = next(f.name or f"an {f.kind}" for f in layout.fields if f.align == asked)
-            yield f"the struct is aligned to {own}, as its most aligned member, {widest}."
+            widest = next(f for f in layout.fields if f.align == asked)
+            title = widest.name or f"an {widest.title}"
+            yield f"the {word} is aligned to {own}, as its most aligned member, {title}."
         tail = f"{span_is(layout.end, layout.size - 1)} tail padding"
         tail = tail if layout.size > layout.end else "no tail padding"
         yield f"size {layout.size}: {layout.end} rounded up to a multiple of {own}; {tail}."

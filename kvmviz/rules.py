@@ -34,9 +34,9 @@ class Field:
     bits: int | None = None
 
     @property
-    def kind(self) -> str:
-        """What it is, if it has no name."""
-        return "anonymous member" if self.bits is None else "unnamed bit-field"
+    def title(self) -> str:
+        """Its name, or what it is that has none."""
+        return self.name or ("anonymous member" if self.bits is None else "unnamed bit-field")
 
     @property
     def offset(self) -> int:
@@ -76,9 +76,7 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
             try:
                 leaf.on(abi)
             except KvmvizError as error:
-                raise KvmvizError(
-                    f"{struct} on {abi.name}, member {member.name}: {error}"
-                ) from None
+                raise KvmvizError(f"{struct} on {abi.name}, {member}: {error}") from None
         place = _bit_field if member.bits is not None else _whole
         field = place(struct, member, abi, at)
         yield field
@@ -150,7 +148,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     assert isinstance(kind, Scalar)
     assert bits is not None
     unit = kind.on(abi).bits
-    where = f"{struct}, member {member.name}"
+    where = f"{struct}, {member}"
     if bits > unit:
         told = f"a bit-field of {bits} bits; on {abi.name} {kind.name} has {unit}"
         raise KvmvizError(f"{where}: {told}")
@@ -173,7 +171,10 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     align = natural if in_units and (struct.pack or not packed) else 1
     align = max(align, 8 * member.align)
     align = min(align, 8 * struct.pack or align)
-    start, why = end, "right behind the bits before it" if end else "the first bits of the struct"
+    start, why = (
+        end,
+        "right behind the bits before it" if end else f"the first bits of the {struct.word}",
+    )
     if not struct.pack and end % align + bits > unit:
         start = up(end, align)
         why = f"it would straddle a unit of {unit} bits: up to the next multiple of {align} bits"

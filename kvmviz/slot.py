@@ -94,6 +94,20 @@ class Source(NamedTuple):
         """The scalar that the bits belong to: ``hsr``, ``arch.far``, ``data[2]``."""
         return self.slot.path_of(self.element)
 
+    @property
+    def indices(self) -> str:
+        """Which element of an array they belong to: ``[2]``, ``[1][0]``; empty for no array."""
+        return self.path.removeprefix(self.slot.path)
+
+    def until(self, last: Source) -> str:
+        """The bits from here to a byte of the same slot: ``hsr[63:32]``, ``data[0..7]``."""
+        if self.element != last.element:
+            if len(self.slot.shape) > 1:
+                return f"{self.path}..{last.indices}"
+            return f"{self.slot.path}[{self.element}..{last.element}]"
+        high, low = max(self.high, last.high), min(self.low, last.low)
+        return self._replace(high=high, low=low).label
+
 
 def element_path(path: str, shape: Sequence[int], element: int) -> str:
     """The path of one element of an array, counted flat: ``grid[1][2]``."""
@@ -218,9 +232,6 @@ def bits_of(source: Source | None) -> str:
     if source.beside:
         shares = "|".join(share.bits for share in source.shares)
         return shares if len(shares) < 9 else f"{len(source.shares)} parts"
-    whole = (
-        source.element is not None
-        and source.high == 7
-        and source.slot.size == math.prod(source.slot.shape)
-    )
-    return f"[{source.element}]" if whole else f"{source.high}:{source.low}"
+    if source.element is None or source.slot.width != 8:
+        return f"{source.high}:{source.low}"
+    return source.indices if len(source.indices) < 9 else f"..[{source.indices.rpartition('[')[2]}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, counted, grouped
@@ -39,21 +40,34 @@ class Place(NamedTuple):
         return Struct("", [("element", self.type.element)]).layout(self.abi)
 
 
-@lru_cache(maxsize=64)
-def members(layout: Layout) -> Mapping[str, Place]:
-    """The members by path, those of nested structs too; of an array, those of its first element."""
-    found: dict[str, Place] = {}
-    for name, field in layout.named.items():
-        found[name] = Place(field.offset, field.type, layout.abi)
-        if isinstance(field.type.leaf, Struct):
-            for path, there in members(field.type.leaf.layout(layout.abi)).items():
-                found[f"{name}.{path}"] = there._replace(offset=field.offset + there.offset)
-    return found
+def place(layout: Layout, path: str) -> Place | None:
+    """Where the member of that path is, if there is one; of an array, in its first element."""
+    name, _, rest = path.partition(".")
+    field = layout.named.get(name)
+    if field is None:
+        return None
+    if not rest:
+        return Place(field.offset, field.type, layout.abi)
+    leaf = field.type.leaf
+    there = place(leaf.layout(layout.abi), rest) if isinstance(leaf, Struct) else None
+    return there and there._replace(offset=field.offset + there.offset)
 
 
 def flexible(layout: Layout) -> dict[str, Place]:
     """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
-    return {path: there for path, there in members(layout).items() if 0 in there.type.shape}
+    found = dict(islice(_flexible(layout, "", 0), MOST_LEAVES + 1))
+    if len(found) > MOST_LEAVES:
+        raise KvmvizError(f"{layout.struct} has more than {MOST_LEAVES} flexible array members")
+    return found
+
+
+def _flexible(layout: Layout, path: str, base: int) -> Iterator[tuple[str, Place]]:
+    for name, field in layout.named.items() if layout.is_flexible else ():
+        here, offset = f"{path}{name}", base + field.offset
+        if 0 in field.type.shape:
+            yield here, Place(offset, field.type, layout.abi)
+        if isinstance(leaf := field.type.leaf, Struct):
+            yield from _flexible(leaf.layout(layout.abi), f"{here}.", offset)
 
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
@@ -133,7 +147,7 @@ class Verdict:
                 told = f"not a {type(layout).__name__[:40]}; see Struct.layout(abi)"
                 raise KvmvizError(f"compare takes two layouts, {told}")
         for layout in (self.writer, self.reader):
-            if self.writer != self.reader and layout.leaves > MOST_LEAVES:
+            if layout.leaves > MOST_LEAVES and self.writer != self.reader:
                 told = f"{layout.struct} has more than {MOST_LEAVES} leaves"
                 told += ", every element of an array of structs counted; compare judges no more"
                 raise KvmvizError(told)
@@ -207,8 +221,8 @@ class Verdict:
         elements is. How many are there, no layout says: an array of fixed length is as good a
         writer.
         """
-        wanted, written = flexible(self.reader), members(self.writer)
-        return {path: _elements(path, there, written.get(path)) for path, there in wanted.items()}
+        wanted = flexible(self.reader).items()
+        return {path: _elements(path, there, place(self.writer, path)) for path, there in wanted}
 
     @property
     def breaks(self) -> bool:
@@ -231,7 +245,7 @@ class Verdict:
         sizes = f"sizeof {writer.size} written, {reader.size} read"
         unseen = "" if self.size_differs or not self.breaks else ": a size check sees nothing"
         result = "BREAKS" if self.breaks else "every member is intact"
-        return f"{head}: {result}\n{table(rows)}\n  {sizes}{unseen}"
+        return "\n".join(filter(None, (f"{head}: {result}", table(rows), f"  {sizes}{unseen}")))
 
 
 def _alike(slot: Slot) -> object:
@@ -315,5 +329,4 @@ def _is_swapped(witness: Witness) -> bool:
 def _held(sources: Sequence[Source]) -> Iterator[str]:
     """The bits that some bytes hold, those of one scalar joined: ``hsr[63:32]``."""
     for first, last in runs(range(len(sources)), lambda at: sources[at].path):
-        run = sources[first : last + 1]
-        yield f"{run[0].path}[{max(s.high for s in run)}:{min(s.low for s in run)}]"
+        yield sources[first].until(sources[last])

@@ -10,7 +10,9 @@ import struct as binary
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from kvmviz import ABIS, KvmvizError, parse
@@ -417,6 +419,9 @@ def test_damaged_types(make: Callable[[Types], object], told: str) -> None:
     [
         (b"", "no BTF: that begins with 0xeb9f in the byte order of its machine"),
         (b"struct s { int a; };", "no BTF"),
+        ("abc", "BTF: str is no contiguous buffer of bytes"),
+        (None, "BTF: NoneType is no contiguous buffer of bytes"),
+        (np.zeros(64, np.uint8)[::2], "BTF: ndarray is no contiguous buffer of bytes"),
         (b"\x9f\xeb\x01\x00", "its header of 24 bytes is cut off"),
         (Types().data[:-1], "types 0 + 0, strings 0 + 1, behind a header of 24, in 24 bytes"),
         (elf(b"", 62, "little", 64, b".text"), "an ELF file without a section .BTF"),
@@ -428,10 +433,25 @@ def test_damaged_types(make: Callable[[Types], object], told: str) -> None:
         (b"\x7fELF", "damaged ELF file: its headers are cut off"),
     ],
 )
-def test_what_is_no_btf(data: bytes, told: str) -> None:
+def test_what_is_no_btf(data: Any, told: str) -> None:
     with pytest.raises(KvmvizError) as caught:
         Btf(data, "x86_64")
     assert told in f"{caught.value}"
+
+
+def test_a_kernels_btf_is_bytes() -> None:
+    with pytest.raises(KvmvizError, match="BTF: NoneType is no contiguous buffer"):
+        Btf(hsr().data, "x86_64", None)  # type: ignore[arg-type]
+
+
+def test_what_one_call_finds_is_not_anothers() -> None:
+    made = Types()
+    number = made.number("int", 4)
+    made.struct("loose", 16, ("x", number, 64))
+    found = Btf(made.data, "aarch64")
+    before = dict(vars(found))
+    assert len(found.record("loose").inferred) == 1
+    assert vars(found) == before
 
 
 def test_bits_and_sizes_of_every_scalar() -> None:

@@ -142,6 +142,9 @@ ERRORS: list[Any] = [
     (lambda: Member("a", 5), ("member a", "5 is not a type")),  # type: ignore[arg-type]
     (lambda: Array(5, 3), ("array", "5 is not a type")),  # type: ignore[arg-type]
     (lambda: Array(U8, True), ("True elements", "0 and up")),
+    (lambda: Scalar("\x1b[31mred\n", 32), (r"'\x1b[31mred\n'", "printable text")),
+    (lambda: Member(None, U8, 9), ("unnamed bit-field: ", "0 .. 8")),
+    (lambda: Struct("u", {"a": "u8"}, union=True, align=3), ("union u: align 3",)),
     (lambda: Struct("s", ["a"]), ("struct s", "'a'", "(name, type)")),  # type: ignore[list-item]
     (lambda: Struct("s", [5]), ("struct s", "5", "(name, type)")),  # type: ignore[list-item]
     (lambda: Member("a b", U8), ("'a b'", "identifier")),

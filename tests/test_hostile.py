@@ -225,12 +225,20 @@ def test_types_lie_in_each_other_up_to_a_limit() -> None:
             make(200)
 
 
+def untagged(made: Struct, *names: str | None) -> Struct:
+    for _ in range(40):
+        made = Struct("", [(name, made) for name in names])
+    return made
+
+
 EMPTY = Struct("e", [], empty=True)
 TOO_LARGE: list[tuple[Callable[[], object], str]] = [
     (lambda: as_type(f"__u8[{'9' * 5000}]"), "array of 18446744073709551616 elements; legal"),
     (lambda: as_type("__u8" + "[1]" * 200), "more than 64 types inside each other"),
     (lambda: array("u8", 2**31), "array of 2147483648 elements; legal counts are 0 .. 2147483647"),
     (lambda: struct("s", ((f"a{n}", "u8") for n in count())), "has more than 65536 members"),
+    (lambda: untagged(struct("", [], empty=True), None, None), "has more than 65536 members"),
+    (lambda: untagged(struct("", {"x": "u8"}), "a", "b"), "has more than 65536 members"),
     (lambda: struct("s", {"a": array(array("u8", 2**31 - 1), 2)}).layout("arm"),
      "struct s on arm has more than 2147483647 bytes"),
     (lambda: struct("s", {"a": array(EMPTY, 10**9)}).layout("arm").unpack(b""),

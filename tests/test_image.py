@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import Array, Image, KvmvizError, Struct
+from kvmviz import Array, Image, KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from tests import strategies
@@ -407,6 +407,8 @@ ODD_ERRORS: list[Any] = [
     ({"f": 10**400}, ("struct o", "f", "an integer of 1329 bits", FLT_MAX)),
     ({"d": [0, 10**400]}, ("struct o", "d[1]", "offset 16", "double", DBL_MAX)),
     ({"d": {0: -(10**5000)}}, ("struct o", "d[0]", "offset 8", "16610 bits", DBL_MAX)),
+    ({"f": np.longdouble("1e400")}, ("struct o", "f", "1e+400 does not fit float", FLT_MAX)),
+    ({"d": [0, np.longdouble("-1e400")]}, ("struct o", "d[1]", "-1e+400 does not fit", DBL_MAX)),
     ({"f": True}, ("struct o", "f", "offset 0", "True is not a number")),
     ({"f": np.True_}, ("struct o", "f", "True", "not a number")),
     ({"f": 1j}, ("struct o", "f", "1j is not a number")),
@@ -667,6 +669,21 @@ def test_an_image_is_as_long_as_its_layout(data: int, sources: int, words: tuple
         Image(OLD.layout("aarch64"), bytes(data), (None,) * sources)
     for word in (*words, "struct kvm_debug_exit_arch", "16"):
         assert word in str(caught.value)
+
+
+def test_an_images_sources_are_its_own_members() -> None:
+    other = Struct("o", {"p": "u64"}).layout("arm").pack({"p": 1})
+    bits_ = Struct("o", [Member("a", SCALARS["u8"], 3), Member("p", SCALARS["u8"], 5)])
+    beside = bits_.layout("arm").pack({"a": 1, "p": 1})
+    for image in (other, beside):
+        layout = Struct("s", {"a": f"u8[{len(image)}]"}).layout("arm")
+        with pytest.raises(KvmvizError, match="struct s, sources has no member 'p'"):
+            Image(layout, bytes(image), image.sources)
+
+
+def test_an_image_of_no_bytes_has_no_line_of_them() -> None:
+    empty = Struct("e", [], empty=True).layout("arm")
+    assert repr(empty.pack({})) == "struct e on arm (little-endian), 0 bytes"
 
 
 WIDE = 0x0123456789ABCDEF_1122334455667788

@@ -303,3 +303,8 @@ def test_a_cell_of_an_array_of_bytes_says_its_element() -> None:
     struct = Struct("s", [("a", Array(SCALARS["u8"], 2)), ("b", "u16"), ("c", "u8")])
     image = struct.layout("s390x").pack({"a": [1, 2], "b": 3, "c": 4})
     assert [*map(bits_of, image.sources)] == ["[0]", "[1]", "15:8", "7:0", "7:0", "–"]
+    rows = Struct("s", {"a": "u8[2][3]"}).layout("arm").pack({"a": [[1] * 3] * 2})
+    said = ["[0][0]", "[0][1]", "[0][2]", "[1][0]", "[1][1]", "[1][2]"]
+    assert [*map(bits_of, rows.sources)] == said
+    deep = Struct("s", {"a": "u8[1][1][1][7]"}).layout("arm")
+    assert [bits_of(deep.slots[0].source(at)) for at in (0, 6)] == ["..[0]", "..[6]"]

@@ -50,7 +50,7 @@ aarch64 (little-endian): old size 1, align 1; new size 1, align 1
 aarch64 (little-endian): old size 1, align 1; new size 4, align 1
   bytes   old             new          old gets  new gets
   +0      A a             A a          intact    intact
-  +1..+3  (past the end)  D d[0]..[2]  -         unwritten"""),
+  +1..+3  (past the end)  D d[0..2]    -         unwritten"""),
 ]  # fmt: skip
 
 

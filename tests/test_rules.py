@@ -80,6 +80,45 @@ def test_rules_name_the_abis_limit_only_where_it_counts() -> None:
         assert ["more than" in step for step in steps[:2]] == [False, abi == "i386"]
 
 
+LAST = [
+    # members, whether it is a union, its align, the sentence about alignment
+    ({"a": "u8"}, True, 0, "the union is aligned to 1: no member asks for more."),
+    ({"a": "u32"}, True, 0, "the union is aligned to 4, as its most aligned member, a."),
+    ({"a": "u32"}, True, 8, "the union is aligned to 8, as its aligned attribute says."),
+    ({"a": "u32"}, False, 8, "the struct is aligned to 8, as its aligned attribute says."),
+]
+
+
+@pytest.mark.parametrize(("members", "union", "align", "words"), LAST)
+def test_rules_call_a_union_one(
+    members: dict[str, str], union: bool, align: int, words: str
+) -> None:
+    struct = Struct("s", members, union=union, align=align)
+    assert struct.layout("arm").rules.steps[1] == words
+
+
+def test_the_first_bits_of_a_union_are_its_own() -> None:
+    steps = parse("union u { int a:3; int b:2; };")["u"].layout("arm").rules.steps
+    assert [step.rpartition(": ")[2] for step in steps[:2]] == ["the first bits of the union."] * 2
+
+
+LONG = SCALARS["long"]
+UNPLACED = [
+    # a bit-field, #pragma pack, the refusal on i386
+    (Member(None, LONG, 40), 0, "struct s, unnamed bit-field: a bit-field of 40 bits; on i386"),
+    (Member("b", LONG, 40), 0, "struct s, member b: a bit-field of 40 bits; on i386"),
+    (Member(None, LONG, 3, align=8), 4, "struct s, unnamed bit-field: aligned(8) on a bit-field"),
+    (Member(None, SCALARS["__int128"], 3), 0, "struct s on i386, unnamed bit-field: there is no"),
+]
+
+
+@pytest.mark.parametrize(("member", "pack", "words"), UNPLACED)
+def test_a_bit_field_that_has_no_place(member: Member, pack: int, words: str) -> None:
+    with pytest.raises(KvmvizError) as caught:
+        Struct("s", [("a", LONG), member], pack=pack).layout("i386")
+    assert f"{caught.value}".startswith(words)
+
+
 def test_rules_of_a_union_and_of_anonymous_members() -> None:
     union = Struct("s", {"a": "u8", "b": "u32"}, union=True).layout("arm").rules
     assert all("offset 0" in step for step in union.steps[:2])

@@ -126,7 +126,12 @@ IMAGES: list[Any] = [
      ["+0 01 A a bits 7:0", "+1 00 01 02 03 04 05 06 07 D d[0..7]",
       "+9 08 09 D d[8..9]"]),
     (Struct("s", {"d": "u16[2]"}), {"d": [1, 2]}, BE,
-     ["+0 00 01 00 02 D d[0] bits 15:8 7:0 15:8 7:0"]),
+     ["+0 00 01 00 02 D d[0..1] bits 15:8 7:0 15:8 7:0"]),
+    (Struct("s", {"d": "u8[2][3]"}), {"d": [[1, 2, 3], [4, 5, 6]]}, BE,
+     ["+0 01 02 03 04 05 06 D d[0][0]..[1][2]"]),
+    (Struct("s", {"d": "u8[2][3]"}), {"d": {1: {1: 5}}}, BE,
+     ["+0 00 00 00 00 - not written (d, left as it was)", "+4 05 D d[1][1]",
+      "+5 00 - not written (d, left as it was)"]),
     (MMIO, {"len": 4, "data": {0: 0x5A}}, LE,
      ["+0 00 00 00 00 00 00 00 00 - not written (phys_addr, left as it was)",
       "+8 5a D data[0]",
@@ -144,7 +149,7 @@ def test_an_image(struct: Struct, values: Any, abi: str, lines: list[str]) -> No
 
 def test_an_image_of_words_on_little_endian() -> None:
     image = Struct("s", {"d": "u16[2]"}).layout(LE).pack({"d": [1, 2]})
-    assert squeezed(image)[1:] == ["+0 01 00 02 00 D d[0] bits 7:0 15:8 7:0 15:8"]
+    assert squeezed(image)[1:] == ["+0 01 00 02 00 D d[0..1] bits 7:0 15:8 7:0 15:8"]
 
 
 @steady

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, compare, parse
-from kvmviz.ctype import scalar
+from kvmviz.ctype import Type, scalar
 from kvmviz.kvm.kernel import MERGED, OLD, WIDENED
 from tests import strategies
 from tests.compilers import ABI_NAMES
@@ -366,6 +367,29 @@ def test_what_both_hold_likewise_costs_nothing() -> None:
     assert compare(huge, huge).fields == {"e": "intact"}
 
 
+def doubled(depth: int, members: Any) -> Struct:
+    """Two in each, so that the innermost is there on twice as many paths at each depth."""
+    made = Struct("s", members)
+    for _ in range(depth):
+        made = Struct("s", {"a": made, "b": made}, union=True)
+    return made
+
+
+@pytest.mark.parametrize("members", [{"x": "u8"}, {"x": "u8", "y": "u16"}])
+def test_what_lies_on_many_paths_is_looked_at_once(members: Any) -> None:
+    one, same = (doubled(60, members) for _ in range(2))
+    assert one == same
+    assert one != doubled(60, {"x": "s8"})
+    verdict = compare(one.layout("arm"), same.layout("arm"))
+    assert verdict.fields == {"a": "intact", "b": "intact"}
+    assert "every member is intact" in repr(verdict)
+    beside = Struct("s", [("deep", one), ("d", Array(scalar("u8"), 0))]).layout("arm")
+    assert compare(beside, beside).fields == {"deep": "intact", "d": "intact"}
+    with pytest.raises(KvmvizError, match="more than 8192 leaves"):
+        compare(one.layout("arm"), one.layout("armeb"))
+
+
+DATA: Mapping[str, Type | str] = {"n": "u8", "d": Array(scalar("u8"), 0)}
 PAIR = Struct("", {"a": "u8", "b": "u8"})
 SWAPPED = Struct("", {"b": "u8", "a": "u8"})
 MANY = [f"m{n}" for n in range(2000)]
@@ -377,6 +401,7 @@ TOO_MUCH: list[Any] = [
     (Struct("s", dict.fromkeys(MANY, "u32"), union=True),
      Struct("s", dict.fromkeys((f"{name}_" for name in MANY), "u32"), union=True),
      "union s holds 16000000 members' bytes where union s has others"),
+    (doubled(14, DATA), doubled(14, DATA), "union s has more than 8192 flexible array members"),
 ]  # fmt: skip
 
 
@@ -425,6 +450,12 @@ def test_a_verdict_says_what_became_of_a_flexible_array(
     assert verdict.breaks
     (line,) = re.findall(rf"^  d +{status} +(.*)$", repr(verdict), re.MULTILINE)
     assert line == words
+
+
+def test_a_verdict_on_no_member_has_no_line_of_them() -> None:
+    empty = Struct("e", [], empty=True).layout("arm")
+    head = "struct e, written and read on arm (little-endian): every member is intact"
+    assert repr(compare(empty, empty)) == f"{head}\n  sizeof 0 written, 0 read"
 
 
 def test_a_verdict_across_byte_orders_says_so() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kvmviz import Array, Layout, Struct, compare
+from kvmviz.board import strip
 
 PAIR = Struct("pair", {"a": "__u8", "b": "__u32"})
 
@@ -73,6 +74,8 @@ TASKS: dict[str, Callable[[int], object]] = {
     "image of a union": lambda n: repr(repacked(overlapping(n))),
     "image of bytes": lambda n: repr(octets(n).pack({"data": [1] * 8 * n})),
     "image of every third byte": lambda n: repr(octets(n).pack({"data": thirds(n)})),
+    "cells": lambda n: strip(octets(n), [None] * 8 * n),
+    "cells of ints": lambda n: strip(ints(n), [row[0] for row in ints(n).holders]),
     "structs repacked": lambda n: repacked(structs(n)),
     "verdict of another byte order": lambda n: repr(compare(ints(n), ints(n, "aarch64_be"))),
     "verdict of members that moved": lambda n: repr(compare(ints(n), ints(n, "aarch64", "__u64"))),

@@ -20,7 +20,7 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct, Type
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, member_of
-from kvmviz.verdict import Place, Verdict, Witness, flexible, members, numbers_alike
+from kvmviz.verdict import Place, Verdict, Witness, flexible, numbers_alike, place
 
 RESERVED = re.compile(r"[_\d]*(reserved|rsvd|resv|padding|pad|unused|spare)[_\d]*", re.IGNORECASE)
 """Names of members that are there to be put to use; ``reserve_count`` is none."""
@@ -304,8 +304,7 @@ class Pair:
     def flexible(self) -> dict[str, tuple[Place | None, Place | None]]:
         """The members that are flexible arrays on one side at least, and what each side has."""
         names = dict.fromkeys((*flexible(self.new), *flexible(self.old)))
-        old, new = members(self.old), members(self.new)
-        return {name: (old.get(name), new.get(name)) for name in names}
+        return {name: (place(self.old, name), place(self.new, name)) for name in names}
 
     @cached_property
     def wrong(self) -> tuple[Mapping[str, list[Witness]], Mapping[str, list[Witness]]]:
@@ -356,7 +355,7 @@ class Pair:
         zeros = [w for w in gained if before and self._is_zero(w)]
         if zeros:
             gained = [w for w in gained if w not in set(zeros)]
-        one, two = members(self.old).get(name), members(self.new).get(name)
+        one, two = place(self.old, name), place(self.new, name)
         kinds = one and one.type, two and two.type
         yield Change(name, old, new, tuple(lost), tuple(gained), tuple(zeros), kinds)
 

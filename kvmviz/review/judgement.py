@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate, chain
 from textwrap import shorten
 
 from kvmviz._base import KvmvizError, counted
@@ -33,7 +34,7 @@ from kvmviz.review.finding import (
 from kvmviz.rules import up
 from kvmviz.slot import Slot, member_of
 from kvmviz.text import few_spans, plain, some, span
-from kvmviz.verdict import Place, flexible, is_in, members
+from kvmviz.verdict import Place, flexible, is_in, place
 
 MOST_WORDS = 400
 """Characters of an error that a finding quotes."""
@@ -497,11 +498,12 @@ def _legacy(pair: Pair, name: str) -> str:
     before, after = pair.flexible[name]
     if after is None or after.element is None:
         return ""
-    kept = members(pair.new)
     if before is None:
-        same = [(path, there) for path, there in members(pair.old).items()
-                if there == kept.get(path) and there.offset == after.offset]  # fmt: skip
-        return next((path for path, there in same if there.element == after.element), "")
+        paths = (accumulate(leaf.split("."), "{}.{}".format) for leaf in pair.paths[0])
+        kept = ((path, place(pair.old, path)) for path in chain.from_iterable(paths))
+        same = (path for path, there in kept if there and there.offset == after.offset
+                and there == place(pair.new, path) and there.element == after.element)  # fmt: skip
+        return next(same, "")
     if (before.offset, before.element) != (after.offset, after.element) or 0 in before.type.shape:
         return ""
     held = (slots for path, slots in pair.paths[0].items() if is_in(path, name))

@@ -192,17 +192,12 @@ class Side:
         return " ".join(told) + (" .." if end <= last else "")
 
 
-def _told(source: Source, more: Source, letters: Mapping[str, str]) -> str:
-    """What lies from one byte to another in words: ``A hsr[63:32]``, ``B d[0]..[3]``."""
-    letter, slot = letters[source.slot.member], source.slot
-    if source.element is not None:
-        last = slot.path_of(more.element)
-        until = f"..{last[len(slot.path) :]}" if last != source.path else ""
-        return f"{letter} {source.path}{until}"
-    high, low = max(source.high, more.high), min(source.low, more.low)
-    if not slot.is_bit_field and high - low + 1 == slot.width:
-        return f"{letter} {slot.path}"
-    return f"{letter} {slot.path}[{high}:{low}]" if high > low else f"{letter} {slot.path}[{low}]"
+def _told(source: Source, last: Source, letters: Mapping[str, str]) -> str:
+    """What lies from one byte to another in words: ``A hsr[63:32]``, ``D data[0..7]``."""
+    told, slot = source.until(last), source.slot
+    if not slot.is_bit_field:
+        told = told.removesuffix(f"[{slot.width - 1}:0]")
+    return f"{letters[slot.member]} {told}"
 
 
 @dataclass(frozen=True, repr=False)
