@@ -203,8 +203,9 @@ def reading(shown: Reading) -> Board:
     image, layout = shown.image, shown.image.layout
     made = strip(layout, image.sources, image.data, _hands(shown))
     past = [
-        Cell(f"at{at}", at, f"{shown.beyond:02x}", "–", "past", "past the struct: what lies there")
-        for at in range(len(image), max(hand.last for hand in made.hands) + 1)
+        Cell(f"at{at}", at, f"{byte:02x}", "–", "past", "past the struct: what lies there")
+        for at, byte in enumerate(shown.memory[: max(hand.last for hand in made.hands) + 1])
+        if at >= len(image)
     ]
     return Board(
         shown.headline,
@@ -263,7 +264,7 @@ def history(shown: Scene, full: bool = False) -> Board:
     if several:
         verdict, effect = first.step.title, ""
         about.append(_sentence(difference(differing)))
-    sounds = {one.right for one in seen if one.looks}
+    sounds = {one.right for one in seen if one.step.is_run}
     said = [first.step.completion, first.step.beyond, *causes[not several :]]
     listed, now = _around(shown)
     return Board(
@@ -288,9 +289,9 @@ def _around(shown: Scene) -> tuple[tuple[str, ...], int]:
     for step in shown.pages[0].history[first : first + most]:
         reached = step.number <= shown.step
         marks = [
-            "✓" if seen.right else "✗"
+            "✓" if conclude(page.history[step.number], shown.vmm).right else "✗"
             for page in shown.pages
-            if (seen := conclude(page.history[step.number], shown.vmm)).looks and reached
+            if reached and page.history[step.number].is_run
         ]
         listed.append(f"{''.join(marks) or '·'} {step.title}")
     return tuple(listed), shown.step - first
@@ -334,8 +335,8 @@ def lane_of(
     ]
     title, sound = "", None
     if named:
-        title, sound = f"{now.kernel.name} kernel", seen.right if seen.looks else None
-        title += f": {seen.headline}" if seen.looks else ""
+        title, sound = f"{now.kernel.name} kernel", seen.right if now.is_run else None
+        title += f": {seen.headline}" if now.is_run else ""
     hands += _marks(seen, offsets)
     return Strip(tuple(cells), tuple(hands), tuple(_pieces(now, offsets)), title, sound)
 
@@ -396,14 +397,14 @@ def _piece_names(step: Step, first: int, last: int) -> tuple[str, ...]:
 
 def _marks(seen: Conclusion, offsets: Sequence[int]) -> Iterator[Span]:
     """Bytes that a program took for what they are not; neighbours taken for the same share one."""
-    fooled = {row.offset: row for row in reversed(seen.fooled)}
+    fooled, state = dict(reversed(seen.fooled)), seen.step.state
     marked = filter(fooled.__contains__, offsets)
-    for first, last in text.runs(marked, lambda at: (fooled[at].taken_for, fooled[at].stale)):
-        rows = [fooled[at] for at in range(first, last + 1)]
-        names = [f"✗ taken for {rows[0].taken_for}", f"✗ {rows[0].taken_for}"]
-        if rows[0].stale:
-            kinds = {"stale" if row.source else "never written" for row in rows}
-            why = "not fresh" if len(kinds) > 1 else kinds.pop()
+    for first, last in text.runs(marked, lambda at: (fooled[at], state(at) == "fresh")):
+        names = [f"✗ taken for {fooled[first]}", f"✗ {fooled[first]}"]
+        if state(first) != "fresh":
+            several = len({state(at) for at in range(first, last + 1)}) > 1
+            why = "stale" if state(first) == "stale" else "never written"
+            why = "not fresh" if several else why
             names = [*(f"{name} ({why})" for name in names), *names, f"✗ {why}", why]
         yield Span(first, last, (*names, "✗"), False)
 

@@ -287,8 +287,8 @@ def _page_differs(step: Step, before: bytes, after: bytes) -> Iterator[str]:
 def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
     step = seen.step
     if step.returned is None:
-        if (seen.looks, seen.takes, seen.right, seen.value) != (False, False, True, None):
-            yield "looks though nothing returned"
+        if (seen.takes, seen.right, seen.value) != (False, True, None):
+            yield "concludes something though nothing returned"
         return
     value = plainly(step.page.data, step.returned, big, seen.vmm.name)
     debug = isinstance(step.event, DebugExit) and not step.immediate
@@ -305,11 +305,6 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
             yield "is called right with another far"
         if seen.far is not None and step.event.esr >> 10 & 1:
             yield "is called right with a far that is not valid"
-    for row in seen.fooled:
-        if row.source != step.page.sources[row.offset]:
-            yield f"who wrote byte {row.offset}"
-        if row.stale is (step.state(row.offset) == "fresh"):
-            yield f"whether byte {row.offset} is stale"
     if ("WRONG" in seen.sentence) is seen.right:
         yield "its sentence"
     # Whatever userspace poisons: a merged kernel writes all that these two read.

@@ -10,7 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from kvmviz import DebugExit, KvmvizError, Member, MmioExit, Struct, SystemEvent, Vcpu, captures
+from kvmviz import (
+    DebugExit,
+    KvmvizError,
+    Member,
+    MmioExit,
+    Struct,
+    SystemEvent,
+    Vcpu,
+    board,
+    captures,
+)
 from kvmviz.abi import Abi
 from kvmviz.ctype import SCALARS
 from kvmviz.draw.timeline import timeline
@@ -44,6 +54,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "user_write, offset": lambda odd: Vcpu("old", LE).user_write(odd, b"a"),
     "user_write, data": lambda odd: Vcpu("old", LE).user_write(0, odd),
     "state": STEP.state,
+    "image": STEP.image,
     "DebugExit, esr": DebugExit,
     "DebugExit, far": lambda odd: DebugExit(0xF2001234, odd),
     "MmioExit, phys_addr": lambda odd: MmioExit(odd, 4),
@@ -278,3 +289,20 @@ def test_the_memory_behind_a_struct_holds_what_it_was_filled_with() -> None:
     behind = Vmm("behind", "", Struct("s", {"pad": "u64[2]", "hsr": "u32"}))
     for fill in (0xAA, np.uint8(0xAA)):
         assert read("old", behind, LE, 0xF2001234, fill=fill).value == 0xAAAAAAAA  # type: ignore[arg-type]
+
+
+def test_behind_the_kernels_struct_lies_what_the_page_has_there() -> None:
+    members = {"hsr": "__u32", "pad": "__u32", "far": "__u64", "hsr_high": "__u32"}
+    vmm = Vmm("big", "", Struct("s", members))
+    for order, lies in (("little", "04 00 00 00"), ("big", "00 00 00 04")):
+        dump = captures.find("old", order, "mmio_then_brk", 1)
+        computed = conclude(dump.play().history[-1], vmm).reading
+        for seen in (dump.reading(vmm), computed):
+            assert seen is not None
+            assert (seen.value, seen.right) == (0x4_F2001234, False)
+            assert f"bytes 16..19 (past the struct: {lies})" in repr(seen)
+            cells = board.reading(seen).strips[0].cells[16:]
+            assert " ".join(cell.value for cell in cells) == lies
+    huge = Vmm("huge", "", Struct("s", {**members, "more": "__u8[240]"}))
+    with pytest.raises(KvmvizError, match=r"VMM huge: struct s takes 264 bytes.*holds 256"):
+        dump.reading(huge).value  # noqa: B018

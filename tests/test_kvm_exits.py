@@ -23,6 +23,7 @@ WORDS: list[tuple[Event, str]] = [
      "debug exit, watchpoint, ESR 0x00000100d2000062, GCS set, far 0x10"),
     (MmioExit(0x1000, 2, b"ab"), "MMIO exit, guest writes 61 62 at 0x1000"),
     (MmioExit(0x1000, 2), "MMIO exit, guest reads 2 bytes at 0x1000"),
+    (MmioExit(1, 1), "MMIO exit, guest reads 1 byte at 0x1"),
     (SystemEvent(2, 0xFF), "system event, type 2, data 0xff"),
     (SystemEvent(5), "system event, type 5, no data"),
     (Served(0x8000100, 4), "no exit, KVM serves it: guest writes 4 bytes at 0x8000100"),

@@ -180,7 +180,7 @@ def test_an_access_that_kvm_serves(kernel: str, access: Served, held: str) -> No
 def test_a_program_is_fooled_by_an_access_that_it_never_heard_of() -> None:
     vcpu = play("old", BE, [Served(0x08000100, 4), BRK])
     first, seen = conclusions(vcpu, "hsr_high, flag ignored")
-    assert (first.looks, first.right) == (False, True)
+    assert (first.step.is_run, first.right) == (False, True)
     assert "KVM_RUN has not returned" in repr(first)
     assert seen.value == 0x08000100_F2001234
     assert "mmio.phys_addr[31:0] of step 0, access that KVM served" in repr(seen)
@@ -459,6 +459,8 @@ BAD: list[tuple[Callable[[Vcpu], object], tuple[str, ...]]] = [
     (lambda v: v.user_write(0, np.array([None])), ("ndarray", "objects")),  # type: ignore[arg-type]
     (lambda v: v.history[0].state(-1), ("-1", "0..2351")),
     (lambda v: v.history[0].state(2352), ("2352", "0..2351")),
+    (lambda v: v.history[0].image("nope"), ("'nope'", "debug.arch", "mmio")),
+    (lambda v: v.history[0].image("hsr"), ("'hsr'", "debug.arch", "mmio")),
     (lambda v: v.run(Exit()), ("no exit", "DebugExit")),
     (lambda v: v.run(DebugExit(0xD2000062)), ("0xd2000062", "watchpoint", "far")),
     (lambda v: v.run(DebugExit(0xD2000062, 1 << 64)), ("far", "64 bits")),

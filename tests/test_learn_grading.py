@@ -85,6 +85,17 @@ WRONG = [
     ("pad", CONTROL.replace("unsigned long appl_ptr", "double appl_ptr"),
      ["appl_ptr: type unsigned long becomes double"]),
     ("pad", CONTROL.replace("    char __pad1[4];\n", ""), ["appl_ptr", "armeb", "bytes 0..3"]),
+    *(("epoll", f"#pragma pack(4)\n{EPOLL.replace(old, new)}", [f"{old[6:-1]}: narrowed from"])
+      for old, new in (
+        ("__u64 data;", "__u32 data; __u32 d;"), ("__u64 data;", "__u8 data; __u8 d[7];"),
+        ("__u64 data;", "union { __u32 data; __u8 d[8]; };"),
+        ("__u64 data;", "__u64 data : 40; __u64 d : 24;"),
+        ("__u32 events;", "__u16 events; __u16 x;"), ("__u32 events;", "__u32 events : 31;"))),
+    *(("pad", CONTROL.replace("    char __pad3[4];\n", "").replace(
+        f"char {pad}[4];\n    unsigned long {name}", f"char {pad}[7];\n    unsigned char {name}"),
+       [f"{name}: narrowed from 32 to 8 bits"])
+      for pad, name in (("__pad1", "appl_ptr"), ("__pad2", "avail_min"))),
+    ("hole", "1..3 10..15 25..30", ["free, and 1 more byte."]),
     ("hole", "4..7", ["on aarch64, byte 4 belongs to id (bytes 4..7)"]),
     ("hole", "1..3", ["13 more bytes"]),
     ("hole", "40", ["bytes 0..31 on aarch64"]),

@@ -183,13 +183,13 @@ def test_a_history_in_html_is_the_history(name: str, beside: str | None, full: b
                 assert seen.step.state(at) in cell.classes
                 assert ("differs" in cell.classes) == (at in shown.differing[-1])
                 assert cell.attributes["name"] == f"page{at}"
-        judged = {seen.right for seen in shown.rows[-1] if seen.looks}
+        judged = {seen.right for seen in shown.rows[-1] if seen.step.is_run}
         verdict = {"right" if all(judged) else "wrong"} if judged else set()
         assert article.classes & {"right", "wrong"} == verdict
         if beside:
             verdicts = [title.classes & {"right", "wrong"} for title in article.find("p", "title")]
             assert verdicts == [
-                {"right" if seen.right else "wrong"} if seen.looks else set()
+                {"right" if seen.right else "wrong"} if seen.step.is_run else set()
                 for seen in shown.rows[-1]
             ]
         rows = article.find("li")

@@ -20,9 +20,10 @@ from kvmviz.esr import GAP, HALVES, Esr
 from kvmviz.image import Image
 from kvmviz.kvm import patch, program
 from kvmviz.kvm.captures import Evidence, Overlay
+from kvmviz.kvm.conclusion import HOLE, Handshake
 from kvmviz.kvm.conclusion import Cell as Met
-from kvmviz.kvm.conclusion import Handshake
 from kvmviz.kvm.kernel import Kernel
+from kvmviz.kvm.page import differ
 from kvmviz.kvm.program import Matrix, Reading, caveats, held
 from kvmviz.layout import Layout, Rules
 from kvmviz.review.versions import CELLS, Versions
@@ -220,7 +221,7 @@ def overlay(shown: Overlay) -> Picture:
     """The bytes of a real dump over those predicted from the event alone."""
     checked([shown], Overlay, "a picture of an overlay")
     canvas, count = Canvas(FULL, 0), len(shown.differing)
-    canvas.text(EDGE, 38, f"{count} bytes differ", 28, bold=True, colour=WRONG if count else RIGHT)
+    canvas.text(EDGE, 38, differ(count), 28, bold=True, colour=WRONG if count else RIGHT)
     canvas.text(EDGE, 66, shown.dump.title, 17)
     white = (Fill(NOBODY, 7, 0),)
     real = [
@@ -464,7 +465,7 @@ def handshake(shown: Handshake) -> Picture:
 
 def _page(canvas: Canvas, cell: Met, x: float, y: float) -> None:
     """What the page holds, whoever reads it: the hole's bytes, and the flag at both exits."""
-    step, at, room = cell.debug.step, cell.hole_at, PAGE - 8
+    step, at, room = cell.debug.step, HOLE, PAGE - 8
     source, state = step.page.sources[at], step.state(at)
     fill, hatch, name = NOBODY, "////", "never written"
     if source:
@@ -487,6 +488,6 @@ def _said(cell: Met) -> Sequence[str]:
         return (f"{cell.knows} bits of ESR",)
     if cell.debug.right:
         return ("wrong at MMIO exit", "wrong after")
-    taken = list(dict.fromkeys(row.taken_for for row in cell.debug.fooled))
+    taken = list(dict.fromkeys(what for _, what in cell.debug.fooled))
     words = ", ".join(taken)
     return f"wrong: {words}", f"not {words}", f"wrong: {len(taken)} values", "wrong"

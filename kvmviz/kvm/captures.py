@@ -30,7 +30,7 @@ from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import exits, program
 from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, IRQ_LEVELS, KERNELS, Kernel
-from kvmviz.kvm.page import Vcpu, differing
+from kvmviz.kvm.page import Vcpu, differ, differing
 from kvmviz.kvm.program import Reading, Vmm
 from kvmviz.text import spans, table
 
@@ -144,10 +144,13 @@ class Dump:
         """What a program makes of this dump. Raises :class:`KvmvizError` if it is no debug exit."""
         if not isinstance(self.exit, DebugExit):
             raise KvmvizError(f"{self.title}: not a debug exit but {self.kind}")
-        start = self.kernel.page(self.abi).offsets["flags"]
-        flags = int.from_bytes(self.data[start : start + 2], self.byte_order)
-        reader, image, esr = program.find(vmm), self.overlay().image, self.exit.esr
-        return Reading(self.kernel, reader, image, esr, bool(flags & FLAG_VALUE), is_dumped=True)
+        offsets, image = self.kernel.page(self.abi).offsets, self.overlay().image
+        flags = self.data[offsets["flags"] : offsets["flags"] + 2]
+        flag = bool(int.from_bytes(flags, self.byte_order) & FLAG_VALUE)
+        beyond = self.data[offsets["debug"] + len(image) :]
+        return Reading(
+            self.kernel, program.find(vmm), image, self.exit.esr, flag, beyond, is_dumped=True
+        )
 
     def __repr__(self) -> str:
         data = self.data
@@ -188,7 +191,7 @@ class Overlay:
             who = source.path if source else f"not written {unwritten(image.layout, first)}"
             mark = "=" if ours == real else "≠"
             rows.append((f"+{first}", ours.hex(" "), real.hex(" "), mark, who))
-        head = f"{self.dump.title}: {len(self.differing)} bytes differ"
+        head = f"{self.dump.title}: {differ(len(self.differing))}"
         return f"{head}\n{table(rows, right=(0,))}"
 
 
@@ -208,7 +211,8 @@ class Evidence:
         """How many dumps and bytes were compared, and how many differ."""
         size = sum(len(overlay.real) for overlay in self.overlays)
         count = sum(len(overlay.differing) for overlay in self.overlays)
-        return f"{len(self.overlays)} real dumps, {size} bytes compared: {count} differ"
+        what = f"{counted(len(self.overlays), 'real dump')}, {counted(size, 'byte')} compared"
+        return f"{what}: {count} differ{'s' * (count == 1)}"
 
     @property
     def note(self) -> str:
@@ -327,7 +331,7 @@ def _dump(row: Any) -> Dump:
     events += [event(one, exits.Served) for one in served]
     if len(data) not in (PAGE, PAGE_WITH_REGS):
         legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
-        raise KvmvizError(f"bytes: {len(data)} bytes; {legal}")
+        raise KvmvizError(f"bytes: {counted(len(data), 'byte')}; {legal}")
     return Dump(
         _base.find(KERNELS, row["kernel"], "kernel"),
         chosen(row["byte_order"], BYTE_ORDERS, "byte order"),

@@ -11,11 +11,11 @@ from functools import cached_property
 from itertools import groupby, product
 from typing import Literal
 
-from kvmviz._base import KvmvizError, shown, span
+from kvmviz._base import KvmvizError, grouped, shown, span
 from kvmviz.abi import Abi
 from kvmviz.esr import Esr
 from kvmviz.kvm.exits import DebugExit, Event, MmioExit, Served
-from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, MERGED, Kernel, reason_name
+from kvmviz.kvm.kernel import EXIT_REASONS, FLAG_VALUE, Kernel, reason_name
 from kvmviz.kvm.page import Step, Vcpu, holder, play, who
 from kvmviz.kvm.program import (
     ARM64,
@@ -32,43 +32,16 @@ from kvmviz.kvm.program import (
 )  # fmt: skip
 from kvmviz.layout import Layout
 from kvmviz.slot import Source
-from kvmviz.text import table
+from kvmviz.text import runs, table
 from kvmviz.verdict import judge
 
 
 @dataclass(frozen=True)
-class Fooled:
-    """A byte of the page that a program took for what it is not.
-
-    ``taken_for`` is that, in words: ``ESR[31:0]``, ``a valid far``, ``this exit's flag``.
-    ``source`` is who wrote the byte last and what it holds, None where nobody has since the page
-    was zeroed. ``stale``: the step that the program looks at did not write it. A byte that is not
-    stale holds other bits than those, or a far of which FnV says that it is not valid.
-    """
-
-    offset: int
-    taken_for: str
-    source: Source | None
-    stale: bool
-
-
-@dataclass(frozen=True)
 class Conclusion:
-    """What one program makes of the page at one step.
-
-    ``looks``: KVM_RUN has returned; after a write by userspace there is nothing to conclude.
-    ``happened``: this step did end with a debug exit. ``takes``: the program takes it for one,
-    and reads ``value`` for ESR_EL2 and ``far``, each None if not read.
-    ``fooled`` are the bytes that misled it, in order of offset; ``right`` that there are none.
-    """
+    """What one program makes of the page at one step: nothing, unless KVM_RUN has returned."""
 
     step: Step
     vmm: Vmm
-
-    @property
-    def looks(self) -> bool:
-        """The step is a KVM_RUN."""
-        return self.step.is_run
 
     @property
     def happened(self) -> bool:
@@ -88,7 +61,7 @@ class Conclusion:
             "reason": self.step.reason == EXIT_REASONS["DEBUG"],
             "flag": self.flag,
         }
-        return self.looks and all(found[check] for check in self.vmm.checks)
+        return self.step.is_run and all(found[check] for check in self.vmm.checks)
 
     @property
     def esr(self) -> int:
@@ -100,12 +73,13 @@ class Conclusion:
         """The debug struct as the program reads it; None if it takes this for no debug exit."""
         if not self.takes:
             return None
-        image = self.step.image(DebugExit.member)
-        return Reading(self.step.kernel, self.vmm, image, self.esr, self.flag)
+        page, image = self.step.page, self.step.image(DebugExit.member)
+        beyond = page.data[page.layout.offsets["debug"] + len(image) :]
+        return Reading(self.step.kernel, self.vmm, image, self.esr, self.flag, beyond)
 
     @property
     def value(self) -> int | None:
-        """What it reads for ESR_EL2."""
+        """What it reads for ESR_EL2; None if it reads none."""
         return self.reading.value if self.reading else None
 
     @property
@@ -126,11 +100,13 @@ class Conclusion:
         return None if self.value is None else far_by(self.value)
 
     @cached_property
-    def fooled(self) -> tuple[Fooled, ...]:
-        """The bytes that misled it, in order of offset; of some the value may fit by chance."""
-        sources, state = self.step.page.sources, self.step.state
-        wrong = sorted(set(self._wrong()))
-        return tuple(Fooled(at, what, sources[at], state(at) != "fresh") for at, what in wrong)
+    def fooled(self) -> tuple[tuple[int, str], ...]:
+        """Offsets in the page of the bytes that misled it, in order, and what it took each for.
+
+        That is ``ESR[31:0]``, ``a valid far``, ``this exit's flag``. Of some the value may fit by
+        chance: the step did not write them, or they hold other bits.
+        """
+        return tuple(sorted(set(self._wrong())))
 
     @property
     def right(self) -> bool:
@@ -140,12 +116,12 @@ class Conclusion:
     @property
     def mark(self) -> str:
         """Whether it is right, as a sign; empty where there is nothing to conclude."""
-        return "" if not self.looks else "✓ " if self.right else "✗ "
+        return "" if not self.step.is_run else "✓ " if self.right else "✗ "
 
     @property
     def headline(self) -> str:
         """What it concludes, in a few words with a sign; empty after a write by userspace."""
-        if not self.looks:
+        if not self.step.is_run:
             return ""
         if self.reading is None:
             return f"{self.mark}{'misses the' if self.happened else 'no'} debug exit"
@@ -157,7 +133,7 @@ class Conclusion:
     def verdict(self) -> str:
         """What it concludes, and whether that is right, without what fooled it."""
         step, reading = self.step, self.reading
-        if not self.looks:
+        if not step.is_run:
             run = "KVM_RUN has not returned" if isinstance(step.event, Served) else "no KVM_RUN"
             return f"{run} in this step: nothing new to conclude"
         if reading is None:
@@ -186,23 +162,22 @@ class Conclusion:
     @property
     def causes(self) -> list[str]:
         """What fooled it, neighbouring bytes of one writer joined."""
+        sources, found = self.step.page.sources, []
 
-        def same(row: Fooled) -> tuple[str, Source | None]:
-            return row.taken_for, row.source and row.source._replace(high=0, low=0, element=None)
+        def writer(at: int) -> Source | None:
+            source = sources[at]
+            return source and source._replace(high=0, low=0, element=None)
 
-        found = []
-        for (taken_for, source), rows in groupby(self.fooled, same):
-            first, *rest = rows
-            last = rest[-1] if rest else first
-            whose = "nobody wrote since the page was zeroed"
-            if source and first.source and last.source:
-                ends, bits = (first.source, last.source), ""
-                if source.slot.width != 8:  # as in mmio.phys_addr[63:32]
-                    bits = f"[{max(one.high for one in ends)}:{min(one.low for one in ends)}]"
-                what = f"{holder(source)}{bits} of {who(source, self.step.number)}"
-                whose = f"{'hold' if rest else 'holds'} {what}"
-            place = span(first.offset, last.offset)
-            found.append(f"{place}, taken for {taken_for}, {whose}")
+        for taken_for, rows in grouped(self.fooled, lambda row: row[1]).items():
+            for first, last in runs((at for at, _ in rows), writer):
+                whose = "nobody wrote since the page was zeroed"
+                if (one := sources[first]) and (end := sources[last]):
+                    bits = ""
+                    if one.slot.width != 8:  # as in mmio.phys_addr[63:32]
+                        bits = f"[{max(one.high, end.high)}:{min(one.low, end.low)}]"
+                    what = f"{holder(one)}{bits} of {who(one, self.step.number)}"
+                    whose = f"{'holds' if first == last else 'hold'} {what}"
+                found.append(f"{span(first, last)}, taken for {taken_for}, {whose}")
         return found
 
     @property
@@ -217,7 +192,7 @@ class Conclusion:
 
     def _wrong(self) -> Iterator[tuple[int, str]]:
         """Offsets of those bytes, each with what the program took it for."""
-        if not self.looks or not (self.takes or self.happened):
+        if not self.step.is_run or not (self.takes or self.happened):
             return
         layout, reading, vmm = self.step.page.layout, self.reading, self.vmm
         # The flag is in the least significant byte of flags.
@@ -267,6 +242,9 @@ Before = Literal["fresh", "after MMIO"]
 ADDRESS = 0x80_0000_1000
 """Where that MMIO exit was: an address both halves of which are not zero."""
 
+HOLE = 36
+"""The offset in struct kvm_run of the four bytes where hsr_high is, or would be, on any ABI."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -282,15 +260,9 @@ class Cell:
     later: Conclusion
 
     @property
-    def hole_at(self) -> int:
-        """The offset in the page of the four bytes where hsr_high is, or would be."""
-        inside = MERGED.layout(self.layout.abi).offsets["hsr_high"]
-        return self.layout.offsets["debug"] + inside
-
-    @property
     def hole(self) -> int:
         """What lies there at the debug exit, as a u32."""
-        data = self.debug.step.page.data[self.hole_at : self.hole_at + 4]
+        data = self.debug.step.page.data[HOLE : HOLE + 4]
         return int.from_bytes(data, self.layout.abi.byte_order)
 
     @property
@@ -320,7 +292,7 @@ class Cell:
         knows = f"{self.knows} bits"
         if reading and not self.debug.right:
             knows = f"{32 * reading.low_right} of {reading.bits} bits"
-        writer = who(step.page.sources[self.hole_at], step.number)
+        writer = who(step.page.sources[HOLE], step.number)
         later = f"flag {'still' if self.stale_flag else 'not'} set: {self.later.headline}"
         page = (self.layout.abi.name, self.before, self.kernel.name, f"{self.hole:#010x}", writer)
         seen = ("✓" if self.right else "✗", reading.digits if reading else "not seen", knows)

@@ -58,7 +58,7 @@ class UserWrite:
         data = as_bytes(self.data, f"user write at {shown(at)}").tobytes()
         if not 0 <= at <= SIZE - len(data):
             legal = f"legal are bytes 0..{SIZE - 1} of struct kvm_run"
-            raise KvmvizError(f"user write: {len(data)} bytes at {shown(at)}; {legal}")
+            raise KvmvizError(f"user write: {counted(len(data), 'byte')} at {shown(at)}; {legal}")
         object.__setattr__(self, "offset", at)
         object.__setattr__(self, "data", data)
 
@@ -167,9 +167,14 @@ class Access:
             return
         data = as_bytes(self.data, "mmio.data").tobytes()
         if len(data) != self.length:
-            told = f"mmio.data (bytes 40..47 of struct kvm_run): {len(data)} bytes"
+            told = f"mmio.data (bytes 40..47 of struct kvm_run): {counted(len(data), 'byte')}"
             raise KvmvizError(f"{told} in an access of {self.length}; legal is exactly so many")
         object.__setattr__(self, "data", data)
+
+    @property
+    def place(self) -> str:
+        """Which bytes the guest accesses: ``4 bytes at 0x9000000``."""
+        return f"{counted(self.length, 'byte')} at {self.phys_addr:#x}"
 
     def values(self, kernel: Kernel, abi: str | Abi) -> Values:
         """Address, length and direction, and of data only the bytes that are given."""
@@ -191,10 +196,10 @@ class MmioExit(Access, Exit):
     @property
     def words(self) -> str:
         """What the guest does, and where."""
-        done = f"reads {self.length} bytes"
+        done = f"reads {self.place}"
         if self.data is not None:
-            done = f"writes {bytes(self.data).hex(' ')}"
-        return f"MMIO exit, guest {done} at {self.phys_addr:#x}"
+            done = f"writes {bytes(self.data).hex(' ')} at {self.phys_addr:#x}"
+        return f"MMIO exit, guest {done}"
 
 
 @dataclass(frozen=True)
@@ -214,10 +219,9 @@ class Served(Access):
     @property
     def words(self) -> str:
         """What the guest does, where, and what it gets."""
-        place = f"{counted(self.length, 'byte')} at {self.phys_addr:#x}"
-        done = f"writes {place}"
+        done = f"writes {self.place}"
         if self.data is not None:
-            done = f"reads {place}, gets {bytes(self.data).hex(' ')}"
+            done = f"reads {self.place}, gets {bytes(self.data).hex(' ')}"
         return f"no exit, KVM serves it: guest {done}"
 
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from kvmviz import _base
-from kvmviz._base import KvmvizError, by_name, check_texts, chosen, shown, unsigned
+from kvmviz._base import KvmvizError, by_name, check_texts, chosen, counted, shown, unsigned
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
@@ -124,6 +124,16 @@ def check_debug(esr: int, far: int | None) -> Esr:
     return syndrome
 
 
+def in_union(who: str, debug: Struct, abi: str | Abi) -> Layout:
+    """The layout of a debug struct; :class:`KvmvizError` if it does not fit the exit union."""
+    layout = debug.layout(abi)
+    if layout.size > UNION or layout.align > 8:
+        takes = f"{debug} takes {counted(layout.size, 'byte')}, aligned to {layout.align}"
+        legal = f"the exit union of struct kvm_run holds {UNION}, aligned to 8"
+        raise KvmvizError(f"{who}: {takes}; {legal}")
+    return layout
+
+
 def registers(who: str, debug: object) -> Mapping[str, Field]:
     """The members of a struct that hold ESR and FAR, by name; else :class:`KvmvizError`."""
     if not isinstance(debug, Struct):
@@ -182,15 +192,8 @@ class Kernel:
         return 0 if place in self.clears else None
 
     def page(self, abi: str | Abi) -> Layout:
-        """Struct kvm_run as this kernel has it.
-
-        Raises :class:`KvmvizError` if its debug struct does not fit the exit union.
-        """
-        debug = self.debug.layout(abi)
-        if debug.size > UNION or debug.align > 8:
-            takes = f"{self.debug} takes {debug.size} bytes, aligned to {debug.align}"
-            legal = f"the exit union of struct kvm_run holds {UNION}, aligned to 8"
-            raise KvmvizError(f"kernel {self.name}: {takes}; {legal}")
+        """Struct kvm_run as this kernel has it; raises as :func:`in_union` does."""
+        in_union(f"kernel {self.name}", self.debug, abi)
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:

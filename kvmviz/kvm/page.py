@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from kvmviz._base import KvmvizError, chosen, shown, span
+from kvmviz._base import KvmvizError, chosen, counted, shown, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.image import Image
@@ -49,6 +49,9 @@ WHAT: Mapping[str, str] = {
     ENTRY: "KVM_RUN entry", SERVED: "access that KVM served", RETURN: "KVM_RUN return",
 }  # fmt: skip
 """What the kernel writes for, where it is for no exit."""
+
+MEMBERS = ("debug.arch", "mmio", "system_event", "arm_nisv")
+"""The structs of the exit union, as :attr:`Exit.member` names them."""
 
 
 def wrote(source: Source | None, step: int) -> TypeGuard[Source]:
@@ -168,10 +171,10 @@ class Step:
         """What became of an MMIO access that was pending; empty if none was."""
         if self.completed is None:
             return ""
-        place = f"{self.completed.length} bytes at {self.completed.phys_addr:#x}"
         if self.got is None:
-            return f"first completes the guest's write of {place}"
-        return f"first completes the guest's read of {place}: it gets {self.got.hex(' ')}"
+            return f"first completes the guest's write of {self.completed.place}"
+        got = self.got.hex(" ")
+        return f"first completes the guest's read of {self.completed.place}: it gets {got}"
 
     @property
     def writes(self) -> str:
@@ -202,9 +205,10 @@ class Step:
         """The exit union's struct at a path (``mmio``, ``debug.arch``), as an image of its own.
 
         Its bytes are the page's; its sources are those that this step wrote as that member.
+        Another path raises :class:`KvmvizError`.
         """
         layout, start = self.page.layout, self.page.layout.offsets["padding"]
-        for name in path.split("."):
+        for name in chosen(path, MEMBERS, "image: struct").split("."):
             kind = layout.named[name].type
             assert isinstance(kind, Struct)
             layout = kind.layout(layout.abi)
@@ -269,7 +273,7 @@ class Vcpu:
             returned = "" if step.returned is None else step.returned
             written = spans(step.written) or "none"
             rows.append((step.number, what, returned, step.reason, f"{step.flags:#x}", written))
-        return f"{head}, {len(self.history)} steps\n{table(rows, right=(0, 2, 3))}"
+        return f"{head}, {counted(len(self.history), 'step')}\n{table(rows, right=(0, 2, 3))}"
 
     @property
     def reads(self) -> tuple[bytes, ...]:
@@ -368,6 +372,11 @@ def member(page: Image, path: str) -> int:
 def differing(one: bytes, other: bytes) -> tuple[int, ...]:
     """Offsets at which two pieces of memory of one size differ."""
     return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+
+
+def differ(count: int) -> str:
+    """How many bytes differ, in words."""
+    return f"{counted(count, 'byte')} differ{'s' * (count == 1)}"
 
 
 def _nested(event: Exit | Served, kernel: Kernel, abi: Abi) -> dict[str, Any]:

@@ -23,7 +23,17 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
-from kvmviz.kvm.kernel import ESR_BIT, MERGED, OLD, WATCHPOINT_LOW, WIDENED, Kernel, registers
+from kvmviz.kvm.kernel import (
+    ESR_BIT,
+    MERGED,
+    OLD,
+    UNION,
+    WATCHPOINT_LOW,
+    WIDENED,
+    Kernel,
+    in_union,
+    registers,
+)  # fmt: skip
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
@@ -179,8 +189,9 @@ class Taken:
 class Reading:
     """What one program makes of the struct as one kernel wrote it.
 
-    ``flag`` is what it finds in bit 0 of run->flags, ``beyond`` the byte that the memory behind the
-    struct holds. ``is_dumped``: the bytes are a real kernel's.
+    ``flag`` is what it finds in bit 0 of run->flags, ``beyond`` the memory behind the kernel's
+    struct, zeros from its end on. ``is_dumped``: the bytes are a real kernel's. What does not fit
+    the exit union raises :class:`KvmvizError`.
     """
 
     kernel: Kernel
@@ -188,7 +199,7 @@ class Reading:
     image: Image
     esr: int
     flag: bool
-    beyond: int = 0
+    beyond: bytes = b""
     is_dumped: bool = False
 
     @cached_property
@@ -209,14 +220,19 @@ class Reading:
     @property
     def struct(self) -> Layout:
         """The struct as the program has it."""
-        return self.vmm.debug.layout(self.image.layout.abi)
+        return in_union(f"VMM {self.vmm.name}", self.vmm.debug, self.image.layout.abi)
+
+    @property
+    def memory(self) -> bytes:
+        """What lies there, up to the end of the struct as the program has it."""
+        return (self.image.data + self.beyond).ljust(self.struct.size, b"\0")
 
     @cached_property
     def value(self) -> int:
         """The ESR that the program puts together."""
-        data, value = self.image.data.ljust(self.struct.size, bytes([self.beyond])), 0
+        value = 0
         for run in self.runs:  # as C combines them, also where two members have the same bits
-            held = data[run.first : run.last + 1]
+            held = self.memory[run.first : run.last + 1]
             value |= int.from_bytes(held, run.member.order) << run.wanted[1]
         return value
 
@@ -346,7 +362,8 @@ class Reading:
         lines.append(byte_rows(image.data, image.sources, image.layout))
         for run in self.runs:
             found = f"ESR[{run.found[0]}:{run.found[1]}]" if run.found else "no ESR bits"
-            past = f" (past the struct: {self.beyond:#04x})" if run.last >= len(image) else ""
+            beyond = self.memory[max(run.first, len(image)) : run.last + 1].hex(" ")
+            past = f" (past the struct: {beyond})" if beyond else ""
             wanted = f"taken for ESR[{run.wanted[0]}:{run.wanted[1]}], hold {found}"
             mark = "right" if run.right else "WRONG"
             lines.append(f"  {span(run.first, run.last)}{past}: {wanted}: {mark}")
@@ -451,7 +468,7 @@ def read(
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
-    beyond = int(fill) if isinstance(fill, Integral) else 0
+    beyond = bytes([int(fill)]) * UNION if isinstance(fill, Integral) else b""
     return Reading(writer, reader, image, esr, bool(writer.flag), beyond)
 
 

@@ -15,14 +15,14 @@ from types import MappingProxyType
 
 from kvmviz import _base
 from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, by_name, check_texts, chosen, counted, shown, span
+from kvmviz._base import KvmvizError, by_name, check_texts, chosen, shown, span
 from kvmviz.abi import Abi
 from kvmviz.kvm import captures
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.exits import Event
 from kvmviz.kvm.kernel import KERNELS, Kernel
 from kvmviz.kvm.kernel import find as find_kernel
-from kvmviz.kvm.page import Vcpu, differing, play
+from kvmviz.kvm.page import Vcpu, differ, differing, play
 from kvmviz.kvm.program import Vmm
 from kvmviz.kvm.program import find as find_vmm
 from kvmviz.text import spans, table, where
@@ -176,8 +176,7 @@ def difference(offsets: tuple[int, ...]) -> str:
     """At which bytes two pages differ, in words."""
     if not offsets:
         return "the two pages are the same"
-    verb = "differs" if len(offsets) == 1 else "differ"
-    return f"≠ {counted(len(offsets), 'byte')} {verb}: {spans(offsets)}"
+    return f"≠ {differ(len(offsets))}: {spans(offsets)}"
 
 
 def check_step(scenario: Scenario, step: object) -> int:

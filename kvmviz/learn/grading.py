@@ -86,7 +86,7 @@ def holes(answer: str, given: str, abi: str) -> Grade:
         place = span(slot.offset, slot.offset + slot.size - 1)
         return Grade(False, f"on {abi}, byte {taken[0]} belongs to {slot.path} ({place}).")
     if left := len(free - named):
-        return Grade(False, f"on {abi}, what you name is free, and {left} more bytes are.")
+        return Grade(False, f"on {abi}, what you name is free, and {counted(left, 'more byte')}.")
     words = f"on {abi}, {spans(sorted(free))} hold no member."
     return Grade(True, words, (Versions(layout),))
 
@@ -155,12 +155,15 @@ def _seen(old: Struct, new: Struct, *abis: str) -> tuple[Versions, ...]:
 # C that is held against another ABI's layout.
 
 
-def _lost(old: Struct, mine: Layout, names: Iterable[str]) -> str:
-    """What programs use and the answer has not, or as another kind of value; or nothing."""
+def _lost(old: Struct, mine: Layout, names: Iterable[str], *kinds: str) -> str:
+    """What programs use and the answer has not, or as another kind of value; or nothing.
+
+    Findings of ``kinds`` count too.
+    """
     if gone := [name for name in names if name not in mine.named]:
         return f"{', '.join(gone)}: gone; programs use it."
     rows = review(old, mine.struct, [mine.abi.name]).findings
-    return next((f"{row.named}." for row in rows if _is_retyped(row)), "")
+    return next((f"{row.named}." for row in rows if row.kind in kinds or _is_retyped(row)), "")
 
 
 def _is_retyped(row: Finding) -> bool:
@@ -186,9 +189,11 @@ def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Gra
             told = f"{name}, written on {kernel}, is {status} when read on {program}"
             wrong.append(f"{told}: {found_there(verdict, name)}.")
     if verdict.size_differs:
-        wrong.append(f"It has {theirs.size} bytes on {kernel}, {mine.size} on {program}.")
+        size = counted(theirs.size, "byte")
+        wrong.append(f"It has {size} on {kernel}, {mine.size} on {program}.")
     where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
-    return Grade(not wrong, " ".join(wrong) or where, (Versions(theirs), Versions(mine)))
+    told = " ".join(wrong) or _lost(old, mine, members, "narrowed", "bit-field")
+    return Grade(not told, told or where, (Versions(theirs), Versions(mine)))
 
 
 def bits_alike(answer: str, given: str, value: str) -> Grade:
@@ -204,7 +209,8 @@ def bits_alike(answer: str, given: str, value: str) -> Grade:
             words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
             return Grade(False, words, seen)
     if big.size != little.size:
-        words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
+        size = counted(big.size, "byte")
+        words = f"{big.struct} has {size} on aarch64_be; it must keep {little.size}."
         return Grade(False, words, seen)
     verdict = compare(big, old.layout("aarch64_be"))
     if (status := verdict.fields[value]) != "intact":
