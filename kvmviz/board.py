@@ -425,7 +425,7 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
     high = {first: review.heights(shown, first) for first in rows}
     for column, one in enumerate(shown):
         sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in one.sides))
-        heads.append(f"{text.where(one.old)}: {sizes} bytes")
+        heads.append(f"{text.where(one.old)}: {sizes} byte{'s' * (sizes != '1')}")
         hidden: dict[str, None] = {}
         for first in rows:
             for number, side in enumerate(one.sides):

@@ -65,7 +65,7 @@ class Image:
         return tuple(at for at, source in enumerate(self.sources) if source is None)
 
     def __repr__(self) -> str:
-        head = f"{self.layout.struct} on {where(self.layout)}, {len(self)} bytes"
+        head = f"{self.layout.struct} on {where(self.layout)}, {counted(len(self), 'byte')}"
         return f"{head}\n{byte_rows(self.data, self.sources, self.layout)}".rstrip("\n")
 
 
@@ -137,8 +137,8 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
     if isinstance(fill, int | np.integer):
         memory = bytearray([unsigned(fill, title, 8)]) * layout.size
     elif len(memory := bytearray(as_bytes(fill, title))) != layout.size:
-        legal = f"legal is one byte's value or a buffer of {layout.size} bytes"
-        raise KvmvizError(f"{layout.struct}: fill has {len(memory)} bytes; {legal}")
+        legal = f"legal is one byte's value or a buffer of {counted(layout.size, 'byte')}"
+        raise KvmvizError(f"{layout.struct}: fill has {counted(len(memory), 'byte')}; {legal}")
     sources: list[Source | None] = [None] * layout.size
     slots = {slot.path: slot for slot in layout.slots if slot.type}
     for path, items in _leaves(layout, values, f"{layout.struct}, "):
@@ -168,8 +168,9 @@ def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str,
     offset = integer(offset, f"{layout.struct}, offset")
     if not 0 <= offset <= last:
         legal = f"legal offsets are 0 .. {last}" if last >= 0 else "no offset is legal"
-        told = f"a buffer of {len(raw)} bytes has too few from offset {shown(offset)} on; {legal}"
-        raise KvmvizError(f"{layout.struct} takes {layout.size} bytes; {told}")
+        told = f"a buffer of {counted(len(raw), 'byte')} has too few from offset {shown(offset)} on"
+        taken = f"{layout.struct} takes {counted(layout.size, 'byte')}"
+        raise KvmvizError(f"{taken}; {told}; {legal}")
     return _read(layout, raw, offset)
 
 
@@ -266,7 +267,7 @@ def _items(value: Any, count: int, where: str) -> Iterable[tuple[int, Any]]:
         raise KvmvizError(f"{where}: {shown(value)} is no list; {legal}") from None
     if size != count or len(items) != count:
         legal = f"exactly {count}, or a mapping of index to value for some of them"
-        raise KvmvizError(f"{where}: {size} elements; legal is {legal}")
+        raise KvmvizError(f"{where}: {counted(size, 'element')}; legal is {legal}")
     return enumerate(items)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, counted
 from kvmviz.abi import Abi
 from kvmviz.ctype import WIDTHS, Array, Member, Scalar, Struct, Type
 from kvmviz.text import span_is
@@ -150,7 +150,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     unit = kind.on(abi).bits
     where = f"{struct}, {member}"
     if bits > unit:
-        told = f"a bit-field of {bits} bits; on {abi.name} {kind.name} has {unit}"
+        told = f"a bit-field of {counted(bits, 'bit')}; on {abi.name} {kind.name} has {unit}"
         raise KvmvizError(f"{where}: {told}")
     natural = 8 * (kind.align or abi.align(unit // 8))
     in_units, packed = abi.bit_fields != "packed", struct.packed or member.packed
@@ -164,7 +164,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     if struct.pack and member.align > struct.pack:
         told = f"aligned({member.align}) on a bit-field under #pragma pack({struct.pack})"
     elif is_plain and _is_disputed(kind, bits, member.align, abi, end):
-        told = f"a bit-field of {bits} bits, aligned({member.align or kind.align})"
+        told = f"a bit-field of {counted(bits, 'bit')}, aligned({member.align or kind.align})"
     if told:
         raise KvmvizError(f"{where}: {told}; gcc and clang place it differently")
     # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.

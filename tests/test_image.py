@@ -241,6 +241,15 @@ def test_a_buffer_of_each_kind(make: Callable[[bytes], Any]) -> None:
     assert bytes(image) == bytes(4) + naming_their_offset(16)[4:]
 
 
+def test_one_byte_is_no_bytes() -> None:
+    layout = Struct("s", {"a": "__u8"}).layout("aarch64")
+    assert repr(layout.pack({})).startswith("struct s on aarch64 (little-endian), 1 byte\n")
+    with pytest.raises(KvmvizError, match=r"struct s: fill has 2 bytes; .* buffer of 1 byte$"):
+        layout.pack({}, b"ab")
+    with pytest.raises(KvmvizError, match=r"struct s takes 1 byte; a buffer of 0 bytes has"):
+        layout.unpack(b"")
+
+
 def test_an_image_is_a_buffer_too() -> None:
     image = OLD.layout("aarch64_be").pack({"hsr": 0xF2001234, "far": FAR})
     assert WIDENED.layout("aarch64_be").unpack(image) == {"hsr": 0xF200123400000000, "far": FAR}
@@ -389,8 +398,8 @@ PACK_ERRORS: list[Any] = [
     ({"d": {"0": 1}}, ("struct s", "d", "element '0'", "0 .. 2")),
     ({"d": {1: 0x10000}}, ("struct s", "d[1]", "offset 6", "16 bits")),
     ({"t": {1: {2: 0}}}, ("struct s", "t[1]", "element 2", "0 .. 1")),
-    ({"t": {1: [0]}}, ("struct s", "t[1]", "1 elements", "2")),
-    ({"t": [[1, 2], [3]]}, ("struct s", "t[1]", "1 elements", "2")),
+    ({"t": {1: [0]}}, ("struct s", "t[1]", "1 element;", "2")),
+    ({"t": [[1, 2], [3]]}, ("struct s", "t[1]", "1 element;", "2")),
     ({"t": [1, 2]}, ("struct s", "t[0]", "list of 2")),
     ([("head", 1)], ("struct s", "mapping")),
     (None, ("struct s", "mapping", "None")),

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from kvmviz._base import KvmvizError
+from kvmviz._base import KvmvizError, counted
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot
 from kvmviz.style import styles
@@ -142,7 +142,7 @@ class Decoded:
                 rows.append((f"+{first.offset + at}", data[at : at + ROW].hex(" "), *more))
         end = f", from byte {self.offset} on" if self.offset else ""
         layout = self.layout
-        lines = [f"{layout.struct} on {where(layout)}, {layout.size} bytes{end}"]
+        lines = [f"{layout.struct} on {where(layout)}, {counted(layout.size, 'byte')}{end}"]
         lines.append(table(rows, right=(0,)))
         if rest := len(self.data) - self.offset - layout.size:
             lines.append(f"  bytes behind it, not looked at: {rest}")

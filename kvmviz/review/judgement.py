@@ -169,7 +169,7 @@ def _ways(pair: Pair, change: Change) -> Iterator[tuple[str, str]]:
         if before != after and not change.is_struct:
             word = "widened" if after > before else "narrowed"
             kind = "bit-field" if change.is_bit_field else word
-            yield kind, f"{word} from {before} to {after} bits"
+            yield kind, f"{word} from {before} to {counted(after, 'bit')}"
         if first != last:
             word = "lengthened" if last > first else "shortened"
             yield "array-length", f"{word} from {first} to {counted(last, 'element')}"

@@ -12,6 +12,7 @@ from html import escape
 from importlib import resources
 from itertools import groupby
 
+from kvmviz._base import counted
 from kvmviz.board import Board, Cell, Fill, Span, Strip
 from kvmviz.style import FILLS
 
@@ -65,7 +66,7 @@ def _strip(strip: Strip) -> str:
         return title
     octets = groupby(strip.cells, lambda cell: cell.offset // OCTET)
     rows = "".join(_octet(strip, tuple(cells)) for _, cells in octets)
-    said = _attribute("aria-label", f"{len(strip.cells)} bytes")
+    said = _attribute("aria-label", counted(len(strip.cells), "byte"))
     return f"{title}<div class=strip role=group{said}>{rows}</div>"
 
 
