@@ -13,7 +13,7 @@ from hypothesis import given
 from kvmviz import ABIS, Array, KvmvizError, Layout, Struct
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
-from kvmviz.layout import MAX_SLOTS
+from kvmviz.layout import MAX_SIZE, MAX_SLOTS
 from kvmviz.slot import bits_of
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES, Measured
@@ -277,10 +277,19 @@ def test_layouts_are_equal_by_struct_and_abi() -> None:
 def test_leaves_have_a_bound() -> None:
     one = Struct("one", {"x": "__u8"})
     assert Struct("s", {"a": "__u8[1048576]"}).layout("arm").slots[0].shape == (1 << 20,)
-    layout = Struct("s", [("a", Array(one, MAX_SLOTS + 1))]).layout("arm")
-    assert layout.size == MAX_SLOTS + 1
-    with pytest.raises(KvmvizError, match=f"^struct s has more than {MAX_SLOTS} leaves$"):
-        _ = layout.slots
+    assert len(Struct("s", [("a", Array(one, MAX_SLOTS))]).layout("arm").slots) == MAX_SLOTS
+    padded = Struct("padded", {"x": "__u8", "y": "__u16"})
+    for kind, count in ((one, MAX_SLOTS + 1), (padded, MAX_SLOTS // 2)):
+        layout = Struct("s", [("a", Array(kind, count))]).layout("arm")
+        with pytest.raises(KvmvizError, match=f"^struct s has more than {MAX_SLOTS} leaves$"):
+            _ = layout.slots
+
+
+def test_size_has_a_bound() -> None:
+    most = Array(SCALARS["u8"], MAX_SIZE)
+    assert Struct("s", [("a", most)]).layout("arm").size == MAX_SIZE
+    with pytest.raises(KvmvizError, match=f"^struct s on arm has more than {MAX_SIZE} bytes$"):
+        Struct("s", [("a", most), ("b", SCALARS["u8"])]).layout("arm")
 
 
 def test_the_dtype_of_a_bit_field_is_the_bytes_that_hold_it() -> None:
