@@ -178,7 +178,8 @@ WIDER: dict[str, str] = {
     "__attribute__((__aligned__(AM))); struct aq { u8 a, b __aligned(sizeof(u64)); };",
     "packed and aligned": "struct pa2 { u8 a; u64 b; u16 c; } __attribute__((packed, aligned(4)));"
     "struct pa3 { u8 a; struct pa2 b; } __packed __aligned(8);",
-    "aligned bit-fields": "struct ab { u8 a; u32 b:3 __attribute__((aligned(4))); u32 c:5; };",
+    "aligned bit-fields": "struct ab { u8 a; u32 b:3 __attribute__((aligned(4))); u32 c:5; };"
+    "typedef u8 ad_t __aligned(2); struct ad { u8 a:1; ad_t b:8; };",
     "aligned typedef": "typedef u64 __attribute__((aligned(4))) at_t; typedef u8 au_t __aligned(8);"
     "struct at { u32 a; at_t b; u8 c; au_t d; at_t e[2]; } ;",
     "aligned typedef of a tag": "struct q_a { u32 a; }; typedef struct q_a q_b __aligned(8);"
