@@ -837,21 +837,22 @@ def test_json_is_json_whatever_the_locale(tmp_path: Path, more: dict[str, str]) 
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    "line",
     [
-        ("layout in.svg -o in.svg", "in.svg is the input in.svg"),
-        ("layout in.svg -o ./x/../in.svg", "./x/../in.svg is the input in.svg"),
-        ("layout in.svg -o soft.svg", "soft.svg is the input in.svg"),
-        ("layout soft.svg -o in.svg", "in.svg is the input soft.svg"),
-        ("layout in.svg -o hard.svg", "hard.svg is the input in.svg"),
-        ("layout - -o in.svg < in.svg", "in.svg is the input <stdin>"),
-        ("layout o.h --include in.svg -o in.svg", "in.svg is the input in.svg"),
-        ("layout o.h --include a.h=in.svg -o in.svg", "in.svg is the input in.svg"),
-        ("compare in.svg o.h -o in.svg", "in.svg is the input in.svg"),
-        ("compare o.h in.svg -o in.svg", "in.svg is the input in.svg"),
+        "layout in.svg -o in.svg",
+        "layout in.svg -o ./x/../in.svg",
+        "layout in.svg -o soft.svg",
+        "layout soft.svg -o in.svg",
+        "layout in.svg -o hard.svg",
+        "layout - -o in.svg < in.svg",
+        "layout o.h --include in.svg -o in.svg",
+        "layout o.h --include a.h=in.svg -o in.svg",
+        "compare in.svg o.h -o in.svg",
+        "compare o.h in.svg -o in.svg",
+        "layout o.h -o in.svg",  # what is no input may be somebody's work, too
     ],
 )
-def test_output_onto_input_is_refused(tmp_path: Path, line: str, told: str) -> None:
+def test_output_onto_what_is_no_picture_is_refused(tmp_path: Path, line: str) -> None:
     for name in ("o.h", "in.svg"):
         (tmp_path / name).write_text(OLD_H)
     (tmp_path / "x").mkdir()
@@ -859,8 +860,21 @@ def test_output_onto_input_is_refused(tmp_path: Path, line: str, told: str) -> N
     (tmp_path / "hard.svg").hardlink_to(tmp_path / "in.svg")
     done = shell(f"figure {line}", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"kvmviz: error: {told}; give another file for -o\n"
+    output = line.partition("-o ")[2].split()[0]
+    told = f"kvmviz: error: {output} holds no picture; it is not overwritten\n"
+    assert done.stderr == told
     assert (tmp_path / "in.svg").read_text() == OLD_H
+
+
+@pytest.mark.parametrize("name", ["a.svg", "a.png", "a.pdf"])
+def test_a_picture_takes_the_place_of_a_picture_and_of_nothing(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).touch()
+    for line in (("old.h",), ("wide.h", "--abi", "i386")):
+        assert run("figure", "layout", *line, "-o", name) == (0, "", "")
+    assert run("figure", "layout", "wide.h", "--abi", "i386", "-o", f"again{name}") == (0, "", "")
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"again{name}").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         with suppress(SystemExit):  # --help and --version are printed
             args = _parser().parse_args(arguments)
-            # What was read, for -o not to overwrite it, and what of it was BTF.
-            args.read, args.recorded = [], []
+            args.recorded = []  # what was read that is BTF
             status = args.run(args)
         sys.stdout.flush()
     except KvmvizError as error:

@@ -35,6 +35,9 @@ FINE, BREAKS, UNUSABLE = 0, 1, 2
 BOTH_ORDERS = ("aarch64", "aarch64_be")
 """ABIs shown when none is asked for: alike in all but byte order, which is what they tell."""
 
+PICTURES = (b"\x89PNG", b"%PDF", b"<?xml", b"<svg")
+"""How files begin that a picture may take the place of."""
+
 _COLOURS = (
     (re.compile(r"\bBREAKS\b"), "1;31"),
     (re.compile(r"\b(moved|foreign|unwritten)\b(?=  |$)", re.MULTILINE), "31"),
@@ -131,7 +134,6 @@ def _read(
     Of a kernel's own types it is the one that is asked for. It is on one ABI, which then is the
     only one that is asked for. What cannot be read is said once, where no struct is asked for.
     """
-    args.read += [path]
     headers = inputs.Headers([*args.include, *include], [*folders, *args.folders])
     if record := inputs.recorded(path, args.struct, inputs.abis(args.abi, ())):
         args.abi = [record.abi.name]
@@ -139,7 +141,6 @@ def _read(
         return inputs.Header(path, {record.struct.tag: record.struct})
     # A header may be new, emptied, or without structs.
     found = inputs.header(path, headers, dict(args.defines), args.run is compare)
-    args.read += headers.read
     if args.struct is None:
         for note in found.notes:
             print(f"kvmviz: {plain(str(note))}", file=sys.stderr)
@@ -350,8 +351,15 @@ def page(args: Namespace) -> int:
 
 
 def _save(args: Namespace, old: Struct, new: Struct | None = None) -> int:
-    """The picture of a struct, or of what it was and what it became."""
-    inputs.refuse_output(args.output, args.read)
+    """The picture of a struct, or of what it was and what it became.
+
+    Raises :class:`KvmvizError` where a file that holds another thing would be lost: an input.
+    """
+    if os.path.isfile(args.output):  # noqa: PTH113
+        with Path(args.output).open("rb") as there:
+            head = there.read(5)
+        if head and not head.startswith(PICTURES):
+            raise KvmvizError(f"{args.output} holds no picture; it is not overwritten")
     from kvmviz import draw
     from kvmviz.review.versions import Versions
 

@@ -91,12 +91,11 @@ class Headers(Mapping[str, str]):
 
     ``include`` names files: ``NAME=FILE``, or a FILE alone, which goes by its path as given and
     by its last part. Other names are looked for inside of ``folders`` when they are asked for, in
-    the first first. ``read`` are the files that were opened. Raises :class:`KvmvizError` for a
-    name or a file that is empty, and for one name given twice.
+    the first first. Raises :class:`KvmvizError` for a name or a file that is empty, and for one
+    name given twice.
     """
 
     def __init__(self, include: Sequence[str], folders: Sequence[str] = ()) -> None:
-        self.read: list[str] = []
         files: dict[str, str] = {}
         for row in include:
             name, equals, path = row.partition("=")
@@ -109,7 +108,7 @@ class Headers(Mapping[str, str]):
                         "the sides of a comparison have --old-include and --new-include"
                     )
                 files[key] = path or row
-        self._texts = {name: self._text(path) for name, path in files.items()}
+        self._texts = {name: text(path) for name, path in files.items()}
         self._folders = [(folder, os.path.realpath(folder)) for folder in folders]
         for folder, root in self._folders:
             if not os.path.isdir(root):  # noqa: PTH112
@@ -133,12 +132,8 @@ class Headers(Mapping[str, str]):
             path = self.find(name)
             if path is None:
                 raise KeyError(name)
-            self._texts[name] = self._text(path)
+            self._texts[name] = text(path)
         return self._texts[name]
-
-    def _text(self, path: str) -> str:
-        self.read.append(path)
-        return text(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)
@@ -351,17 +346,3 @@ def _types(path: Path, held: bytes | mmap.mmap, asked: Sequence[Abi]) -> Btf:
         with suppress(KvmvizError):
             return Btf(held, abi, base)
     return Btf(held, last, base)
-
-
-def refuse_output(output: str, read: Sequence[str]) -> None:
-    """Raises :class:`KvmvizError` where the output is one of the files that were read.
-
-    By whatever spelling or link; ``-`` is the file that standard input comes from, if any.
-    """
-    for path in read:
-        same = False
-        with suppress(OSError, ValueError):  # a file that is not there is none of them
-            found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)  # noqa: PTH116
-            same = os.path.samestat(found, os.stat(output))  # noqa: PTH116
-        if same:
-            raise KvmvizError(f"{output} is the input {title(path)}; give another file for -o")
