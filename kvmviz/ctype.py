@@ -319,6 +319,8 @@ class Struct(_Single):
 
     differs: ClassVar[bool] = False
     """Whether it is not the same on every ABI: members and attributes are known with the ABI."""
+    is_known: ClassVar[bool] = True
+    """Whether it is a struct on some ABI, not only a name that a text could not be read about."""
 
     tag: str
     members: tuple[Member, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvmviz.c.parse import constants
+from kvmviz.c.parse import read
 
 ROWS: list[tuple[str, dict[str, int | None]]] = [
     ("#define A 1\n#define B (A << 4)\n#define C -1", {"A": 1, "B": 16, "C": -1}),
@@ -26,8 +26,10 @@ ROWS: list[tuple[str, dict[str, int | None]]] = [
 
 @pytest.mark.parametrize(("text", "found"), ROWS)
 def test_constants(text: str, found: dict[str, int | None]) -> None:
-    assert constants(text, {"h.h": "#define H 2\nenum { Z };\n"}) == found
+    headers = {"h.h": "#define H 2\nenum { Z };\n"}
+    assert read(text, headers, may_be_empty=True).constants == found
 
 
 def test_constants_with_macros_that_are_given() -> None:
-    assert constants("#ifdef X\n#define A X\n#endif", defines={"X": "3"}) == {"A": 3}
+    text = "#ifdef X\n#define A X\n#endif"
+    assert read(text, defines={"X": "3"}, may_be_empty=True).constants == {"A": 3}

@@ -243,6 +243,15 @@ def test_a_verdict_does_not_hang_on_the_order_of_abis(turn: int) -> None:
     assert [row.abis for row in found.findings if row.severity == "breaks"] == [("x86_64",)]
 
 
+def test_what_is_respelled_on_one_abi_is_shown_where_it_breaks_on_another() -> None:
+    abis, old = ("x86_64", "aarch64"), Struct("s", {"a": "u32", "b": "u32"})
+    kinds = zip(abis, ("__be32", "u16"), strict=True)
+    new = Conditional("s", {abi: Struct("s", {"a": kind, "b": "u32"}) for abi, kind in kinds})
+    assert re.search(r"a +old < new +intact +unwritten\n", repr(review(old, new, abis)))
+    shown = [Versions(old.layout(abi), new.layout(abi)) for abi in abis]
+    assert headline(shown) == "✗ an old program breaks: a unwritten on aarch64"
+
+
 @settings(steady, max_examples=60)
 @given(st.integers(0, 1 << 32))
 def test_findings_of_all_abis_are_those_of_each(seed: int) -> None:

@@ -37,7 +37,7 @@ class Conditional(Struct):
         for name in rows:
             abis.find(name)
         settle(self, tag=tag, union=structs[0].union if structs else union, variants=rows)
-        settle(self, untagged=bool(structs) and structs[0].untagged)
+        settle(self, untagged=bool(structs) and structs[0].untagged, is_known=bool(structs))
 
     @cached_property
     def _there(self) -> dict[Struct, list[str]]:
@@ -45,11 +45,6 @@ class Conditional(Struct):
         rows = [(abi, one) for abi, one in self.variants.items() if isinstance(one, Struct)]
         found = grouped(rows, lambda row: row[1])
         return {one: [abi for abi, _ in held] for one, held in found.items()}
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is a struct on some ABI."""
-        return bool(self._there)
 
     def on(self, abi: str | Abi) -> Struct:
         """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""

@@ -6,7 +6,7 @@ And text as people paste it: how much of a struct can be shown, which line a mes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from kvmviz._base import KvmvizError, grouped, listed
@@ -47,12 +47,23 @@ def parse(
     an ABI of its own. All else raises :class:`KvmvizError`: ``line 3, column 5: ...``,
     counted in characters from 1 on. Limits: :data:`kvmviz.c.source.MAX_TEXT` and its neighbours.
     """
+    return {**read(text, headers, defines)}  # nobody keeps what has been read
+
+
+def read(
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    defines: Mapping[str, str | None] | None = None,
+    may_be_empty: bool = False,
+) -> Structs:
+    """As :func:`parse`, with all that the text says beside; it may be one without structs."""
     files = Files(text, headers, defines)
     runs = _read(files)
     places = {name: place for run in runs for name, place in run.places.items()}
     strange = {name: place for run in runs for name, place in run.strange.items()}
     also = sorted(strange, key=strange.__getitem__)
     found = Structs()
+    found.runs = runs
     for name in sorted(places, key=places.__getitem__):
         is_union = files.main.text.startswith("union", places[name])
         found[name] = _joined(name, is_union, runs, also)
@@ -65,7 +76,10 @@ def parse(
     if len(errors) == len(found):
         said = [why for rows in errors.values() for why in rows]
         said += [*(run.error for run in runs if run.error), *rest]
-        raise KvmvizError([*said, "line 1, column 1: the text defines no struct and no union"][0])
+        if not may_be_empty:
+            said.append("line 1, column 1: the text defines no struct and no union")
+        if said:
+            raise KvmvizError(said[0])
     reasons = grouped(errors, lambda name: errors[name][0])
     found.notes = tuple(
         _not_read(why, listed(found[name] for name in reasons.get(why, ())))
@@ -103,29 +117,33 @@ def _together(why: str, also: Iterable[str]) -> str:
     return f"{why}; not known here either: {listed(names)}" if names else why
 
 
-def constants(
-    text: str,
-    headers: Mapping[str, str] | None = None,
-    defines: Mapping[str, str | None] | None = None,
-) -> dict[str, int | None]:
-    """The text's own enumerators and macros without arguments, in its order.
-
-    None for what is no integer, is in doubt, or is not the same on all ABIs; the arguments are
-    those of :func:`parse`.
-    """
-    found: dict[str, int | None] = {}
-    rows = [run.reader.numbers() for run in _read(Files(text, headers, defines))]
-    for name in (name for each in rows for name in each):
-        found[name] = rows[0].get(name)
-        if any(each.get(name) != found[name] for each in rows):
-            found[name] = None
-    return found
-
-
 class Structs(dict[str, Struct]):
-    """The structs of a text by name; ``notes`` are what could not be read of it, each with why."""
+    """The structs of a text by name; ``notes`` are what could not be read of it, each with why.
+
+    ``runs`` are the text as the ABIs read it.
+    """
 
     notes: tuple[str, ...] = ()
+    runs: Sequence[_Run] = ()
+
+    @property
+    def constants(self) -> dict[str, int | None]:
+        """The text's own enumerators and macros without arguments, in its order.
+
+        None for what is no integer, is in doubt, or is not the same on all ABIs.
+        """
+        found: dict[str, int | None] = {}
+        rows = [run.reader.numbers() for run in self.runs]
+        for name in (name for each in rows for name in each):
+            found[name] = rows[0].get(name)
+            if any(each.get(name) != found[name] for each in rows):
+                found[name] = None
+        return found
+
+    @property
+    def known(self) -> Structs:
+        """Those of which the text says, on some ABI at least, what they are."""
+        return Structs((name, struct) for name, struct in self.items() if struct.is_known)
 
 
 class _Run:

@@ -11,7 +11,7 @@ import re
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
 from kvmviz.btf import comparable
+from kvmviz.c.parse import Structs
 from kvmviz.cli import inputs
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
@@ -128,7 +129,7 @@ def _command(name: str, *options: Option) -> Callable[[Run], Run]:
 
 def _read(
     args: Namespace, path: str, include: Sequence[str] = (), folders: Sequence[str] = ()
-) -> inputs.Header:
+) -> Structs:
     """What a file defines, with the headers of both sides and with those of its own.
 
     Of a kernel's own types it is the one that is asked for. It is on one ABI, which then is the
@@ -138,14 +139,15 @@ def _read(
     if record := inputs.recorded(path, args.struct, inputs.abis(args.abi, ())):
         args.abi = [record.abi.name]
         args.recorded += [record]
-        return inputs.Header(path, {record.struct.tag: record.struct})
+        return Structs({record.struct.tag: record.struct})
     # A header may be new, emptied, or without structs.
-    found = inputs.header(path, headers, dict(args.defines), args.run is compare)
+    found = inputs.structs(path, headers, dict(args.defines), args.run is compare)
     if args.struct is None:
         for note in found.notes:
-            print(f"kvmviz: {plain(str(note))}", file=sys.stderr)
+            told = inputs.located(path, KvmvizError(note))
+            print(f"kvmviz: {plain(str(told))}", file=sys.stderr)
         if args.run is not compare:
-            return replace(found, structs=found.known)
+            return found.known
     return found
 
 
@@ -157,7 +159,7 @@ def layout(args: Namespace) -> int:
     kvmviz layout - --abi i386 --json < epoll.h
     kvmviz layout /sys/kernel/btf/vmlinux --struct kvm_run
     """
-    found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
+    found = inputs.pick(_read(args, args.file), args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     told = {"layouts": [_record(row) for row in shown], "missing": missing}
     return _told(args, told | _recorded(args), [*shown, *args.recorded])
@@ -237,22 +239,22 @@ def compare(args: Namespace) -> int:
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE
 
 
-Structs = Mapping[str, Struct]
+Named = Mapping[str, Struct]
 
 
-def _sides(args: Namespace) -> tuple[Structs, Structs, tuple[Numbers, Numbers]]:
+def _sides(args: Namespace) -> tuple[Named, Named, tuple[Numbers, Numbers]]:
     """The structs to compare, and where none is asked for, all constants."""
     if args.old == args.new == "-":
         raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
-    sides = (
-        _read(args, args.old, args.old_include, args.old_dir),
-        _read(args, args.new, args.new_include, args.new_dir),
-    )
+    old = _read(args, args.old, args.old_include, args.old_dir)
+    new = _read(args, args.new, args.new_include, args.new_dir)
     if args.struct is None:
-        return (*inputs.both_known(*sides), (sides[0].constants, sides[1].constants))
-    found = [inputs.named(side.structs, args.struct) for side in sides]
+        inputs.check_known(args.old, old, new)
+        inputs.check_known(args.new, new, old)
+        return old.known, new.known, (old.constants, new.constants)
+    found = [inputs.named(side, args.struct) for side in (old, new)]
     if not any(found):
-        inputs.pick(sides[1].structs, args.struct, args.new)
+        inputs.pick(new, args.struct, args.new)
     if args.recorded and all(found):
         (name,), (abi,) = found[0], inputs.abis(args.abi, ())
         found = [{name: s} for s in comparable(found[0][name], found[1][name], abi)]
@@ -282,7 +284,7 @@ def decode(args: Namespace) -> int:
         raise KvmvizError("the dump and the header are both standard input; give one as a file")
     path, found = "structs known without --header", inputs.KNOWN
     if args.header is not None:
-        path, found = args.header, _read(args, args.header).structs
+        path, found = args.header, _read(args, args.header)
     struct = inputs.only(inputs.pick(found, args.struct, path), path)
     data = inputs.dump(args.dump, args.raw)
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
@@ -297,7 +299,7 @@ def figure_layout(args: Namespace) -> int:
 
     kvmviz figure layout kvm.h --struct kvm_debug_exit_arch -o layout.svg
     """
-    found = inputs.pick(_read(args, args.file).structs, args.struct, args.file)
+    found = inputs.pick(_read(args, args.file), args.struct, args.file)
     return _save(args, inputs.only(found, args.file))
 
 

@@ -9,19 +9,15 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import kvmviz
 from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
 from kvmviz.abi import find as find_abi
 from kvmviz.btf import ELF, MAGICS, Btf, Record
-from kvmviz.c.conditional import Conditional
-from kvmviz.c.parse import constants, place
+from kvmviz.c.parse import Structs, place, read
 from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Struct
 from kvmviz.kvm import kernel as kvm
@@ -158,68 +154,25 @@ def pairs(old: str, new: str) -> list[tuple[str, str]]:
     ]
 
 
-Defines = Mapping[str, str | None]
-
-NOTHING = "line 1, column 1: the text defines no struct and no union"
-
-
-@dataclass(frozen=True)
-class Header:
-    """A file of C text, what it defines, and what it was read with."""
-
-    path: str
-    structs: Mapping[str, Struct]
-    text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    defines: Defines = field(default_factory=dict)
-
-    @property
-    def notes(self) -> list[KvmvizError]:
-        """What of it cannot be read."""
-        found: Sequence[str] = getattr(self.structs, "notes", ())
-        return [located(self.path, KvmvizError(note)) for note in found]
-
-    @cached_property
-    def constants(self) -> dict[str, int | None]:
-        """Its enumerators, and macros that stand for an integer."""
-        return constants(self.text, self.headers, self.defines)
-
-    @cached_property
-    def known(self) -> dict[str, Struct]:
-        """The structs of which the text says, on some ABI at least, what they are."""
-        return {name: struct for name, struct in self.structs.items() if _is_known(struct)}
-
-
-def header(path: str, headers: Headers, defines: Defines, may_be_empty: bool = False) -> Header:
-    """A file of C text, read with the headers that it may include."""
+def structs(
+    path: str, headers: Headers, defines: Mapping[str, str | None], may_be_empty: bool = False
+) -> Structs:
+    """What a file of C text defines, read with the headers that it may include."""
     source = text(path)
     try:
-        found = kvmviz.parse(source, headers, defines)
+        return read(source, headers, defines, may_be_empty)
     except KvmvizError as error:
-        if not may_be_empty or str(error) != NOTHING:
-            raise located(path, error) from None
-        found = {}
-    return Header(path, found, source, headers, defines)
+        raise located(path, error) from None
 
 
-def _is_known(struct: Struct) -> bool:
-    return not isinstance(struct, Conditional) or struct.is_known
-
-
-def both_known(old: Header, new: Header) -> tuple[dict[str, Struct], dict[str, Struct]]:
-    """The structs of both sides, but for those that neither can read.
-
-    Raises :class:`KvmvizError` for one that one side can read, or lacks, and the other cannot.
-    """
-    for side, other in ((old, new), (new, old)):
-        for name, struct in side.structs.items():
-            unknown = name in other.structs and name not in other.known
-            if not _is_known(struct) and not unknown:
-                try:
-                    struct.on(next(iter(ABIS)))
-                except KvmvizError as error:
-                    raise located(side.path, error) from None
-    return old.known, new.known
+def check_known(path: str, mine: Structs, other: Structs) -> None:
+    """Raises :class:`KvmvizError` for a struct that cannot be read, unless neither side can."""
+    for name, struct in mine.items():
+        if not struct.is_known and (name not in other or other[name].is_known):
+            try:
+                struct.on(next(iter(ABIS)))
+            except KvmvizError as error:
+                raise located(path, error) from None
 
 
 def named(found: Mapping[str, Struct], name: str) -> dict[str, Struct]:

@@ -17,7 +17,6 @@ from typing import Any
 from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
-from kvmviz.c.conditional import Conditional
 from kvmviz.ctype import Struct
 from kvmviz.layout import Layout
 from kvmviz.review import constants
@@ -25,6 +24,7 @@ from kvmviz.review.change import BOTH, Pair, Policy
 from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, ranked
 from kvmviz.review.judgement import absent, between, dissolved
 from kvmviz.text import plain, table
+from kvmviz.verdict import Status, Verdict
 
 WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
@@ -77,16 +77,18 @@ class Review:
         """
         return any(finding.severity == "breaks" for finding in self.findings)
 
-    def is_settled(self, path: str) -> bool:
-        """Of what becomes of that member no program takes notice: it is reserved, or respelled."""
+    def is_settled(self, path: str, pair: Pair) -> bool:
+        """Of what becomes of that member there no program takes notice: reserved, or respelled."""
         outer = accumulate(path.split("."), lambda before, name: f"{before}.{name}")
-        reserved = any(pair.policy.is_reserved(path) for pair in self.rows[:1])
-        return reserved or not self._respelled.isdisjoint(outer)
+        there = {(pair.abi.name, name) for name in outer}
+        return pair.policy.is_reserved(path) or not self._respelled.isdisjoint(there)
 
     @cached_property
-    def _respelled(self) -> frozenset[str]:
+    def _respelled(self) -> frozenset[tuple[str, str]]:
         rows = [row for row in self.findings if row.kind in UNCHANGED]
-        return frozenset(name for row in rows for name in (row.member, *row.also))
+        return frozenset(
+            (abi, name) for row in rows for abi in row.abis for name in (row.member, *row.also)
+        )
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -235,7 +237,7 @@ def review(old: Struct, new: Struct, abis: Abis = tuple(ABIS), policy: Policy = 
     """
     for struct in (old, new):
         _check(struct, Struct, "two structs")
-        if isinstance(struct, Conditional) and not struct.is_known:
+        if not struct.is_known:
             struct.on(next(iter(ABIS)))
     _check(policy, Policy, "a Policy")
     asked, rows, missing = _asked(abis), list[Pair](), list[Finding]()
@@ -257,7 +259,7 @@ def review_all(
 ) -> Reviews:
     """The same for every struct that two headers have in common, and for their constants.
 
-    Those are ``numbers`` by name, before and after, as :func:`kvmviz.c.parse.constants` has them.
+    Those are ``numbers`` by name, before and after: :attr:`kvmviz.c.parse.Structs.constants`.
     """
     for side in (old, new):
         _check(side, Mapping, "two mappings of name to struct")
@@ -372,20 +374,22 @@ def _label(review: Review | None, abis: Sequence[str]) -> str:
 
 def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     """One pair of each group, side by side, as many as fit, then the others below."""
-    readers = [v for pair in pairs for v in (pair.backward, pair.forward)]
-    every = dict.fromkeys(name for one in readers for name in one.reader.named)
-    names = [name for name in every if not review.is_settled(name)]
+    every = dict.fromkeys(n for pair in pairs for side in (pair.new, pair.old) for n in side.named)
+    names = [n for n in every if not all(review.is_settled(n, pair) for pair in pairs)]
+    verdicts = [[_fields(review, pair, v) for v in (pair.forward, pair.backward)] for pair in pairs]
     # Some side has the member and does not get it, or only one side has it.
-    differing = [n for n in names if any(v.fields.get(n) != "intact" for v in readers)]
+    differing = [
+        name for name in names
+        if any(fields.get(name) != "intact" for both in verdicts for fields in both)
+    ]  # fmt: skip
     told = set(differing)
     shown, rest = differing[:MOST], [name for name in names if name not in told]
     heads = ["", "sizeof", "align", *(cell for name in shown for cell in (name, ""))]
     sides = ["", "", "", *["old < new", "new < old"] * len(shown)]
     columns = []
-    for number, pair in enumerate(pairs, 1):
+    for number, (pair, both) in enumerate(zip(pairs, verdicts, strict=True), 1):
         sizes = _both(pair.old.size, pair.new.size), _both(pair.old.align, pair.new.align)
-        verdicts = (pair.forward.fields, pair.backward.fields)
-        found = (fields.get(name, "-") for name in shown for fields in verdicts)
+        found = (fields.get(name, "-") for name in shown for fields in both)
         columns.append([f"({number})", *sizes, *found])
     room = WIDTH - 4 - max(map(len, heads)) - len("old < new")
     step = max(1, room // (2 + max(len(cell) for column in columns for cell in column)))
@@ -397,6 +401,12 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {listed(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
+
+
+def _fields(review: Review, pair: Pair, verdict: Verdict) -> dict[str, Status]:
+    """What a reader gets of each member: of those that are settled what they had."""
+    rows = verdict.fields.items()
+    return {n: "intact" if review.is_settled(n, pair) else status for n, status in rows}
 
 
 def _both(before: int, after: int) -> str:

@@ -448,7 +448,7 @@ def _lost(pair: Pair, number: int, found: Review) -> list[str]:
     told |= {name: verdict.flexible[name][0] for name in both if name in verdict.flexible}
     return [
         f"{name} {status}" for name, status in told.items()
-        if status != "intact" and not found.is_settled(name)
+        if status != "intact" and not found.is_settled(name, pair)
     ]  # fmt: skip
 
 
@@ -458,9 +458,9 @@ def _unheld(found: Review) -> str:
     for number, who in enumerate(("old", "new")):
         only: dict[str, None] = {}
         for pair in found.rows:
-            only |= {c.name: None for c in pair.changes if not (c.old, c.new)[number]}
-            only |= {name: None for name, held in pair.flexible.items() if not held[number]}
-        only = {name: None for name in only if not found.is_settled(name)}
+            names = [c.name for c in pair.changes if not (c.old, c.new)[number]]
+            names += [name for name, held in pair.flexible.items() if not held[number]]
+            only |= {name: None for name in names if not found.is_settled(name, pair)}
         told += [f"{who} bytes never hold {_listed([*only])}"] if only else []
     retyped = [row.named for row in found.warnings if row.kind == "retyped"]
     return "; ".join(told + retyped[:1])
