@@ -15,16 +15,7 @@ from importlib import resources
 from typing import Any
 
 from kvmviz import _base
-from kvmviz._base import (
-    KvmvizError,
-    chosen,
-    counted,
-    grouped,
-    hexadecimal,
-    listed,
-    shown,
-    unsigned,
-)  # fmt: skip
+from kvmviz._base import KvmvizError, chosen, counted, grouped, hexadecimal, listed, shown, unsigned
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.image import Image, pieces, unwritten
 from kvmviz.kvm import exits, program
@@ -245,8 +236,6 @@ def parse(text: str, kernel: str | None = None) -> Iterator[Dump]:
             if kernel is not None and isinstance(row, dict):
                 row = {"esr_high_injected": False} | row | {"kernel": kernel}
             dump = _dump(row)
-        except KeyError as error:
-            raise KvmvizError(f"dumps, line {number}: no key {error}") from None
         except (ValueError, RecursionError) as error:
             kind = "" if isinstance(error, KvmvizError) else "no JSON: "
             raise KvmvizError(f"dumps, line {number}: {kind}{error}") from None
@@ -304,13 +293,13 @@ def event(given: object, *of: type[Event]) -> Event:
 
 
 def _dump(row: Any) -> Dump:
-    """One dump; KeyError for a key that is not there, :class:`KvmvizError` for a bad value."""
+    """One dump; :class:`KvmvizError` for a bad value, and for one that is not there."""
     if not isinstance(row, dict):
         raise KvmvizError(f"the dump: {shown(row)} is no object")
     given: dict[str, Any] = {"linux": LINUX, "returned": 0} | row
     for key, kind in _KEYS.items():
-        if type(given[key]) is not kind:
-            raise KvmvizError(f"{key}: {shown(given[key])} is no {kind.__name__}")
+        if type(given.get(key)) is not kind:
+            raise KvmvizError(f"{key}: {shown(given.get(key, '-'))} is no {kind.__name__}")
         if kind is str and not given[key].isprintable():
             raise KvmvizError(f"{key}: {shown(given[key])} is no plain text")
     events: list[Event] = []
@@ -354,18 +343,17 @@ def _hex(key: str, text: object) -> bytes:
         raise KvmvizError(f"{key}: {shown(text)} is no hex of whole bytes: {error}") from None
 
 
-@cache
 def load() -> tuple[Dump, ...]:
     """The 400 dumps of debug and MMIO exits in order: sequences of steps that share one page."""
     return _stored("kvm_run.jsonl")
 
 
-@cache
 def more() -> tuple[Dump, ...]:
     """The dumps of a newer kernel, and those of whatever else KVM writes into the page."""
     return _stored("kvm_run_more.jsonl")
 
 
+@cache
 def _stored(name: str) -> tuple[Dump, ...]:
     return tuple(parse(resources.files("kvmviz").joinpath("data", name).read_text("ascii")))
 

@@ -36,6 +36,9 @@ MMIO = Struct("mmio", {"phys_addr": "__u64", "data": "__u8[8]", "len": "__u32", 
 SYSTEM_EVENT = Struct("system_event", {"type": "__u32", "ndata": "__u32", "data": "__u64[16]"})
 ARM_NISV = Struct("arm_nisv", {"esr_iss": "__u64", "fault_ipa": "__u64"})
 
+EXITS: Mapping[str, Struct] = {kind.tag: kind for kind in (MMIO, SYSTEM_EVENT, ARM_NISV)}
+"""What other exits than the debug exit fill in of the exit union, by name."""
+
 REGS: Mapping[str, Type | str] = {
     "regs": Struct("kvm_sync_regs", {"device_irq_level": "__u64"}),
     "padding": "char[2048]",
@@ -77,13 +80,8 @@ def kvm_run(debug: Struct) -> Struct:
     Of the exit union it has those members that kernels with a hole fill in; ``padding`` gives the
     union its size, as in the header.
     """
-    exits: dict[str, Type | str] = {
-        "debug": Struct("", {"arch": debug}),
-        "mmio": MMIO,
-        "system_event": SYSTEM_EVENT,
-        "arm_nisv": ARM_NISV,
-        "padding": f"char[{UNION}]",
-    }
+    arch, padding = Struct("", {"arch": debug}), f"char[{UNION}]"
+    exits: dict[str, Type | str] = {"debug": arch, **EXITS, "padding": padding}
     head = {
         "request_interrupt_window": "__u8", "immediate_exit": "__u8", "padding1": "__u8[6]",
         "exit_reason": "__u32", "ready_for_interrupt_injection": "__u8", "if_flag": "__u8",
@@ -124,7 +122,7 @@ def check_debug(esr: int, far: int | None) -> Esr:
     return syndrome
 
 
-def in_union(who: str, debug: Struct, abi: str | Abi) -> Layout:
+def fit(who: str, debug: Struct, abi: str | Abi) -> Layout:
     """The layout of a debug struct; :class:`KvmvizError` if it does not fit the exit union."""
     layout = debug.layout(abi)
     if layout.size > UNION or layout.align > 8:
@@ -192,8 +190,8 @@ class Kernel:
         return 0 if place in self.clears else None
 
     def page(self, abi: str | Abi) -> Layout:
-        """Struct kvm_run as this kernel has it; raises as :func:`in_union` does."""
-        in_union(f"kernel {self.name}", self.debug, abi)
+        """Struct kvm_run as this kernel has it; raises as :func:`fit` does."""
+        fit(f"kernel {self.name}", self.debug, abi)
         return kvm_run(self.debug).layout(abi)
 
     def debug_values(self, abi: str | Abi, esr: int, far: int | None = None) -> dict[str, int]:

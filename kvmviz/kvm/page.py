@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 from kvmviz._base import KvmvizError, chosen, counted, shown, span
 from kvmviz.abi import Abi
-from kvmviz.ctype import Struct
 from kvmviz.image import Image
 from kvmviz.kvm.exits import (
     EINTR,
@@ -28,7 +27,7 @@ from kvmviz.kvm.exits import (
     UserWrite,
     check_exit,
 )  # fmt: skip
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, IRQ_LEVELS, MMIO, Kernel, reason_name
+from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, EXITS, IRQ_LEVELS, MMIO, Kernel, reason_name
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
@@ -49,14 +48,6 @@ WHAT: Mapping[str, str] = {
     ENTRY: "KVM_RUN entry", SERVED: "access that KVM served", RETURN: "KVM_RUN return",
 }  # fmt: skip
 """What the kernel writes for, where it is for no exit."""
-
-MEMBERS = ("debug.arch", "mmio", "system_event", "arm_nisv")
-"""The structs of the exit union, as :attr:`Exit.member` names them."""
-
-
-def wrote(source: Source | None, step: int) -> TypeGuard[Source]:
-    """A byte was last written by that step."""
-    return source is not None and source.write is not None and source.write.step == step
 
 
 def who(source: Source | None, now: int) -> str:
@@ -143,8 +134,8 @@ class Step:
     @cached_property
     def written(self) -> tuple[int, ...]:
         """Offsets of the bytes that this step wrote, also where the value stayed the same."""
-        sources = enumerate(self.page.sources)
-        return tuple(at for at, source in sources if wrote(source, self.number))
+        writes = enumerate(source and source.write for source in self.page.sources)
+        return tuple(at for at, write in writes if write and write.step == self.number)
 
     @property
     def changed(self) -> tuple[int, ...]:
@@ -207,11 +198,11 @@ class Step:
         Its bytes are the page's; its sources are those that this step wrote as that member.
         Another path raises :class:`KvmvizError`.
         """
-        layout, start = self.page.layout, self.page.layout.offsets["padding"]
-        for name in chosen(path, MEMBERS, "image: struct").split("."):
-            kind = layout.named[name].type
-            assert isinstance(kind, Struct)
-            layout = kind.layout(layout.abi)
+        structs, start = (
+            {"debug.arch": self.kernel.debug, **EXITS},
+            self.page.layout.offsets["debug"],
+        )
+        layout = structs[chosen(path, structs, "image: struct")].layout(self.page.layout.abi)
         exit, held = self.exit, self.page.data[start : start + layout.size]
         is_own = exit is not None and exit.member == path
         return layout.pack(exit.values(self.kernel, layout.abi) if exit and is_own else {}, held)
@@ -219,10 +210,10 @@ class Step:
     def state(self, offset: int) -> State:
         """What a byte is after this step; :class:`KvmvizError` for one that is not in the page."""
         last = len(self.page) - 1
-        source = self.page.sources[chosen(offset, range(last + 1), "state: byte", f"0..{last}")]
-        if source is None:
+        offset = chosen(offset, range(last + 1), "state: byte", f"0..{last}")
+        if self.page.sources[offset] is None:
             return "untouched"
-        return "fresh" if wrote(source, self.number) else "stale"
+        return "fresh" if offset in self.written else "stale"
 
     @property
     def reason(self) -> int:

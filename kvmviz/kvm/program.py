@@ -23,17 +23,7 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
-from kvmviz.kvm.kernel import (
-    ESR_BIT,
-    MERGED,
-    OLD,
-    UNION,
-    WATCHPOINT_LOW,
-    WIDENED,
-    Kernel,
-    in_union,
-    registers,
-)  # fmt: skip
+from kvmviz.kvm.kernel import ESR_BIT, MERGED, OLD, WATCHPOINT_LOW, WIDENED, Kernel, fit, registers
 from kvmviz.kvm.kernel import find as find_kernel
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
@@ -220,7 +210,7 @@ class Reading:
     @property
     def struct(self) -> Layout:
         """The struct as the program has it."""
-        return in_union(f"VMM {self.vmm.name}", self.vmm.debug, self.image.layout.abi)
+        return fit(f"VMM {self.vmm.name}", self.vmm.debug, self.image.layout.abi)
 
     @property
     def memory(self) -> bytes:
@@ -468,7 +458,8 @@ def read(
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = find_kernel(kernel), find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
-    beyond = bytes([int(fill)]) * UNION if isinstance(fill, Integral) else b""
+    size = reader.debug.layout(abi).size
+    beyond = bytes([int(fill)]) * size if isinstance(fill, Integral) else b""
     return Reading(writer, reader, image, esr, bool(writer.flag), beyond)
 
 
