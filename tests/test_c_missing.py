@@ -54,6 +54,10 @@ DOUBTFUL: list[tuple[str, str]] = [
     ("#ifdef X\ntypedef long t;\n#endif\nstruct s { t a; };", "line 4, column 12: unknown type 't"),
     ("#ifdef X\ntypedef long uint32_t;\n#else\ntypedef short uint32_t;\n#endif\n"
      "struct s { uint32_t a; };", "line 6, column 21: 'uint32_t' is not defined before"),
+    ("#ifdef X\ntypedef long pid_t;\n#else\ntypedef short pid_t;\n#endif\nstruct s { pid_t a; };",
+     "line 6, column 18: 'pid_t' is not defined before"),
+    ("#ifdef X\ntypedef long pid_t;\n#else\ntypedef short pid_t;\n#endif\nstruct s { char a["
+     "sizeof(pid_t)]; };", "line 6, column 19: 'pid_t' has no known size here"),
     ("#ifdef X\nenum { N = 1 };\n#else\nenum { N = 2 };\n#endif\nstruct s { char a[N]; };", "line"),
     ("#ifdef X\nstruct t { int a; };\n#else\nstruct t { char a; };\n#endif\nstruct s { struct t a"
      "; };",

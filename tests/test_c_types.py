@@ -90,7 +90,7 @@ def test_kernel_types_are_those_of_each_architectures_headers(abi: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("title", unit.undeclared())
+@pytest.mark.parametrize("title", [name for name, one in unit.undeclared().items() if one.type])
 def test_a_member_of_any_known_type_is_read_back(title: str) -> None:
     found = parse(f"struct s {{ {title} a; }};")
     assert parse(repr(found["s"])) == found

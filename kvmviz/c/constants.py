@@ -64,7 +64,10 @@ class Constants(Expressions):
 
     def undeclared(self, title: str, facts: target.Facts) -> Kind | None:
         """The type of a name that needs no declaration."""
-        return self.standard.get(title) or types.named(title, facts, self.abi)
+        found = self.standard.get(title) or self.standard.get(types.ordered(title.split()))
+        if found is None and target.kernel(title, self.abi):
+            found = self.standard[facts.ask(self.abi, target.kernel, title)]
+        return found
 
     def missing(self, name: str, is_macro: bool = False) -> str:
         """Why a name is not known: what a header's declaration lacks, or a header itself."""
@@ -288,8 +291,12 @@ class Constants(Expressions):
 
     def sized(self, kind: Kind, n: int) -> Type:
         """A type that has a size; ``n`` is where one asks for it."""
-        known = self.standard.get(kind.name, kind)
-        return kind.type or known.type or self.unsized(n)
+        return self.defined(kind).type or self.unsized(n)
+
+    def defined(self, kind: Kind) -> Kind:
+        """The type itself, or that of the same tag which needs no definition."""
+        is_tag = kind.type is None and " " in kind.name
+        return self.standard.get(kind.name, kind) if is_tag else kind
 
     def unsized(self, n: int) -> NoReturn:
         """Raise for what has no size that is known."""

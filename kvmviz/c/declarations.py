@@ -121,7 +121,7 @@ class Declarations(Attributes):
             else:
                 self.expected("a type")
         if words:
-            found.kind = self.named(" ".join(words)) or self.named(types.ordered(words))
+            found.kind = self.named(" ".join(words))
             if found.kind is None:
                 self.refuse("this type", found.n)
         if found.defines and (word in _BEGINS or word in ("", "}", ")", "=", "[")):
@@ -143,13 +143,13 @@ class Declarations(Attributes):
 
     def complete(self, kind: Kind, n: int) -> Type:
         """The type, if it is known here and within the limits."""
-        if kind.type is None and kind.name in self.standard:
-            kind.type, kind.weight = self.standard[kind.name].type, 128
+        if (known := self.defined(kind)) is not kind:
+            kind.type, kind.weight = known.type, 128
         if kind.name in FLOATS:
             self.fail(f"{kind.name!r} differs by ABI and C library; not supported", n)
         if kind.type is None:
-            known = " " in kind.name or kind.name in self.spoilt
-            missing = self.missing(kind.name) if known else ""
+            is_known = " " in kind.name or kind.name in self.spoilt
+            missing = self.missing(kind.name) if is_known else ""
             self.fail(f"{kind.name!r} is not defined before this place{missing}", n)
         if kind.type.depth > MAX_DEPTH:
             self.fail(f"more than {MAX_DEPTH} types inside each other", n)

@@ -24,9 +24,9 @@ from kvmviz.rules import extent
 _FAMILIES: dict[str, dict[str, Any]] = tomllib.loads(
     files("kvmviz.c").joinpath("target.toml").read_text("utf-8")
 )
-_GENERIC = by_name(_FAMILIES.pop("generic")["kernel"])
+_GENERIC = _FAMILIES.pop("generic")
 for _row in _FAMILIES.values():
-    _row["kernel"] = _GENERIC | by_name(_row.get("kernel", {}))
+    _row["kernel"] = by_name(_GENERIC["kernel"]) | by_name(_row.get("kernel", {}))
 
 
 def _family(abi: Abi) -> dict[str, Any]:
@@ -46,45 +46,16 @@ def macros(abi: Abi) -> Mapping[str, str]:
     Raises :class:`KvmvizError` for an ABI of a family that is not known.
     """
     family = _family(abi)
-    little, long = abi.byte_order == "little", abi.word_bits // 8
-    order, name = ("1234", "LITTLE") if little else ("4321", "BIG")
-    made = _widths(abi) | {
-        "__BIGGEST_ALIGNMENT__": f"{family.get('biggest', 16)}",
-        "__BYTE_ORDER__": order,
-        "__FLOAT_WORD_ORDER__": order,
-        "__BYTE_ORDER": order,
-        f"__{name}_ENDIAN": order,
-        f"__{name}_ENDIAN_BITFIELD": "",
-        "__BITS_PER_LONG": f"{8 * long}",
-    }
-    words = f"{family['macros']} {family.get(abi.byte_order, '')}".split()
-    if abi.family != "m68k":
-        # For m68k there is gcc; clang, which is here for the others, says these of each.
-        words += [f"__{name}_ENDIAN__"]
-        words += ["__LP64__", "_LP64"] if long == 8 else ["__ILP32__", "_ILP32"]
-    words += [] if abi.char_signed else ["__CHAR_UNSIGNED__"]
-    words += ["__SIZEOF_INT128__=16"] if long == 8 else []
-    return made | {name: value or "1" for name, _, value in (one.partition("=") for one in words)}
-
-
-def _widths(abi: Abi) -> dict[str, str]:
-    """Macros that tell a text how wide those types are that differ."""
-    bits, unsigned = abi.word_bits, "__WCHAR_UNSIGNED__" in _family(abi)["macros"]
-    unknown = "sizeof(long double)"  # no number: a text that asks waits for what is not known
-    made = {
-        "__SIZEOF_LONG_DOUBLE__": f"{abi.long_double // 8}" if abi.long_double else unknown,
-        "__WCHAR_MAX__": "4294967295U" if unsigned else "2147483647",
-        "__WCHAR_TYPE__": "unsigned int" if unsigned else "int",
-        "__SIZE_MAX__": f"{(1 << bits) - 1}UL",
-        "__UINTPTR_MAX__": f"{(1 << bits) - 1}UL",
-        "__SIZE_WIDTH__": f"{bits}",
-    }
-    for name in ("LONG", "POINTER", "SIZE_T", "PTRDIFF_T"):
-        made[f"__SIZEOF_{name}__"] = f"{bits // 8}"
-    for name in ("LONG", "INTPTR", "PTRDIFF"):
-        made[f"__{name}_MAX__"] = f"{(1 << bits - 1) - 1}L"
-        made[f"__{name}_WIDTH__"] = f"{bits}"
-    return made
+    words: list[str] = []
+    for row in (_GENERIC, family):
+        for key in ("macros", abi.byte_order, f"{abi.word_bits}"):
+            words += row.get(key, "").split()
+    rows = [word.partition("=") for word in words if word not in family.get("without", "").split()]
+    made = {name: value if sign else "1" for name, sign, value in rows}
+    # No number: a text that asks waits for what is not known.
+    wide = f"{abi.long_double // 8}" if abi.long_double else "sizeof(long double)"
+    made["__SIZEOF_LONG_DOUBLE__"] = wide
+    return made if abi.char_signed else made | {"__CHAR_UNSIGNED__": "1"}
 
 
 @cache

@@ -84,16 +84,6 @@ _SPELLED = {"int long": "long", "int short": "short", "int long long": "long lon
 _ORDERED = re.compile(r"__([lb])e(?:16|32|64)")
 
 
-def named(title: str, facts: Facts, abi: Abi) -> Kind | None:
-    """The type that a name stands for where no text says what it is."""
-    if title == "void" or title in FLOATS:
-        return Kind(title)
-    found = SCALARS.get(title) or SCALARS.get(ordered(title.split()))
-    if found is None and target.kernel(title, abi):
-        found = SCALARS[facts.ask(abi, target.kernel, title)]
-    return Kind(title, found, found.size or 8) if found else None
-
-
 def annotated(name: str, kind: Kind, facts: Facts, abi: Abi) -> Kind | None:
     """An integer that a typedef calls by a name with a byte order, ``__be32``; else None.
 

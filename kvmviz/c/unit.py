@@ -21,6 +21,7 @@ from kvmviz.c.preprocessor import PACKS, UNPACKS, Files, Preprocessor
 from kvmviz.c.source import KEYWORDS, MARK, MAX_DEPTH, NOWHERE, Token, by_name, is_torn, shortened
 from kvmviz.c.target import Facts
 from kvmviz.c.types import Kind
+from kvmviz.ctype import SCALARS
 
 _SPELLED = by_name({
     "signed": "__signed__ __signed",
@@ -366,6 +367,8 @@ def opened(words: Sequence[str]) -> Iterator[tuple[int, str]]:
 @cache
 def undeclared() -> Mapping[str, Kind]:
     """Types that need no declaration, by name and by tag."""
-    reader = Unit(Preprocessor(Files(types.TYPES), next(iter(ABIS.values())), Facts()), {})
+    known = {name: Kind(name) for name in ("void", *types.FLOATS)}
+    known |= {name: Kind(name, scalar, scalar.size or 8) for name, scalar in SCALARS.items()}
+    reader = Unit(Preprocessor(Files(types.TYPES), next(iter(ABIS.values())), Facts()), known)
     reader.read()
-    return reader.typedefs | reader.tags
+    return known | reader.typedefs | reader.tags
