@@ -54,7 +54,7 @@ class Review:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to know, the worst first; ABIs that agree are one finding."""
-        # The same leaves in the same places give the same findings, on whatever ABI.
+        # The same members in the same places and structs give the same findings.
         known: dict[object, tuple[Finding, ...]] = {}
         where: dict[Finding, list[str]] = {}
         for pair in self.rows:
