@@ -24,11 +24,11 @@ from kvmviz import (
 from kvmviz.abi import Abi
 from kvmviz.ctype import SCALARS
 from kvmviz.draw.timeline import timeline
-from kvmviz.kvm import kernel, program, scenario
+from kvmviz.kvm import kernel, patch, program, scenario
 from kvmviz.kvm.conclusion import conclude, conclusions, handshake
 from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
 from kvmviz.kvm.kernel import KERNELS, OLD, POLICIES, WIDENED, Kernel
-from kvmviz.kvm.page import play
+from kvmviz.kvm.page import member, play
 from kvmviz.kvm.program import VMMS, Vmm, matrix, read
 from kvmviz.kvm.scenario import Scenario
 from tests.proof_page import BE, BRK, LE, UART
@@ -55,6 +55,8 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "user_write, data": lambda odd: Vcpu("old", LE).user_write(0, odd),
     "state": STEP.state,
     "image": STEP.image,
+    "member": lambda odd: member(STEP.page, odd),
+    "patch.edit": patch.edit,
     "DebugExit, esr": DebugExit,
     "DebugExit, far": lambda odd: DebugExit(0xF2001234, odd),
     "MmioExit, phys_addr": lambda odd: MmioExit(odd, 4),

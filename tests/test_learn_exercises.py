@@ -57,6 +57,9 @@ class TestExercise:
             grade = EXERCISES[name].judge(answer)
             assert not grade.right
             assert grade.feedback
+        for odd in (None, 5, b"4", ["4"]):
+            with pytest.raises(KvmvizError, match=r"^answer .* is no text$"):
+                EXERCISES[name].judge(odd)  # type: ignore[arg-type]
 
 
 def _spaceless(text: str) -> str:

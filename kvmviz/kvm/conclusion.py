@@ -90,8 +90,7 @@ class Conclusion:
             return None
         if not (self.vmm.trusts_far or self.far_valid in ("address", "granule")):
             return None
-        page = self.step.page
-        found: int = reading.struct.unpack(page, page.layout.offsets["debug"])["far"]
+        found: int = reading.struct.unpack(reading.memory)["far"]
         return found & (1 << 64) - 1  # also where a program's far is signed
 
     @property

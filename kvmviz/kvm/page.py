@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from kvmviz._base import KvmvizError, chosen, counted, shown, span
+from kvmviz._base import KvmvizError, chosen, counted, find, shown, span
 from kvmviz.abi import Abi
 from kvmviz.image import Image
 from kvmviz.kvm.exits import (
@@ -356,7 +356,7 @@ class Vcpu:
 
 def member(page: Image, path: str) -> int:
     """The value of one of struct kvm_run's integers, in the page's own byte order."""
-    slot = next(slot for slot in page.layout.slots if slot.path == path)
+    slot = find({slot.path: slot for slot in page.layout.slots}, path, "member")
     return int.from_bytes(page.data[slot.offset : slot.offset + slot.size], slot.order)
 
 

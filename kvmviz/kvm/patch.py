@@ -97,7 +97,6 @@ class Edit:
         )
 
 
-@cache
 def edit(name: str) -> Edit:
     """The patch that makes ``old``, ``widened`` or ``v2``; else :class:`KvmvizError`."""
     chosen(name, ("old", "widened", "v2"), "patch")

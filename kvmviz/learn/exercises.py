@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 
-from kvmviz._base import KvmvizError, by_name, counted, find
+from kvmviz._base import KvmvizError, by_name, check_texts, counted, find
 from kvmviz.abi import ABIS
 from kvmviz.c.parse import pointed
 from kvmviz.learn import grading
@@ -40,6 +40,7 @@ class Exercise:
 
     def judge(self, answer: str) -> Grade:
         """The grade of an answer; what cannot be read is wrong, with the line that it stands in."""
+        check_texts("answer", answer)
         try:
             return self.rule(answer)
         except KvmvizError as error:
