@@ -524,7 +524,7 @@ def test_the_handshake_has_every_cell() -> None:
     assert len(told) == len(cells)
     for (kernel, vmm, before, abi), cell in told.items():
         new = kernel != "old"
-        assert cell.stale_flag is (kernel == "v2")
+        assert cell.later.flag is (kernel == "v2")
         if vmm == U32:
             assert (cell.knows, cell.right) == (32, True)
         elif vmm == FLAG:

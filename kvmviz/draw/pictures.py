@@ -477,8 +477,8 @@ def _page(canvas: Canvas, cell: Met, x: float, y: float) -> None:
         canvas.clear(x + 4, y + 5, room - 8, 20)
     canvas.text(x + room / 2, y + 21, f"{cell.hole:08x}", 17, mono=True, ha="center")
     canvas.text(x, y + 46, name, 12, room=room)
-    flag = f"flag {int(cell.debug.flag)}, then {int(cell.stale_flag)}"
-    mark, colour = ("✗ ", WRONG) if cell.stale_flag else ("", INK)
+    flag = f"flag {int(cell.debug.flag)}, then {int(cell.later.flag)}"
+    mark, colour = ("✗ ", WRONG) if cell.later.flag else ("", INK)
     canvas.text(x, y + 64, mark + flag, 12, colour=colour)
 
 

@@ -276,11 +276,6 @@ class Cell:
         return reading.bits if reading and self.debug.right else 0
 
     @property
-    def stale_flag(self) -> bool:
-        """The flag is still set at the exit after, which is no debug exit."""
-        return self.later.flag
-
-    @property
     def right(self) -> bool:
         """The program is right at both exits."""
         return self.debug.right and self.later.right
@@ -292,7 +287,7 @@ class Cell:
         if reading and not self.debug.right:
             knows = f"{32 * reading.low_right} of {reading.bits} bits"
         writer = who(step.page.sources[HOLE], step.number)
-        later = f"flag {'still' if self.stale_flag else 'not'} set: {self.later.headline}"
+        later = f"flag {'still' if self.later.flag else 'not'} set: {self.later.headline}"
         page = (self.layout.abi.name, self.before, self.kernel.name, f"{self.hole:#010x}", writer)
         seen = ("✓" if self.right else "✗", reading.digits if reading else "not seen", knows)
         return *page, int(self.debug.flag), self.vmm.name, *seen, later
