@@ -28,11 +28,8 @@ from kvmviz.text import spans, table
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
 """The ABI of the kernels that were dumped, by byte order."""
 
-PAGE = 288
-"""How many bytes of struct kvm_run a dump holds, from offset 0 on: head and exit union."""
-
-PAGE_WITH_REGS = 312
-"""How many where s.regs.device_irq_level is told too."""
+SIZES = (288, 312)
+"""How many bytes of struct kvm_run a dump holds: head and exit union, or s.regs' levels too."""
 
 LINUX = "6.1.192"
 """The kernel's release where a dump does not name it."""
@@ -318,8 +315,8 @@ def _dump(row: Any) -> Dump:
             last.pop("device_irq_level", 0), "event, device_irq_level", IRQ_LEVELS.bit_length()
         )
     events += [event(one, exits.Served) for one in served]
-    if len(data) not in (PAGE, PAGE_WITH_REGS):
-        legal = f"legal are {PAGE}, and {PAGE_WITH_REGS} with s.regs"
+    if len(data) not in SIZES:
+        legal = f"legal are {SIZES[0]}, and {SIZES[1]} with s.regs"
         raise KvmvizError(f"bytes: {counted(len(data), 'byte')}; {legal}")
     return Dump(
         _base.find(KERNELS, row["kernel"], "kernel"),

@@ -189,8 +189,7 @@ def shared(answer: str, writer: tuple[str, str], reader: tuple[str, str]) -> Gra
             told = f"{name}, written on {kernel}, is {status} when read on {program}"
             wrong.append(f"{told}: {found_there(verdict, name)}.")
     if verdict.size_differs:
-        size = counted(theirs.size, "byte")
-        wrong.append(f"It has {size} on {kernel}, {mine.size} on {program}.")
+        wrong.append(f"It has {theirs.size} bytes on {kernel}, {mine.size} on {program}.")
     where = f"{' and '.join(members)} lie where {kernel} has them, in {mine.size} bytes."
     told = " ".join(wrong) or _lost(old, mine, members, "narrowed", "bit-field")
     return Grade(not told, told or where, (Versions(theirs), Versions(mine)))
@@ -209,8 +208,7 @@ def bits_alike(answer: str, given: str, value: str) -> Grade:
             words = f"{name} holds bits {there} of {value} on aarch64_be, {here} on aarch64."
             return Grade(False, words, seen)
     if big.size != little.size:
-        size = counted(big.size, "byte")
-        words = f"{big.struct} has {size} on aarch64_be; it must keep {little.size}."
+        words = f"{big.struct} has {big.size} bytes on aarch64_be; it must keep {little.size}."
         return Grade(False, words, seen)
     verdict = compare(big, old.layout("aarch64_be"))
     if (status := verdict.fields[value]) != "intact":
