@@ -19,7 +19,7 @@ from typing import Any
 from kvmviz._base import KvmvizError
 from kvmviz.abi import ABIS
 from kvmviz.btf import comparable
-from kvmviz.c.parse import Structs
+from kvmviz.c.parse import Structs, read
 from kvmviz.cli import inputs
 from kvmviz.cli.dump import Decoded
 from kvmviz.ctype import Struct
@@ -140,8 +140,12 @@ def _read(
         args.abi = [record.abi.name]
         args.recorded += [record]
         return Structs({record.struct.tag: record.struct})
-    # A header may be new, emptied, or without structs.
-    found = inputs.structs(path, headers, dict(args.defines), args.run is compare)
+    text = inputs.text(path)
+    try:
+        # A header may be new, emptied, or without structs.
+        found = read(text, headers, dict(args.defines), args.run is compare)
+    except KvmvizError as error:
+        raise inputs.located(path, error) from None
     if args.struct is None:
         for note in found.notes:
             told = inputs.located(path, KvmvizError(note))

@@ -17,7 +17,7 @@ from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
 from kvmviz.abi import find as find_abi
 from kvmviz.btf import ELF, MAGICS, Btf, Record
-from kvmviz.c.parse import Structs, place, read
+from kvmviz.c.parse import Structs, place
 from kvmviz.cli import dump as dumps
 from kvmviz.ctype import Struct
 from kvmviz.kvm import kernel as kvm
@@ -152,17 +152,6 @@ def pairs(old: str, new: str) -> list[tuple[str, str]]:
         (sides[0].find(path) or os.devnull, sides[1].find(path) or os.devnull)
         for path in sorted(paths)
     ]
-
-
-def structs(
-    path: str, headers: Headers, defines: Mapping[str, str | None], may_be_empty: bool = False
-) -> Structs:
-    """What a file of C text defines, read with the headers that it may include."""
-    source = text(path)
-    try:
-        return read(source, headers, defines, may_be_empty)
-    except KvmvizError as error:
-        raise located(path, error) from None
 
 
 def check_known(path: str, mine: Structs, other: Structs) -> None:

@@ -112,11 +112,6 @@ class Change:
         return self.is_kept and self.start[0] != self.start[1]
 
     @property
-    def grows(self) -> bool:
-        """Both sides have it, and the new one is larger."""
-        return self.is_kept and stop(self.new) - stop(self.old) > self.start[1] - self.start[0]
-
-    @property
     def width(self) -> tuple[int, int]:
         """Bits of one value, before and after."""
         return self.old[0].width, self.new[0].width

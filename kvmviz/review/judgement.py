@@ -138,7 +138,9 @@ def _kept(pair: Pair, change: Change) -> Finding:
     if not ways:
         ways = [("moved", "its elements lie elsewhere, as each has another size")]
     kind = ways[0][0]
-    words = "; ".join(words for _, words in ways) + (_pushes(pair, change) if change.grows else "")
+    words = "; ".join(words for _, words in ways)
+    if stop(change.new) - stop(change.old) > change.start[1] - change.start[0]:  # it grows
+        words += _pushes(pair, change)
     if change.zeros and not wrong:
         return ruled("reserved", name, words, effect_of(change))
     before, after = change.width
