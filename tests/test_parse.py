@@ -647,6 +647,7 @@ ERRORS: list[tuple[str, str]] = [
     ("#if 1\n#else\n#elif 1\n#endif", "line 3, column 1: '#elif' without an '#if'"),
     ("#if 1 +\n#endif", "line 1, column 1: this condition cannot be computed: '1 +'"),
     ("#if 1 / 0\n#endif", "line 1, column 1: this condition cannot be computed: '1 / 0'"),
+    ("#define I <x.h>\n#if __has_include(I)\n#endif", "line 2, column 1: this condition cannot"),
     ("#if defined\n#endif", "line 1, column 1: '#if defined' names no macro"),
     ("#if defined(X\n#endif", "line 1, column 1: '#if defined(X' names no macro"),
     ("#ifdef 3\n#endif", "line 1, column 1: '#ifdef 3' names no macro"),

@@ -93,23 +93,19 @@ class Expander:
                 continue
             if len(hidden) >= MAX_DEPTH or depth > MAX_DEPTH:
                 self.source.fail(at, f"more than {MAX_DEPTH} macros in a row")
-            if macro.parameters is None:
-                hidden |= {word}
-                body = [(text, at, hidden) for text, _, _ in macro.body]
-                if any(text == "##" for text, _, _ in body):
-                    body = self.pasted(body, at)
-            else:
+            arguments: Sequence[list[Token]] = ()
+            if macro.parameters is not None:
                 after = following()
                 if after is None or after[0] != "(":
                     pending += [after] if after else []
                     yield token
                     continue
                 arguments, closed = self.arguments(macro, at, following)
-                hidden = (hidden & closed) | {word}
-                body = self.filled(macro, arguments, at, depth)
-                body = [(text, place, before | hidden) for text, place, before in body]
+                hidden &= closed
+            hidden |= {word}
+            body = self.filled(macro, arguments, at, depth)
             self.spend(len(body) + 1, at)
-            pending += reversed(body)
+            pending += [(text, place, own | hidden) for text, place, own in reversed(body)]
 
     def arguments(
         self, macro: Macro, at: int, following: Callable[[], Token | None]

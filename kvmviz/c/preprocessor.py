@@ -493,6 +493,8 @@ class _Condition(Expressions):
         name = inner[-1].strip("_")
         if "include" in word:
             title, beside = "".join(inner)[1:-1], inner[0][0] == '"'
+            if not _HEADER.fullmatch("".join(inner)):
+                self.fail("")
             known = title in types.HEADERS or title in types.GIVEN
             if known or self.reader.files.path(title, self.at, beside, word.endswith("next")):
                 return self.truth(True)
