@@ -120,11 +120,10 @@ def _rows(before: Kernel, after: Kernel) -> Iterator[tuple[str, ...]]:
     for order, abi in ABI_OF.items():
         for one in _changes(before, after, abi):
             key = one.exit, one.slot.offset, one.slot.size, one.slot.path
-            told = {order: f"{order} {one.without.hex()} -> {one.held.hex()}"}
-            found[key] = found.get(key, {}) | told
-    for (exit, start, size, path), told in sorted(found.items()):
-        both = [told.get(order, f"{order} the same") for order in ABI_OF]
-        yield span(start, start + size - 1), path, f"after exit {exit}:", *both
+            both = found.setdefault(key, {name: f"{name} the same" for name in ABI_OF})
+            both[order] = f"{order} {one.without.hex()} -> {one.held.hex()}"
+    for (exit, start, size, path), both in sorted(found.items()):
+        yield span(start, start + size - 1), path, f"after exit {exit}:", *both.values()
 
 
 class Patch(tuple[Line, ...]):
