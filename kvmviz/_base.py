@@ -5,10 +5,9 @@ from __future__ import annotations
 import operator
 import re
 import reprlib
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from numbers import Integral, Number
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 Row = TypeVar("Row")
@@ -87,16 +86,35 @@ def find(table: Mapping[str, Row], name: str | Row, what: str) -> Row:
     raise KvmvizError(f"unknown {what} {shown(name)}; legal are {listed(table) or 'none'}")
 
 
-def by_name(*rows: Row) -> Mapping[str, Row]:
-    """A table of rows that have a ``name`` each, to :func:`find` them in."""
-    return MappingProxyType({row.name: row for row in rows})  # type: ignore[attr-defined]
+class Table(Mapping[str, Row]):
+    """Rows that have a ``name`` each, by that; ``what`` one of them is, errors say."""
+
+    def __init__(self, what: str, *rows: Row) -> None:
+        self.what = what
+        self._rows = {row.name: row for row in rows}  # type: ignore[attr-defined]
+
+    def __getitem__(self, name: str) -> Row:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"{self.what}: {listed(self)}"
+
+    def find(self, name: str | Row) -> Row:
+        """The row of that name, or the row itself; see :func:`find`."""
+        return find(self, name, self.what)
 
 
 def check_texts(what: str, *texts: object) -> str:
-    """``<what> <name>``, the name being the first text; :class:`KvmvizError` for no text."""
+    """``<what> <name>``, the first text being the name; error for what is no text in one line."""
     for text in texts:
-        if not isinstance(text, str):
-            raise KvmvizError(f"{what} {shown(texts[0])}: {shown(text)} is no text")
+        if not isinstance(text, str) or not text.isprintable():
+            raise KvmvizError(f"{what} {shown(texts[0])}: {shown(text)} is no text in one line")
     return f"{what} {shown(texts[0])[1:-1]}"
 
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from kvmviz import _base
-from kvmviz._base import KvmvizError, settled, shown
+from kvmviz._base import Table, check_texts, settled
 
 ByteOrder = Literal["little", "big"]
 BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
-MOST_NAME = 120
-"""Characters of an ABI's name, family and source."""
 BitFields = Literal["units", "unnamed", "packed"]
 
 _LEGAL: Mapping[str, Sequence[Any]] = {
@@ -54,13 +50,7 @@ class Abi:
     bit_fields: BitFields = "units"
 
     def __post_init__(self) -> None:
-        title = f"ABI {shown(self.name)}"
-        for name in ("name", "family", "source"):
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= MOST_NAME):
-                legal = f"printable text, 1 .. {MOST_NAME} characters"
-                raise KvmvizError(f"{title}: {name} {shown(value)} is no {legal}")
-        settled(self, title, **_LEGAL)
+        settled(self, check_texts("ABI", self.name, self.family, self.source), **_LEGAL)
 
     @property
     def long_double(self) -> int:
@@ -87,7 +77,8 @@ _M68K = "System V ABI, Motorola 68000, as gcc has it"
 _MIPS = "System V ABI, MIPS supplement"
 _RISCV = "RISC-V psABI, C/C++ Type Sizes and Alignments, and Bit-Fields"
 
-_ROWS = (
+ABIS = Table(
+    "ABI",
     Abi("aarch64", "little", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
     Abi("aarch64_be", "big", 16, 64, "arm64", _AAPCS64, False, "unnamed"),
     Abi("x86_64", "little", 16, 64, "x86-64", "System V ABI, AMD64 supplement, 3.1.2"),
@@ -103,20 +94,11 @@ _ROWS = (
     Abi("mipsel", "little", 8, 32, "mips", _MIPS),
     Abi("riscv64", "little", 16, 64, "riscv64", _RISCV, False),
 )
-ABIS: Mapping[str, Abi] = MappingProxyType({abi.name: abi for abi in _ROWS})
 """The named ABIs, by name."""
-
-
-def find(abi: str | Abi) -> Abi:
-    """The ABI itself, or the one of that name in :data:`ABIS`.
-
-    Raises :class:`KvmvizError` for a name that is not there.
-    """
-    return _base.find(ABIS, abi, "ABI")
 
 
 def siblings(abi: str | Abi) -> dict[ByteOrder, Abi]:
     """The ABI and its family's by byte order; one entry where only one order exists."""
-    asked = find(abi)
+    asked = ABIS.find(abi)
     family = {row.byte_order: row for row in ABIS.values() if row.family == asked.family}
     return {**family, asked.byte_order: asked}

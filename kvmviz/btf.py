@@ -18,7 +18,6 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from kvmviz import abi as abis
 from kvmviz import ctype, rules
 from kvmviz._base import KvmvizError, counted, listed, shown
 from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
@@ -108,7 +107,7 @@ class Btf:
         def fits(abi: Abi) -> bool:
             return abi.byte_order == order and width in (0, abi.word_bits)
 
-        if asked and fits(found := abis.find(asked)):
+        if asked and fits(found := ABIS.find(asked)):
             return found
         told = f"is not of {found.name}" if asked else "does not say its machine"
         wide = f" with a long of {width} bits" if width else ""

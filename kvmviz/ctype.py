@@ -13,9 +13,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, chosen, listed, settled, shown
-from kvmviz.abi import BYTE_ORDERS, Abi, ByteOrder
+from kvmviz._base import KvmvizError, check_texts, chosen, listed, settled, shown
+from kvmviz.abi import ABIS, BYTE_ORDERS, Abi, ByteOrder
 
 if TYPE_CHECKING:
     from kvmviz.layout import Layout
@@ -79,9 +78,7 @@ class Scalar(_Single):
     depth: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.isprintable():
-            raise KvmvizError(f"a type's name is printable text, not {shown(self.name)}")
-        where = f"type {self.name}"
+        where = check_texts("type", self.name)
         orders, kinds = (None, *BYTE_ORDERS), tuple(_WIDTHS_OF)
         settled(self, where, kind=kinds, signed=(*_FLAG, None), order=orders, align=_ALIGN)
         settled(self, where, bits=_WIDTHS_OF[self.kind])
@@ -266,16 +263,16 @@ class Member:
         legal = range(least, most + 1)
         chosen(self.bits, legal, f"{self}: a bit-field of", f"{least} .. {most}", "bits")
 
-    @property
-    def is_spelled(self) -> bool:
-        """Its type is a struct of which the definition stands where the member does."""
-        leaf = self.type.leaf
-        return isinstance(leaf, Struct) and not (leaf.differs or (self.name and leaf.tag))
-
     def __str__(self) -> str:
         if self.name is None:
             return "anonymous member" if self.bits is None else "unnamed bit-field"
         return _title(self.name)
+
+
+def _inner(member: Member) -> Struct | None:
+    """The struct that is defined where the member is declared."""
+    leaf = member.type.leaf
+    return leaf if isinstance(leaf, Struct) and not (member.name and leaf.tag) else None
 
 
 def _title(name: object) -> str:
@@ -375,12 +372,11 @@ class Struct(_Single):
             return row
         try:
             name, kind = row
-        except Exception:
-            raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
-        try:
             return Member(name, kind)  # type: ignore[arg-type]
         except KvmvizError as error:
             raise KvmvizError(f"{self}, {error}") from None
+        except Exception:
+            raise KvmvizError(f"{self}: {shown(row)} is not a (name, type) pair") from None
 
     @cached_property
     def depth(self) -> int:
@@ -390,8 +386,8 @@ class Struct(_Single):
     @cached_property
     def _spelled(self) -> int:
         """Members that its definition spells out, as :func:`defined` does."""
-        inner = (row.type.leaf for row in self.members if row.is_spelled)
-        return len(self.members) + sum(one._spelled for one in inner if isinstance(one, Struct))
+        inner = () if self.differs else [_inner(row) for row in self.members]
+        return len(inner) + sum(one._spelled for one in inner if one)
 
     @property
     def word(self) -> str:
@@ -408,7 +404,7 @@ class Struct(_Single):
 
     def layout(self, abi: str | Abi) -> Layout:
         """Offsets, size, alignment and holes under an ABI: a name out of ``ABIS`` or an Abi."""
-        asked = abis.find(abi)
+        asked = ABIS.find(abi)
         made = self._layouts.get(asked)
         if made is None:
             from kvmviz.layout import Layout
@@ -431,10 +427,8 @@ class Struct(_Single):
         return WeakValueDictionary()
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if type(self) is not type(other) or hash(self) != hash(other):
-            return False
+        if self is other or type(self) is not type(other) or hash(self) != hash(other):
+            return self is other
         if id(other) not in self._equal and self._compared == other._compared:
             self._equal[id(other)] = other
         return id(other) in self._equal
@@ -451,7 +445,7 @@ class Struct(_Single):
 
     def on(self, abi: str | Abi) -> Struct:
         """The struct as that ABI has it: itself, unless its text depends on the ABI."""
-        abis.find(abi)
+        ABIS.find(abi)
         return self
 
     def widen(self, member: str, bits: int) -> Struct:
@@ -540,15 +534,14 @@ def _declare(
     # C has no place for the pragma here; only a struct made in Python can have another one.
     yield head if pack in (None, struct.pack) else f"{head} /* #pragma pack({struct.pack or ''}) */"
     for member in struct.members:
-        leaf = member.type.leaf
         asked = _attributes(member.packed, member.align)
         name = f" {member.name or ''}{brackets(member.type.shape)}".rstrip()
         bits = "" if member.bits is None else f" : {member.bits}"
-        if isinstance(leaf, Struct) and member.is_spelled:
-            *body, last = _declare(leaf, typedefs, depth + 1, struct.pack)
+        if inner := _inner(member):
+            *body, last = _declare(inner, typedefs, depth + 1, struct.pack)
             yield from body
         else:
-            last = f"{pad}    {_alias(leaf, typedefs)}"
+            last = f"{pad}    {_alias(member.type.leaf, typedefs)}"
         yield f"{last}{name}{bits}{asked};"
     yield f"{pad}}}{_attributes(struct.packed, struct.align)}"
 

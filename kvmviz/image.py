@@ -39,10 +39,10 @@ class Image:
 
     def __post_init__(self) -> None:
         layout, data, sources = self.layout, self.data, self.sources
-        if not isinstance(data, bytes) or not isinstance(sources, tuple):
-            raise KvmvizError(f"an image is bytes and a tuple, not {shown(data)}, {shown(sources)}")
-        if not {*map(type, sources)} <= {Source, type(None)}:
-            raise KvmvizError("an image's sources are entries of other images, or None")
+        given = isinstance(data, bytes) and isinstance(sources, tuple)
+        if not given or not {*map(type, sources)} <= {Source, type(None)}:
+            told = f"not {shown(data)}, {shown(sources)}"
+            raise KvmvizError(f"an image is bytes and a tuple of sources of an image, {told}")
         size = getattr(layout, "size", "none")
         if not size == len(data) == len(sources):
             title = getattr(layout, "struct", shown(layout))
@@ -79,7 +79,12 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
         if source is None:
             told = f"not written {unwritten(layout, first)}"
         elif source.is_part:
-            told = _shares(source.shares)
+            parts = [
+                f"{s.path}  {bits(s.high, s.low)} in {bits(s.top, s.bottom)}" for s in source.shares
+            ]
+            if free := 0xFF & ~sum(s.mask for s in source.shares):
+                parts.append(f"bits not written: mask {free:#04x}")
+            told = " · ".join(parts)
         else:
             end = sources[last] or source
             told = source.path if source.element == end.element else source.until(end)
@@ -88,14 +93,6 @@ def byte_rows(data: bytes, sources: Sequence[Source | None], layout: Layout) -> 
                 told += f"  bits {taken}"
         rows.append((f"+{first}", data[first : last + 1].hex(" "), letter, told))
     return table(rows, right=(0,))
-
-
-def _shares(shares: Sequence[Source]) -> str:
-    """The bits of all that holds bits of one byte, the most significant first."""
-    told = [f"{s.path}  {bits(s.high, s.low)} in {bits(s.top, s.bottom)}" for s in shares]
-    if free := 0xFF & ~sum(s.mask for s in shares):
-        told.append(f"bits not written: mask {free:#04x}")
-    return " · ".join(told)
 
 
 def pieces(
@@ -287,8 +284,7 @@ def _number(value: Any, slot: Slot, element: int, layout: Layout) -> int:
             raise KvmvizError(f"{where}: {shown(value)} is no value of it here; {legal}")
         return int.from_bytes(value, slot.order)
     if kind.kind == "float":
-        number = _floating(value, kind, where)
-        return int.from_bytes(struct.pack("<f" if kind.bits == 32 else "<d", number), "little")
+        return int.from_bytes(_floating(value, kind, where), "little")
     truth = kind.kind == "bool" and isinstance(value, bool | np.bool_)
     held = int(value) if truth else integer(value, where)
     if not low <= held <= high:
@@ -298,22 +294,22 @@ def _number(value: Any, slot: Slot, element: int, layout: Layout) -> int:
     return held
 
 
-def _floating(value: Any, scalar: Scalar, where: str) -> float:
-    """The value as a number of the type's range; ``inf`` only where it is given as such."""
+def _floating(value: Any, scalar: Scalar, where: str) -> bytes:
+    """The value in the type's format; ``inf`` only where it is given as such."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise KvmvizError(f"{where}: {shown(value)} is not a number")
-    most = float(np.finfo(scalar.dtype("little")).max)
     try:
-        with np.errstate(over="raise"):
-            number = float(value)
-            scalar.dtype("little").type(number)
-    except (OverflowError, FloatingPointError):
-        number = math.inf
-    if math.isinf(number) and not (isinstance(value, float | np.floating) and np.isinf(value)):
+        number = float(value)
+        if math.isinf(number) and not np.isinf(value):  # wider than a double
+            raise OverflowError
+        return struct.pack("<f" if scalar.bits == 32 else "<d", number)
+    except OverflowError:
+        most = float(np.finfo(scalar.dtype("little")).max)
         legal = f"-{most!r} .. {most!r}, inf, nan"
-        told = f"{value!s}" if isinstance(value, float | np.floating) else hexed(int(value))
-        raise KvmvizError(f"{where}: {told} does not fit {scalar.name}; legal are {legal}")
-    return number
+        told = hexed(int(value)) if isinstance(value, int | np.integer) else f"{value!s}"
+        raise KvmvizError(
+            f"{where}: {told} does not fit {scalar.name}; legal are {legal}"
+        ) from None
 
 
 def _read(layout: Layout, raw: npt.NDArray[np.uint8], base: int) -> dict[str, Any]:

@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, pairwise
 from math import prod
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kvmviz import abi as abis
 from kvmviz import image as images
 from kvmviz import rules
 from kvmviz._base import KvmvizError, counted, integer, shown
-from kvmviz.abi import Abi
+from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Array, Scalar, Struct, Type, brackets
 from kvmviz.rules import Field, up
 from kvmviz.slot import Slot, Source, element_path
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from kvmviz.image import Image
 
+_PLACE = attrgetter("start")
 MAX_SIZE = (1 << 31) - 1
 """Bytes of a layout: what the size of an object can be on all ABIs, and in numpy."""
 MAX_SLOTS = 1 << 18
@@ -49,7 +49,7 @@ class Layout:
         if not isinstance(struct, Struct):
             raise KvmvizError(f"a layout is that of a struct, not of {shown(struct)}")
         self.struct = struct
-        self.abi = abis.find(abi)
+        self.abi = ABIS.find(abi)
         self.fields = tuple(rules.fields(struct, self.abi))
         self.align = max(1, struct.align, *(field.align for field in self.fields))
         self.end = up(max((field.stop for field in self.fields), default=0), 8) // 8
@@ -97,7 +97,7 @@ class Layout:
         leaves = list(islice(opened, MAX_SLOTS + 1)) if self.leaves <= MAX_SLOTS else []
         if len(leaves) > MAX_SLOTS or self.leaves > MAX_SLOTS:
             raise KvmvizError(f"{self.struct} has more than {MAX_SLOTS} leaves")
-        leaves.sort(key=_place)
+        leaves.sort(key=_PLACE)
         held = [slot for slot in leaves if slot.type]
         free, tiles = [*self._free(held)], [*held]
         for hole in leaves:
@@ -106,11 +106,11 @@ class Layout:
             if not hole.type and at >= 0 and hole.stop <= free[at][1]:
                 tiles.append(hole)
                 free[at] = hole.stop, free[at][1]
-        tiles.sort(key=_place)
+        tiles.sort(key=_PLACE)
         for start, stop in [*self._free(tiles)]:
-            before = bisect(held, start, key=_place)
+            before = bisect(held, start, key=_PLACE)
             tiles += self._gaps(start, stop, f"after {held[before - 1].path}" if before else "")
-        return tuple(sorted(tiles, key=_place))
+        return tuple(sorted(tiles, key=_PLACE))
 
     def _free(self, tiles: list[Slot]) -> Iterator[tuple[int, int]]:
         """Bits of the struct, from and to, that none of these slots covers; they are in order."""
@@ -177,13 +177,6 @@ class Layout:
             return max(1, max(1, kind.leaf.layout(self.abi).leaves) * prod(kind.shape))
 
         return sum(count(field.type) for field in self.fields)
-
-    @cached_property
-    def is_flexible(self) -> bool:
-        """There is a flexible array member in it, however deep inside."""
-        leaves = (field.type.leaf for field in self.fields)
-        inner = (leaf.layout(self.abi) for leaf in leaves if isinstance(leaf, Struct))
-        return any(0 in f.type.shape for f in self.fields) or any(one.is_flexible for one in inner)
 
     @property
     def holes(self) -> tuple[Slot, ...]:
@@ -273,10 +266,6 @@ class Layout:
         return f"{head}\n{table(rows, right=(0, 1))}\n{last}"
 
 
-def _place(slot: Slot) -> int:
-    return slot.start
-
-
 WIDEST = 8
 """Bytes whose bits are listed one by one."""
 
@@ -298,10 +287,6 @@ class Rules:
     """How a layout comes about, one step of the rule a line."""
 
     layout: Layout
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layout, Layout):
-            raise KvmvizError(f"{shown(self.layout)} is no layout; see Struct.layout(abi)")
 
     @cached_property
     def steps(self) -> tuple[str, ...]:

@@ -71,14 +71,13 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
     end = 0
     for member in struct.members:
         at = 0 if struct.union else end
-        leaf = member.type.leaf
-        if isinstance(leaf, Scalar):
-            try:
-                leaf.on(abi)
-            except KvmvizError as error:
-                raise KvmvizError(f"{struct} on {abi.name}, {member}: {error}") from None
         place = _bit_field if member.bits is not None else _whole
-        field = place(struct, member, abi, at)
+        try:
+            field = place(struct, member, abi, at)
+        except KvmvizError as error:
+            if isinstance(member.type.leaf, Struct):  # which says itself what is wrong in it
+                raise
+            raise KvmvizError(f"{struct} on {abi.name}, {member}: {error}") from None
         yield field
         end = field.stop
 
@@ -148,10 +147,8 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     assert isinstance(kind, Scalar)
     assert bits is not None
     unit = kind.on(abi).bits
-    where = f"{struct}, {member}"
     if bits > unit:
-        told = f"a bit-field of {counted(bits, 'bit')}; on {abi.name} {kind.name} has {unit}"
-        raise KvmvizError(f"{where}: {told}")
+        raise KvmvizError(f"a bit-field of {counted(bits, 'bit')}; {kind.name} has {unit}")
     natural = 8 * (kind.align or abi.align(unit // 8))
     in_units, packed = abi.bit_fields != "packed", struct.packed or member.packed
     if bits == 0:
@@ -166,7 +163,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     elif is_plain and _is_disputed(kind, bits, member.align, abi, end):
         told = f"a bit-field of {counted(bits, 'bit')}, aligned({member.align or kind.align})"
     if told:
-        raise KvmvizError(f"{where}: {told}; gcc and clang place it differently")
+        raise KvmvizError(f"{told}; gcc and clang place it differently")
     # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
     align = natural if in_units and (struct.pack or not packed) else 1
     align = max(align, 8 * member.align)

@@ -234,4 +234,4 @@ def bits_of(source: Source | None) -> str:
         return shares if len(shares) < 9 else f"{len(source.shares)} parts"
     if source.element is None or source.slot.width != 8:
         return f"{source.high}:{source.low}"
-    return source.indices if len(source.indices) < 9 else f"..[{source.indices.rpartition('[')[2]}"
+    return source.indices if len(source.indices) < 10 else f"..[{source.indices.rpartition('[')[2]}"

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from kvmviz._base import counted as counted
-from kvmviz._base import span as span
+from kvmviz._base import span
 
 if TYPE_CHECKING:
     from kvmviz.layout import Layout

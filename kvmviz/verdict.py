@@ -8,8 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 from kvmviz._base import KvmvizError, counted, grouped
@@ -17,7 +17,7 @@ from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type, name_of
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
-from kvmviz.text import few_spans, runs, some, table, where
+from kvmviz.text import few_spans, some, table, where
 
 
 def is_in(path: str, name: str) -> bool:
@@ -53,21 +53,19 @@ def place(layout: Layout, path: str) -> Place | None:
     return there and there._replace(offset=field.offset + there.offset)
 
 
-def flexible(layout: Layout) -> dict[str, Place]:
+@lru_cache(maxsize=64)
+def flexible(layout: Layout) -> Mapping[str, Place]:
     """The flexible array members by path: no byte of sizeof is theirs, yet moving one breaks."""
-    found = dict(islice(_flexible(layout, "", 0), MOST_LEAVES + 1))
-    if len(found) > MOST_LEAVES:
-        raise KvmvizError(f"{layout.struct} has more than {MOST_LEAVES} flexible array members")
-    return found
-
-
-def _flexible(layout: Layout, path: str, base: int) -> Iterator[tuple[str, Place]]:
-    for name, field in layout.named.items() if layout.is_flexible else ():
-        here, offset = f"{path}{name}", base + field.offset
+    found: dict[str, Place] = {}
+    for name, field in layout.named.items():
         if 0 in field.type.shape:
-            yield here, Place(offset, field.type, layout.abi)
+            found[name] = Place(field.offset, field.type, layout.abi)
         if isinstance(leaf := field.type.leaf, Struct):
-            yield from _flexible(leaf.layout(layout.abi), f"{here}.", offset)
+            for path, there in flexible(leaf.layout(layout.abi)).items():
+                found[f"{name}.{path}"] = there._replace(offset=field.offset + there.offset)
+        if len(found) > MOST_LEAVES:
+            raise KvmvizError(f"{layout.struct} has more than {MOST_LEAVES} flexible array members")
+    return found
 
 
 Status = Literal["intact", "moved", "foreign", "unwritten"]
@@ -146,7 +144,6 @@ class Verdict:
             if not isinstance(layout, Layout):
                 told = f"not a {type(layout).__name__[:40]}; see Struct.layout(abi)"
                 raise KvmvizError(f"compare takes two layouts, {told}")
-        for layout in (self.writer, self.reader):
             if layout.leaves > MOST_LEAVES and self.writer != self.reader:
                 told = f"{layout.struct} has more than {MOST_LEAVES} leaves"
                 told += ", every element of an array of structs counted; compare judges no more"
@@ -313,8 +310,9 @@ def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
             whose = some(list(dict.fromkeys(w.wanted.member for w in swapped)))
             yield few_spans(w.offset for w in swapped), f"the bytes of {whose} in opposite order"
         if others := [w for w in rows if not _is_swapped(w)]:
-            held = some(list(_held([w.found for w in others if w.found])))
-            yield few_spans(w.offset for w in others), held
+            sources = [w.found for w in others if w.found]
+            held = [list(rows) for _, rows in groupby(sources, lambda source: source.path)]
+            yield few_spans(w.offset for w in others), some([s[0].until(s[-1]) for s in held])
 
 
 def _is_swapped(witness: Witness) -> bool:
@@ -324,9 +322,3 @@ def _is_swapped(witness: Witness) -> bool:
         return False
     same = (found.path, found.slot.width) == (wanted.path, wanted.slot.width)
     return same and found.slot.order != wanted.slot.order
-
-
-def _held(sources: Sequence[Source]) -> Iterator[str]:
-    """The bits that some bytes hold, those of one scalar joined: ``hsr[63:32]``."""
-    for first, last in runs(range(len(sources)), lambda at: sources[at].path):
-        yield sources[first].until(sources[last])

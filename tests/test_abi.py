@@ -44,12 +44,12 @@ UNKNOWN = [
 @pytest.mark.parametrize(("name", "told"), UNKNOWN, ids=[told for _, told in UNKNOWN])
 def test_an_unknown_abi_is_one_error_with_the_legal_ones(name: object, told: str) -> None:
     with pytest.raises(KvmvizError, match=re.escape(f"unknown ABI {told}; legal are {LEGAL}")):
-        abis.find(name)  # type: ignore[arg-type]
+        ABIS.find(name)  # type: ignore[arg-type]
 
 
 def test_an_abi_is_found_by_name_and_passes_through() -> None:
-    assert [abis.find(name) for name in ABIS] == list(ABIS.values())
-    assert [abis.find(one) for one in ABIS.values()] == list(ABIS.values())
+    assert [ABIS.find(name) for name in ABIS] == list(ABIS.values())
+    assert [ABIS.find(one) for one in ABIS.values()] == list(ABIS.values())
 
 
 # --- ABIs ------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_alignment_of_scalars(name: str, aligned: tuple[int, ...]) -> None:
 def test_an_abi_of_ones_own(limit: int) -> None:
     abi = Abi("mine", "big", limit, 64, "mine", "nobody")
     layout = MERGED.layout(abi)
-    assert abis.find(abi) is abi
+    assert ABIS.find(abi) is abi
     assert layout.abi is abi
     assert (layout.size, layout.align) == (16, min(limit, 8))
     offset = {1: 1, 2: 2, 4: 4, 8: 8, 16: 8}[limit]

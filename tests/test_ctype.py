@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import Abi, Array, KvmvizError, Member, Struct
+from kvmviz import ABIS, Abi, Array, KvmvizError, Member, Struct
 from kvmviz import abi as abis
 from kvmviz.ctype import SCALARS, Scalar
-from kvmviz.kvm.kernel import MMIO, OLD
+from kvmviz.kvm.kernel import MMIO, OLD, Kernel
 from tests.compilers import ABI_NAMES
 from tests.strategies import ANONYMOUS, nested, steady
 
@@ -109,8 +109,8 @@ ERRORS: list[Any] = [
     (lambda: abi_with(bit_fields="foo"), ("mine", "'foo'", "'units', 'unnamed', 'packed'")),
     (lambda: abi_with(char_signed=None), ("mine", "char_signed None", "False, True")),
     (lambda: abi_with(max_align=32), ("mine", "32", "1, 2, 4, 8, 16")),
-    (lambda: abis.find("vax"), ("'vax'", *ABI_NAMES)),
-    (lambda: abis.find(["arm"]), ("'arm'", "known")),  # type: ignore[arg-type]
+    (lambda: ABIS.find("vax"), ("'vax'", *ABI_NAMES)),
+    (lambda: ABIS.find(["arm"]), ("'arm'", "known")),  # type: ignore[arg-type]
     (lambda: abis.siblings("vax"), ("'vax'", *ABI_NAMES)),
     (lambda: OLD.layout("vax"), ("'vax'", *ABI_NAMES)),
     (lambda: OLD.layout(None), ("None", *ABI_NAMES)),  # type: ignore[arg-type]
@@ -142,7 +142,9 @@ ERRORS: list[Any] = [
     (lambda: Member("a", 5), ("member a", "5 is not a type")),  # type: ignore[arg-type]
     (lambda: Array(5, 3), ("array", "5 is not a type")),  # type: ignore[arg-type]
     (lambda: Array(U8, True), ("True elements", "0 and up")),
-    (lambda: Scalar("\x1b[31mred\n", 32), (r"'\x1b[31mred\n'", "printable text")),
+    (lambda: Scalar("\x1b[31mred\n", 32), (r"'\x1b[31mred\n'", "no text in one line")),
+    (lambda: Abi("mine", "big", 8, 64, "f", "\x1b[31m"), ("'mine'", r"'\x1b[31m' is no text")),
+    (lambda: Kernel("new\n", "", OLD), (r"kernel 'new\n': 'new\n' is no text in one line",)),
     (lambda: Member(None, U8, 9), ("unnamed bit-field: ", "0 .. 8")),
     (lambda: Struct("u", {"a": "u8"}, union=True, align=3), ("union u: align 3",)),
     (lambda: Struct("s", ["a"]), ("struct s", "'a'", "(name, type)")),  # type: ignore[list-item]

@@ -28,7 +28,7 @@ from kvmviz import (
 )
 from kvmviz.c.conditional import Conditional
 from kvmviz.ctype import Scalar
-from kvmviz.layout import Layout, Rules
+from kvmviz.layout import Layout
 
 # Everything is handed over without its type.
 struct: Any = Struct
@@ -37,14 +37,13 @@ array: Any = Array
 scalar: Any = Scalar
 esr: Any = Esr
 own_abi: Any = Abi
-find: Any = abi.find
+find: Any = abi.ABIS.find
 siblings: Any = abi.siblings
 as_type: Any = ctype.as_type
 named: Any = ctype.scalar
 image: Any = Image
 verdict: Any = Verdict
 judge: Any = compare
-rules: Any = Rules
 conditional: Any = Conditional
 laid_out: Any = Layout
 
@@ -119,7 +118,7 @@ TAKES: dict[str, Callable[[Any], object]] = {
     "Abi source": lambda x: own_abi("n", "big", 8, 64, "f", x),
     "Abi char_signed": lambda x: own_abi("n", "big", 8, 64, "f", "s", x),
     "Abi bit_fields": lambda x: own_abi("n", "big", 8, 64, "f", "s", True, x),
-    "abi.find": find,
+    "ABIS.find": find,
     "abi.siblings": siblings,
     "Scalar name": lambda x: scalar(x, 8),
     "Scalar bits": lambda x: scalar("t", x),
@@ -170,7 +169,6 @@ TAKES: dict[str, Callable[[Any], object]] = {
     "Image data": lambda x: image(LAYOUT, x, IMAGE.sources),
     "Image sources": lambda x: image(LAYOUT, IMAGE.data, x),
     "Image a source": lambda x: image(LAYOUT, IMAGE.data, (x,) * 12),
-    "Rules": lambda x: repr(rules(x)),
     "compare writer": lambda x: judge(x, LAYOUT),
     "compare reader": lambda x: judge(LAYOUT, x),
     "Verdict": lambda x: verdict(LAYOUT, x),

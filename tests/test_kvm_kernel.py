@@ -11,6 +11,7 @@ import pytest
 from kvmviz import ABIS, Image, KvmvizError, Member, Struct
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import (
+    ALL_KERNELS,
     EXIT_REASONS,
     KERNELS,
     MERGED,
@@ -19,7 +20,6 @@ from kvmviz.kvm.kernel import (
     POLICIES,
     WIDENED,
     Kernel,
-    find,
 )
 from tests.compilers import ABI_NAMES
 from tests.proof_page import BE, DEBUG, HIGH, LE, RAW, Raw
@@ -172,7 +172,7 @@ def test_a_value_is_cut_to_its_members_width_as_in_c(hsr: int, far: int, expecte
     struct = OLD.widen("hsr", hsr).widen("far", far)
     kernel = replace(KERNELS["old"], debug=struct)
     assert hexed(kernel.debug_exit("aarch64_be", WATCH, FAR, 0xAA)) == expected
-    assert find(kernel) is kernel
+    assert ALL_KERNELS.find(kernel) is kernel
 
 
 CUT = [
@@ -202,7 +202,7 @@ def test_members_that_are_not_esrs_are_left_alone() -> None:
 def test_names() -> None:
     assert list(KERNELS) == ["old", "widened", "v2", "merged"]
     assert [kernel.debug for kernel in KERNELS.values()] == [OLD, WIDENED, MERGED, MERGED]
-    assert all(find(name) is kernel for name, kernel in KERNELS.items())
+    assert all(ALL_KERNELS.find(name) is kernel for name, kernel in KERNELS.items())
     assert all(kernel.name == name and kernel.when for name, kernel in KERNELS.items())
 
 
@@ -220,7 +220,7 @@ PLACES = [
 @pytest.mark.parametrize("abi", [LE, BE])
 @pytest.mark.parametrize("kernel", [*KERNELS, *POLICIES])
 def test_the_page_is_laid_out_as_on_arm64(kernel: str, abi: str) -> None:
-    layout = find(kernel).page(abi)
+    layout = ALL_KERNELS.find(kernel).page(abi)
     assert (layout.size, layout.align) == (2352, 8)
     for name, offset, size in PLACES:
         assert (layout.offsets[name], layout.named[name].extent // 8) == (offset, size), name
@@ -297,8 +297,8 @@ def test_the_policies_clear_on_all_of_arm64s_exits_but_one() -> None:
 
 
 ERRORS: list[Any] = [
-    (lambda: find("new"), ("'new'", "old, widened, v2, merged")),
-    (lambda: find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
+    (lambda: ALL_KERNELS.find("new"), ("'new'", "old, widened, v2, merged")),
+    (lambda: ALL_KERNELS.find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
     (
         lambda: KERNELS["old"].debug_exit("aarch64", WATCH),
         ("0x12d2000062", "watchpoint", "far"),

@@ -14,7 +14,7 @@ from kvmviz.kvm.conclusion import Conclusion, conclude, conclusions, handshake
 from kvmviz.kvm.exits import Event, UserWrite
 from kvmviz.kvm.kernel import KERNELS, MERGED, OLD, WIDENED
 from kvmviz.kvm.page import play
-from kvmviz.kvm.program import OLD_HELD, READERS, VMMS, Vmm, far_by, find, matrix, read, story
+from kvmviz.kvm.program import OLD_HELD, READERS, VMMS, Vmm, far_by, matrix, read, story
 from tests.proof_page import BE, BRK, CLEAR, DEBUG, LE, PLAIN, SET, UART, WATCH
 
 # A brk whose upper half a debugger put in, as in the dumps: EC 0x3c below, EC 0x00 above.
@@ -272,7 +272,7 @@ def test_a_class_that_is_right_by_chance_is_not_called_right() -> None:
 def test_a_program_that_reads_past_the_end() -> None:
     far_off = Struct("s", {"pad": "u64[2]", "hsr": "u32", "far": "u64"})
     program = replace(VMMS[U32], debug=far_off)
-    assert find(program) is program
+    assert READERS.find(program) is program
     reading = read("merged", program, "aarch64", ESR, fill=0xAA)
     assert (reading.value, reading.right, reading.bits) == (0xAAAAAAAA, False, 32)
     assert [(run.first, run.last, run.found, run.source) for run in reading.runs] == [
@@ -284,7 +284,7 @@ def test_a_program_that_reads_past_the_end() -> None:
 def test_names() -> None:
     assert list(VMMS) == [U32, U64, FLAG, BLIND]
     assert [program.debug for program in VMMS.values()] == [OLD, WIDENED, MERGED, MERGED]
-    assert all(find(name) is program for name, program in VMMS.items())
+    assert all(READERS.find(name) is program for name, program in VMMS.items())
     assert all(program.name == name and program.phrase for name, program in VMMS.items())
     taken = {name: (p.takes(flag=True), p.takes(flag=False)) for name, p in VMMS.items()}
     both = ("hsr", "hsr_high")
@@ -634,8 +634,8 @@ def test_a_conclusion_is_a_value() -> None:
 
 
 BAD: list[Any] = [
-    (lambda: find("qemu"), ("'qemu'", "u32 hsr, u64 hsr")),
-    (lambda: find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
+    (lambda: READERS.find("qemu"), ("'qemu'", "u32 hsr, u64 hsr")),
+    (lambda: READERS.find(["old"]), ("'old'", "legal")),  # type: ignore[arg-type]
     (lambda: read("old", "qemu", "arm", ESR), ("'qemu'", "u32 hsr, u64 hsr")),
     (lambda: read("new", U32, "arm", ESR), ("'new'", *KERNELS)),
     (lambda: read("old", U32, "vax", ESR), ("'vax'", "aarch64_be")),

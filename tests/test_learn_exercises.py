@@ -256,7 +256,7 @@ ANSWERS = {
 @pytest.mark.parametrize("name", NO_NAMES.values(), ids=NO_NAMES)
 def test_an_exercise_that_is_none_is_one_bounded_error(session: Session, name: Any) -> None:
     before = repr(session)
-    calls = (session.find, session.hint, session.hinted, session.reveal, session.restart,
+    calls = (session.exercises.find, session.hint, session.hinted, session.reveal, session.restart,
              session.state, lambda name: session.answer(name, "1"))  # fmt: skip
     for call in calls:
         with pytest.raises(KvmvizError, match="unknown exercise ") as caught:

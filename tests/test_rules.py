@@ -105,10 +105,10 @@ def test_the_first_bits_of_a_union_are_its_own() -> None:
 LONG = SCALARS["long"]
 UNPLACED = [
     # a bit-field, #pragma pack, the refusal on i386
-    (Member(None, LONG, 40), 0, "struct s, unnamed bit-field: a bit-field of 40 bits; on i386"),
-    (Member("b", LONG, 40), 0, "struct s, member b: a bit-field of 40 bits; on i386"),
-    (Member(None, LONG, 3, align=8), 4, "struct s, unnamed bit-field: aligned(8) on a bit-field"),
-    (Member(None, SCALARS["__int128"], 3), 0, "struct s on i386, unnamed bit-field: there is no"),
+    (Member(None, LONG, 40), 0, "unnamed bit-field: a bit-field of 40 bits; long has 32"),
+    (Member("b", LONG, 40), 0, "member b: a bit-field of 40 bits; long has 32"),
+    (Member(None, LONG, 3, align=8), 4, "unnamed bit-field: aligned(8) on a bit-field under"),
+    (Member(None, SCALARS["__int128"], 3), 0, "unnamed bit-field: there is no __int128 here"),
 ]
 
 
@@ -116,7 +116,7 @@ UNPLACED = [
 def test_a_bit_field_that_has_no_place(member: Member, pack: int, words: str) -> None:
     with pytest.raises(KvmvizError) as caught:
         Struct("s", [("a", LONG), member], pack=pack).layout("i386")
-    assert f"{caught.value}".startswith(words)
+    assert f"{caught.value}".startswith(f"struct s on i386, {words}")
 
 
 def test_rules_of_a_union_and_of_anonymous_members() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmviz import Array, Esr, Struct, compare, text
+from kvmviz._base import span
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from kvmviz.text import plain
 from tests import strategies
@@ -221,7 +222,7 @@ def test_a_table_aligns_its_columns() -> None:
 
 @pytest.mark.parametrize(("first", "last", "said"), [(3, 3, "byte 3"), (4, 7, "bytes 4..7")])
 def test_bytes_in_words(first: int, last: int, said: str) -> None:
-    assert text.span(first, last) == said
+    assert span(first, last) == said
 
 
 EVERYTHING = """

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from kvmviz import abi as abis
 from kvmviz._base import KvmvizError, grouped, listed, shown
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct, defined, settle
@@ -35,7 +34,7 @@ class Conditional(Struct):
         if not rows or not all(isinstance(one, Struct | str) for one in rows.values()):
             raise KvmvizError("a struct that differs by ABI has variants, at least one, as structs")
         for name in rows:
-            abis.find(name)
+            ABIS.find(name)
         settle(self, tag=tag, union=structs[0].union if structs else union, variants=rows)
         settle(self, untagged=bool(structs) and structs[0].untagged, is_known=bool(structs))
 
@@ -48,7 +47,7 @@ class Conditional(Struct):
 
     def on(self, abi: str | Abi) -> Struct:
         """The struct as it is on that ABI; :class:`KvmvizError` where it is not there."""
-        asked = abis.find(abi)
+        asked = ABIS.find(abi)
         for name in (asked.name, *ABIS):
             known, found = ABIS.get(name), self.variants.get(name)
             # An ABI with another name may differ in nothing that a text can ask for.
@@ -83,13 +82,9 @@ class Conditional(Struct):
             raise KvmvizError(f"{self} differs by ABI; ask .on(abi) for its {name}")
         raise AttributeError(name)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Conditional):
-            return NotImplemented
-        return (self.tag, self.variants) == (other.tag, other.variants)
-
-    def __hash__(self) -> int:
-        return hash((self.tag, *self.variants.items()))
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return self.tag, *self.variants.items()
 
     def __repr__(self) -> str:
         if not self.is_known:

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from kvmviz._base import KvmvizError, find
 from kvmviz.abi import ABIS, Abi, siblings
-from kvmviz.abi import find as find_abi
 from kvmviz.btf import ELF, MAGICS, Btf, Record
 from kvmviz.c.parse import Structs, place
 from kvmviz.cli import dump as dumps
@@ -280,7 +279,7 @@ def _types(path: Path, held: bytes | mmap.mmap, asked: Sequence[Abi]) -> Btf:
     base, known = b"", list[Abi | None](asked)
     if path.parent == KERNEL:
         machine = platform.machine()
-        known = known or [find_abi(_MACHINES.get(machine, machine))]
+        known = known or [ABIS.find(_MACHINES.get(machine, machine))]
         if path.name != "vmlinux":
             base = data(f"{KERNEL / 'vmlinux'}", MAX_BTF)
     *others, last = known or [None]

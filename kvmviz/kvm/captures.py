@@ -14,15 +14,14 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from kvmviz import _base
 from kvmviz._base import KvmvizError, chosen, counted, grouped, hexadecimal, listed, shown, unsigned
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
 from kvmviz.image import Image, pieces, unwritten
-from kvmviz.kvm import exits, program
+from kvmviz.kvm import exits
 from kvmviz.kvm.exits import DebugExit, Event, Exit, UserWrite
 from kvmviz.kvm.kernel import FLAG_VALUE, IRQ_LEVELS, KERNELS, Kernel
 from kvmviz.kvm.page import Vcpu, differ, differing
-from kvmviz.kvm.program import Reading, Vmm
+from kvmviz.kvm.program import READERS, Reading, Vmm
 from kvmviz.text import spans, table
 
 ABI_OF: Mapping[str, str] = {"little": "aarch64", "big": "aarch64_be"}
@@ -137,7 +136,7 @@ class Dump:
         flag = bool(int.from_bytes(flags, self.byte_order) & FLAG_VALUE)
         beyond = self.data[offsets["debug"] + len(image) :]
         return Reading(
-            self.kernel, program.find(vmm), image, self.exit.esr, flag, beyond, is_dumped=True
+            self.kernel, READERS.find(vmm), image, self.exit.esr, flag, beyond, is_dumped=True
         )
 
     def __repr__(self) -> str:
@@ -319,7 +318,7 @@ def _dump(row: Any) -> Dump:
         legal = f"legal are {SIZES[0]}, and {SIZES[1]} with s.regs"
         raise KvmvizError(f"bytes: {counted(len(data), 'byte')}; {legal}")
     return Dump(
-        _base.find(KERNELS, row["kernel"], "kernel"),
+        KERNELS.find(row["kernel"]),
         chosen(row["byte_order"], BYTE_ORDERS, "byte order"),
         row["scenario"],
         unsigned(row["step"], "step", 16),

@@ -20,6 +20,7 @@ from kvmviz.kvm.page import Step, Vcpu, holder, play, who
 from kvmviz.kvm.program import (
     ARM64,
     FAR_WORDS,
+    READERS,
     UNKNOWN,
     Far,
     Reading,
@@ -27,7 +28,6 @@ from kvmviz.kvm.program import (
     caveats,
     every,
     far_by,
-    find,
     held,
 )  # fmt: skip
 from kvmviz.layout import Layout
@@ -170,10 +170,9 @@ class Conclusion:
         for taken_for, rows in grouped(self.fooled, lambda row: row[1]).items():
             for first, last in runs((at for at, _ in rows), writer):
                 whose = "nobody wrote since the page was zeroed"
-                if (one := sources[first]) and (end := sources[last]):
-                    bits = ""
-                    if one.slot.width != 8:  # as in mmio.phys_addr[63:32]
-                        bits = f"[{max(one.high, end.high)}:{min(one.low, end.low)}]"
+                if ends := [s._replace(element=None) for s in (sources[first], sources[last]) if s]:
+                    one, end = ends
+                    bits = one.until(end).removeprefix(one.path)  # as in mmio.phys_addr[63:32]
                     what = f"{holder(one)}{bits} of {who(one, self.step.number)}"
                     whose = f"{'holds' if first == last else 'hold'} {what}"
                 found.append(f"{span(first, last)}, taken for {taken_for}, {whose}")
@@ -225,7 +224,7 @@ def conclude(step: Step, vmm: str | Vmm) -> Conclusion:
     """What a program (a name of :data:`READERS`, or one's own) makes of one step."""
     if not isinstance(step, Step):
         raise KvmvizError(f"{shown(step)} is no step; legal are those of a Vcpu's history")
-    return Conclusion(step, find(vmm))
+    return Conclusion(step, READERS.find(vmm))
 
 
 def conclusions(vcpu: Vcpu, vmm: str | Vmm) -> tuple[Conclusion, ...]:

@@ -16,8 +16,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from kvmviz import _base
-from kvmviz._base import KvmvizError, by_name, check_texts, chosen, counted, shown, unsigned
+from kvmviz._base import KvmvizError, Table, check_texts, chosen, counted, shown, unsigned
 from kvmviz.abi import Abi
 from kvmviz.ctype import Scalar, Struct, Type, name_of
 from kvmviz.esr import Esr
@@ -215,7 +214,8 @@ class Kernel:
         return self.debug.layout(abi).pack(self.debug_values(abi, esr, far), fill)
 
 
-KERNELS = by_name(
+KERNELS = Table(
+    "kernel",
     Kernel("old", "up to v5.18", OLD),
     Kernel("widened", "never merged", WIDENED),
     Kernel("v2", "patch v2", MERGED, "|="),
@@ -224,17 +224,13 @@ KERNELS = by_name(
 """The four kernels, by name."""
 
 _ALL = frozenset(ARM64_EXITS)
-POLICIES = by_name(
+POLICIES = Table(
+    "kernel",
     Kernel("v2_other_exits", "v2, each other exit path clears", MERGED, "|=", _ALL - {"DEBUG"}),
     Kernel("v2_not_unknown", "v2, cleared on exits but UNKNOWN", MERGED, "|=", _ALL - {"UNKNOWN"}),
     Kernel("v2_entry", "v2, KVM_RUN clears on entry", MERGED, "|=", frozenset({ENTRY})),
 )
 """Patch v2 with each of the three ways to clear its flag that the review weighed, by name."""
 
-
-def find(kernel: str | Kernel) -> Kernel:
-    """The kernel itself, or the one of that name in :data:`KERNELS` or :data:`POLICIES`.
-
-    Raises :class:`KvmvizError` if there is none.
-    """
-    return _base.find({**KERNELS, **POLICIES}, kernel, "kernel")
+ALL_KERNELS = Table("kernel", *KERNELS.values(), *POLICIES.values())
+"""All of these, by name."""

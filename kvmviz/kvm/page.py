@@ -27,8 +27,16 @@ from kvmviz.kvm.exits import (
     UserWrite,
     check_exit,
 )  # fmt: skip
-from kvmviz.kvm.kernel import ENTRY, EXIT_REASONS, EXITS, IRQ_LEVELS, MMIO, Kernel, reason_name
-from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.kernel import (
+    ALL_KERNELS,
+    ENTRY,
+    EXIT_REASONS,
+    EXITS,
+    IRQ_LEVELS,
+    MMIO,
+    Kernel,
+    reason_name,
+)  # fmt: skip
 from kvmviz.layout import Layout
 from kvmviz.slot import Source, Write
 from kvmviz.text import runs, spans, table, where
@@ -244,7 +252,7 @@ class Vcpu:
     """
 
     def __init__(self, kernel: str | Kernel, abi: str | Abi, irq_level: int | None = None) -> None:
-        self.kernel = find_kernel(kernel)
+        self.kernel = ALL_KERNELS.find(kernel)
         if irq_level is not None:
             irq_level = chosen(irq_level, range(IRQ_LEVELS + 1), "irq_level", f"0 .. {IRQ_LEVELS}")
         self.irq_level = irq_level

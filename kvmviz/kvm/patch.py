@@ -16,7 +16,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kvmviz._base import chosen
+from kvmviz._base import chosen, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
 from kvmviz.kvm.captures import ABI_OF, Overlay
@@ -24,7 +24,7 @@ from kvmviz.kvm.exits import DebugExit, Exit, MmioExit
 from kvmviz.kvm.kernel import ENTRY, KERNELS, OLD, Kernel
 from kvmviz.kvm.page import differing, play
 from kvmviz.slot import Slot
-from kvmviz.text import span, table
+from kvmviz.text import table
 
 COMMIT = "18f3976fdb5d"
 """The commit's name in Linux, first in v5.19."""

@@ -9,22 +9,29 @@ exception from a Watchpoint exception).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from kvmviz import _base
-from kvmviz import abi as abis_
-from kvmviz._base import KvmvizError, by_name, check_texts, listed, shown, span
-from kvmviz.abi import Abi
+from kvmviz._base import KvmvizError, Table, check_texts, listed, shown, span
+from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
 from kvmviz.esr import Esr
 from kvmviz.image import Image, byte_rows
-from kvmviz.kvm.kernel import ESR_BIT, MERGED, OLD, WATCHPOINT_LOW, WIDENED, Kernel, fit, registers
-from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.kernel import (
+    ALL_KERNELS,
+    ESR_BIT,
+    MERGED,
+    OLD,
+    WATCHPOINT_LOW,
+    WIDENED,
+    Kernel,
+    fit,
+    registers,
+)  # fmt: skip
 from kvmviz.layout import Layout
 from kvmviz.slot import Slot, Source
 from kvmviz.text import table, where
@@ -80,7 +87,8 @@ class Vmm:
         return names if flag or not self.needs_flag else ("hsr",)
 
 
-VMMS = by_name(
+VMMS = Table(
+    "VMM",
     Vmm("u32 hsr", "built before the change", OLD),
     Vmm("u64 hsr", "built with a widened hsr", WIDENED),
     Vmm("hsr_high if flag set", "that checks the flag", MERGED, True),
@@ -88,7 +96,8 @@ VMMS = by_name(
 )
 """The four programs, by name. All four look at what KVM_RUN returned and at exit_reason first."""
 
-READERS = by_name(
+READERS = Table(
+    "VMM",
     *VMMS.values(),
     Vmm("debug exit if flag set", "that looks at the flag alone", MERGED, True, ("flag",)),
     Vmm("exit_reason forgotten", "that forgets to look at exit_reason", MERGED, True, ("return",)),
@@ -456,7 +465,7 @@ def read(
     fill: int | Buffer = 0,
 ) -> Reading:
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
-    writer, reader = find_kernel(kernel), find(vmm)
+    writer, reader = ALL_KERNELS.find(kernel), READERS.find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
     size = reader.debug.layout(abi).size
     beyond = bytes([int(fill)]) * size if isinstance(fill, Integral) else b""
@@ -479,31 +488,20 @@ def matrix(
     return Matrix(tuple(read(kernel, vmm, abi, esr, far, fill) for abi, kernel, vmm in rows))
 
 
-def find(vmm: str | Vmm) -> Vmm:
-    """The program itself, or the one of that name in :data:`READERS`.
-
-    Raises :class:`KvmvizError` if there is none.
-    """
-    return _base.find(READERS, vmm, "VMM")
-
-
 def every(
     abis: Iterable[str | Abi], kernels: Iterable[str | Kernel], vmms: Iterable[str | Vmm]
 ) -> Iterator[tuple[Abi, Kernel, Vmm]]:
     """Every ABI with every kernel and program; :class:`KvmvizError` for none, or one twice."""
-    return product(
-        _several(abis, abis_.find, "ABIs"),
-        _several(kernels, find_kernel, "kernels"),
-        _several(vmms, find, "VMMs"),
-    )
+    asked = (ABIS, abis), (ALL_KERNELS, kernels), (READERS, vmms)
+    return product(*(_several(table, given) for table, given in asked))
 
 
-def _several(given: Iterable[Any], find: Callable[[Any], Any], what: str) -> tuple[Any, ...]:
+def _several(table: Table[Any], given: Iterable[Any]) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise KvmvizError(f"{what}: {shown(given)} is no list of them")
-    rows = tuple(map(find, given))
+        raise KvmvizError(f"{table.what}s: {shown(given)} is no list of them")
+    rows = tuple(map(table.find, given))
     names = [row.name for row in rows]
     if not names or len({*names}) < len(names):
         told = listed(map(shown, names)) or "none given"
-        raise KvmvizError(f"{what}: {told}; legal are one at least, and no name twice")
+        raise KvmvizError(f"{table.what}s: {told}; legal are one at least, and no name twice")
     return rows

@@ -11,20 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import resources
-from types import MappingProxyType
 
-from kvmviz import _base
-from kvmviz import abi as abis
-from kvmviz._base import KvmvizError, by_name, check_texts, chosen, shown, span
-from kvmviz.abi import Abi
+from kvmviz._base import KvmvizError, Table, check_texts, chosen, shown, span
+from kvmviz.abi import ABIS, Abi
 from kvmviz.kvm import captures
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.exits import Event
-from kvmviz.kvm.kernel import KERNELS, Kernel
-from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.kernel import ALL_KERNELS, KERNELS, Kernel
 from kvmviz.kvm.page import Vcpu, differ, differing, play
-from kvmviz.kvm.program import Vmm
-from kvmviz.kvm.program import find as find_vmm
+from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.text import spans, table, where
 
 MOST = 256
@@ -73,7 +68,7 @@ def _load() -> Iterator[Scenario]:
         yield Scenario(name, row["title"], row["note"], events)
 
 
-SCENARIOS: Mapping[str, Scenario] = by_name(*_load())
+SCENARIOS = Table("scenario", *_load())
 """Made by hand, by name, in ``data/scenarios.toml``; none has happened on a real kernel in just
 this form."""
 
@@ -90,14 +85,14 @@ def real() -> Mapping[str, Scenario]:
         name = f"{dump.scenario}_synthetic" if dump.synthetic else dump.scenario
         events = tuple(event for one in dump.path for event in one.events)
         found[name] = Scenario(name, f"Real: {dump.scenario}", note, events, dump.synthetic)
-    return MappingProxyType(found)
+    return Table("scenario", *found.values())
 
 
 def find(scenario: str | Scenario) -> Scenario:
     """The scenario itself, or one by name: made by hand, or of the real dumps."""
     if isinstance(scenario, Scenario):
         return scenario
-    return _base.find({**SCENARIOS, **real()}, scenario, "scenario")
+    return Table("scenario", *SCENARIOS.values(), *real().values()).find(scenario)
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,9 +199,9 @@ def scene(
     Raises :class:`KvmvizError` for unknown names, for a step that the scenario does not have, and
     for more than :data:`MOST` steps to be shown.
     """
-    what, kernels = find(scenario), [find_kernel(kernel)]
-    kernels += [find_kernel(beside)] if beside is not None else []
+    what, kernels = find(scenario), [ALL_KERNELS.find(kernel)]
+    kernels += [ALL_KERNELS.find(beside)] if beside is not None else []
     at = len(what.events) - 1 if step is None else check_step(what, step)
     limit = chosen(limit, range(1, MOST + 1), "limit", f"1 .. {MOST}")
-    pages = tuple(_played(what, one, abis.find(abi)) for one in kernels)
-    return Scene(what, pages, find_vmm(reader), at, limit)
+    pages = tuple(_played(what, one, ABIS.find(abi)) for one in kernels)
+    return Scene(what, pages, READERS.find(reader), at, limit)

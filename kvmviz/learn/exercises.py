@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 
-from kvmviz._base import KvmvizError, by_name, check_texts, counted, find
+from kvmviz._base import KvmvizError, Table, counted, shown
 from kvmviz.abi import ABIS
 from kvmviz.c.parse import pointed
 from kvmviz.learn import grading
@@ -40,7 +40,8 @@ class Exercise:
 
     def judge(self, answer: str) -> Grade:
         """The grade of an answer; what cannot be read is wrong, with the line that it stands in."""
-        check_texts("answer", answer)
+        if not isinstance(answer, str):
+            raise KvmvizError(f"answer {shown(answer)} is no text")
         try:
             return self.rule(answer)
         except KvmvizError as error:
@@ -101,7 +102,7 @@ def _exercise(name: str, given: str, start: str, rule: Callable[[str], Grade]) -
     return Exercise(name=name, given=given, rule=rule, **row)
 
 
-EXERCISES: Mapping[str, Exercise] = by_name(*(_exercise(*row) for row in _ROWS))
+EXERCISES = Table("exercise", *(_exercise(*row) for row in _ROWS))
 """The exercises by name, in their order: their words are in ``exercises.toml``."""
 
 
@@ -120,16 +121,12 @@ class Session:
         self._states: dict[str, str] = {}
         self._hints: dict[str, int] = {}
 
-    def find(self, name: str) -> Exercise:
-        """The exercise of that name; :class:`KvmvizError` where there is none."""
-        return find(self.exercises, name, "exercise")
-
     def answer(self, name: str, answer: str) -> Grade:
         """Grade an answer, and score it if it is right and its solution is not revealed.
 
         With a right answer comes what there is to say about it.
         """
-        exercise = self.find(name)
+        exercise = self.exercises.find(name)
         if not isinstance(answer, str):
             raise KvmvizError(f"exercise {name}: an answer is text, not {type(answer).__name__}")
         grade = exercise.judge(answer) if answer.strip() else Grade(False, "no answer yet.")
@@ -141,27 +138,27 @@ class Session:
 
     def hint(self, name: str) -> str:
         """The next hint; the last one again when there are no more."""
-        most = len(self.find(name).hints)
+        most = len(self.exercises.find(name).hints)
         self._hints[name] = min(self._hints.get(name, 0) + 1, most)
         self._tell()
         return self.hinted(name)[-1]
 
     def hinted(self, name: str) -> tuple[str, ...]:
         """All hints that were taken, the first one first."""
-        hints = self.find(name).hints
+        hints = self.exercises.find(name).hints
         rows = enumerate(hints[: self._hints.get(name, 0)], 1)
         return tuple(f"Hint {number} of {len(hints)}: {words}" for number, words in rows)
 
     def reveal(self, name: str) -> str:
         """A right answer and why; from now on this exercise does not count if it did not."""
-        exercise = self.find(name)
+        exercise = self.exercises.find(name)
         self._states.setdefault(name, "revealed")
         self._tell()
         return f"{exercise.solution.rstrip()}\n\n{exercise.why}"
 
     def restart(self, name: str) -> None:
         """One exercise anew: not solved, not revealed, no hint taken."""
-        self._states.pop(self.find(name).name, None)
+        self._states.pop(self.exercises.find(name).name, None)
         self._hints.pop(name, None)
         self._tell()
 
@@ -180,7 +177,7 @@ class Session:
 
     def state(self, name: str) -> str:
         """How an exercise stands: open, solved or revealed."""
-        return self._states.get(self.find(name).name, "open")
+        return self._states.get(self.exercises.find(name).name, "open")
 
     def _tell(self) -> None:
         for listener in self.listeners:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from kvmviz._base import KvmvizError, counted, find, listed, shown, span
+from kvmviz._base import KvmvizError, counted, listed, shown, span
 from kvmviz.abi import ABIS, siblings
 from kvmviz.c.parse import laid_out, structs
 from kvmviz.ctype import Struct
@@ -135,7 +135,7 @@ def breaking(answer: str, old: str, new: str, member: str) -> Grade:
     rows = {row.abi.name: row.forward for row in review(before, after).rows}
     lost = [name for name, verdict in rows.items() if verdict.fields[member] != "intact"]
     words = re.sub(r"\band\b", " ", answer.lower())
-    named = [find(ABIS, word, "ABI").name for word in re.split(r"[,;.\s]+", words) if word]
+    named = [ABIS.find(word).name for word in re.split(r"[,;.\s]+", words) if word]
     for name in named:
         if name not in lost:
             place = rows[name].reader.offsets[member]

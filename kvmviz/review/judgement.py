@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate, chain
 from textwrap import shorten
 
-from kvmviz._base import KvmvizError, counted
+from kvmviz._base import KvmvizError, counted, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
@@ -34,7 +34,7 @@ from kvmviz.review.finding import (
 )
 from kvmviz.rules import up
 from kvmviz.slot import Slot, member_of
-from kvmviz.text import few_spans, plain, some, span
+from kvmviz.text import few_spans, plain, some
 from kvmviz.verdict import Place, flexible, is_in, place
 
 MOST_WORDS = 400

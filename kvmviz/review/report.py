@@ -14,7 +14,6 @@ from functools import cached_property
 from itertools import accumulate, islice
 from typing import Any
 
-from kvmviz import abi as abis_
 from kvmviz._base import KvmvizError, counted, grouped, listed
 from kvmviz.abi import ABIS, Abi
 from kvmviz.ctype import Struct
@@ -286,7 +285,7 @@ def _asked(abis: Abis) -> tuple[Abi, ...]:
     if not 0 < len(names) <= MOST_ABIS:
         told = f"up to {MOST_ABIS} ABIs" if names else "at least one ABI"
         raise KvmvizError(f"a review takes {told}; known are {listed(ABIS)}")
-    return tuple(dict.fromkeys(map(abis_.find, names)))
+    return tuple(dict.fromkeys(map(ABIS.find, names)))
 
 
 def _check(given: object, kind: type, words: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 
-from kvmviz._base import KvmvizError, integer
+from kvmviz._base import KvmvizError, integer, span
 from kvmviz._base import shown as quoted
 from kvmviz.abi import Abi
 from kvmviz.ctype import Struct
@@ -22,7 +22,7 @@ from kvmviz.review.finding import hole_words
 from kvmviz.review.report import Review, ground
 from kvmviz.slot import Slot, Source, merged
 from kvmviz.style import styles
-from kvmviz.text import runs, span, spans, table, where
+from kvmviz.text import runs, spans, table, where
 from kvmviz.verdict import STATUSES, Status, Verdict
 
 FILL = 0xAA

@@ -39,7 +39,7 @@ def frame(seen: tuple[Versions, ...]) -> panel.Frame:
 
 def _chosen(desk: Desk, state: State, name: str) -> State:
     """Another exercise, its answer as it is at the start."""
-    return State(name, desk._session.find(name).start)
+    return State(name, desk._session.exercises.find(name).start)
 
 
 class Desk(panel.Panel):
@@ -89,7 +89,8 @@ class Desk(panel.Panel):
         return [both, self._error, self._view]
 
     def _frame(self, state: State) -> panel.Frame:
-        row, graded = self._session.find(state.name), state.grade.shown if state.grade else ()
+        row = self._session.exercises.find(state.name)
+        graded = state.grade.shown if state.grade else ()
         seen = frame(graded) if graded else panel.Frame("", "")
         told = [row.title, row.task, row.given.rstrip(), self._standing(state)]
         told += [state.said, *self._session.hinted(state.name), seen.words]
@@ -100,7 +101,7 @@ class Desk(panel.Panel):
 
     def _put(self, frame: panel.Frame) -> None:
         held = self._state
-        row, hints = self._session.find(held.name), self._session.hinted(held.name)
+        row, hints = self._session.exercises.find(held.name), self._session.hinted(held.name)
         kind = "" if held.grade is None else "right" if held.grade.right else "wrong"
         told = ((kind, held.said), ("hint", "\n".join(hints)))
         parts = [f"<pre class='{kind}'>{html.escape(words)}</pre>" for kind, words in told if words]
@@ -130,7 +131,7 @@ class Desk(panel.Panel):
     @property
     def exercise(self) -> Exercise:
         """The exercise on the desk."""
-        return self._session.find(self._state.name)
+        return self._session.exercises.find(self._state.name)
 
     def check(self) -> Grade:
         """Grade what stands in the field."""

@@ -10,10 +10,9 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz import abi as abis
 from kvmviz import board, draw
-from kvmviz._base import KvmvizError, chosen, find, hexadecimal, integer, shown
-from kvmviz.abi import ABIS, ByteOrder
+from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, shown
+from kvmviz.abi import ABIS, ByteOrder, siblings
 from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
@@ -86,7 +85,7 @@ def frame(state: State) -> panel.Frame:
 
 def _ordered(_: Any, state: State, order: object) -> State:
     """The ABI of the same family in that order."""
-    orders = abis.siblings(state.abi)
+    orders = siblings(state.abi)
     asked = chosen(order, orders, f"byte order of {state.abi}")
     return replace(state, abi=orders[asked].name)
 
@@ -118,7 +117,7 @@ class Explorer(panel.Panel):
 
     abi = panel.Setting[str, str](
         "Name of the ABI that both kernel and VMM are built for.",
-        lambda name: abis.find(name).name,
+        lambda name: ABIS.find(name).name,
         by=panel.choice("ABI", ABIS),
     )
     byte_order = panel.Setting[ByteOrder, str](
@@ -142,7 +141,7 @@ class Explorer(panel.Panel):
     )
     reader = panel.Setting[str, str](
         "The VMM that reads: a name of kvmviz.kvm.program.VMMS.",
-        lambda name: find(VMMS, name, "VMM").name,
+        lambda name: VMMS.find(name).name,
         by=panel.buttons("VMM reads", VMMS, "what it takes for ESR_EL2"),
     )
     esr = panel.Setting[int, "int | str"](

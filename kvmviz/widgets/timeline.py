@@ -32,11 +32,9 @@ from kvmviz.kvm.exits import (
     Unhandled,
     UserWrite,
 )
-from kvmviz.kvm.kernel import KERNELS, MMIO, POLICIES, Kernel
-from kvmviz.kvm.kernel import find as find_kernel
+from kvmviz.kvm.kernel import ALL_KERNELS, KERNELS, MMIO, Kernel
 from kvmviz.kvm.page import Vcpu
 from kvmviz.kvm.program import READERS, Vmm
-from kvmviz.kvm.program import find as find_vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, Scene, check_step, find, real, scene
 from kvmviz.widgets import panel
 
@@ -194,13 +192,13 @@ class Timeline(panel.Panel):
     )
     kernel = panel.Setting[str, "str | Kernel"](
         "Name of the kernel that writes the page.",
-        find_kernel,
+        ALL_KERNELS.find,
         reads=lambda state: state.kernel.name,
         by=panel.choice("kernel", width="250px", before=panel.LABEL),
     )
     beside = panel.Setting["str | None", "str | Kernel | None"](
         "Name of the second kernel, on which the same happens; None where there is none.",
-        lambda kernel: None if kernel is None else find_kernel(kernel),
+        lambda kernel: None if kernel is None else ALL_KERNELS.find(kernel),
         reads=lambda state: state.beside and state.beside.name,
         by=replace(
             panel.choice("beside it", width="210px"),
@@ -215,7 +213,7 @@ class Timeline(panel.Panel):
     )
     reader = panel.Setting[str, "str | Vmm"](
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
-        find_vmm,
+        READERS.find,
         reads=lambda state: state.reader.name,
         by=panel.choice("VMM", width="260px"),
     )
@@ -281,9 +279,10 @@ class Timeline(panel.Panel):
     def _adapt(self) -> None:
         part, held = self._controls, self._state
         panel.choose(part["scenario"], _titles(held), held.scenario.name)
-        names = [*KERNELS, *POLICIES]
-        panel.choose(part["kernel"], names, held.kernel.name)
-        panel.choose(part["beside"], [NONE, *names], held.beside.name if held.beside else NONE)
+        panel.choose(part["kernel"], ALL_KERNELS, held.kernel.name)
+        panel.choose(
+            part["beside"], [NONE, *ALL_KERNELS], held.beside.name if held.beside else NONE
+        )
         panel.choose(part["reader"], READERS, held.reader.name)
         last = len(held.scenario.events) - 1
         # A slider needs two ends.

@@ -11,7 +11,6 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz import abi as abis
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, find, integer, listed, shown
 from kvmviz.abi import ABIS
@@ -197,7 +196,7 @@ def _two(names: object) -> tuple[str, ...]:
     """Two names of ABIs."""
     if not isinstance(names, tuple | list) or len(names) != 2:
         raise KvmvizError(f"abis {shown(names)}: give two of {', '.join(ABIS)}")
-    return tuple(abis.find(name).name for name in names)
+    return tuple(ABIS.find(name).name for name in names)
 
 
 def _abi(at: int) -> panel.Control:
