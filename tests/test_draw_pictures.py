@@ -151,7 +151,7 @@ def test_a_bad_dump_shows() -> None:
     assert "3 bytes differ" in words_of(picture)
     assert words_of(picture).count("≠") == picture.text.count("≠") * 3 == 3
     assert "400 real dumps, 8192 bytes compared: 0 differ" in words_of(PICTURES["evidence"]())
-    assert "1 real dumps, 16 bytes compared: 3 differ" in words_of(draw.evidence([bad.overlay()]))
+    assert "1 real dump, 16 bytes compared: 3 differ" in words_of(draw.evidence([bad.overlay()]))
 
 
 def test_the_text_twin_says_the_verdict_and_every_byte(picture: Picture) -> None:
