@@ -294,8 +294,10 @@ def _dump(row: Any) -> Dump:
         raise KvmvizError(f"the dump: {shown(row)} is no object")
     given: dict[str, Any] = {"linux": LINUX, "returned": 0} | row
     for key, kind in _KEYS.items():
-        if type(given.get(key)) is not kind:
-            raise KvmvizError(f"{key}: {shown(given.get(key, '-'))} is no {kind.__name__}")
+        if key not in given:
+            raise KvmvizError(f"no key {key!r}")
+        if type(given[key]) is not kind:
+            raise KvmvizError(f"{key}: {shown(given[key])} is no {kind.__name__}")
         if kind is str and not given[key].isprintable():
             raise KvmvizError(f"{key}: {shown(given[key])} is no plain text")
     events: list[Event] = []
