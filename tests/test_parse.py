@@ -1030,7 +1030,8 @@ def test_an_error_of_some_abis_waits_for_them() -> None:
 def test_bit_fields_that_gcc_and_clang_place_differently(members: str, abi: str) -> None:
     text = "typedef u32 a2_t __aligned(2); typedef u32 a8_t __aligned(8);\n"
     found = parse(f"{text} struct s {{ {members} }}; struct t {{ {members} }} __packed;")
-    with pytest.raises(KvmvizError, match=r"^struct s, member b: .*gcc and clang place it diff"):
+    words = rf"^struct s on {abi}, member b: .*gcc and clang place it differently$"
+    with pytest.raises(KvmvizError, match=words):
         found["s"].layout(abi)
     assert found["t"].layout(abi).size
 
