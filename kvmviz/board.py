@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from kvmviz import text
+from kvmviz._base import chosen
 from kvmviz.image import pieces, unwritten
 from kvmviz.kvm.conclusion import Conclusion, conclude
 from kvmviz.kvm.kernel import ESR_BIT, reason_name
@@ -120,6 +121,12 @@ class Board:
     now: int = 0
     kind: Literal["", "page", "beside"] = ""
     heads: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """What a screen reader says of it: the verdicts, and what comes of them."""
+        judged = (strip.title for strip in self.strips if strip.sound is not None)
+        return ". ".join(filter(None, (self.headline, *judged, self.effect)))
 
     def __repr__(self) -> str:
         return self.twin
@@ -237,19 +244,30 @@ def _hands(shown: Reading) -> list[Span]:
 
 # --- the page over time ----------------------------------------------------------------------
 
-HEAD, UNION = range(8, 16), range(32, 48)
-"""The bytes of struct kvm_run that tell a step: exit_reason and flags; the exit union as far as a
-debug exit can fill it."""
+HEAD, UNION = range(8, 16), range(32, SHOWN)
+"""The bytes of struct kvm_run that tell a step: exit_reason and flags; the exit union."""
 
-STEPS = {1: 5, 2: 3}
+STEPS = {1: 3, 2: 1}
 """How many steps are listed around the one that is shown, on one page and on two."""
+
+
+def offsets(shown: Scene, full: bool) -> tuple[int, ...]:
+    """The bytes that a scene shows: ``full`` all of the first 64, else those that tell a step.
+
+    Eight of the head more where a step that is shown has one of them that somebody wrote.
+    """
+    full = chosen(full, (True, False), "full", "True and False")
+    pages = [seen.step.page for row in shown.rows for seen in row]
+    told = {at // 8 for at in range(UNION.start) if any(page.sources[at] for page in pages)}
+    return tuple(at for at in range(SHOWN) if full or at in (*HEAD, *UNION) or at // 8 in told)
 
 
 def history(shown: Scene, full: bool = False) -> Board:
     """Where time stands in a scene, on one page or the same on two, and the steps around it.
 
-    ``full``: all of the first 64 bytes, else those by which a step is told.
+    Its bytes are :func:`offsets`.
     """
+    where = offsets(shown, full)
     # Of two pages there is room for what is no dump's, not for the story.
     notes = shown.notes[-1:] * shown.scenario.synthetic if len(shown.pages) > 1 else shown.notes
     about = [shown.subtitle, *notes]
@@ -257,10 +275,11 @@ def history(shown: Scene, full: bool = False) -> Board:
         told = ("before any step", None, tuple(about), (), "every byte is 0, and nobody wrote any")
         return Board(*told, (), repr(shown), kind="page")
     seen, differing = shown.rows[-1], shown.differing[-1]
-    offsets = range(SHOWN) if full else (*HEAD, *UNION)
     first, several = seen[0], len(seen) > 1
     causes = list(dict.fromkeys(cause for one in seen for cause in one.causes))
-    verdict, effect = _concluded(first)
+    cause = _sentence(first.causes[0] if first.causes else first.step.writes)
+    verdict = first.mark + first.concluded
+    effect = f"The kernel held {first.held}. {cause}" if first.held else cause
     if several:
         verdict, effect = first.step.title, ""
         about.append(_sentence(difference(differing)))
@@ -271,7 +290,7 @@ def history(shown: Scene, full: bool = False) -> Board:
         verdict,
         all(sounds) if sounds else None,
         tuple(about),
-        tuple(lane_of(one, offsets, differing, several) for one in seen),
+        tuple(lane_of(one, where, differing, several) for one in seen),
         effect,
         tuple(map(_sentence, filter(None, said))),
         repr(shown),
@@ -295,14 +314,6 @@ def _around(shown: Scene) -> tuple[tuple[str, ...], int]:
         ]
         listed.append(f"{''.join(marks) or '·'} {step.title}")
     return tuple(listed), shown.step - first
-
-
-def _concluded(seen: Conclusion) -> tuple[str, str]:
-    """What a program concludes, in a line, and what comes of it in a sentence."""
-    verdict, _, true = seen.verdict.removeprefix("WRONG: ").partition(", the kernel held ")
-    effect = [f"The kernel held {true}."] if true else []
-    effect.append(_sentence(seen.causes[0] if seen.causes else seen.step.writes))
-    return seen.mark + verdict, " ".join(effect)
 
 
 def _sentence(said: str) -> str:

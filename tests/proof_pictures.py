@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from kvmviz import DebugExit, MmioExit
+from kvmviz import DebugExit, MmioExit, draw
 from kvmviz.draw import Picture
-from kvmviz.draw.timeline import timeline
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.program import READERS
-from kvmviz.kvm.scenario import SCENARIOS, Scenario, real
+from kvmviz.kvm.scenario import SCENARIOS, Scenario, real, scene
 from tests.legible import check_words, words_of
 
 _, _, _, BLIND, _, NO_REASON, NO_RETURN, _ = READERS
@@ -39,8 +39,13 @@ EMPTY = Scenario("empty", "Nothing yet", "", ())
 Draw = Callable[[], Picture]
 
 
-def _drawn(name: str | Scenario, kernel: str, abi: str, **more: object) -> Draw:
-    return lambda: timeline(name, kernel, abi, **more)  # type: ignore[arg-type]
+def timeline(*asked: Any, full: bool = False, **more: Any) -> Picture:
+    """The picture of the scene that is asked for."""
+    return draw.timeline(scene(*asked, **more), full)
+
+
+def _drawn(name: str | Scenario, kernel: str, abi: str, **more: Any) -> Draw:
+    return lambda: timeline(name, kernel, abi, **more)
 
 
 ODD: Mapping[str, Draw] = {

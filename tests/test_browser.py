@@ -16,8 +16,7 @@ from kvmviz.kvm.exits import Served
 from kvmviz.kvm.kernel import KERNELS
 from kvmviz.learn.exercises import EXERCISES, WATCH
 from kvmviz.widgets import timeline as scrub
-from kvmviz.widgets import workbench
-from kvmviz.widgets.explorer import State, frame
+from kvmviz.widgets.explorer import State
 from kvmviz.widgets.workbench import OLD
 from kvmviz.widgets.workbench import State as Bench
 from tests import browser
@@ -96,7 +95,7 @@ def button(page: Page, name: str) -> Locator:
 
 def follows(page: Page, state: State) -> str:
     """Wait until the board is that of a state, its words too; the bytes that it shows."""
-    expect(explorer(page).locator("pre")).to_have_text(frame(state).words, timeout=SOON)
+    expect(explorer(page).locator("pre")).to_have_text(state.board.twin, timeout=SOON)
     expect(picture(page).locator("strong")).to_have_text(state.reading.headline)
     return bytes_of(page)
 
@@ -194,7 +193,7 @@ def test_a_screen_reader_is_told_names_states_and_the_verdict(page: Page) -> Non
     expect(order.get_by_role("button", pressed=True)).to_have_text("big-endian")
     button(page, "little-endian").click()
     spoken = explorer(page).locator("[aria-live=polite]")
-    expect(spoken).to_have_text(replace(HOME, abi="aarch64").reading.effect)
+    expect(spoken).to_have_text(replace(HOME, abi="aarch64").board.spoken)
 
 
 def focused(page: Page) -> str:
@@ -364,7 +363,7 @@ def bench(pages: dict[str, Page]) -> Page:
 
 def shows(page: Page, state: Bench) -> None:
     """Wait until a workbench shows a state: the board, and the words in it."""
-    words = workbench.frame(state).words
+    words = state.board.twin
     expect(picture(page).locator("pre")).to_have_text(words, timeout=SOON)
     expect(picture(page).locator("strong")).to_have_text(state.title)
 
@@ -478,7 +477,7 @@ def timeline(server: browser.Server, story: browser.Watched) -> Iterator[Page]:
 def scrubbed(timeline: Page) -> Page:
     """The page of the timeline, which is as it was at the start."""
     button(timeline, "Reset").click()
-    expect(words(timeline)).to_have_text(scrub.frame(scrub.State()).words, timeout=SOON)
+    expect(words(timeline)).to_have_text(scrub.State().board.twin, timeout=SOON)
     return timeline
 
 
@@ -496,18 +495,14 @@ def test_timeline_is_scrubbed_by_arrow_keys(scrubbed: Page) -> None:
     tab_to_slider(scrubbed)
     for key, step in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 5)):
         scrubbed.keyboard.press(key)
-        expect(words(scrubbed)).to_have_text(
-            scrub.frame(scrub.State(step=step)).words, timeout=SOON
-        )
+        expect(words(scrubbed)).to_have_text(scrub.State(step=step).board.twin, timeout=SOON)
 
 
 def test_the_timeline_keeps_its_height(scrubbed: Page) -> None:
     button(scrubbed, "Back").click()
     heights = set()
     for step in range(6):
-        expect(words(scrubbed)).to_have_text(
-            scrub.frame(scrub.State(step=step)).words, timeout=SOON
-        )
+        expect(words(scrubbed)).to_have_text(scrub.State(step=step).board.twin, timeout=SOON)
         heights.add(box(explorer(scrubbed).locator(".kv-board"))["height"])
         if step < 5:
             button(scrubbed, "Next").click()
@@ -522,38 +517,38 @@ def tab_to_slider(page: Page) -> None:
 
 def test_timeline_follows_the_mouse(scrubbed: Page) -> None:
     button(scrubbed, "Next").click()
-    expect(words(scrubbed)).to_have_text(scrub.frame(scrub.State(step=2)).words, timeout=SOON)
+    expect(words(scrubbed)).to_have_text(scrub.State(step=2).board.twin, timeout=SOON)
     explorer(scrubbed).get_by_label("beside it").select_option("merged")
     beside = scrub.State(step=2, beside=KERNELS["merged"])
-    expect(words(scrubbed)).to_have_text(scrub.frame(beside).words, timeout=SOON)
+    expect(words(scrubbed)).to_have_text(beside.board.twin, timeout=SOON)
     button(scrubbed, "little-endian").click()
     expect(words(scrubbed)).to_have_text(
-        scrub.frame(replace(beside, byte_order="little")).words, timeout=SOON
+        replace(beside, byte_order="little").board.twin, timeout=SOON
     )
 
 
 def test_timeline_is_built_step_by_step(scrubbed: Page) -> None:
     part = explorer(scrubbed)
     button(scrubbed, "Clear").click()
-    empty = scrub.frame(scrub.State(scenario=scrub.own(()), step=-1))
-    expect(words(scrubbed)).to_have_text(empty.words, timeout=SOON)
+    empty = scrub.State(scenario=scrub.own(()), step=-1).board
+    expect(words(scrubbed)).to_have_text(empty.twin, timeout=SOON)
     part.get_by_label("add", exact=True).select_option("MMIO write")
     part.get_by_label("data, bytes", exact=True).fill("5a zz")
     part.get_by_role("button", name="Add", exact=True).click()
     told = part.get_by_role("alert")
-    expect(told).to_contain_text("data: '5a zz' is no row of bytes in hex", timeout=SOON)
-    expect(words(scrubbed)).to_have_text(empty.words, timeout=SOON)
+    expect(told).to_contain_text("data: '5azz' is no hex of whole bytes", timeout=SOON)
+    expect(words(scrubbed)).to_have_text(empty.twin, timeout=SOON)
     part.get_by_label("data, bytes", exact=True).fill("5a")
     part.get_by_role("button", name="Add", exact=True).click()
     first = MmioExit(0x0900_0000, 1, b"\x5a")
     made = scrub.State(scenario=scrub.own((first,)), step=0)
-    expect(words(scrubbed)).to_have_text(scrub.frame(made).words, timeout=SOON)
+    expect(words(scrubbed)).to_have_text(made.board.twin, timeout=SOON)
     expect(told).to_have_count(0)
     part.get_by_label("add", exact=True).select_option("KVM serves a read")
     part.get_by_role("button", name="Add", exact=True).click()
     served = Served(0x0800_0100, 4, b"\1\0\0\0")
     made = scrub.State(scenario=scrub.own((first, served)), step=1)
-    expect(words(scrubbed)).to_have_text(scrub.frame(made).words, timeout=SOON)
+    expect(words(scrubbed)).to_have_text(made.board.twin, timeout=SOON)
 
 
 def test_timeline_fits_one_window(scrubbed: Page) -> None:

@@ -51,4 +51,4 @@ def test_what_is_no_handshake_is_refused() -> None:
     with pytest.raises(KvmvizError, match="the handshake draws Handshake, not 'old'"):
         draw_handshake("old")  # type: ignore[arg-type]
     with pytest.raises(KvmvizError, match="at least one cell"):
-        draw_handshake(replace(handshake(), cells=()))
+        replace(handshake(), cells=())

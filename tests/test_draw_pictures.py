@@ -71,6 +71,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "matrix, a kernel and a program more": lambda: draw.matrix(
         grid((*KERNELS, NEW), (*vmm.VMMS, OWN), vmm.ARM64)
     ),
+    "matrix, three ABIs": lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))),
     "matrix, one ABI": lambda: draw.matrix(grid((NEW,), (OWN,), ("m68k",))),
     "story, kernels more": lambda: draw.story(
         [
@@ -169,6 +170,12 @@ def test_a_kernel_more_in_the_table_is_a_row_more_in_the_matrix() -> None:
     assert sum(word in ("✓", "✗") for word in words_of(picture)) == 2 * 5 * 4
 
 
+def test_signs_that_the_font_lacks_are_escaped() -> None:
+    picture = draw.byte_map(BYTES.layout("arm").pack({}), title="\u540d €")
+    assert "\\u540d €" in words_of(picture)
+    assert picture.render("svg")
+
+
 LARGE = Struct("large", {"data": "char[4097]"}).layout("arm")
 HUGE = Struct("huge", {"data": "char[1048576]"}).layout("arm")
 NOT_ONE = [7, "old", None, b"", [1], object(), 10**5000, "x" * 100_000]
@@ -176,6 +183,7 @@ SHOWS: dict[str, Callable[[Any], object]] = {
     "story": lambda odd: draw.story([odd]),
     "stories": lambda odd: draw.story(odd),
     "matrix": lambda odd: draw.matrix(odd),
+    "timeline": lambda odd: draw.timeline(odd),
     "byte map": lambda odd: draw.byte_map(odd),
     "rules": lambda odd: draw.rules(odd),
     "reading": lambda odd: draw.reading(odd),
@@ -212,9 +220,11 @@ REFUSED: list[Any] = [
         lambda: draw.story([vmm.read("old", "u32 hsr", abi, ESR, 1) for abi in ("i386", "m68k")]),
         "far",
     ),
-    (lambda: draw.matrix(vmm.matrix(ESR, 1, 0, ("arm", "armeb", "i386"))), "3"),
+    (lambda: draw.matrix(vmm.Matrix(())), "at least one reading"),
     (lambda: draw.byte_map(), "at least one"),
     (lambda: draw.byte_map(BYTES.layout("arm").pack({}), title=ODD), "title 5: 5 is no text"),
+    (lambda: draw.byte_map(BYTES.layout("arm").pack({}), title="a\ud800"), "no text in one line"),
+    (lambda: draw.versions(Versions(BYTES.layout("arm")), title="a\nb"), "nb' is no text"),
     (lambda: draw.versions(Versions(BYTES.layout("arm")), title=ODD), "title 5: .* no text"),
     (lambda: draw.commit_table(*[dump("old", "little", "watch", 0, True).overlay()] * 3), "big"),
     (lambda: draw.commit_table(*[dump("old", "big", "brk", 1).overlay()] * 3), "debug"),

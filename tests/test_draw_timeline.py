@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.patches import Rectangle
@@ -12,13 +13,13 @@ import kvmviz
 from kvmviz import DebugExit, KvmvizError, captures
 from kvmviz.draw import Picture
 from kvmviz.draw.canvas import LOW
-from kvmviz.draw.timeline import LOOKS, timeline
+from kvmviz.draw.timeline import TWO
 from kvmviz.kvm.conclusion import conclude
 from kvmviz.kvm.exits import UserWrite
 from kvmviz.kvm.program import READERS
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, find, real
 from tests.legible import check_words, words_of
-from tests.proof_pictures import CROWDED, FAR, ODD, PICTURES, untold
+from tests.proof_pictures import CROWDED, FAR, ODD, PICTURES, timeline, untold
 
 U32, _, _, BLIND, FLAG_ALONE, NO_REASON, NO_RETURN, NO_EC = READERS
 ABIS = ("aarch64", "aarch64_be")
@@ -61,7 +62,7 @@ def test_cells_are_the_bytes_of_the_real_dumps(kernel: str, abi: str) -> None:
 def fresh_stale_untouched(picture: Picture) -> tuple[int, int, int]:
     """How many cells stand tall, low on a colour, and low and hatched; not counting the key's."""
     boxes = [box for box in picture.figure.findobj(Rectangle) if isinstance(box, Rectangle)]
-    tall = LOOKS[True].height
+    tall = TWO.height
     hatched = sum(box.get_height() == tall * LOW and bool(box.get_hatch()) for box in boxes)
     low = sum(box.get_height() == tall * LOW for box in boxes)
     return sum(box.get_height() == tall for box in boxes), low - hatched, hatched
@@ -105,6 +106,7 @@ def test_the_head_says_what_its_members_hold() -> None:
 
 def test_a_byte_of_the_head_that_tells_nothing_is_drawn_where_it_was_written() -> None:
     assert len(cells_of(timeline("brk", "old", step=0))) == 8 + 32
+    assert len(cells_of(timeline("immediate_exit", "merged", step=1, limit=1))) == 16 + 32
     for offset in (0, 2, 7, 12, 13, 16, 31):
         odd = Scenario("odd", "odd", "", (UserWrite(offset, b"\x99"),))
         assert "99" in cells_of(timeline(odd, "old"))
@@ -218,7 +220,7 @@ def test_text_depends_on_nothing_but_what_is_shown() -> None:
         assert first.render(form) == second.render(form)
 
 
-BAD: list[tuple[dict[str, object], str]] = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"scenario": "nap"}, "unknown scenario 'nap'; legal are stale_flag"),
     ({"kernel": "newest"}, "unknown kernel 'newest'; legal are old"),
     ({"beside": "newest"}, "unknown kernel 'newest'; legal are old"),
@@ -230,13 +232,14 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"step": True}, "step True of scenario stale_flag"),
     ({"limit": 0}, "limit 0; legal are 1 .. 256"),
     ({"limit": 2.5}, "limit 2.5; legal are 1 .. 256"),
+    ({"full": "yes"}, "full 'yes'; legal are True and False"),
 ]
 
 
 @pytest.mark.parametrize(("asked", "message"), BAD)
-def test_bad_input_is_told(asked: dict[str, object], message: str) -> None:
+def test_bad_input_is_told(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(KvmvizError, match=re.escape(message)):
-        timeline(**asked)  # type: ignore[arg-type]
+        timeline(**asked)
 
 
 def test_scenarios_are_found_by_name() -> None:

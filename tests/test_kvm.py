@@ -23,7 +23,6 @@ from kvmviz import (
 )
 from kvmviz.abi import Abi
 from kvmviz.ctype import SCALARS
-from kvmviz.draw.timeline import timeline
 from kvmviz.kvm import kernel, patch, program, scenario
 from kvmviz.kvm.conclusion import conclude, conclusions, handshake
 from kvmviz.kvm.exits import ENOSYS, Exit, UserWrite, Values
@@ -165,7 +164,7 @@ def test_an_exit_of_a_new_kind(abi: str, hole: str) -> None:
     assert first.image("arm_nisv").layout.unpack(first.page.data, 32) == {
         "esr_iss": 0x47, "fault_ipa": 0x8000001000,
     }  # fmt: skip
-    for shown in (vcpu, first, OWN, timeline(OWN, "old", abi)):
+    for shown in (vcpu, first, OWN, scenario.scene(OWN, "old", abi)):
         assert "exit KVM_EXIT_FAIL_ENTRY" in repr(shown)
         assert "signal" not in repr(shown)
     assert [seen.right for seen in conclusions(vcpu, "hsr_high, flag ignored")] == [
@@ -229,7 +228,7 @@ def test_a_kernel_of_ones_own_in_every_table(own: Kernel) -> None:
     table = handshake(kernels=["old", own], vmms=["hsr_high if flag set", HOPEFUL])
     assert len(table.cells) == 2 * 2 * 2 * 2
     assert {cell.kernel.name for cell in table.cells} == {"old", own.name}
-    assert f"{own.name} kernel" in timeline(OWN, own, BE, HOPEFUL, beside="old").text
+    assert f"{own.name} kernel" in repr(scenario.scene(OWN, own, BE, HOPEFUL, "old"))
     with pytest.raises(KvmvizError, match="twice"):
         matrix(0xF2001234, kernels=[*KERNELS, replace(own, name="old")])
 

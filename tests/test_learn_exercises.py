@@ -58,7 +58,7 @@ class TestExercise:
             assert not grade.right
             assert grade.feedback
         for odd in (None, 5, b"4", ["4"]):
-            with pytest.raises(KvmvizError, match=r"^answer .* is no text$"):
+            with pytest.raises(KvmvizError, match="an answer is text, not "):
                 EXERCISES[name].judge(odd)  # type: ignore[arg-type]
 
 

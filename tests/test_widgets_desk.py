@@ -68,6 +68,26 @@ def test_desks_share_a_session() -> None:
     assert second.said
 
 
+def test_a_cell_that_runs_anew_shows_the_same_desk() -> None:
+    session = Session()
+    first = Desk("hole", session)
+    assert all(Desk("hole", session) is first for _ in range(50))
+    assert Scores(session) is Scores(session)
+    assert len(session.listeners) == 2
+    assert Desk("hole", Session()) is not first
+    with pytest.raises(KvmvizError, match="unknown exercise 5"):
+        Desk(5, session)  # type: ignore[arg-type]
+
+
+def test_what_is_said_of_an_exercise_is_said_on_all_desks() -> None:
+    session = Session()
+    one, all_of_them = Desk("hole", session), Desk(session=session)
+    one.check()
+    assert all_of_them.said == one.said == "✗ not yet: no answer yet."
+    all_of_them.restart()
+    assert (one.said, said(one)) == ("", "")
+
+
 def test_to_reset_all_clears_what_every_desk_says() -> None:
     session = Session()
     first, second, scores = Desk("hole", session), Desk("leak", session), Scores(session)

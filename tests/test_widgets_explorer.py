@@ -172,4 +172,5 @@ def test_an_entry_that_is_taken_is_written_out(explorer: Explorer) -> None:
 
 def test_the_verdict_is_spoken_when_it_changes(explorer: Explorer) -> None:
     for explorer.byte_order in ("little", "big"):
-        assert plain(part(explorer, "spoken").value) == explorer.reading.effect
+        told = f"{explorer.reading.headline}. {explorer.reading.effect}"
+        assert plain(part(explorer, "spoken").value) == told

@@ -71,6 +71,10 @@ class TestGuess:
             asked.answer = "four"
         assert asked.answer is None
 
+    def test_a_question_is_one_of_the_table_or_ones_own(self) -> None:
+        with pytest.raises(KvmvizError, match="unknown question None; legal are "):
+            Guess(None)  # type: ignore[arg-type]
+
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_of_the_notebooks_gives_nothing_away(name: str) -> None:

@@ -101,6 +101,13 @@ def test_a_second_kernel_goes_away_again(timeline: Timeline) -> None:
     assert timeline.beside is None
 
 
+def test_what_each_of_two_kernels_leads_to_is_spoken(timeline: Timeline) -> None:
+    timeline.set(scenario="mmio_low", kernel="old", beside="merged", reader=BLIND, step=1)
+    spoken = part(timeline, "spoken").value
+    assert "old kernel: ✗ ESR 0x09000000f2001234" in spoken
+    assert "merged kernel: ✓ ESR 0x00000000f2001234" in spoken
+
+
 def test_buttons_go_through_time_and_stop_at_its_ends(timeline: Timeline) -> None:
     seen = [timeline.step]
     for _ in range(6):
@@ -139,6 +146,9 @@ def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> Non
     timeline.scenario = Scenario("nap", "A nap", "", (Interrupted(),))
     assert control(timeline, "scenario").value == "nap"
     assert "A nap" in repr(timeline)
+    before = shown(timeline)
+    timeline.set(scenario="nap", kernel="mine", reader="my own")
+    assert shown(timeline) == before
     timeline.reset()
     assert shown(timeline) == shown(Timeline())
 
@@ -182,7 +192,7 @@ def test_entries_start_from_what_can_be_added(timeline: Timeline, kind: str) -> 
     assert len(timeline.events) == 7
     assert timeline.step == 6
     entries = [control(timeline, name).layout.display != "none" for name in ("first", "second")]
-    assert sum(entries) == len(KINDS[kind].entries)
+    assert sum(entries) == len(KINDS[kind].get("entries", ()))
 
 
 BAD_ENTRIES = [
@@ -190,19 +200,20 @@ BAD_ENTRIES = [
     ("debug exit", ("1" * 17, ""), "esr: 0x11111111111111111 does not fit 64 bits"),
     ("debug exit", ("d2000062", " "), "ESR 0xd2000062 is a watchpoint"),
     ("debug exit", ("f2001234", "-1"), "far: '-1' is not a hexadecimal number"),
-    ("MMIO write", ("0x9000000", "5a 5"), "data: '5a 5' is no row of bytes in hex"),
+    ("MMIO write", ("0x9000000", "5a 5"), "data: '5a5' is no hex of whole bytes"),
     ("MMIO write", ("0x9000000", "5a 5a 5a"), "legal are 1, 2, 4, 8"),
     ("MMIO write", ("", "5a"), "phys_addr: '' is not a hexadecimal number"),
     ("MMIO write", ("0", "5a\xa05a\xa05a"), "legal are 1, 2, 4, 8"),
-    ("MMIO write", ("0", "Ä"), "data: 'Ä' is no row of bytes"),
+    ("MMIO write", ("0", "Ä"), "data: 'Ä' is no hex of whole bytes"),
     ("MMIO read", ("0", "3"), "legal are 1, 2, 4, 8"),
+    ("MMIO read", ("0", "\uff14"), "len: '\uff14' is no number"),
     ("system event", ("0x100000000", "0"), "type: 0x100000000 does not fit 32 bits"),
     ("userspace writes", ("2352", "00"), "legal are bytes 0..2351"),
     ("userspace writes", ("-1", "00"), "legal are bytes 0..2351"),
     ("userspace writes", ("one", "00"), "offset: 'one' is no number; legal are such as 36"),
     ("userspace writes", ("9" * 5000, "00"), "is no number"),
-    ("userspace writes", ("36", ""), "legal"),
-    ("userspace writes", ("1", "<b>"), "data: '<b>' is no row of bytes"),
+    ("userspace writes", ("36", ""), "data: 'nothing' is no hex of whole bytes"),
+    ("userspace writes", ("1", "<b>"), "data: '<b>' is no hex of whole bytes"),
 ]
 
 

@@ -189,6 +189,7 @@ def test_a_struct_can_be_chosen_where_there_are_several() -> None:
         ({"text": 3}, "text of a workbench is text, not int"),
         ({"struct": 3}, "struct of a workbench is text, not int"),
         ({"values": "hsr"}, "values: 'hsr' is no value"),
+        ({"values": "hsr=\uff11"}, "values: 'hsr=\uff11' is no value"),
         ({"values": dict.fromkeys(map("m{}".format, range(2000)), 1)}, "legal are up to 10000"),
         ({"colour": "red"}, "unknown Workbench setting 'colour'; legal are text, changed"),
     ],

@@ -1,7 +1,4 @@
-"""Every result as a picture, each with its text twin: ``draw.story(captures.readings())``.
-
-The page over time is in :mod:`kvmviz.draw.timeline`.
-"""
+"""Every result as a picture, each with its text twin: ``draw.story(captures.readings())``."""
 
 import os
 import sys
@@ -41,8 +38,9 @@ from kvmviz.draw.pictures import (  # noqa: E402
     story,
     versions,
 )
+from kvmviz.draw.timeline import timeline  # noqa: E402
 
 __all__ = [
     "Picture", "byte_map", "commit_table", "esr", "evidence", "handshake", "matrix", "overlay",
-    "reading", "rules", "story", "versions",
+    "reading", "rules", "story", "timeline", "versions",
 ]  # fmt: skip

@@ -10,10 +10,10 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -54,6 +54,8 @@ MOST_PIXELS, MOST_ACROSS = 1 << 25, (1 << 16) - 1
 Face = Literal["Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "SansMono-Bold"]
 """A font out of the DejaVu family."""
 
+Mark = Callable[[], Artist]
+
 _T = TypeVar("_T")
 
 
@@ -93,6 +95,14 @@ def _measure(face: Face) -> FT2Font:
     return FT2Font(str(_file(face)))
 
 
+@lru_cache(maxsize=4096)
+def legible(words: str, face: Face) -> str:
+    """Words as a font can write them: what it has no sign for is escaped."""
+    known = _measure(face).get_char_index
+    signs = (s if known(ord(s)) else s.encode("unicode_escape").decode() for s in words)
+    return words if words.isascii() else "".join(signs)
+
+
 MEASURING = Lock()
 """A font measures one line at a time."""
 
@@ -101,9 +111,10 @@ MEASURING = Lock()
 def _natural(words: str, bold: bool) -> float:
     """How wide words are at a size of one."""
     with MEASURING:
-        font = _measure("Sans-Bold" if bold else "Sans")
+        face: Face = "Sans-Bold" if bold else "Sans"
+        font = _measure(face)
         font.set_size(100, 72)
-        font.set_text(words, 0.0, flags=LoadFlags.NO_HINTING)
+        font.set_text(legible(words, face), 0.0, flags=LoadFlags.NO_HINTING)
         return float(font.get_width_height()[0] / 64 / 100)
 
 
@@ -138,22 +149,14 @@ def wrapped(
     return lines
 
 
-class Made(NamedTuple):
-    """An artist to be made when its figure is: under the settings that the figure has."""
-
-    kind: Callable[..., Artist]
-    where: tuple[Any, ...]
-    traits: Mapping[str, Any]
-
-
 class Picture:
     """A finished drawing on a sheet of ``width`` by ``height`` pixels.
 
-    ``text`` are the words that say the same. In a notebook it shows as PNG, with the words as its
-    alt text.
+    ``marks`` make its artists when its figure is made, under the settings that it has. ``text`` are
+    the words that say the same. In a notebook it shows as PNG, with the words as its alt text.
     """
 
-    def __init__(self, marks: Sequence[Made], width: float, height: float, text: str) -> None:
+    def __init__(self, marks: Sequence[Mark], width: float, height: float, text: str) -> None:
         self.marks = tuple(marks)
         self.text = text
         self._size = width, height
@@ -176,8 +179,8 @@ class Picture:
             FigureCanvasAgg(figure)
             flip = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
             pixels = flip + figure.transFigure
-            for kind, where, traits in self.marks:
-                artist = kind(*where, **traits)
+            for mark in self.marks:
+                artist = mark()
                 artist.set_transform(pixels)
                 figure.add_artist(artist)
         return figure
@@ -273,7 +276,7 @@ class Canvas:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self.marks: list[Made] = []
+        self.marks: list[Mark] = []
 
     def text(
         self, x: float, y: float, words: str, size: float, *, room: float = MOST_ACROSS,
@@ -290,23 +293,21 @@ class Canvas:
         face: Face = "Sans-Oblique" if italic else "Sans-Bold" if bold else "Sans"
         if mono:
             face = "SansMono-Bold" if bold else "SansMono"
-        traits = {
-            "color": colour, "fontproperties": _font(face), "fontsize": size * POINT,
-            "horizontalalignment": ha, "verticalalignment": va, "parse_math": False,
-        }  # fmt: skip
-        if FEATURES:
-            traits["fontfeatures"] = FEATURES
-        self.marks.append(Made(Text, (x, y, words), traits))
+        made = partial(
+            Text, x, y, legible(words, face), color=colour, fontproperties=_font(face),
+            fontsize=size * POINT, horizontalalignment=ha, verticalalignment=va, parse_math=False,
+        )  # fmt: skip
+        self.marks.append(partial(made, fontfeatures=FEATURES) if FEATURES else made)
 
     def box(
         self, x: float, y: float, width: float, height: float, fill: str, *, edge: str = INK,
         line: float = 1, hatch: str = "",
     ) -> None:  # fmt: skip
         """A filled rectangle whose upper left corner is (x, y)."""
-        traits = {"facecolor": fill, "edgecolor": edge, "linewidth": line}
-        if hatch:
-            traits |= {"hatch": hatch, "hatch_linewidth": 0.8}
-        self.marks.append(Made(Rectangle, ((x, y), width, height), traits))
+        made = partial(
+            Rectangle, (x, y), width, height, facecolor=fill, edgecolor=edge, linewidth=line
+        )
+        self.marks.append(partial(made, hatch=hatch, hatch_linewidth=0.8) if hatch else made)
 
     def clear(self, x: float, y: float, width: float, height: float) -> None:
         """A white spot, for words to stay readable on hatching."""
@@ -314,8 +315,8 @@ class Canvas:
 
     def line(self, xs: list[float], ys: list[float], colour: str, width: float = 1) -> None:
         """A line through points."""
-        traits = {"color": colour, "linewidth": width, "solid_joinstyle": "miter"}
-        self.marks.append(Made(Line2D, (xs, ys), traits))
+        made = partial(Line2D, xs, ys, color=colour, linewidth=width, solid_joinstyle="miter")
+        self.marks.append(made)
 
     def brace(
         self, left: float, right: float, y: float, deep: float, colour: str, width: float = 1

@@ -394,13 +394,11 @@ def _tile(canvas: Canvas, x: float, y: float, height: float, right: bool, digits
 def matrix(shown: Matrix) -> Picture:
     """Every kernel with every program in both byte orders, as small multiples on 1280 by 720.
 
-    More kernels or programs make the sheet larger. Raises :class:`KvmvizError` for more than two
-    ABIs, and if a program takes ESR from behind byte 7.
+    More kernels, programs or ABIs make the sheet larger. Raises :class:`KvmvizError` if a program
+    takes ESR from behind byte 7.
     """
     checked([shown], Matrix, "a picture of a matrix")
     panels = _panels(shown.readings, lambda r: r.image.layout, lambda r: r.kernel.name)
-    if len(panels) > 2:
-        raise KvmvizError(f"a matrix is drawn for one ABI or two, not for {len(panels)}")
     title = "Who reads the ESR that the kernel wrote?"
     layouts = [lines[0][0].image.layout for lines in panels]
     kernels, names = [line[0].kernel for line in panels[0]], [r.vmm.name for r in panels[0][0]]
@@ -432,8 +430,6 @@ def _bytes(canvas: Canvas, shown: Reading, x: float, y: float) -> None:
 def handshake(shown: Handshake) -> Picture:
     """Kernels downward, on a fresh page and after MMIO; programs and byte orders to the right."""
     checked([shown], Handshake, "a picture of the handshake")
-    if not shown.cells:
-        raise KvmvizError("a picture of the handshake takes at least one cell")
     panels = _panels(shown.cells, lambda c: c.layout, lambda c: (c.before, c.kernel.name))
     title = "Old and new kernels, old and new userspace"
     head = f"{held(shown.esr)}; computed, not dumped"

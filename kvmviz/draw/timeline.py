@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kvmviz.abi import Abi
-from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, page_style
-from kvmviz.draw.canvas import Canvas, Look, Picture, wide, wrapped
+from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, offsets, page_style
+from kvmviz.draw.canvas import Canvas, Look, Picture, checked, wide, wrapped
 from kvmviz.kvm.conclusion import Conclusion
-from kvmviz.kvm.kernel import Kernel
-from kvmviz.kvm.page import SHOWN
-from kvmviz.kvm.program import Vmm
-from kvmviz.kvm.scenario import Scenario, Scene, difference, scene
+from kvmviz.kvm.scenario import Scene, difference
 from kvmviz.style import QUIET, RIGHT, WRONG
 
 WIDTH, EDGE = 1074, 20
@@ -24,16 +20,14 @@ WIDTH, EDGE = 1074, 20
 
 ROOM = WIDTH - 2 * EDGE
 
-LINES = {
-    False: ((*HEAD, *range(UNION.start, SHOWN)),),
-    True: (tuple(range(UNION.start)), tuple(range(UNION.start, SHOWN))),
-}
-"""The offsets in each line of cells: without those of the head that tell nothing, or in full."""
+Lines = Sequence[Sequence[int]]
+"""The offsets in each line of cells: one line, or two where more of the head is shown."""
 
-LOOKS = {
-    full: Look(ROOM // len(LINES[full][-1]), 29, 16, 13, False, full) for full in (False, True)
-}
-"""Cells of such a line."""
+ONE, TWO = (
+    Look(ROOM // cells, 29, 16, 13, False, two)
+    for cells, two in ((len(HEAD) + len(UNION), False), (len(UNION), True))
+)
+"""Cells of a single line, and of one of two."""
 
 NOW = "#eef2fa"
 """The ground of the last row: where time stands."""
@@ -45,30 +39,15 @@ KEY: tuple[tuple[State, str], ...] = (
 )
 
 
-def timeline(
-    scenario: str | Scenario = "stale_flag",
-    kernel: str | Kernel = "v2",
-    abi: str | Abi = "aarch64_be",
-    reader: str | Vmm = "exit_reason forgotten",
-    beside: str | Kernel | None = None,
-    step: int | None = None,
-    limit: int = 6,
-    full: bool = False,
-) -> Picture:
-    """The steps of a scenario up to ``step`` (by default the last), at most ``limit`` of them.
+def timeline(shown: Scene, full: bool = False) -> Picture:
+    """The steps of a scene, on two pages with differing bytes marked.
 
-    ``beside`` shows the same events on a second kernel, differing bytes marked. ``full`` draws all
-    of the first 64 bytes; else of the head only exit_reason, flags and what lies between, unless
-    another byte of it was written. Raises :class:`kvmviz.KvmvizError` for unknown names, and for a
-    step that there is not.
+    ``full`` draws all of the first 64 bytes, else those of :func:`kvmviz.board.offsets`.
     """
-    return draw(scene(scenario, kernel, abi, reader, beside, step, limit), full)
-
-
-def draw(shown: Scene, full: bool = False) -> Picture:
-    """A scene as a picture."""
-    hidden = {*range(SHOWN)} - {*LINES[False][0]}
-    full |= any(s.step.page.sources[at] for row in shown.rows for s in row for at in hidden)
+    checked([shown], Scene, "a timeline")
+    where = offsets(shown, full)
+    head = [at for at in where if at not in UNION]
+    lines: Lines = [where] if len(head) == len(HEAD) else [head, UNION]
     canvas = Canvas(WIDTH, 0)
     heading = wrapped(shown.scenario.title, 23, ROOM, bold=True)
     y = canvas.paragraph(EDGE, 3, heading, 23, 27, bold=True)
@@ -77,30 +56,29 @@ def draw(shown: Scene, full: bool = False) -> Picture:
     canvas.text(WIDTH - EDGE, y, shown.subtitle, 15, ha="right")
     y = canvas.paragraph(EDGE, y + 2, shown.notes, 15, 20, room=ROOM, colour=QUIET) + 5
     _key(canvas, y)
-    y += 34 if full else 74
-    if not full:
-        for at, left in _places(LINES[full][0], full).items():
+    y += 74 if len(lines) == 1 else 34
+    if len(lines) == 1:
+        for at, left in _places(where, ONE).items():
             canvas.text(left + 12.5, y - 5, f"{at}", 14, mono=True, ha="center", colour=QUIET)
         canvas.text(EDGE, y - 21, "byte offset in struct kvm_run", 13)
-        canvas.text(_places(UNION, full)[UNION.start], y - 21, "exit union", 13)
+        canvas.text(_places(UNION, ONE)[UNION.start], y - 21, "exit union", 13)
     for number in range(len(shown.rows)):
-        y = _row(canvas, y, shown, number, full)
+        y = _row(canvas, y, shown, number, lines)
     rest = [shown.left_out] if shown.left_out else []
     if not shown.rows:
         rest.insert(0, "before any step: every byte is 0, nobody has written any")
-    rest += _legend(shown, full)
+    rest += _legend(shown, where)
     canvas.height = canvas.paragraph(EDGE, y, rest, 15, 20, room=ROOM) + 11
     return canvas.picture(repr(shown))
 
 
-def _legend(shown: Scene, full: bool) -> list[str]:
+def _legend(shown: Scene, where: Sequence[int]) -> list[str]:
     """The letters of all members that the cells hold."""
     found = {
         called(source): None
         for row in shown.rows
         for seen in row
-        for line in LINES[full]
-        for source in map(seen.step.page.sources.__getitem__, line)
+        for source in map(seen.step.page.sources.__getitem__, where)
         if source
     }
     words = "  ·  ".join(f"{page_style(name).letter}\xa0{name}" for name in found)
@@ -121,16 +99,15 @@ def _key(canvas: Canvas, y: float) -> None:
         x += 27 + wide(words, 15, bold) + 30
 
 
-def _places(line: Sequence[int], full: bool) -> dict[int, float]:
+def _places(line: Sequence[int], look: Look) -> dict[int, float]:
     """The left edges of cells: the head begins at the left margin, the union ends at the right."""
-    look = LOOKS[full]
-    union = WIDTH - EDGE - look.cell * (SHOWN - UNION.start)
-    head = [at for at in line if at < UNION.start]
-    found = look.places(head, union if full else EDGE)
-    return found | look.places([at for at in line if at >= UNION.start], union)
+    union = WIDTH - EDGE - look.cell * len(UNION)
+    head = [at for at in line if at not in UNION]
+    found = look.places(head, EDGE if look is ONE else union)
+    return found | look.places([at for at in line if at in UNION], union)
 
 
-def _row(canvas: Canvas, y: float, shown: Scene, number: int, full: bool) -> float:
+def _row(canvas: Canvas, y: float, shown: Scene, number: int, lines: Lines) -> float:
     """One step from ``y`` down: what happened, and a lane for each page; where it ends."""
     top, under = y, len(canvas.marks)
     pages, differing = shown.rows[number], shown.differing[number]
@@ -151,7 +128,7 @@ def _row(canvas: Canvas, y: float, shown: Scene, number: int, full: bool) -> flo
             canvas.text(EDGE, y + 16, f"{seen.step.kernel.name} kernel{other}", 15)
             _conclusion(canvas, seen, y + 16)
             y += 20
-        y = _lane(canvas, seen, full, () if at else differing, y)
+        y = _lane(canvas, seen, lines, () if at else differing, y)
     y += 5
     if number and number == len(shown.rows) - 1:
         canvas.box(6, top + 2, WIDTH - 12, y - top - 2, NOW, edge=NOW)
@@ -165,15 +142,15 @@ def _conclusion(canvas: Canvas, seen: Conclusion, y: float) -> None:
 
 
 def _lane(
-    canvas: Canvas, seen: Conclusion, full: bool, differing: Sequence[int], y: float
+    canvas: Canvas, seen: Conclusion, lines: Lines, differing: Sequence[int], y: float
 ) -> float:
     """The page after a step, as one program sees it, from ``y`` down; the y where it ends."""
-    look = LOOKS[full]
-    for line in LINES[full]:
+    look = ONE if len(lines) == 1 else TWO
+    for line in lines:
         strip = lane_of(seen, line, differing)
         # What is right needs no mark: the conclusion says so.
         strip = replace(strip, hands=tuple(hand for hand in strip.hands if not hand.right))
         y += look.above if strip.hands else 4
-        canvas.row(strip, _places(line, full), y, look)
+        canvas.row(strip, _places(line, look), y, look)
         y += look.high + (16 if {*differing} & {*line} else 0)
     return y

@@ -131,13 +131,27 @@ class Conclusion:
     @property
     def verdict(self) -> str:
         """What it concludes, and whether that is right, without what fooled it."""
+        held = f", the kernel held {self.held}" if self.held else ""
+        return f"{'WRONG: ' * (self.step.is_run and not self.right)}{self.concluded}{held}"
+
+    @property
+    def held(self) -> str:
+        """What the kernel held at a debug exit, where other bits are taken for it; else empty."""
+        if not self.happened or self.reading is None or self.right or self.reading.right:
+            return ""
+        old = " (6.1 without the patch)" if caveats(self.esr, [self.step.kernel]) else ""
+        return f"{self.esr:#018x}{old}"
+
+    @property
+    def concluded(self) -> str:
+        """What it concludes, in words."""
         step, reading = self.step, self.reading
         if not step.is_run:
             run = "KVM_RUN has not returned" if isinstance(step.event, Served) else "no KVM_RUN"
             return f"{run} in this step: nothing new to conclude"
         if reading is None:
             if self.happened:
-                return "WRONG: misses this debug exit"
+                return "misses this debug exit"
             if "return" in self.vmm.checks and step.returned:
                 return f"KVM_RUN {step.outcome}: it reads no exit"
             if "reason" in self.vmm.checks:
@@ -148,15 +162,10 @@ class Conclusion:
             far = f", far {self.far:#x}{FAR_WORDS.get(self.far_valid, '')}"
         esr = f"ESR {reading.digits} ({Esr(reading.value).kind})"
         if not self.happened:
-            return f"WRONG: takes this for a debug exit, {esr}{far}"
+            return f"takes this for a debug exit, {esr}{far}"
         if self.vmm.needs_flag and not self.flag:
             far += UNKNOWN
-        if self.right:
-            return f"debug exit, {esr}{far}"
-        if reading.right:
-            return f"WRONG: debug exit, {esr} right{far}"
-        old = " (6.1 without the patch)" if caveats(self.esr, [step.kernel]) else ""
-        return f"WRONG: debug exit, {esr}{far}, the kernel held {self.esr:#018x}{old}"
+        return f"debug exit, {esr}{' right' * (reading.right and not self.right)}{far}"
 
     @property
     def causes(self) -> list[str]:
@@ -297,6 +306,10 @@ class Handshake:
     """Every kernel with every program, on a fresh page and after MMIO, on each ABI."""
 
     cells: tuple[Cell, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cells:
+            raise KvmvizError("a handshake takes at least one cell")
 
     @property
     def esr(self) -> int:

@@ -406,6 +406,10 @@ class Matrix:
 
     readings: tuple[Reading, ...]
 
+    def __post_init__(self) -> None:
+        if not self.readings:
+            raise KvmvizError("a matrix takes at least one reading")
+
     @property
     def head(self) -> str:
         """What was written, and on what."""

@@ -186,10 +186,10 @@ _played = lru_cache(maxsize=8)(Scenario.play)
 
 
 def scene(
-    scenario: str | Scenario,
-    kernel: str | Kernel,
-    abi: str | Abi,
-    reader: str | Vmm,
+    scenario: str | Scenario = "stale_flag",
+    kernel: str | Kernel = "v2",
+    abi: str | Abi = "aarch64_be",
+    reader: str | Vmm = "exit_reason forgotten",
     beside: str | Kernel | None = None,
     step: int | None = None,
     limit: int = 6,

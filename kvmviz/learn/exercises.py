@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
+from typing import Protocol
 
-from kvmviz._base import KvmvizError, Table, counted, shown
+from kvmviz._base import KvmvizError, Table, counted
 from kvmviz.abi import ABIS
 from kvmviz.c.parse import pointed
 from kvmviz.learn import grading
@@ -41,7 +43,10 @@ class Exercise:
     def judge(self, answer: str) -> Grade:
         """The grade of an answer; what cannot be read is wrong, with the line that it stands in."""
         if not isinstance(answer, str):
-            raise KvmvizError(f"answer {shown(answer)} is no text")
+            told = f"an answer is text, not {type(answer).__name__}"
+            raise KvmvizError(f"exercise {self.name}: {told}")
+        if not answer.strip():
+            return Grade(False, "no answer yet.")
         try:
             return self.rule(answer)
         except KvmvizError as error:
@@ -106,18 +111,26 @@ EXERCISES = Table("exercise", *(_exercise(*row) for row in _ROWS))
 """The exercises by name, in their order: their words are in ``exercises.toml``."""
 
 
+class Listener(Protocol):
+    """What shows a session."""
+
+    def heard(self) -> None:
+        """The session has changed."""
+
+
 class Session:
     """What somebody has answered: hints taken, exercises solved, and the score of that.
 
-    An exercise counts if it was solved before its answer was revealed. ``listeners`` are called
-    after each change; ``rounds`` counts how often all of it began anew.
+    An exercise counts if it was solved before its answer was revealed. ``said`` is what was last
+    said of each: words, and the grade if they are one. What shows the session is among its
+    ``listeners``, by what it shows, and hears of each change.
     """
 
     exercises = EXERCISES
 
     def __init__(self) -> None:
-        self.listeners: list[Callable[[], None]] = []
-        self.rounds = 0
+        self.listeners: dict[object, Listener] = {}
+        self.said = defaultdict[str, tuple[str, Grade | None]](lambda: ("", None))
         self._states: dict[str, str] = {}
         self._hints: dict[str, int] = {}
 
@@ -127,14 +140,13 @@ class Session:
         With a right answer comes what there is to say about it.
         """
         exercise = self.exercises.find(name)
-        if not isinstance(answer, str):
-            raise KvmvizError(f"exercise {name}: an answer is text, not {type(answer).__name__}")
-        grade = exercise.judge(answer) if answer.strip() else Grade(False, "no answer yet.")
-        if not grade.right:
-            return grade
-        self._states.setdefault(name, "solved")
+        grade = exercise.judge(answer)
+        if grade.right:
+            self._states.setdefault(name, "solved")
+            grade = replace(grade, feedback=f"{grade.feedback}\n{exercise.why}")
+        self.said[name] = repr(grade), grade
         self._tell()
-        return replace(grade, feedback=f"{grade.feedback}\n{exercise.why}")
+        return grade
 
     def hint(self, name: str) -> str:
         """The next hint; the last one again when there are no more."""
@@ -153,20 +165,22 @@ class Session:
         """A right answer and why; from now on this exercise does not count if it did not."""
         exercise = self.exercises.find(name)
         self._states.setdefault(name, "revealed")
+        words = f"{exercise.solution.rstrip()}\n\n{exercise.why}"
+        self.said[name] = words, None
         self._tell()
-        return f"{exercise.solution.rstrip()}\n\n{exercise.why}"
+        return words
 
     def restart(self, name: str) -> None:
-        """One exercise anew: not solved, not revealed, no hint taken."""
-        self._states.pop(self.exercises.find(name).name, None)
-        self._hints.pop(name, None)
+        """One exercise anew: not solved, not revealed, no hint taken, nothing said."""
+        self.exercises.find(name)
+        for held in (self._states, self._hints, self.said):
+            held.pop(name, None)
         self._tell()
 
     def reset(self) -> None:
-        """Back to the start: nothing solved, no hint taken."""
-        self._states.clear()
-        self._hints.clear()
-        self.rounds += 1
+        """Back to the start: nothing solved, no hint taken, nothing said."""
+        for held in (self._states, self._hints, self.said):
+            held.clear()
         self._tell()
 
     @property
@@ -180,8 +194,8 @@ class Session:
         return self._states.get(self.exercises.find(name).name, "open")
 
     def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()
+        for listener in self.listeners.values():
+            listener.heard()
 
     def __repr__(self) -> str:
         rows = [(name, row.title, self.state(name)) for name, row in self.exercises.items()]

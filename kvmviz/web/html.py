@@ -79,8 +79,8 @@ def _octet(strip: Strip, cells: Sequence[Cell]) -> str:
         at = cell.offset - first
         parts.append(_cell(cell, f"--at:{at + 1}" if at != number else ""))
     parts += (_span("brace", span, first, last) for span in strip.braces)
-    kind = _attribute("class", "octet" if strip.hands else "octet bare")
-    return f"<div{kind}>{''.join(parts)}</div>"
+    kind = "class=octet" if any(parts[: len(strip.hands)]) else 'class="octet bare"'
+    return f"<div {kind}>{''.join(parts)}</div>"
 
 
 def _cell(cell: Cell, place: str) -> str:

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import ipywidgets as ipw
 
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, shown
+from kvmviz.board import Board
 from kvmviz.draw.canvas import Picture
 from kvmviz.learn.exercises import Exercise, Session
 from kvmviz.learn.grading import Grade
-from kvmviz.review.versions import Versions
 from kvmviz.widgets import panel
 
 
 @dataclass(frozen=True)
 class State:
-    """What lies on a desk: an exercise, an answer, and what was last said of it.
+    """What lies on a desk: an exercise and an answer; and the last ``grade``, if there is one.
 
-    ``grade`` is None where nothing is graded, or the answer was revealed.
+    What there is to look at follows from the grade alone.
     """
 
-    name: str
-    answer: str
-    said: str = ""
+    name: str = field(compare=False)
+    answer: str = field(compare=False)
     grade: Grade | None = None
 
+    @property
+    def board(self) -> Board | None:
+        """What there is to look at, if anything."""
+        return board.versions(self.grade.shown) if self.grade and self.grade.shown else None
 
-@lru_cache(maxsize=16)
-def frame(seen: tuple[Versions, ...]) -> panel.Frame:
-    """What there is to look at in a grade."""
-    return panel.figure(board.versions(seen))
+    @property
+    def picture(self) -> Picture | None:
+        """The same as a picture."""
+        return draw.versions(*self.grade.shown) if self.grade and self.grade.shown else None
 
 
 def _chosen(desk: Desk, state: State, name: str) -> State:
@@ -42,12 +45,20 @@ def _chosen(desk: Desk, state: State, name: str) -> State:
     return State(name, desk._session.exercises.find(name).start)
 
 
+def _listener(session: object, key: object) -> Any:
+    """What a session has by that key; a cell that runs anew shows the same once more."""
+    if isinstance(session, Session) and isinstance(key, str | type | None):
+        return session.listeners.get(key or None)
+    return None
+
+
 class Desk(panel.Panel):
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
-    ``name`` (an exercise of the session) and ``answer`` can be set from code as from the controls;
-    ``check()``, ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the buttons. What they
-    say is in :attr:`said`, and with the task in the text twin.
+    A session has one desk for each of these, however often it is asked for. ``name`` (an exercise
+    of the session) and ``answer`` can be set from code as from the controls; ``check()``,
+    ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the buttons. What they say is in
+    :attr:`said`, and with the task in the text twin.
     """
 
     name = panel.Setting[str, str](
@@ -59,15 +70,21 @@ class Desk(panel.Panel):
         by=panel.area("your answer", 8),
     )
 
+    def __new__(cls, name: str | None = None, session: Session | None = None) -> Desk:
+        """The one of the session, if there is one already."""
+        return _listener(session, name) or super().__new__(cls)
+
     def __init__(self, name: str | None = None, session: Session | None = None) -> None:
+        if _listener(session, name):
+            return
         self._session = Session() if session is None else _session(session)
-        self._round, self._alone = self._session.rounds, bool(name)
+        self._alone = bool(name)
         self._task, self._said, self._score = (ipw.HTML() for _ in range(3))
         first = next(iter(self._session.exercises.values()))
         self._home = State(first.name, first.start)
         super().__init__(**({"name": name} if name else {}))
         self._box.add_class("kvmviz-desk")
-        self._session.listeners.append(self._heard)
+        self._session.listeners[name or None] = self
 
     def _arrange(self) -> list[Any]:
         part, count = self._controls, len(self._session.exercises)
@@ -81,37 +98,35 @@ class Desk(panel.Panel):
         row = self._row("check", "hint", "reveal", "restart", "reset")
         row.children += (self._score,)
         above = [] if self._alone else [part["name"]]
-        left = ipw.VBox([*above, self._task], layout={"width": "44%", "flex": "0 0 auto"})
-        right = ipw.VBox(
-            [part["answer"], row, self._said], layout={"flex": "1 1 0", "min_width": "0"}
-        )
-        both = ipw.HBox([left, right], layout={"grid_gap": "20px", "overflow": "visible"})
+        both = panel.columns([*above, self._task], [part["answer"], row, self._said])
         return [both, self._error, self._view]
 
-    def _frame(self, state: State) -> panel.Frame:
-        row = self._session.exercises.find(state.name)
-        graded = state.grade.shown if state.grade else ()
-        seen = frame(graded) if graded else panel.Frame("", "")
-        told = [row.title, row.task, row.given.rstrip(), self._standing(state)]
-        told += [state.said, *self._session.hinted(state.name), seen.words]
-        return panel.Frame(seen.html, "\n".join(filter(None, told)))
+    def _settled(self, state: State, asked: object) -> State:
+        return replace(state, grade=self._session.said[state.name][1])
 
-    def _standing(self, state: State) -> str:
-        return f"{self._session.state(state.name)} · {self._session.score}"
+    @property
+    def words(self) -> str:
+        """The task, how it stands, and what was said of the answer."""
+        row, (seen, _) = self.exercise, panel.drawn(self._state)
+        told = [row.title, row.task, row.given.rstrip(), self._standing, self.said]
+        return "\n".join(filter(None, (*told, repr(seen) if seen else "")))
 
-    def _put(self, frame: panel.Frame) -> None:
-        held = self._state
-        row, hints = self._session.exercises.find(held.name), self._session.hinted(held.name)
+    @property
+    def _standing(self) -> str:
+        return f"{self._session.state(self.name)} · {self._session.score}"
+
+    def _put(self) -> None:
+        super()._put()
+        row, hints, held = self.exercise, self._session.hinted(self.name), self._state
         kind = "" if held.grade is None else "right" if held.grade.right else "wrong"
-        told = ((kind, held.said), ("hint", "\n".join(hints)))
+        told = ((kind, self._session.said[self.name][0]), ("hint", "\n".join(hints)))
         parts = [f"<pre class='{kind}'>{html.escape(words)}</pre>" for kind, words in told if words]
         self._task.value = (
             f"<p class=title>{html.escape(row.title)}</p><p>{html.escape(row.task)}</p>"
             f"<pre>{html.escape(row.given)}</pre>"
         )
         self._said.value = f"<div role='status'>{''.join(parts)}</div>" if parts else ""
-        self._score.value = f"<span>{html.escape(self._standing(held))}</span>"
-        self._view.value = frame.html
+        self._score.value = f"<span>{html.escape(self._standing)}</span>"
 
     def _adapt(self) -> None:
         rows = self._session.exercises.items()
@@ -120,13 +135,9 @@ class Desk(panel.Panel):
         )
         self._controls["answer"].rows = min(max(self.exercise.start.count("\n") + 2, 3), 14)
 
-    def _heard(self) -> None:
+    def heard(self) -> None:
         """The session has changed, on this desk or on another one."""
-        with panel.LOCK:
-            if self._round != self._session.rounds:
-                self._round = self._session.rounds
-                self._state = replace(self._state, said="", grade=None)
-            self._show(self._state)
+        self.set()
 
     @property
     def exercise(self) -> Exercise:
@@ -136,9 +147,7 @@ class Desk(panel.Panel):
     def check(self) -> Grade:
         """Grade what stands in the field."""
         with panel.LOCK:
-            grade = self._session.answer(self.name, self.answer)
-            self._show(replace(self._state, said=repr(grade), grade=grade))
-            return grade
+            return self._session.answer(self.name, self.answer)
 
     def hint(self) -> None:
         """Say the next hint, below what was said of the answer."""
@@ -148,8 +157,7 @@ class Desk(panel.Panel):
     def reveal(self) -> None:
         """Say a right answer, and why it is one."""
         with panel.LOCK:
-            said = self._session.reveal(self.name)
-            self._show(replace(self._state, said=said, grade=None))
+            self._session.reveal(self.name)
 
     def restart(self) -> None:
         """This exercise anew; the score of the others stays."""
@@ -165,14 +173,8 @@ class Desk(panel.Panel):
     @property
     def said(self) -> str:
         """What was said of the last answer, and every hint that was taken."""
-        hints = self._session.hinted(self._state.name)
-        return "\n".join(filter(None, (self._state.said, *hints)))
-
-    @property
-    def picture(self) -> Picture | None:
-        """What there is to look at in the last grade, if anything."""
-        grade = self._state.grade
-        return draw.versions(*grade.shown) if grade and grade.shown else None
+        words, _ = self._session.said[self.name]
+        return "\n".join(filter(None, (words, *self._session.hinted(self.name))))
 
 
 def _session(given: object) -> Session:
@@ -184,13 +186,20 @@ def _session(given: object) -> Session:
 class Scores(panel.Live):
     """The exercises of a session and how each stands, live."""
 
+    def __new__(cls, session: Session) -> Scores:
+        """The one of the session, if there is one already."""
+        return _listener(session, cls) or super().__new__(cls)
+
     def __init__(self, session: Session) -> None:
+        if _listener(session, Scores):
+            return
         self._session = _session(session)
         self._box = ipw.HTML()
-        self._session.listeners.append(self._show)
-        self._show()
+        self._session.listeners[Scores] = self
+        self.heard()
 
-    def _show(self) -> None:
+    def heard(self) -> None:
+        """The session has changed."""
         with panel.LOCK:
             words = html.escape(repr(self._session))
             self._box.value = f"<pre style='line-height:1.4'>{words}</pre>"

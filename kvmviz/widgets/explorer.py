@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ import ipywidgets as ipw
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, chosen, hexadecimal, integer, shown
 from kvmviz.abi import ABIS, ByteOrder, siblings
+from kvmviz.board import Board
 from kvmviz.ctype import WIDTHS, name_of
 from kvmviz.draw.canvas import Picture
 from kvmviz.kvm.kernel import KERNELS, Kernel
@@ -70,17 +70,14 @@ class State:
         """The picture of that."""
         return draw.reading(self.reading)
 
-
-@lru_cache(maxsize=panel.FRAMES)
-def frame(state: State) -> panel.Frame:
-    """What an explorer shows in a state."""
-    reading = state.reading
-    kinds = ", ".join(
-        name_of(member.type, member.name or "") for member in state.kernel.debug.members
-    )
-    shown = board.reading(reading)
-    words = f"kernel writes {kinds}\n{shown.twin}\n{reading.verdict!r}"
-    return panel.figure(replace(shown, twin=words), reading.effect)
+    @property
+    def board(self) -> Board:
+        """The same as a board; its words say the members and the verdict too."""
+        reading = self.reading
+        members = reading.kernel.debug.members
+        kinds = ", ".join(name_of(member.type, member.name or "") for member in members)
+        twin = f"kernel writes {kinds}\n{reading!r}\n{reading.verdict!r}"
+        return replace(board.reading(reading), twin=twin)
 
 
 def _ordered(_: Any, state: State, order: object) -> State:
@@ -103,8 +100,6 @@ def _width(member: str) -> panel.Control:
         f"{member} bits",
         WIDTHS,
         f"how wide {member} is where the kernel writes it",
-        panel.LABEL if member == "hsr" else "initial",
-        "42px",
         tooltips=[f"{member}: {bits} bits wide" for bits in WIDTHS],
     )
     return replace(
@@ -147,27 +142,25 @@ class Explorer(panel.Panel):
     esr = panel.Setting[int, "int | str"](
         "The ESR_EL2 that the kernel held.",
         lambda value: hexadecimal(value, "esr", 64),
-        by=panel.entry("esr", lambda state: f"{state.esr:#018x}", "200px"),
+        by=panel.entry("esr", lambda state: f"{state.esr:#018x}"),
     )
     far = panel.Setting[int, "int | str"](
         "The FAR_EL2 that the kernel held; it is written for watchpoints only.",
         lambda value: hexadecimal(value, "far", 64),
-        by=panel.entry("far", lambda state: f"{state.far:#x}", "216px"),
+        by=panel.entry("far", lambda state: f"{state.far:#x}"),
     )
     fill = panel.Setting[int, "int | str"](
         "The byte that the memory held before the kernel wrote.",
         lambda value: hexadecimal(value, "fill", 8),
-        by=panel.entry("fill", lambda state: f"{state.fill:#04x}", "90px"),
+        by=panel.entry("fill", lambda state: f"{state.fill:#04x}"),
     )
 
-    _home, _frame = State(), staticmethod(frame)
+    _home = State()
 
     def _arrange(self) -> list[Any]:
         part = self._controls
-        more = part["more"] = ipw.ToggleButton(
-            description="more", tooltip="ABI, widths, and what the registers held",
-            layout={"width": "auto"},
-        ).add_class("kvmviz-more")  # fmt: skip
+        told = "ABI, widths, and what the registers held"
+        more = part["more"] = ipw.ToggleButton(description="more", tooltip=told)
         under = self._row("abi", "esr", "far", "fill"), self._row(*(f"width {m}" for m in MEMBERS))
         folded = ipw.VBox(under, layout={"display": "none"})
         more.observe(

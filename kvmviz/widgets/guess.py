@@ -22,9 +22,7 @@ class Guess(Live):
     """
 
     def __init__(self, question: str | Question, *seen: object) -> None:
-        if isinstance(question, str):
-            question = find(QUESTIONS, question, "question")
-        self._question, self._seen = question, seen
+        self._question, self._seen = find(QUESTIONS, question, "question"), seen
         self._answer: str | None = None
         self._asked = ipw.RadioButtons(
             description=self._question.words, options=list(self._question.options), index=None

@@ -1,8 +1,8 @@
 """Widgets whose settings are declared once: turned by hand, from code, or by traitlets' links.
 
 A :class:`Panel` is a state and the settings that change it. Each :class:`Setting` says what is
-legal, and has controls, which read and show it. All that a reader sees is a :class:`Frame`, which
-follows from the state alone.
+legal, and has controls, which read and show it. All that a reader sees is a
+:class:`~kvmviz.board.Board`, which follows from the state alone.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from html import escape
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import ipywidgets as ipw
 from traitlets import HasTraits, TraitType
@@ -28,13 +29,7 @@ LOCK = threading.RLock()
 more than one thread. One lock for all, since matplotlib draws in one thread only."""
 
 FRAMES = 64
-"""How many frames of a kind of widget are kept, to come back to: some 10 KB each."""
-
-LABEL = "88px"
-"""Width of the label at the left of a row: controls stand below each other."""
-
-ROW = {"flex_flow": "row wrap", "overflow": "visible", "grid_gap": "4px 16px", "margin": "2px 0"}
-"""A row of controls goes on in the next line where the window is narrow."""
+"""How many states are kept as they were drawn, to come back to: some 10 KB each."""
 
 
 def wired() -> Any:
@@ -45,20 +40,11 @@ def wired() -> Any:
     return ipw.HTML(held, layout={"display": "none"})
 
 
-class Frame(NamedTuple):
-    """All that a reader sees of a state: a board as HTML, and the words that say the same.
-
-    ``spoken`` is what a screen reader says when the state changes.
-    """
-
-    html: str
-    words: str
-    spoken: str = ""
-
-
-def figure(shown: Board, spoken: str = "") -> Frame:
-    """A board as what a reader sees, its words folded in it."""
-    return Frame(f'<div class="kv-figure">{html.article(shown)}</div>', shown.twin, spoken)
+@lru_cache(maxsize=FRAMES)
+def drawn(state: Any) -> tuple[Board | None, str]:
+    """The board of a state, if it has one, and the same as HTML, its words folded in it."""
+    shown: Board | None = state.board
+    return shown, "" if shown is None else f'<div class="kv-figure">{html.article(shown)}</div>'
 
 
 @dataclass(frozen=True)
@@ -75,17 +61,9 @@ class Control:
     means: Callable[[Any, Any], Any] = field(default=lambda _, value: value)
 
 
-def buttons(
-    label: str,
-    options: Iterable[Any],
-    hint: str,
-    width: str = LABEL,
-    button: str = "auto",
-    **traits: Any,
-) -> Control:
+def buttons(label: str, options: Iterable[Any], hint: str, **traits: Any) -> Control:
     """A row of buttons, one of which is chosen."""
-    style = {"description_width": width, "button_width": button}
-    known = {"description": label, "options": list(options), "tooltip": hint, "style": style}
+    known = {"description": label, "options": list(options), "tooltip": hint}
     return Control(ipw.ToggleButtons, known | traits)
 
 
@@ -94,18 +72,14 @@ def orders(label: str, hint: str) -> Control:
     return buttons(label, [(f"{order}-endian", order) for order in BYTE_ORDERS], hint)
 
 
-def choice(
-    label: str, options: Iterable[Any] = (), width: str = "auto", before: str = "initial"
-) -> Control:
-    """A list of which one is chosen; ``before`` is the width of its label."""
-    look = {"style": {"description_width": before}, "layout": {"width": width}}
-    return Control(ipw.Dropdown, {"description": label, "options": list(options), **look})
+def choice(label: str, options: Iterable[Any] = ()) -> Control:
+    """A list of which one is chosen."""
+    return Control(ipw.Dropdown, {"description": label, "options": list(options)})
 
 
-def entry(label: str, shows: Callable[[Any], str], width: str) -> Control:
+def entry(label: str, shows: Callable[[Any], str]) -> Control:
     """A line of text, read when it is entered."""
-    look = {"style": {"description_width": "initial"}, "layout": {"width": width}}
-    return Control(ipw.Text, {"description": label, "continuous_update": False, **look}, shows)
+    return Control(ipw.Text, {"description": label, "continuous_update": False}, shows)
 
 
 def area(label: str, rows: int, **traits: Any) -> Control:
@@ -150,6 +124,8 @@ class Setting(TraitType[Got, Given]):
         """The state with this setting changed; :class:`KvmvizError` for what is not legal."""
         if self.turns is not None:
             return self.turns(panel, state, value)
+        if isinstance(value, str) and value == self.of(state):
+            return state  # what is shown goes by its name, whether or not a table has it
         return replace(state, **{str(self.name): self.legal(value)})
 
     def get(self, obj: Any, cls: type[Any] | None = None) -> Got:
@@ -186,22 +162,21 @@ class Live:
 
 
 class Panel(Live, HasTraits):
-    """A state, its settings, and the frame that shows it.
+    """A state, its settings, and the board that shows it.
 
     Settings are traits: ``panel.observe(act, "name")`` hears of each change, whoever made it. A
     name that is none, or a value that is not legal, raises :class:`KvmvizError` and changes
     nothing; from the controls, the message stands beside them. :attr:`controls` are the
-    ipywidgets by name, :attr:`box` is all of it.
+    ipywidgets by name, :attr:`box` is all of it. How a control looks, ``panel.css`` says by its
+    class, its name after ``kvmviz-``.
     """
 
     settings: ClassVar[Mapping[str, Setting[Any, Any]]] = MappingProxyType({})
     """What can be set, by name, in the order in which several are set at once."""
 
     _home: Any
-    """The state at the start, but for what is set when it is made."""
-
-    _frame: Callable[[Any], Frame]
-    """What a state shows; raises :class:`KvmvizError` for what cannot be drawn."""
+    """The state at the start, but for what is set when it is made. Of any state ``board`` and
+    ``picture`` are what it shows; they raise :class:`KvmvizError` for what cannot be drawn."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -228,6 +203,8 @@ class Panel(Live, HasTraits):
             self._home = self._next(start)
             # Not seen: what is spoken, and what makes it look and behave like the others.
             self._box = ipw.VBox([*self._arrange(), self._spoken, wired()]).add_class("kvmviz")
+            for key, made in self._controls.items():
+                made.add_class(f"kvmviz-{key.replace(' ', '-')}")
             self._show(self._home, self._controls)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -242,7 +219,7 @@ class Panel(Live, HasTraits):
 
     def _row(self, *names: str) -> Any:
         """Controls side by side."""
-        return ipw.Box([self._controls[name] for name in names], layout=ROW)
+        return ipw.Box([self._controls[name] for name in names]).add_class("kvmviz-row")
 
     def _settled(self, state: Any, asked: Mapping[str, Any]) -> Any:
         """The state that some settings lead to, all of them set."""
@@ -275,7 +252,8 @@ class Panel(Live, HasTraits):
     @property
     def words(self) -> str:
         """The text twin of what it shows now."""
-        return self._frame(self._state).words
+        shown, _ = drawn(self._state)
+        return repr(shown)
 
     def __repr__(self) -> str:
         return self.words
@@ -295,14 +273,15 @@ class Panel(Live, HasTraits):
         others may hold what somebody clicked meanwhile. Where a control was ``turned`` by hand,
         what is typed at every key stays as it is, to go on with or to be mended.
         """
-        frame, before, held = self._frame(state), self._values(), self._shown()
+        drawn(state)
+        before, held = self._values(), self._shown()
         typed = {
             key
             for key, control in self._controls.items()
             if turned and isinstance(control, ipw.Textarea) and control.value != held[key]
         }
         self._state = state
-        self._put(frame)
+        self._put()
         follow = {key for key, value in self._shown().items() if value != held[key]}
         self._sync({*follow, *self._wrong, *keys} - typed)
         self._wrong = {key: self._wrong[key] for key in typed & set(self._wrong) - {turned}}
@@ -319,9 +298,10 @@ class Panel(Live, HasTraits):
         """What each control is to show."""
         return {key: shows(self._state) for key, shows in self._shows.items()}
 
-    def _put(self, frame: Frame) -> None:
-        self._view.value = frame.html
-        self._spoken.value = escape(frame.spoken)
+    def _put(self) -> None:
+        """Show the state."""
+        shown, self._view.value = drawn(self._state)
+        self._spoken.value = escape(shown.spoken) if shown else ""
 
     def _tell(self) -> None:
         """Say what is wrong, if anything is."""
@@ -362,9 +342,14 @@ class Panel(Live, HasTraits):
 
     def _button(self, key: str, words: str, hint: str, act: Callable[[], object]) -> None:
         """A button that does something."""
-        made = ipw.Button(description=words, tooltip=hint, layout={"width": "auto"})
+        made = ipw.Button(description=words, tooltip=hint)
         made.on_click(lambda _: self._guard(act))
         self._controls[key] = made
+
+
+def columns(*held: list[Any]) -> Any:
+    """Elements below each other, in two columns."""
+    return ipw.HBox([ipw.VBox(column) for column in held]).add_class("kvmviz-columns")
 
 
 def choose(control: Any, options: Iterable[Any], name: str) -> None:

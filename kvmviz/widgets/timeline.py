@@ -5,34 +5,25 @@ What it shows is decided in :mod:`kvmviz.kvm.scenario` and in :mod:`kvmviz.board
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from importlib.resources import files
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as ipw
 
-from kvmviz import _base, board
-from kvmviz._base import KvmvizError, chosen, counted, hexadecimal, shown
+from kvmviz import _base, draw
+from kvmviz._base import KvmvizError, chosen, counted, shown
 from kvmviz.abi import BYTE_ORDERS, ByteOrder
-from kvmviz.draw import timeline
+from kvmviz.board import Board, history
 from kvmviz.draw.canvas import Picture
+from kvmviz.kvm import captures
 from kvmviz.kvm.captures import ABI_OF
-from kvmviz.kvm.exits import (
-    CLEAR,
-    SET,
-    DebugExit,
-    Event,
-    Interrupted,
-    MmioExit,
-    Served,
-    SystemEvent,
-    Unhandled,
-    UserWrite,
-)
-from kvmviz.kvm.kernel import ALL_KERNELS, KERNELS, MMIO, Kernel
+from kvmviz.kvm.exits import Event
+from kvmviz.kvm.kernel import ALL_KERNELS, KERNELS, Kernel
 from kvmviz.kvm.page import Vcpu
 from kvmviz.kvm.program import READERS, Vmm
 from kvmviz.kvm.scenario import SCENARIOS, Scenario, Scene, check_step, find, real, scene
@@ -76,15 +67,12 @@ class State:
     @property
     def picture(self) -> Picture:
         """The picture of them."""
-        return timeline.draw(self.scene, self.full)
+        return draw.timeline(self.scene, self.full)
 
-
-@lru_cache(maxsize=panel.FRAMES)
-def frame(state: State) -> panel.Frame:
-    """What a timeline shows in a state."""
-    shown = state.scene
-    spoken = shown.rows[-1][0].sentence if shown.rows else ""
-    return panel.figure(board.history(shown, state.full), spoken)
+    @property
+    def board(self) -> Board:
+        """The page as it stands then."""
+        return history(self.scene, self.full)
 
 
 def own(events: Iterable[Event]) -> Scenario:
@@ -97,73 +85,41 @@ def own(events: Iterable[Event]) -> Scenario:
     return Scenario(OWN, "A sequence of one's own", "", held)
 
 
-def entered(label: str, typed: str) -> Any:
-    """What was typed into an entry: its label says the form; :class:`KvmvizError` for another."""
-    name, _, form = label.partition(", ")
-    if form == "hex or empty" and not typed.strip():
-        return None
-    if form.startswith("hex"):
-        return hexadecimal(typed, name, 64)
-    try:
-        if form == "bytes":
-            return bytes.fromhex("".join(typed.split()).removeprefix("0x") or "none")
-        return int(typed, 0) if len(typed) <= 40 else int("")
-    except ValueError:
-        kind, legal = "number", "such as 36 and 0x24"
-        if form == "bytes":
-            kind, legal = "row of bytes in hex", "pairs of digits, as 5a 5a 00 00"
-        raise KvmvizError(f"{name}: {shown(typed)} is no {kind}; legal are {legal}") from None
-
-
-class Kind(NamedTuple):
-    """A kind of step: what makes it of its entries, and those with values to start from."""
-
-    make: Callable[..., Event]
-    entries: tuple[tuple[str, str], ...] = ()
-
-
-AT, SERVED_AT = ("phys_addr, hex", "0x09000000"), ("phys_addr, hex", "0x08000100")
-ANSWER_AT = (
-    KERNELS["merged"].page("aarch64").offsets["mmio"] + MMIO.layout("aarch64").offsets["data"]
+KINDS: Mapping[str, Any] = MappingProxyType(
+    tomllib.loads(files(__package__).joinpath("steps.toml").read_text("utf-8"))
 )
-"""Offset in the page of what a read is to get."""
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "debug exit": Kind(DebugExit, (("esr, hex", "0xf2001234"), ("far, hex or empty", ""))),
-        "MMIO write": Kind(
-            lambda at, data: MmioExit(at, len(data), data), (AT, ("data, bytes", "5a 5a 00 00"))
-        ),
-        "MMIO read": Kind(MmioExit, (("phys_addr, hex", "0x8000001000"), ("len", "4"))),
-        "answer the read": Kind(
-            lambda data: UserWrite(ANSWER_AT, data), (("data, bytes", "01 02 03 04"),)
-        ),
-        "system event": Kind(SystemEvent, (("type", "2"), ("data, hex", "0x0"))),
-        "signal pending": Kind(Interrupted),
-        "run fails after entry": Kind(Unhandled),
-        "KVM serves a write": Kind(Served, (SERVED_AT, ("len", "4"))),
-        "KVM serves a read": Kind(
-            lambda at, data: Served(at, len(data), data),
-            (SERVED_AT, ("data, bytes", "01 00 00 00")),
-        ),
-        "set immediate_exit": Kind(lambda: SET),
-        "clear immediate_exit": Kind(lambda: CLEAR),
-        "userspace writes": Kind(UserWrite, (("offset", "36"), ("data, bytes", "aa aa aa aa"))),
-    }
-)
-"""The kinds of steps by name, with what is asked for; what is not said to be hex is decimal."""
+"""The kinds of steps by name, with what is asked for."""
 
 
 def event_from(kind: str, *typed: str) -> Event:
     """The step that entries make; :class:`KvmvizError` names the entry that is wrong."""
-    make, entries = _base.find(KINDS, kind, "kind of step")
-    return make(*(entered(label, words) for (label, _), words in zip(entries, typed, strict=False)))
+    row = _base.find(KINDS, kind, "kind of step")
+    given = {"kind": row["kind"], **row.get("fixed", {})}
+    for (key, label, _), words in zip(row.get("entries", ()), typed, strict=False):
+        if key == "data":
+            given[key] = "".join(words.split()).removeprefix("0x") or "nothing"
+        elif "hex" not in label:
+            given[key] = _number(key, words)
+        elif words.strip() or "or empty" not in label:
+            given[key] = words
+    if row["kind"] in ("mmio_write", "served_read"):
+        given["len"] = len(given["data"]) // 2
+    return captures.event(given)
+
+
+def _number(name: str, typed: str) -> int:
+    try:
+        return int(typed, 0) if typed.isascii() and len(typed) <= 40 else int("")
+    except ValueError:
+        raise KvmvizError(
+            f"{name}: {shown(typed)} is no number; legal are such as 36 and 0x24"
+        ) from None
 
 
 def _chosen(_: Timeline, state: State, scenario: str | Scenario) -> State:
     """A scenario goes to its last step."""
-    is_own = isinstance(scenario, str) and scenario == OWN
-    found = state.own if is_own and state.own else find(scenario)
+    held = {row.name: row for row in (state.own, state.scenario) if row}
+    found = find(held.get(scenario, scenario) if isinstance(scenario, str) else scenario)
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 
@@ -183,7 +139,7 @@ class Timeline(panel.Panel):
         "Name of what happens; `own` where a sequence of one's own is shown.",
         reads=lambda state: state.scenario.name,
         turns=_chosen,
-        by=panel.choice("scenario", width="470px", before=panel.LABEL),
+        by=panel.choice("scenario"),
     )
     events = panel.Setting[tuple[Event, ...], Iterable[Event]](
         "All that happens, in order; set some to make a sequence of one's own.",
@@ -194,14 +150,14 @@ class Timeline(panel.Panel):
         "Name of the kernel that writes the page.",
         ALL_KERNELS.find,
         reads=lambda state: state.kernel.name,
-        by=panel.choice("kernel", width="250px", before=panel.LABEL),
+        by=panel.choice("kernel"),
     )
     beside = panel.Setting["str | None", "str | Kernel | None"](
         "Name of the second kernel, on which the same happens; None where there is none.",
         lambda kernel: None if kernel is None else ALL_KERNELS.find(kernel),
         reads=lambda state: state.beside and state.beside.name,
         by=replace(
-            panel.choice("beside it", width="210px"),
+            panel.choice("beside it"),
             shows=lambda state: state.beside.name if state.beside else NONE,
             means=lambda _, name: None if name == NONE else name,
         ),
@@ -215,39 +171,31 @@ class Timeline(panel.Panel):
         "The VMM that reads: a name of kvmviz.kvm.program.READERS.",
         READERS.find,
         reads=lambda state: state.reader.name,
-        by=panel.choice("VMM", width="260px"),
+        by=panel.choice("VMM"),
     )
     full = panel.Setting[bool, bool](
         "All of the first 64 bytes are drawn as cells.",
         lambda value: chosen(value, (True, False), "full", "True and False"),
-        by=panel.Control(
-            ipw.Checkbox,
-            {"description": "all 64 bytes", "indent": False, "layout": {"width": "120px"}},
-        ),
+        by=panel.Control(ipw.Checkbox, {"description": "all 64 bytes", "indent": False}),
     )
     step = panel.Setting[int, int](
         "Where time stands: the last step that is shown; -1 where there is none.",
         turns=lambda _, state, step: replace(state, step=check_step(state.scenario, step)),
         by=panel.Control(
             ipw.IntSlider,
-            {"description": "step", "min": 0, "max": 1, "style": {"description_width": panel.LABEL},
-             "layout": {"width": "430px"}},
+            {"description": "step", "min": 0, "max": 1},
             shows=lambda state: max(state.step, 0),
         ),
-    )  # fmt: skip
+    )
 
-    _home, _frame = State(), staticmethod(frame)
+    _home = State()
 
     def _arrange(self) -> list[Any]:
         part = self._controls
         # The kernel knows what was typed before Add is clicked: messages of two controls that come
         # at once may be handled in either order.
-        part["kind"] = ipw.Dropdown(
-            description="add", options=list(KINDS), style={"description_width": panel.LABEL},
-            layout={"width": "270px"},
-        )  # fmt: skip
-        for name in ("first", "second"):
-            part[name] = ipw.Text(style={"description_width": "initial"}, layout={"width": "250px"})
+        part["kind"] = ipw.Dropdown(description="add", options=list(KINDS))
+        part["first"], part["second"] = ipw.Text(), ipw.Text()
         part["kind"].observe(lambda _: self._ask(), "value")
         self._ask()
         self._button("previous", "◀ Back", "One step back in time", lambda: self._go(-1))
@@ -269,12 +217,12 @@ class Timeline(panel.Panel):
 
     def _ask(self) -> None:
         """Entries that the chosen kind of step has, with values to start from."""
-        asked = KINDS[self._controls["kind"].value].entries
+        asked = KINDS[self._controls["kind"].value].get("entries", ())
         for at, name in enumerate(("first", "second")):
             control = self._controls[name]
             control.layout.display = None if at < len(asked) else "none"
             if at < len(asked):
-                control.description, control.value = asked[at]
+                _, control.description, control.value = asked[at]
 
     def _adapt(self) -> None:
         part, held = self._controls, self._state

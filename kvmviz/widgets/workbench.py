@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import ipywidgets as ipw
@@ -14,6 +14,7 @@ import ipywidgets as ipw
 from kvmviz import board, draw
 from kvmviz._base import KvmvizError, find, integer, listed, shown
 from kvmviz.abi import ABIS
+from kvmviz.board import Board
 from kvmviz.c.parse import laid_out, quoted, structs
 from kvmviz.ctype import Struct
 from kvmviz.draw.canvas import Picture
@@ -45,7 +46,7 @@ FIELDS = {"text": "old C", "changed": "new C, or empty", "values": "values store
 BOTH = ("ABI", "beside")
 """The controls of the two ABIs."""
 
-_VALUE = re.compile(r"([A-Za-z_]\w*)=(-?0[xX][0-9a-fA-F]{1,40}|-?\d{1,40})")
+_VALUE = re.compile(r"([A-Za-z_]\w*)=(-?0[xX][0-9a-fA-F]{1,40}|-?[0-9]{1,40})")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,13 @@ class State:
         """The picture."""
         return draw.versions(*self.versions, title=self.title)
 
+    @property
+    def board(self) -> Board:
+        """The same as a board; its words are all that there is to say."""
+        shown, title = self.versions, self.title
+        twin = "\n".join((versions.told(shown, title), *self.judged, *self.remarks.values()))
+        return board.versions(shown, title, twin)
+
     @cached_property
     def review(self) -> Review | None:
         """The change on every ABI, of a big struct on the two; None where there is none."""
@@ -165,14 +173,6 @@ def parsed(values: str) -> dict[str, int]:
     return found
 
 
-@lru_cache(maxsize=panel.FRAMES)
-def frame(state: State) -> panel.Frame:
-    """What a workbench shows in a state: the picture, and in words all that there is to say."""
-    shown, title = state.versions, state.title
-    twin = "\n".join((versions.told(shown, title), *state.judged, *state.remarks.values()))
-    return panel.figure(board.versions(shown, title, twin), title)
-
-
 def _read(name: str, text: object) -> str:
     """C text that can be read; none at all says that nothing is changed."""
     words = panel.letters(f"{name} of a workbench", text)
@@ -201,7 +201,7 @@ def _two(names: object) -> tuple[str, ...]:
 
 def _abi(at: int) -> panel.Control:
     return replace(
-        panel.choice(BOTH[at], ABIS, before="auto"),
+        panel.choice(BOTH[at], ABIS),
         shows=lambda state: state.abis[at],
         means=lambda state, name: (*state.abis[:at], name, *state.abis[at + 1 :]),
     )
@@ -231,7 +231,7 @@ class Workbench(panel.Panel):
         "The name of the struct that is shown.",
         partial(panel.letters, "struct of a workbench"),
         reads=lambda state: state.name,
-        by=panel.choice("struct", before="auto"),
+        by=panel.choice("struct"),
     )
     values = panel.Setting[str, "str | Mapping[str, int]"](
         "The numbers that are stored, `hsr=0x12 far=3`; empty to see the layout alone.",
@@ -239,7 +239,7 @@ class Workbench(panel.Panel):
         by=panel.area(FIELDS["values"], 2, placeholder="hsr=0x12 far=3"),
     )
 
-    _home, _frame = State(), staticmethod(frame)
+    _home = State()
 
     def __init__(self, text: str | None = None, changed: str | None = None, **start: Any) -> None:
         if text is not None:
@@ -252,13 +252,9 @@ class Workbench(panel.Panel):
 
     def _arrange(self) -> list[Any]:
         part = self._controls
-        part["values"].add_class("kvmviz-values")
         rows = [one for name in FIELDS for one in (part[name], self._said[name])]
-        left = ipw.VBox(rows, layout={"width": "244px", "flex": "0 0 auto"})
-        above = self._row(*BOTH, "struct", "reset")
-        right = ipw.VBox([above, self._view], layout={"flex": "1 1 0", "min_width": "0"})
-        both = ipw.HBox([left, right], layout={"grid_gap": "10px", "overflow": "visible"})
-        return [both, self._error]
+        right = [self._row(*BOTH, "struct", "reset"), self._view]
+        return [panel.columns(rows, right), self._error]
 
     def _settled(self, state: State, asked: Mapping[str, Any]) -> State:
         if {"text", "changed"} & {*asked} and "struct" not in asked:

@@ -114,7 +114,7 @@ def _by_hand(one: Any, at: int, random: Random) -> str:
     elif isinstance(control.value, int):
         control.value = random.randint(control.min, control.max)
     else:
-        entries = [entry for kind in KINDS.values() for _, entry in kind.entries]
+        entries = [entry for kind in KINDS.values() for *_, entry in kind.get("entries", ())]
         typed = (str(random.getrandbits(64)), *entries, OLD, texts.made(random.getrandbits(20)))
         control.value = random.choice(typed)
     assert one.words == repr(one), name
