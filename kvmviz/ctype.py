@@ -39,6 +39,8 @@ _ATTRIBUTES: Mapping[str, Sequence[Any]] = {
 MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
 """The largest struct: members that its definition spells out, elements of one array, types that lie
 in each other."""
+MAX_NAME = 4096
+"""Characters of a name, as of a word of C text."""
 
 
 class _Single:
@@ -238,7 +240,7 @@ class Member:
 
     def __post_init__(self) -> None:
         if self.name is not None and not _is_name(self.name):
-            raise KvmvizError(f"{self}: {shown(self.name)} is not a C identifier")
+            raise KvmvizError(f"{self}: {shown(self.name)} is not a C identifier of up to {MAX_NAME} characters")
         settled(self, f"{self}", align=_ALIGN, packed=_FLAG)
         kind: Type | str = self.type
         if isinstance(kind, str) and (aligned := _ALIGNED.match(kind)):
@@ -343,7 +345,7 @@ class Struct(_Single):
         untagged: bool = False,
     ) -> None:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
-            raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier")
+            raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier of up to {MAX_NAME} characters")
         settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
         settle(self, typedef_align=typedef_align, untagged=untagged is True)
         settled(self, f"{self}", **_ATTRIBUTES)
@@ -488,7 +490,7 @@ def no_member(struct: str, name: object, legal: Iterable[str]) -> KvmvizError:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and name.isidentifier()
+    return isinstance(name, str) and name.isidentifier() and len(name) <= MAX_NAME
 
 
 Type: TypeAlias = Scalar | Array | Struct

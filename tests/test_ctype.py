@@ -129,6 +129,7 @@ ERRORS: list[Any] = [
     (lambda: Struct("s", {"a": "u8[2][0]"}), ("struct s", "member a", "0 elements")),
     (lambda: Struct("s", {"a b": "u8"}), ("struct s", "'a b'", "identifier")),
     (lambda: Struct("s", {"": "u8"}), ("struct s", "''", "identifier")),
+    (lambda: Struct("s", {"x" * 4097: "u8"}), ("struct s", "xxx", "of up to 4096 characters")),
     (lambda: Struct("s", [(None, "u8")]), ("struct s", "anonymous, not u8",)),
     (lambda: Struct("s", [(None, "u8[2][3]")]), ("struct s", "anonymous, not u8[2][3]",)),
     (lambda: Member(None, nested({"a": "u8"}), align=4), ("anonymous member", "attributes")),

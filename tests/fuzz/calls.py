@@ -110,7 +110,6 @@ FUNCTIONS: Mapping[ModuleType, str] = {
     kvmviz.review: "review review_all",
     kvmviz.draw: "byte_map rules reading story matrix overlay evidence esr commit_table versions",
     kvmviz.captures: "parse find readings replay",
-    kernel: "find",
     page: "play",
     program: "read matrix",
     conclusion: "conclude conclusions handshake",
@@ -145,6 +144,7 @@ METHODS = {
     "Layout": "pack unpack",
     "Vcpu": "user_write run apply",
     "Picture": "save render",
+    "ALL_KERNELS": "find",
 }
 MADE = ("KvmvizError", "Layout", "Image", "Verdict")
 """Classes whose objects the library makes, or whose values the class that takes them checks."""
@@ -154,6 +154,7 @@ OBJECTS: Mapping[str, Callable[[], Any]] = {
     "Layout": lambda: LAYOUT,
     "Vcpu": NASTY["a vcpu"],
     "Picture": _picture,
+    "ALL_KERNELS": lambda: kernel.ALL_KERNELS,
 }
 
 
