@@ -41,6 +41,7 @@ MAX_MEMBERS, MAX_COUNT, MAX_DEPTH = 1 << 16, (1 << 31) - 1, 64
 in each other."""
 MAX_NAME = 4096
 """Characters of a name, as of a word of C text."""
+_LEGAL_NAME = f"a C identifier of up to {MAX_NAME} characters"
 
 
 class _Single:
@@ -240,7 +241,7 @@ class Member:
 
     def __post_init__(self) -> None:
         if self.name is not None and not _is_name(self.name):
-            raise KvmvizError(f"{self}: {shown(self.name)} is not a C identifier of up to {MAX_NAME} characters")
+            raise KvmvizError(f"{self}: {shown(self.name)} is not {_LEGAL_NAME}")
         settled(self, f"{self}", align=_ALIGN, packed=_FLAG)
         kind: Type | str = self.type
         if isinstance(kind, str) and (aligned := _ALIGNED.match(kind)):
@@ -345,7 +346,7 @@ class Struct(_Single):
         untagged: bool = False,
     ) -> None:
         if not isinstance(tag, str) or (tag and not _is_name(tag)):
-            raise KvmvizError(f"struct tag {shown(tag)} is not a C identifier of up to {MAX_NAME} characters")
+            raise KvmvizError(f"struct tag {shown(tag)} is not {_LEGAL_NAME}")
         settle(self, tag=tag, union=union, packed=packed, align=align, pack=pack)
         settle(self, typedef_align=typedef_align, untagged=untagged is True)
         settled(self, f"{self}", **_ATTRIBUTES)

@@ -27,7 +27,7 @@ from kvmviz import (
     ctype,
 )
 from kvmviz.c.conditional import Conditional
-from kvmviz.ctype import Scalar
+from kvmviz.ctype import MAX_NAME, Scalar
 from kvmviz.layout import Layout
 
 # Everything is handed over without its type.
@@ -49,6 +49,7 @@ laid_out: Any = Layout
 
 HUGE = 10**5000
 LONG = "x" * 10**6
+LONGEST = "x" * MAX_NAME
 
 
 class Odd:
@@ -272,14 +273,14 @@ def test_a_gigabyte_is_told_without_being_made() -> None:
 
 
 def test_messages_are_cut_in_their_middle() -> None:
-    made = Struct(LONG, {LONG: "u8"})
+    made = Struct(LONGEST, {LONGEST: "u8"})
     for error in (KvmvizError(LONG), *refusals(made)):
         assert len(f"{error}") <= 4096
 
 
 def refusals(made: Struct) -> list[KvmvizError]:
     found = []
-    for values in ({"b": 1}, {LONG: 256}, 5):
+    for values in ({"b": 1}, {LONGEST: 256}, 5):
         with pytest.raises(KvmvizError) as caught:
             made.layout("arm").pack(values)  # type: ignore[arg-type]
         found.append(caught.value)
