@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
-from typing import Protocol
+from typing import Any
 
 from kvmviz._base import KvmvizError, Table, counted
 from kvmviz.abi import ABIS
@@ -111,25 +111,18 @@ EXERCISES = Table("exercise", *(_exercise(*row) for row in _ROWS))
 """The exercises by name, in their order: their words are in ``exercises.toml``."""
 
 
-class Listener(Protocol):
-    """What shows a session."""
-
-    def heard(self) -> None:
-        """The session has changed."""
-
-
 class Session:
     """What somebody has answered: hints taken, exercises solved, and the score of that.
 
     An exercise counts if it was solved before its answer was revealed. ``said`` is what was last
     said of each: words, and the grade if they are one. What shows the session is among its
-    ``listeners``, by what it shows, and hears of each change.
+    ``listeners``, by what it shows, and ``heard()`` is called of each at every change.
     """
 
     exercises = EXERCISES
 
     def __init__(self) -> None:
-        self.listeners: dict[object, Listener] = {}
+        self.listeners: dict[object, Any] = {}
         self.said = defaultdict[str, tuple[str, Grade | None]](lambda: ("", None))
         self._states: dict[str, str] = {}
         self._hints: dict[str, int] = {}
