@@ -15,8 +15,8 @@ Choice = TypeVar("Choice")
 Key = TypeVar("Key", bound=Hashable)
 
 
-MOST_SAID = 4096
-"""Characters of an error's message; what is longer loses its middle."""
+MOST_SAID, MOST_TEXT = 4096, 1000
+"""Characters of an error's message, what is longer loses its middle; of a name, title or note."""
 
 
 class KvmvizError(ValueError):
@@ -113,8 +113,9 @@ class Table(Mapping[str, Row]):
 def check_texts(what: str, *texts: object) -> str:
     """``<what> <name>``, the first text being the name; error for what is no text in one line."""
     for text in texts:
-        if not isinstance(text, str) or not text.isprintable():
-            raise KvmvizError(f"{what} {shown(texts[0])}: {shown(text)} is no text in one line")
+        if not (isinstance(text, str) and text.isprintable() and len(text) <= MOST_TEXT):
+            told = f"{shown(text)} is no text in one line, of up to {MOST_TEXT} characters"
+            raise KvmvizError(f"{what} {shown(texts[0])}: {told}")
     return f"{what} {shown(texts[0])[1:-1]}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from kvmviz._base import Table, check_texts, settled
+from kvmviz._base import KvmvizError, Table, check_texts, settled
 
 ByteOrder = Literal["little", "big"]
 BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
@@ -50,7 +50,10 @@ class Abi:
     bit_fields: BitFields = "units"
 
     def __post_init__(self) -> None:
-        settled(self, check_texts("ABI", self.name, self.family, self.source), **_LEGAL)
+        title = check_texts("ABI", self.name, self.family, self.source)
+        if not (self.name and self.family and self.source):
+            raise KvmvizError(f"{title}: name, family and source are texts that say something")
+        settled(self, title, **_LEGAL)
 
     @property
     def long_double(self) -> int:

@@ -288,6 +288,10 @@ class Rules:
 
     layout: Layout
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.layout, Layout):
+            raise KvmvizError(f"{shown(self.layout)} is no layout; see Struct.layout(abi)")
+
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """The sentences: one a member, then alignment and size of the whole."""

@@ -145,6 +145,8 @@ ERRORS: list[Any] = [
     (lambda: Array(U8, True), ("True elements", "0 and up")),
     (lambda: Scalar("\x1b[31mred\n", 32), (r"'\x1b[31mred\n'", "no text in one line")),
     (lambda: Abi("mine", "big", 8, 64, "f", "\x1b[31m"), ("'mine'", r"'\x1b[31m' is no text")),
+    (lambda: Abi("", "big", 8, 64, "f", "s"), ("ABI", "texts that say something")),
+    (lambda: Abi("x" * 1001, "big", 8, 64, "f", "s"), ("ABI", "of up to 1000 characters")),
     (lambda: Kernel("new\n", "", OLD), (r"kernel 'new\n': 'new\n' is no text in one line",)),
     (lambda: Member(None, U8, 9), ("unnamed bit-field: ", "0 .. 8")),
     (lambda: Struct("u", {"a": "u8"}, union=True, align=3), ("union u: align 3",)),

@@ -28,7 +28,7 @@ from kvmviz import (
 )
 from kvmviz.c.conditional import Conditional
 from kvmviz.ctype import MAX_NAME, Scalar
-from kvmviz.layout import Layout
+from kvmviz.layout import Layout, Rules
 
 # Everything is handed over without its type.
 struct: Any = Struct
@@ -44,6 +44,7 @@ named: Any = ctype.scalar
 image: Any = Image
 verdict: Any = Verdict
 judge: Any = compare
+rules: Any = Rules
 conditional: Any = Conditional
 laid_out: Any = Layout
 
@@ -170,6 +171,7 @@ TAKES: dict[str, Callable[[Any], object]] = {
     "Image data": lambda x: image(LAYOUT, x, IMAGE.sources),
     "Image sources": lambda x: image(LAYOUT, IMAGE.data, x),
     "Image a source": lambda x: image(LAYOUT, IMAGE.data, (x,) * 12),
+    "Rules": lambda x: repr(rules(x)),
     "compare writer": lambda x: judge(x, LAYOUT),
     "compare reader": lambda x: judge(LAYOUT, x),
     "Verdict": lambda x: verdict(LAYOUT, x),
