@@ -212,7 +212,7 @@ BAD_ENTRIES = [
     ("userspace writes", ("-1", "00"), "legal are bytes 0..2351"),
     ("userspace writes", ("one", "00"), "offset: 'one' is no number; legal are such as 36"),
     ("userspace writes", ("9" * 5000, "00"), "is no number"),
-    ("userspace writes", ("36", ""), "data: 'nothing' is no hex of whole bytes"),
+    ("userspace writes", ("36", ""), "data: no bytes; legal are pairs of hex digits"),
     ("userspace writes", ("1", "<b>"), "data: '<b>' is no hex of whole bytes"),
 ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
@@ -97,7 +98,9 @@ def event_from(kind: str, *typed: str) -> Event:
     given = {"kind": row["kind"], **row.get("fixed", {})}
     for (key, label, _), words in zip(row.get("entries", ()), typed, strict=False):
         if key == "data":
-            given[key] = "".join(words.split()).removeprefix("0x") or "nothing"
+            given[key] = "".join(words.split()).removeprefix("0x")
+            if not given[key]:
+                raise KvmvizError("data: no bytes; legal are pairs of hex digits, such as 5a 00")
         elif "hex" not in label:
             given[key] = _number(key, words)
         elif words.strip() or "or empty" not in label:
@@ -108,12 +111,10 @@ def event_from(kind: str, *typed: str) -> Event:
 
 
 def _number(name: str, typed: str) -> int:
-    try:
-        return int(typed, 0) if typed.isascii() and len(typed) <= 40 else int("")
-    except ValueError:
-        raise KvmvizError(
-            f"{name}: {shown(typed)} is no number; legal are such as 36 and 0x24"
-        ) from None
+    with suppress(ValueError):
+        if typed.isascii() and len(typed) <= 40:  # int() also reads digits of other scripts
+            return int(typed, 0)
+    raise KvmvizError(f"{name}: {shown(typed)} is no number; legal are such as 36 and 0x24")
 
 
 def _chosen(_: Timeline, state: State, scenario: str | Scenario) -> State:
