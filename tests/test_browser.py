@@ -23,7 +23,11 @@ from tests import browser
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 STORY = "01_story.ipynb"
-TIMELINE = "timeline.ipynb"
+ALONE = {
+    "timeline.ipynb": "from kvmviz.widgets.timeline import Timeline\n\nTimeline()",
+    "workbench.ipynb": "from kvmviz.widgets.workbench import Workbench\n\nWorkbench()",
+}
+"""Notebooks of one widget each."""
 HOME = State()
 SOON = 60_000
 """Milliseconds: how long the page may take to follow; it takes a twentieth of a second."""
@@ -39,11 +43,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebooks, and one of a timeline alone."""
+    """The notebooks, and those of one widget."""
     folder = tmp_path_factory.mktemp("notebooks")
     shutil.copytree(NOTEBOOKS, folder, dirs_exist_ok=True)
-    source = "from kvmviz.widgets.timeline import Timeline\n\ntimeline = Timeline()\ntimeline"
-    browser.write_notebook(folder / TIMELINE, source)
+    for name, source in ALONE.items():
+        browser.write_notebook(folder / name, source)
     return folder
 
 
@@ -340,9 +344,9 @@ def box(found: Locator) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, Page]]:
-    """The notebooks that people type into, each with all its cells run."""
+    """Widgets alone, and the notebook of the exercises, each with all its cells run."""
     opened = {}
-    for name in ("07_your_own_struct.ipynb", "08_your_turn.ipynb"):
+    for name in (*ALONE, "08_your_turn.ipynb"):
         page = opened[name] = story.page.context.new_page()
         page.goto(server.page(name))
         browser.run_all(page)
@@ -354,7 +358,7 @@ def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, 
 @pytest.fixture
 def bench(pages: dict[str, Page]) -> Page:
     """The workbench, as it was at the start."""
-    page = pages["07_your_own_struct.ipynb"]
+    page = pages["workbench.ipynb"]
     browser.show_widget(page)
     button(page, "Reset").click()
     shows(page, Bench())
@@ -462,20 +466,11 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
 # The timeline: the kvm_run page over time.
 
 
-@pytest.fixture(scope="module")
-def timeline(server: browser.Server, story: browser.Watched) -> Iterator[Page]:
-    """The notebook with a timeline alone, run."""
-    page = story.page.context.new_page()
-    page.goto(server.page(TIMELINE))
-    browser.run_all(page)
-    browser.show_widget(page)
-    yield page
-    page.close()
-
-
 @pytest.fixture
-def scrubbed(timeline: Page) -> Page:
+def scrubbed(pages: dict[str, Page]) -> Page:
     """The page of the timeline, which is as it was at the start."""
+    timeline = pages["timeline.ipynb"]
+    browser.show_widget(timeline)
     button(timeline, "Reset").click()
     expect(words(timeline)).to_have_text(scrub.State().board.twin, timeout=SOON)
     return timeline
