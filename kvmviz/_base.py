@@ -114,8 +114,8 @@ def check_texts(what: str, *texts: object) -> str:
     """``<what> <name>``, the first text being the name; error for what is no text in one line."""
     for text in texts:
         if not (isinstance(text, str) and text.isprintable() and len(text) <= MOST_TEXT):
-            told = f"{shown(text)} is no text in one line, of up to {MOST_TEXT} characters"
-            raise KvmvizError(f"{what} {shown(texts[0])}: {told}")
+            legal = f"text in one line, printable, of up to {MOST_TEXT} characters"
+            raise KvmvizError(f"{what} {shown(texts[0])}: {shown(text)} is no {legal}")
     return f"{what} {shown(texts[0])[1:-1]}"
 
 

@@ -124,9 +124,10 @@ class Board:
 
     @property
     def spoken(self) -> str:
-        """What a screen reader says of it: the verdicts, and what comes of them."""
+        """What a screen reader says of it: the verdicts, their marks in words, and the effect."""
         judged = (strip.title for strip in self.strips if strip.sound is not None)
-        return ". ".join(filter(None, (self.headline, *judged, self.effect)))
+        said = ". ".join(filter(None, (self.headline, *judged, self.effect)))
+        return said.replace("✗", "wrong:").replace("✓", "right:")
 
     def __repr__(self) -> str:
         return self.twin

@@ -430,8 +430,12 @@ class Struct(_Single):
         return WeakValueDictionary()
 
     def __eq__(self, other: object) -> bool:
-        if self is other or type(self) is not type(other) or hash(self) != hash(other):
-            return self is other
+        if self is other:
+            return True
+        if not isinstance(other, Struct) or type(self) is not type(other):
+            return NotImplemented
+        if hash(self) != hash(other):
+            return False
         if id(other) not in self._equal and self._compared == other._compared:
             self._equal[id(other)] = other
         return id(other) in self._equal

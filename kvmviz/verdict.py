@@ -311,7 +311,7 @@ def lies(witnesses: Sequence[Witness]) -> Iterator[tuple[str, str]]:
             yield few_spans(w.offset for w in swapped), f"the bytes of {whose} in opposite order"
         if others := [w for w in rows if not _is_swapped(w)]:
             sources = [w.found for w in others if w.found]
-            held = [list(rows) for _, rows in groupby(sources, lambda source: source.path)]
+            held = [list(run) for _, run in groupby(sources, lambda source: source.path)]
             yield few_spans(w.offset for w in others), some([s[0].until(s[-1]) for s in held])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -318,6 +319,8 @@ MORE_BAD: list[Any] = [
     ([line(0, before=[{"kind": "served_write", "len": 4}])], ("phys_addr",)),
     ([line(0, event={"kind": "served_write"})], ("served_write", "arm_nisv")),
     ([line(0, event={"kind": "system_event", "type": 1})], ("flags",)),
+    ([line(0, event={})], ("kind", "legal")),
+    ([line(0, event={"esr": "1"})], ("kind", "legal")),
     ([line(0, event={"kind": "timer", "device_irq_level": "1x"})], ("device_irq_level", "hex")),
     ([line(0, event={"kind": "timer", "device_irq_level": "0x9"})], ("device_irq_level", "0x7")),
     *(
@@ -387,6 +390,8 @@ def test_every_dump_of_a_page_tells_the_levels_that_its_own_return_found() -> No
     rows = [json.loads(text) for _ in range(3)]
     for step, row in enumerate(rows):
         row["step"] = step
+    untold = parsed(re.sub(r',"device_irq_level":"\w+"', "", text))[0]
+    assert (untold.irq_level, untold.play().history[-1].state(304)) == (None, "untouched")
     rows[1]["event"]["device_irq_level"] = "0x4"
     rows[2]["event"] = {"kind": "signal"}
     dumps = parsed(*map(json.dumps, rows))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvmviz import DebugExit, KvmvizError, MmioExit, Struct, Unhandled, parse
+from kvmviz import DebugExit, KvmvizError, MmioExit, Struct, SystemEvent, Unhandled, parse
 from kvmviz.kvm.conclusion import Conclusion, conclude, conclusions, handshake
 from kvmviz.kvm.exits import Event, UserWrite
 from kvmviz.kvm.kernel import KERNELS, MERGED, OLD, WIDENED
@@ -482,6 +482,9 @@ SHARED = Vmm(
     "shared", "", parse("struct s { __u32 hsr; union { __u32 hsr_high; __u32 far; }; };")["s"],
     trusts_far=True,
 )  # fmt: skip
+ACROSS = Vmm(
+    "across", "", Struct("s", {"hsr": "u32", "pad": "u8[10]", "hsr_high": "u32"}, packed=True)
+)
 
 SENTENCES = [
     # kernel, events, program, on BE: words of the last step
@@ -503,6 +506,9 @@ SENTENCES = [
     ("old", [BRK], APART, ("36..39, taken for ESR[63:32], nobody", "44..47, taken for ESR[63:32]")),
     ("old", [UserWrite(32, b"\xaa" * 16), BRK], SHARED,
      ("bytes 36..39, taken for ESR[63:32], hold", "bytes 36..39, taken for far, hold")),
+    ("old", [SystemEvent(2, 0x1122334455667788), BRK], ACROSS,
+     ("46..47, taken for ESR[63:32], hold system_event.data[0][15:0]",
+      "48..49, taken for ESR[63:32], hold system_event.data[1][63:48]")),
 ]  # fmt: skip
 
 

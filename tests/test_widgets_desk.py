@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kvmviz import KvmvizError
-from kvmviz.learn.exercises import EXERCISES, WATCH, Session
+from kvmviz.learn.exercises import EXERCISES, MOST_LISTENERS, WATCH, Session
 from kvmviz.widgets.desk import Desk, Scores
 from tests.panels import part, plain, shown
 
@@ -68,13 +68,17 @@ def test_desks_share_a_session() -> None:
     assert second.said
 
 
-def test_a_cell_that_runs_anew_shows_the_same_desk() -> None:
+def test_cells_that_run_anew_leave_a_bounded_number_of_desks_that_hear() -> None:
     session = Session()
-    first = Desk("hole", session)
-    assert all(Desk("hole", session) is first for _ in range(50))
-    assert Scores(session) is Scores(session)
-    assert len(session.listeners) == 2
-    assert Desk("hole", Session()) is not first
+    desks = [Desk("hole", session) for _ in range(MOST_LISTENERS + 9)]
+    assert len(session.listeners) == MOST_LISTENERS
+    desks[-1].name = "leak"
+    desks.append(Desk("hole", session))
+    desks[-1].check()
+    assert desks[-1].said == desks[-3].said == "✗ not yet: no answer yet."
+    assert desks[-1].name == "hole"
+    session.listeners.append(lambda: session.listeners.append(session.reset))
+    desks[-1].check()
     with pytest.raises(KvmvizError, match="unknown exercise 5"):
         Desk(5, session)  # type: ignore[arg-type]
 

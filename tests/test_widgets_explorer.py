@@ -172,5 +172,7 @@ def test_an_entry_that_is_taken_is_written_out(explorer: Explorer) -> None:
 
 def test_the_verdict_is_spoken_when_it_changes(explorer: Explorer) -> None:
     for explorer.byte_order in ("little", "big"):
-        told = f"{explorer.reading.headline}. {explorer.reading.effect}"
+        headline = explorer.reading.headline.replace("✗", "wrong:").replace("✓", "right:")
+        told = f"{headline}. {explorer.reading.effect}"
         assert plain(part(explorer, "spoken").value) == told
+        assert told.startswith("right: " if explorer.byte_order == "little" else "wrong: ")

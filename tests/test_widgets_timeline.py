@@ -1,6 +1,7 @@
 """The timeline widget, driven from code and through its controls; no browser is needed."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,8 +105,8 @@ def test_a_second_kernel_goes_away_again(timeline: Timeline) -> None:
 def test_what_each_of_two_kernels_leads_to_is_spoken(timeline: Timeline) -> None:
     timeline.set(scenario="mmio_low", kernel="old", beside="merged", reader=BLIND, step=1)
     spoken = part(timeline, "spoken").value
-    assert "old kernel: ✗ ESR 0x09000000f2001234" in spoken
-    assert "merged kernel: ✓ ESR 0x00000000f2001234" in spoken
+    assert "old kernel: wrong: ESR 0x09000000f2001234" in spoken
+    assert "merged kernel: right: ESR 0x00000000f2001234" in spoken
 
 
 def test_buttons_go_through_time_and_stop_at_its_ends(timeline: Timeline) -> None:
@@ -141,7 +142,7 @@ def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> Non
     timeline.kernel = MINE
     assert control(timeline, "kernel").value == "mine"
     assert re.search(r"\+14 +00 00 +flags +this step, KVM_EXIT_MMIO", repr(timeline))
-    timeline.reader = Vmm("my own", "of mine", MERGED)
+    timeline.reader = own = Vmm("my own", "of mine", MERGED)
     assert control(timeline, "reader").value == "my own"
     timeline.scenario = Scenario("nap", "A nap", "", (Interrupted(),))
     assert control(timeline, "scenario").value == "nap"
@@ -149,6 +150,10 @@ def test_a_kernel_a_reader_and_a_scenario_of_ones_own(timeline: Timeline) -> Non
     before = shown(timeline)
     timeline.set(scenario="nap", kernel="mine", reader="my own")
     assert shown(timeline) == before
+    timeline.set(kernel=replace(MINE, name="old"), scenario=Scenario("brk", "B", "", ()))
+    timeline.set(kernel="old", scenario="brk")  # names are the tables' first
+    other = Timeline(reader=own, kernel="old", scenario="brk")
+    assert repr(timeline) == repr(other)
     timeline.reset()
     assert shown(timeline) == shown(Timeline())
 

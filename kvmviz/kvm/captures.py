@@ -311,11 +311,11 @@ def _dump(row: Any) -> Dump:
             raise KvmvizError(f"{where}: {shown(write)} is no [offset, hex]")
         events.append(UserWrite(write[0], _hex(where, write[1])))
     data, last, level = _hex("bytes", row["bytes"]), dict(row["event"]), None
-    if last.get("kind") == "timer":
-        level = hexadecimal(
-            last.pop("device_irq_level", 0), "event, device_irq_level", IRQ_LEVELS.bit_length()
-        )
+    if last.get("kind") == "timer" and "device_irq_level" in last:
+        told = last.pop("device_irq_level")
+        level = hexadecimal(told, "event, device_irq_level", IRQ_LEVELS.bit_length())
     events += [event(one, exits.Served) for one in served]
+    events.append(event(last, Exit))
     if len(data) not in SIZES:
         legal = f"legal are {SIZES[0]}, and {SIZES[1]} with s.regs"
         raise KvmvizError(f"bytes: {counted(len(data), 'byte')}; {legal}")
@@ -326,7 +326,7 @@ def _dump(row: Any) -> Dump:
         unsigned(row["step"], "step", 16),
         row["esr_high_injected"],
         last["kind"],
-        (*events, event(last, Exit)),
+        tuple(events),
         data,
         level,
         given["linux"],

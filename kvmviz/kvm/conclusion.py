@@ -172,16 +172,20 @@ class Conclusion:
         """What fooled it, neighbouring bytes of one writer joined."""
         sources, found = self.step.page.sources, []
 
+        def joined(source: Source) -> Source:
+            # Of an array of bytes the elements count for nothing: system_event.data[0] is one.
+            return source._replace(element=None) if source.slot.width == 8 else source
+
         def writer(at: int) -> Source | None:
             source = sources[at]
-            return source and source._replace(high=0, low=0, element=None)
+            return source and joined(source)._replace(high=0, low=0)
 
         for taken_for, rows in grouped(self.fooled, lambda row: row[1]).items():
             for first, last in runs((at for at, _ in rows), writer):
                 whose = "nobody wrote since the page was zeroed"
-                if ends := [s._replace(element=None) for s in (sources[first], sources[last]) if s]:
+                if ends := [joined(s) for s in (sources[first], sources[last]) if s]:
                     one, end = ends
-                    bits = one.until(end).removeprefix(one.path)  # as in mmio.phys_addr[63:32]
+                    bits = one.until(end).removeprefix(one.slot.path)  # as in phys_addr[63:32]
                     what = f"{holder(one)}{bits} of {who(one, self.step.number)}"
                     whose = f"{'holds' if first == last else 'hold'} {what}"
                 found.append(f"{span(first, last)}, taken for {taken_for}, {whose}")

@@ -224,7 +224,8 @@ class Reading:
     @property
     def memory(self) -> bytes:
         """What lies there, up to the end of the struct as the program has it."""
-        return (self.image.data + self.beyond).ljust(self.struct.size, b"\0")
+        size = self.struct.size
+        return (self.image.data + self.beyond)[:size].ljust(size, b"\0")
 
     @cached_property
     def value(self) -> int:
@@ -471,7 +472,7 @@ def read(
     """One debug exit, written by a kernel and read by a program; see :meth:`Kernel.debug_exit`."""
     writer, reader = ALL_KERNELS.find(kernel), READERS.find(vmm)
     image = writer.debug_exit(abi, esr, far, fill)
-    size = reader.debug.layout(abi).size
+    size = fit(f"VMM {reader.name}", reader.debug, abi).size
     beyond = bytes([int(fill)]) * size if isinstance(fill, Integral) else b""
     return Reading(writer, reader, image, esr, bool(writer.flag), beyond)
 

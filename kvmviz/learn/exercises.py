@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
-from typing import Any
 
 from kvmviz._base import KvmvizError, Table, counted
 from kvmviz.abi import ABIS
@@ -111,19 +110,22 @@ EXERCISES = Table("exercise", *(_exercise(*row) for row in _ROWS))
 """The exercises by name, in their order: their words are in ``exercises.toml``."""
 
 
+MOST_LISTENERS = 32
+"""More than a notebook has desks."""
+
+
 class Session:
     """What somebody has answered: hints taken, exercises solved, and the score of that.
 
-    An exercise counts if it was solved before its answer was revealed. ``said`` is what was last
-    said of each: words, and the grade if they are one. What shows the session is among its
-    ``listeners``, by what it shows, and ``heard()`` is called of each at every change.
+    An exercise counts if it was solved before its answer was revealed. ``listeners`` are called
+    after each change; a cell that runs anew adds some, and the oldest of too many go.
     """
 
     exercises = EXERCISES
 
     def __init__(self) -> None:
-        self.listeners: dict[object, Any] = {}
-        self.said = defaultdict[str, tuple[str, Grade | None]](lambda: ("", None))
+        self.listeners = deque[Callable[[], None]](maxlen=MOST_LISTENERS)
+        self._said: dict[str, tuple[str, Grade | None]] = {}
         self._states: dict[str, str] = {}
         self._hints: dict[str, int] = {}
 
@@ -137,7 +139,7 @@ class Session:
         if grade.right:
             self._states.setdefault(name, "solved")
             grade = replace(grade, feedback=f"{grade.feedback}\n{exercise.why}")
-        self.said[name] = repr(grade), grade
+        self._said[name] = repr(grade), grade
         self._tell()
         return grade
 
@@ -159,20 +161,20 @@ class Session:
         exercise = self.exercises.find(name)
         self._states.setdefault(name, "revealed")
         words = f"{exercise.solution.rstrip()}\n\n{exercise.why}"
-        self.said[name] = words, None
+        self._said[name] = words, None
         self._tell()
         return words
 
     def restart(self, name: str) -> None:
         """One exercise anew: not solved, not revealed, no hint taken, nothing said."""
         self.exercises.find(name)
-        for held in (self._states, self._hints, self.said):
+        for held in (self._states, self._hints, self._said):
             held.pop(name, None)
         self._tell()
 
     def reset(self) -> None:
         """Back to the start: nothing solved, no hint taken, nothing said."""
-        for held in (self._states, self._hints, self.said):
+        for held in (self._states, self._hints, self._said):
             held.clear()
         self._tell()
 
@@ -182,13 +184,17 @@ class Session:
         solved, taken = [*self._states.values()].count("solved"), sum(self._hints.values())
         return f"{solved} of {len(self.exercises)} solved, {counted(taken, 'hint')} taken"
 
+    def said(self, name: str) -> tuple[str, Grade | None]:
+        """What was last said of an exercise: words, and the grade if they are one."""
+        return self._said.get(self.exercises.find(name).name, ("", None))
+
     def state(self, name: str) -> str:
         """How an exercise stands: open, solved or revealed."""
         return self._states.get(self.exercises.find(name).name, "open")
 
     def _tell(self) -> None:
-        for listener in self.listeners.values():
-            listener.heard()
+        for listener in tuple(self.listeners):  # one may show what listens, too
+            listener()
 
     def __repr__(self) -> str:
         rows = [(name, row.title, self.state(name)) for name, row in self.exercises.items()]

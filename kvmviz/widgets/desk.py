@@ -45,20 +45,12 @@ def _chosen(desk: Desk, state: State, name: str) -> State:
     return State(name, desk._session.exercises.find(name).start)
 
 
-def _listener(session: object, key: object) -> Any:
-    """What a session has by that key; a cell that runs anew shows the same once more."""
-    if isinstance(session, Session) and isinstance(key, str | type | None):
-        return session.listeners.get(key or None)
-    return None
-
-
 class Desk(panel.Panel):
     """One exercise of a session, or all of them to choose from where no ``name`` is given.
 
-    A session has one desk for each of these, however often it is asked for. ``name`` (an exercise
-    of the session) and ``answer`` can be set from code as from the controls; ``check()``,
-    ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the buttons. What they say is in
-    :attr:`said`, and with the task in the text twin.
+    ``name`` (an exercise of the session) and ``answer`` can be set from code as from the controls;
+    ``check()``, ``hint()``, ``reveal()``, ``restart()`` and ``reset()`` are the buttons. What they
+    say is in :attr:`said`, and with the task in the text twin; all desks of a session know of it.
     """
 
     name = panel.Setting[str, str](
@@ -70,13 +62,7 @@ class Desk(panel.Panel):
         by=panel.area("your answer", 8),
     )
 
-    def __new__(cls, name: str | None = None, session: Session | None = None) -> Desk:
-        """The one of the session, if there is one already."""
-        return _listener(session, name) or super().__new__(cls)
-
     def __init__(self, name: str | None = None, session: Session | None = None) -> None:
-        if _listener(session, name):
-            return
         self._session = Session() if session is None else _session(session)
         self._alone = bool(name)
         self._task, self._said, self._score = (ipw.HTML() for _ in range(3))
@@ -84,7 +70,7 @@ class Desk(panel.Panel):
         self._home = State(first.name, first.start)
         super().__init__(**({"name": name} if name else {}))
         self._box.add_class("kvmviz-desk")
-        self._session.listeners[name or None] = self
+        self._session.listeners.append(self._heard)
 
     def _arrange(self) -> list[Any]:
         part, count = self._controls, len(self._session.exercises)
@@ -102,7 +88,7 @@ class Desk(panel.Panel):
         return [both, self._error, self._view]
 
     def _settled(self, state: State, asked: object) -> State:
-        return replace(state, grade=self._session.said[state.name][1])
+        return replace(state, grade=self._session.said(state.name)[1])
 
     @property
     def words(self) -> str:
@@ -119,7 +105,7 @@ class Desk(panel.Panel):
         super()._put()
         row, hints, held = self.exercise, self._session.hinted(self.name), self._state
         kind = "" if held.grade is None else "right" if held.grade.right else "wrong"
-        told = ((kind, self._session.said[self.name][0]), ("hint", "\n".join(hints)))
+        told = ((kind, self._session.said(self.name)[0]), ("hint", "\n".join(hints)))
         parts = [f"<pre class='{kind}'>{html.escape(words)}</pre>" for kind, words in told if words]
         self._task.value = (
             f"<p class=title>{html.escape(row.title)}</p><p>{html.escape(row.task)}</p>"
@@ -135,7 +121,7 @@ class Desk(panel.Panel):
         )
         self._controls["answer"].rows = min(max(self.exercise.start.count("\n") + 2, 3), 14)
 
-    def heard(self) -> None:
+    def _heard(self) -> None:
         """The session has changed, on this desk or on another one."""
         self.set()
 
@@ -173,7 +159,7 @@ class Desk(panel.Panel):
     @property
     def said(self) -> str:
         """What was said of the last answer, and every hint that was taken."""
-        words, _ = self._session.said[self.name]
+        words, _ = self._session.said(self.name)
         return "\n".join(filter(None, (words, *self._session.hinted(self.name))))
 
 
@@ -186,20 +172,13 @@ def _session(given: object) -> Session:
 class Scores(panel.Live):
     """The exercises of a session and how each stands, live."""
 
-    def __new__(cls, session: Session) -> Scores:
-        """The one of the session, if there is one already."""
-        return _listener(session, cls) or super().__new__(cls)
-
     def __init__(self, session: Session) -> None:
-        if _listener(session, Scores):
-            return
         self._session = _session(session)
         self._box = ipw.HTML()
-        self._session.listeners[Scores] = self
-        self.heard()
+        self._session.listeners.append(self._show)
+        self._show()
 
-    def heard(self) -> None:
-        """The session has changed."""
+    def _show(self) -> None:
         with panel.LOCK:
             words = html.escape(repr(self._session))
             self._box.value = f"<pre style='line-height:1.4'>{words}</pre>"

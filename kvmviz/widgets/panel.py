@@ -124,9 +124,13 @@ class Setting(TraitType[Got, Given]):
         """The state with this setting changed; :class:`KvmvizError` for what is not legal."""
         if self.turns is not None:
             return self.turns(panel, state, value)
-        if isinstance(value, str) and value == self.of(state):
+        try:
+            found = self.legal(value)
+        except KvmvizError:
+            if not isinstance(value, str) or value != self.of(state):
+                raise
             return state  # what is shown goes by its name, whether or not a table has it
-        return replace(state, **{str(self.name): self.legal(value)})
+        return replace(state, **{str(self.name): found})
 
     def get(self, obj: Any, cls: type[Any] | None = None) -> Got:
         """Its value now."""

@@ -93,10 +93,16 @@ KINDS: Mapping[str, Any] = MappingProxyType(
 
 
 def event_from(kind: str, *typed: str) -> Event:
-    """The step that entries make; :class:`KvmvizError` names the entry that is wrong."""
+    """The step that entries make; :class:`KvmvizError` names the entry that is wrong.
+
+    Of a kind with fewer entries than there are texts, the last are not read.
+    """
     row = _base.find(KINDS, kind, "kind of step")
-    given = {"kind": row["kind"], **row.get("fixed", {})}
-    for (key, label, _), words in zip(row.get("entries", ()), typed, strict=False):
+    given, entries = {"kind": row["kind"], **row.get("fixed", {})}, row.get("entries", ())
+    if len(typed) < len(entries) or not all(isinstance(words, str) for words in typed):
+        told = "; ".join(label for _, label, _ in entries) or "none"
+        raise KvmvizError(f"{kind}: {shown(typed)} are no texts of its entries, which are {told}")
+    for (key, label, _), words in zip(entries, typed, strict=False):
         if key == "data":
             given[key] = "".join(words.split()).removeprefix("0x")
             if not given[key]:
@@ -120,7 +126,12 @@ def _number(name: str, typed: str) -> int:
 def _chosen(_: Timeline, state: State, scenario: str | Scenario) -> State:
     """A scenario goes to its last step."""
     held = {row.name: row for row in (state.own, state.scenario) if row}
-    found = find(held.get(scenario, scenario) if isinstance(scenario, str) else scenario)
+    try:
+        found = find(scenario)
+    except KvmvizError:
+        if not isinstance(scenario, str) or scenario not in held:
+            raise
+        found = held[scenario]
     return replace(state, scenario=found, step=len(found.events) - 1)
 
 

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import ipywidgets as ipw
@@ -47,6 +47,9 @@ BOTH = ("ABI", "beside")
 """The controls of the two ABIs."""
 
 _VALUE = re.compile(r"([A-Za-z_]\w*)=(-?0[xX][0-9a-fA-F]{1,40}|-?[0-9]{1,40})")
+
+
+_reviewed = lru_cache(maxsize=2)(review)  # a state asks twice; with it, all reviews would be kept
 
 
 @dataclass(frozen=True)
@@ -128,14 +131,14 @@ class State:
         twin = "\n".join((versions.told(shown, title), *self.judged, *self.remarks.values()))
         return board.versions(shown, title, twin)
 
-    @cached_property
+    @property
     def review(self) -> Review | None:
         """The change on every ABI, of a big struct on the two; None where there is none."""
         old, new = self.old, self.new
         if new is None:
             return None
         size = max(laid_out(struct, abi).size for struct in (old, new) for abi in self.abis)
-        return review(old, new) if size <= EVERYWHERE else review(old, new, self.abis)
+        return _reviewed(old, new, tuple(ABIS) if size <= EVERYWHERE else self.abis)
 
     @property
     def title(self) -> str:
