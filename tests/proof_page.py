@@ -284,6 +284,15 @@ def _page_differs(step: Step, before: bytes, after: bytes) -> Iterator[str]:
         yield f"what step {step.number} changed"
 
 
+_ESR, _FLAG = range(32, 48), range(14, 16)
+MISTAKABLE = {
+    "ESR[31:0]": _ESR, "ESR[63:32]": _ESR, "far": _ESR, "a valid far": _ESR,
+    "this run's exit_reason": range(8, 12), "this exit's flag": _FLAG,
+    "the sign of a debug exit": _FLAG,
+}  # fmt: skip
+"""What a program takes bytes for, and where on the page those lie."""
+
+
 def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
     step = seen.step
     if step.returned is None:
@@ -305,6 +314,11 @@ def _misread(seen: Conclusion, big: bool) -> Iterator[str]:
             yield "is called right with another far"
         if seen.far is not None and step.event.esr >> 10 & 1:
             yield "is called right with a far that is not valid"
+    if seen.right is bool(seen.fooled):
+        yield "is right though something fooled it, or wrong though nothing did"
+    for at, taken_for in seen.fooled:
+        if at not in MISTAKABLE[taken_for]:
+            yield f"takes byte {at} for {taken_for}"
     if ("WRONG" in seen.sentence) is seen.right:
         yield "its sentence"
     # Whatever userspace poisons: a merged kernel writes all that these two read.

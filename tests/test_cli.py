@@ -850,11 +850,13 @@ def test_json_is_json_whatever_the_locale(tmp_path: Path, more: dict[str, str]) 
         "compare in.svg o.h -o in.svg",
         "compare o.h in.svg -o in.svg",
         "layout o.h -o in.svg",  # what is no input may be somebody's work, too
+        "layout o.h -o domain.svg",
     ],
 )
 def test_output_onto_what_is_no_picture_is_refused(tmp_path: Path, line: str) -> None:
     for name in ("o.h", "in.svg"):
         (tmp_path / name).write_text(OLD_H)
+    (tmp_path / "domain.svg").write_text("<?xml version='1.0'?>\n<domain type='kvm'/>")
     (tmp_path / "x").mkdir()
     (tmp_path / "soft.svg").symlink_to("in.svg")
     (tmp_path / "hard.svg").hardlink_to(tmp_path / "in.svg")

@@ -1529,6 +1529,7 @@ def test_up_to_the_limits_all_is_read() -> None:
 
 
 JUNK = (
+    "__has_include(<",
     *("0x ", "a ", "a(", "& \\\n > ) ", "unsigned -> ", "* ", "sizeof ; ", "= ; ( [ ] ) "),
     *("( volatile ) asm [ ] = ; ", "switch { } ; restrict ; ! { } ", "- ++ ~ / asm ; "),
 )

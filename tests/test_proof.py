@@ -143,7 +143,7 @@ def test_annotated_types_keep_their_order(name: str) -> None:
 @pytest.mark.skipif(not compilers.targets(), reason="needs ziglang")
 def test_the_gate_says_what_compilers_and_the_table_do() -> None:
     count = len(proof_gate.ROWS) + len(proof_gate.FLEXIBLE)
-    cases = [proof_gate.case(n) for n in range(2 * count)]
+    cases = [proof_gate.case(n) for n in range(3 * count)]
     assert {case.passes for case in cases} == {True, False, None}
     abis = [abi for abi in ("x86_64", "m68k") if abi in compilers.targets()]
     assert not list(proof_gate.wrong(cases, abis))

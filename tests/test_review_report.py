@@ -247,7 +247,9 @@ def test_what_is_respelled_on_one_abi_is_shown_where_it_breaks_on_another() -> N
     abis, old = ("x86_64", "aarch64"), Struct("s", {"a": "u32", "b": "u32"})
     kinds = zip(abis, ("__be32", "u16"), strict=True)
     new = Conditional("s", {abi: Struct("s", {"a": kind, "b": "u32"}) for abi, kind in kinds})
-    assert re.search(r"a +old < new +intact +unwritten\n", repr(review(old, new, abis)))
+    told = repr(review(old, new, abis))
+    assert re.search(r"a +old < new +noted +unwritten\n", told)
+    assert "noted: other bytes, of which no program takes notice" in told
     shown = [Versions(old.layout(abi), new.layout(abi)) for abi in abis]
     assert headline(shown) == "✗ an old program breaks: a unwritten on aarch64"
 

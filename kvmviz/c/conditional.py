@@ -84,7 +84,7 @@ class Conditional(Struct):
 
     @property
     def _compared(self) -> tuple[object, ...]:
-        return self.tag, *self.variants.items()
+        return self.tag, *((abi, self.variants.get(abi)) for abi in ABIS)
 
     def __repr__(self) -> str:
         if not self.is_known:

@@ -8,6 +8,7 @@ Macros in which gcc and clang differ, as of ``int_fast16_t``, are left out.
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -49,7 +50,7 @@ def macros(abi: Abi) -> Mapping[str, str]:
     words: list[str] = []
     for row in (_GENERIC, family):
         for key in ("macros", abi.byte_order, f"{abi.word_bits}"):
-            words += row.get(key, "").split()
+            words += shlex.split(row.get(key, ""))
     rows = [word.partition("=") for word in words if word not in family.get("without", "").split()]
     made = {name: value if sign else "1" for name, sign, value in rows}
     # No number: a text that asks waits for what is not known.

@@ -36,7 +36,7 @@ FINE, BREAKS, UNUSABLE = 0, 1, 2
 BOTH_ORDERS = ("aarch64", "aarch64_be")
 """ABIs shown when none is asked for: alike in all but byte order, which is what they tell."""
 
-PICTURES = (b"\x89PNG", b"%PDF", b"<?xml", b"<svg")
+PICTURES = re.compile(rb"\x89PNG|%PDF|(<\?xml.*)?<svg", re.DOTALL)
 """How files begin that a picture may take the place of."""
 
 _COLOURS = (
@@ -359,12 +359,12 @@ def page(args: Namespace) -> int:
 def _save(args: Namespace, old: Struct, new: Struct | None = None) -> int:
     """The picture of a struct, or of what it was and what it became.
 
-    Raises :class:`KvmvizError` where a file that holds another thing would be lost: an input.
+    Raises :class:`KvmvizError` where a file that holds another thing, an input say, would be lost.
     """
     if os.path.isfile(args.output):  # noqa: PTH113
         with Path(args.output).open("rb") as there:
-            head = there.read(5)
-        if head and not head.startswith(PICTURES):
+            head = there.read(1024)
+        if head and not PICTURES.match(head):
             raise KvmvizError(f"{args.output} holds no picture; it is not overwritten")
     from kvmviz import draw
     from kvmviz.review.versions import Versions

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import accumulate, chain
 from textwrap import shorten
 
@@ -41,7 +40,6 @@ MOST_WORDS = 400
 """Characters of an error that a finding quotes."""
 
 
-@lru_cache(maxsize=32)  # a picture's headline asks for what its review has found
 def between(pair: Pair) -> tuple[Finding, ...]:
     """All findings of a change on one ABI, the worst first; of one cause, one."""
     rows = list(_respelled(pair))

@@ -23,10 +23,12 @@ from kvmviz.review.change import BOTH, Pair, Policy
 from kvmviz.review.finding import RULES, SEVERITIES, UNCHANGED, Finding, ranked
 from kvmviz.review.judgement import absent, between, dissolved
 from kvmviz.text import plain, table
-from kvmviz.verdict import Status, Verdict
+from kvmviz.verdict import Verdict
 
 WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
+NOTED = "noted"
+"""What stands for a member's status where a note has said what becomes of it."""
 
 MOST = 24
 """Members in a table, findings, and names in a list: more tell a reviewer nothing more."""
@@ -377,10 +379,8 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     names = [n for n in every if not all(review.is_settled(n, pair) for pair in pairs)]
     verdicts = [[_fields(review, pair, v) for v in (pair.forward, pair.backward)] for pair in pairs]
     # Some side has the member and does not get it, or only one side has it.
-    differing = [
-        name for name in names
-        if any(fields.get(name) != "intact" for both in verdicts for fields in both)
-    ]  # fmt: skip
+    every_side = [fields for both in verdicts for fields in both]
+    differing = [n for n in names if any(f.get(n) not in ("intact", NOTED) for f in every_side)]
     told = set(differing)
     shown, rest = differing[:MOST], [name for name in names if name not in told]
     heads = ["", "sizeof", "align", *(cell for name in shown for cell in (name, ""))]
@@ -400,12 +400,16 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
         yield from _wrap(f"intact in both directions: {listed(rest)}", "  ", 2)
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
+    if any(fields.get(name) == NOTED for name in shown for fields in every_side):
+        yield f"  {NOTED}: other bytes, of which no program takes notice, as said above"
 
 
-def _fields(review: Review, pair: Pair, verdict: Verdict) -> dict[str, Status]:
-    """What a reader gets of each member: of those that are settled what they had."""
-    rows = verdict.fields.items()
-    return {n: "intact" if review.is_settled(n, pair) else status for n, status in rows}
+def _fields(review: Review, pair: Pair, verdict: Verdict) -> dict[str, str]:
+    """What a reader gets of each member; what a note has said more of is :data:`NOTED`."""
+    return {
+        name: NOTED if status != "intact" and review.is_settled(name, pair) else status
+        for name, status in verdict.fields.items()
+    }
 
 
 def _both(before: int, after: int) -> str:
