@@ -48,8 +48,9 @@ class Image:
             title = getattr(layout, "struct", shown(layout))
             told = f"{len(data)} bytes with {len(sources)} sources; its size is {size}"
             raise KvmvizError(f"{title}: {told}")
-        entries = (s for source in sources if source for s in (source, *source.beside))
-        for name in dict.fromkeys(entry.slot.member for entry in entries):
+        written = [source for source in sources if source]
+        beside = [share for source in written if source.beside for share in source.beside]
+        for name in dict.fromkeys([source.slot.member for source in (*written, *beside)]):
             if name not in layout.named:
                 raise no_member(f"{layout.struct}, sources", name, layout.named)
 
