@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from kvmviz import ABIS, Array, KvmvizError, Layout, Struct
+from kvmviz import ABIS, Array, KvmvizError, Layout, Struct, parse
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from kvmviz.layout import MAX_SIZE, MAX_SLOTS
@@ -300,6 +300,15 @@ def test_the_dtype_of_a_bit_field_is_the_bytes_that_hold_it() -> None:
     assert held[32] == np.dtype("<u4")
     assert bits(40, kind="u64").layout("s390x").dtype["a"].subdtype == (np.dtype("u1"), (5,))
     assert bits(64, kind="u64").layout("s390x").dtype["a"] == np.dtype(">u8")
+
+
+def test_bits_of_no_member_are_no_hole_wherever_they_end() -> None:
+    """A hole is whole bytes: bits 3 and 4 are none, though 3 + 5 is a multiple of 8."""
+    layout = parse("struct s { u8 a:3, :2, b:3; u16 c; };")["s"].layout("aarch64")
+    assert [(slot.path, slot.start, slot.extent) for slot in layout.holes] == [
+        ("unused bits after a", 3, 2),
+        ("hole after b", 8, 8),
+    ]
 
 
 def test_a_flexible_array_is_no_bit_field() -> None:
