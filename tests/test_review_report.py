@@ -249,7 +249,7 @@ def test_what_is_respelled_on_one_abi_is_shown_where_it_breaks_on_another() -> N
     new = Conditional("s", {abi: Struct("s", {"a": kind, "b": "u32"}) for abi, kind in kinds})
     told = repr(review(old, new, abis))
     assert re.search(r"a +old < new +noted +unwritten\n", told)
-    assert "noted: other bytes, of which no program takes notice" in told
+    assert "noted: reserved, or spelled otherwise; what that does is said below" in told
     shown = [Versions(old.layout(abi), new.layout(abi)) for abi in abis]
     assert headline(shown) == "✗ an old program breaks: a unwritten on aarch64"
 

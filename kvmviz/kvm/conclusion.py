@@ -173,7 +173,7 @@ class Conclusion:
         sources, found = self.step.page.sources, []
 
         def joined(source: Source) -> Source:
-            # Of an array of bytes the elements count for nothing: system_event.data[0] is one.
+            # Bytes of an array of bytes are told as one; wider elements each for itself.
             return source._replace(element=None) if source.slot.width == 8 else source
 
         def writer(at: int) -> Source | None:

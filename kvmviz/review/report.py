@@ -28,7 +28,7 @@ from kvmviz.verdict import Verdict
 WIDTH = 76
 """Columns: what is left of 80 after two levels of quoting."""
 NOTED = "noted"
-"""What stands for a member's status where a note has said what becomes of it."""
+"""What stands for a member's status where a finding of its own says what becomes of it."""
 
 MOST = 24
 """Members in a table, findings, and names in a list: more tell a reviewer nothing more."""
@@ -401,11 +401,11 @@ def _tables(review: Review, pairs: Sequence[Pair]) -> Iterator[str]:
     if differing:
         yield "  old < new: an old reader of a new writer; new < old: the reverse"
     if any(fields.get(name) == NOTED for name in shown for fields in every_side):
-        yield f"  {NOTED}: other bytes, of which no program takes notice, as said above"
+        yield f"  {NOTED}: reserved, or spelled otherwise; what that does is said below"
 
 
 def _fields(review: Review, pair: Pair, verdict: Verdict) -> dict[str, str]:
-    """What a reader gets of each member; what a note has said more of is :data:`NOTED`."""
+    """What a reader gets of each member; what a finding says more of is :data:`NOTED`."""
     return {
         name: NOTED if status != "intact" and review.is_settled(name, pair) else status
         for name, status in verdict.fields.items()
