@@ -23,11 +23,7 @@ from tests import browser
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 STORY = "01_story.ipynb"
-ALONE = {
-    "timeline.ipynb": "from kvmviz.widgets.timeline import Timeline\n\nTimeline()",
-    "workbench.ipynb": "from kvmviz.widgets.workbench import Workbench\n\nWorkbench()",
-}
-"""Notebooks of one widget each."""
+TIMELINE = "timeline.ipynb"
 HOME = State()
 SOON = 60_000
 """Milliseconds: how long the page may take to follow; it takes a twentieth of a second."""
@@ -43,11 +39,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebooks, and those of one widget."""
+    """The notebooks, and one of a timeline alone."""
     folder = tmp_path_factory.mktemp("notebooks")
     shutil.copytree(NOTEBOOKS, folder, dirs_exist_ok=True)
-    for name, source in ALONE.items():
-        browser.write_notebook(folder / name, source)
+    source = "from kvmviz.widgets.timeline import Timeline\n\nTimeline()"
+    browser.write_notebook(folder / TIMELINE, source)
     return folder
 
 
@@ -344,9 +340,9 @@ def box(found: Locator) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, Page]]:
-    """Widgets alone, and the notebook of the exercises, each with all its cells run."""
+    """A timeline, and the notebooks that people type into, each with all its cells run."""
     opened = {}
-    for name in (*ALONE, "08_your_turn.ipynb"):
+    for name in (TIMELINE, "07_your_own_struct.ipynb", "08_your_turn.ipynb"):
         page = opened[name] = story.page.context.new_page()
         page.goto(server.page(name))
         browser.run_all(page)
@@ -358,7 +354,7 @@ def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, 
 @pytest.fixture
 def bench(pages: dict[str, Page]) -> Page:
     """The workbench, as it was at the start."""
-    page = pages["workbench.ipynb"]
+    page = pages["07_your_own_struct.ipynb"]
     browser.show_widget(page)
     button(page, "Reset").click()
     shows(page, Bench())
@@ -469,7 +465,7 @@ def test_an_exercise_is_answered_by_keyboard(desk: Locator, tmp_path: Path) -> N
 @pytest.fixture
 def scrubbed(pages: dict[str, Page]) -> Page:
     """The page of the timeline, which is as it was at the start."""
-    timeline = pages["timeline.ipynb"]
+    timeline = pages[TIMELINE]
     browser.show_widget(timeline)
     button(timeline, "Reset").click()
     expect(words(timeline)).to_have_text(scrub.State().board.twin, timeout=SOON)
