@@ -92,8 +92,13 @@ class Server:
     contacts: Path
 
     def page(self, notebook: str) -> str:
-        """The address of a notebook, opened alone with the file browser beside it."""
-        return f"{self.url}lab/tree/{notebook}?token={self.token}"
+        """The address of a notebook, opened alone with the file browser beside it.
+
+        Each in a workspace of its own: under load JupyterLab may take one that another page has
+        open for free, and restores its notebooks beside this one.
+        """
+        workspace = secrets.token_hex(8)
+        return f"{self.url}lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
 
     @property
     def hosts(self) -> set[str]:
