@@ -345,7 +345,7 @@ def pages(server: browser.Server, story: browser.Watched) -> Iterator[dict[str, 
     for name in (TIMELINE, "07_your_own_struct.ipynb", "08_your_turn.ipynb"):
         page = opened[name] = story.page.context.new_page()
         page.goto(server.page(name))
-        browser.run_all(page)
+    browser.run_all(*opened.values())
     yield opened
     for page in opened.values():
         page.close()
