@@ -260,7 +260,7 @@ class Member:
     def _check_bits(self) -> None:
         kind = self.type
         if not isinstance(kind, Scalar) or kind.kind not in ("integer", "bool") or kind.order:
-            raise KvmvizError(f"{self}: only an integer can be a bit-field")
+            raise KvmvizError(f"{self}: only an integer of the ABI's byte order can be a bit-field")
         # How wide a long is, the ABI says; Layout looks at it again.
         least, most = (1 if self.name else 0), (1 if kind.kind == "bool" else kind.bits or 64)
         legal = range(least, most + 1)

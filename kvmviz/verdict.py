@@ -276,10 +276,13 @@ def compare(writer: Layout, reader: Layout) -> Verdict:
 
 def found_there(verdict: Verdict, member: str) -> str:
     """Which bytes make a member's status, and what lies there instead."""
-    told = []
-    for place, found in lies(verdict.wrong_in.get(member, ())):
+    told, wrong = [], verdict.wrong_in.get(member, ())
+    free = [witness.offset for witness in wrong if witness.status == "unwritten"]
+    # Where the reader has a bit-field, the writer may have written some bits of a byte.
+    never = "not every bit written" if free and _sources(verdict.writer, free) else "never written"
+    for place, found in lies(wrong):
         verb = "hold" if place.startswith("bytes") or "," in place else "holds"
-        told.append(f"{place} {verb} {found}" if found else f"{place}: never written")
+        told.append(f"{place} {verb} {found}" if found else f"{place}: {never}")
     for path, (status, why) in verdict.flexible.items():
         if status != "intact" and path.split(".")[0] == member:
             told.append(why)

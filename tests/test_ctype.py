@@ -198,9 +198,9 @@ def test_text_of_a_struct_that_a_typedef_aligns() -> None:
 @pytest.mark.parametrize(
     ("kind", "bits", "words"),
     [
-        (SCALARS["float"], 3, "only an integer can be a bit-field"),
-        (SCALARS["__be32"], 3, "only an integer can be a bit-field"),
-        (Struct("n", {"x": "u8"}), 3, "only an integer can be a bit-field"),
+        (SCALARS["float"], 3, "only an integer of the ABI's byte order can be a bit-field"),
+        (SCALARS["__be32"], 3, "only an integer of the ABI's byte order can be a bit-field"),
+        (Struct("n", {"x": "u8"}), 3, "only an integer of the ABI's byte order can be a bit-field"),
         (U8, 9, "a bit-field of 9 bits; legal are 1 .. 8"),
         (U8, 0, "a bit-field of 0 bits; legal are 1 .. 8"),
         (U8, "3", "a bit-field of '3' bits"),

@@ -202,6 +202,8 @@ def test_an_access_that_is_not_reached() -> None:
     step = vcpu.history[-1]
     assert (step.returned, step.immediate, step.written) == (-4, True, ())
     assert "not reached: no exit, KVM serves it" in repr(step)
+    vcpu.run(Interrupted())
+    assert "not reached" not in repr(vcpu.history[-1])
 
 
 def test_a_served_access_takes_the_place_of_one_that_was_pending() -> None:

@@ -107,7 +107,7 @@ def test_a_patch_of_ours_is_shown_with_the_bytes_that_it_changes(
     lines = repr(edit(name)).splitlines()
     patched = [line[2:] for line in lines if line[2:3] in ("-", "+")]
     assert patched == [line for line in edit(name).text.splitlines() if line[0] in "-+"]
-    told = lines[lines.index("  The page with the patch -> without it") + 1 :]
+    told = lines[lines.index(f"  The page of the {name} kernel -> of 6.1 as released") + 1 :]
     wanted = [re.sub(r"(\d:)", r"after exit \1", f"bytes {row}").split() for row in rows]
     assert [line.split() for line in told] == wanted
 

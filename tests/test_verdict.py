@@ -427,7 +427,7 @@ def test_compare_takes_layouts(wrong: Any) -> None:
 # --- in words ---------------------------------------------------------------------------------
 
 VERDICTS = [
-    # written, read, and what the reader's verdict says of the flexible array d
+    # written, read, and what the reader's verdict says of d
     ("__u32 n; __u32 d[];", "__u64 n; __u32 d[];", "moved",
      "the elements are written from offset 4 on, not 8"),
     ("__u32 n; __u16 d[];", "__u32 n; __u32 d[];", "moved",
@@ -437,11 +437,13 @@ VERDICTS = [
     ("__u32 n; float d[];", "__u32 n; __u32 d[];", "moved",
      "of each element, bytes 0..3 hold element[31:0]"),
     ("__u32 n; __u32 d[];", "__u32 n; __u32 d[1];", "unwritten", "bytes 4..7: never written"),
+    ("__u8 d : 4;", "__u8 d;", "unwritten", "byte 0: not every bit written"),
+    ("__u8 n; __u8 d : 4;", "__u8 n; __u16 d;", "unwritten", "bytes 2..3: never written"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("written", "read", "status", "words"), VERDICTS)
-def test_a_verdict_says_what_became_of_a_flexible_array(
+def test_a_verdict_says_what_became_of_a_member(
     written: str, read: str, status: str, words: str
 ) -> None:
     writer, reader = (parse(f"struct s {{ {text} }};")["s"] for text in (written, read))

@@ -414,7 +414,7 @@ class Declarations(Attributes):
         """The width of a bit-field, if it is legal."""
         n = self.n
         if not isinstance(made, Scalar) or made.kind not in ("integer", "bool") or made.order:
-            self.fail("only an integer can be a bit-field", n)
+            self.fail("only an integer of the ABI's byte order can be a bit-field", n)
         bits = self.constant()
         least, most = int(is_named), 1 if made.kind == "bool" else made.bits or 64
         if not least <= bits <= most:

@@ -29,8 +29,9 @@ STATUS = """\
 exit status:
   0  fine
   1  compare: a member that both have is not intact for an old reader of a new
-     writer or the reverse, size or alignment changes, or the struct is gone,
-     on any of the ABIs; with --strict, also if there is a warning
+     writer or the reverse, size or alignment changes, the struct is gone, on any
+     of the ABIs, or a constant is gone or has another value; with --strict, also
+     if there is a warning
   2  unusable input or usage, one line on standard error
 """
 

@@ -22,6 +22,7 @@ from kvmviz.kvm.exits import (
     Access,
     Event,
     Exit,
+    Interrupted,
     MmioExit,
     Served,
     UserWrite,
@@ -162,7 +163,8 @@ class Step:
         """The step in a line: its number, what happened, what came of it."""
         head, what = f"step {self.number}", self.event.words
         if self.immediate:
-            return f"{head}: KVM_RUN {self.outcome}; not reached: {what}"
+            rest = "" if isinstance(self.event, Interrupted) else f"; not reached: {what}"
+            return f"{head}: KVM_RUN {self.outcome}{rest}"
         return f"{head}: KVM_RUN, {what}; {self.outcome}" if self.is_run else f"{head}: {what}"
 
     @property

@@ -93,7 +93,7 @@ class Edit:
         rows = table(list(_rows(self.kernel, KERNELS["merged"])), indent=4)
         return (
             f"Linux 6.1 as released, made the {self.kernel.name} kernel\n{lines}\n"
-            f"  The page with the patch -> without it\n{rows}"
+            f"  The page of the {self.kernel.name} kernel -> of 6.1 as released\n{rows}"
         )
 
 
