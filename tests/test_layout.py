@@ -309,6 +309,9 @@ def test_bits_of_no_member_are_no_hole_wherever_they_end() -> None:
         ("unused bits after a", 3, 2),
         ("hole after b", 8, 8),
     ]
+    assert repr(layout).splitlines()[-1] == (
+        "  holes: 1, 1 byte in all; tail padding: 0 bytes; unused bits beside bit-fields: 2"
+    )
 
 
 def test_a_flexible_array_is_no_bit_field() -> None:
