@@ -350,3 +350,8 @@ def test_a_struct_too_large_to_be_judged_is_refused_by_name() -> None:
     new = Struct("s", [("n", Array(Struct("", {"a": "u64"}), 9000))])
     with pytest.raises(KvmvizError, match="struct s has more than 8192 leaves"):
         repr(review(old, new, "arm"))
+    old, new = Struct("u", {"x": "u8"}), Struct("u", {"x": "u16"})
+    for _ in range(60):  # on more paths than can be followed
+        old, new = (Struct("u", {"a": one, "b": one}, union=True) for one in (old, new))
+    with pytest.raises(KvmvizError, match="union u has more than 8192 leaves"):
+        repr(review(old, new, "arm"))
