@@ -92,7 +92,7 @@ def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     offset = up(first, align)
     if struct.union:
         why = "every member of a union starts at offset 0"
-    elif end == 0:
+    elif not end:
         why = "the first member starts the struct"
     elif offset == first:
         why = f"right behind the member before it: {align} divides {offset}"

@@ -8,6 +8,7 @@ import mmap
 import random
 import struct as pystruct
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmviz import Array, Image, KvmvizError, Member, Struct
+from kvmviz import Array, Image, KvmvizError, Member, Struct, parse
 from kvmviz.ctype import SCALARS
 from kvmviz.kvm.kernel import MERGED, MMIO, OLD, WIDENED
 from tests import strategies
@@ -688,6 +689,15 @@ def test_an_images_sources_are_its_own_members() -> None:
         layout = Struct("s", {"a": f"u8[{len(image)}]"}).layout("arm")
         with pytest.raises(KvmvizError, match="struct s, sources has no member 'p'"):
             Image(layout, bytes(image), image.sources)
+
+
+@pytest.mark.parametrize(("abi", "down"), [("aarch64", "cba"), ("aarch64_be", "abc")])
+def test_who_shares_a_byte_is_told_from_its_highest_bit_down(abi: str, down: str) -> None:
+    layout = parse("struct s { u8 a:3, b:3, c:2; };")["s"].layout(abi)
+    for names in permutations("abc"):
+        source = layout.pack(dict.fromkeys(names, 1)).sources[0]
+        assert source
+        assert "".join(one.path for one in source.shares) == down
 
 
 def test_an_image_of_no_bytes_has_no_line_of_them() -> None:
