@@ -253,16 +253,24 @@ SHOW = """async () => {
 }"""
 
 
-def run_all(*pages: Page) -> None:
-    """Wait for kernels, run all cells of each page by the menu, and wait until they have run."""
-    for page in pages:
-        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    for page in pages:
-        errors = page.wait_for_function(DONE).json_value()
-        if errors:
-            raise RuntimeError("; ".join(errors))
+def start_all(page: Page) -> None:
+    """Wait for a kernel, and let all cells run by the menu."""
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def finish_all(page: Page) -> None:
+    """Wait until all cells have run."""
+    errors = page.wait_for_function(DONE).json_value()
+    if errors:
+        raise RuntimeError("; ".join(errors))
+
+
+def run_all(page: Page) -> None:
+    """Run all cells of a page."""
+    start_all(page)
+    finish_all(page)
 
 
 def show_widget(page: Page) -> int:
