@@ -39,8 +39,9 @@ class Image:
 
     def __post_init__(self) -> None:
         layout, data, sources = self.layout, self.data, self.sources
-        given = isinstance(data, bytes) and isinstance(sources, tuple)
-        if not given or not {*map(type, sources)} <= {Source, type(None)}:
+        whole = isinstance(data, bytes) and isinstance(sources, tuple)
+        written = [source for source in sources if source is not None] if whole else []
+        if not whole or not {*map(type, written)} <= {Source}:
             told = f"not {shown(data)}, {shown(sources)}"
             raise KvmvizError(f"an image is bytes and a tuple of sources of an image, {told}")
         size = getattr(layout, "size", "none")
@@ -48,7 +49,6 @@ class Image:
             title = getattr(layout, "struct", shown(layout))
             told = f"{len(data)} bytes with {len(sources)} sources; its size is {size}"
             raise KvmvizError(f"{title}: {told}")
-        written = [source for source in sources if source]
         beside = [share for source in written if source.beside for share in source.beside]
         for name in dict.fromkeys([source.slot.member for source in (*written, *beside)]):
             if name not in layout.named:

@@ -16,28 +16,22 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
-from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
-from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from matplotlib.transforms import Affine2D
 
 from kvmviz._base import KvmvizError
 from kvmviz._base import shown as quoted
 from kvmviz.board import Cell, Span, Strip
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 
+# Of matplotlib only what measures words is loaded here: a notebook's test draws nothing.
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
 DPI = 100
 POINT = 72 / DPI
 """A pixel in points: matplotlib counts sizes of letters and widths of lines in points."""
-
-FEATURES = ("-liga",) if hasattr(Text, "set_fontfeatures") else ()
-"""No ligatures: one would make a single sign of the digits ff. Older matplotlib has none."""
 
 # zlib packs sheets of flat colour so 5 % smaller than by Pillow's default, and sooner.
 _PACKED = {"pil_kwargs": {"compress_level": 4, "compress_type": 0}}
@@ -54,7 +48,8 @@ MOST_PIXELS, MOST_ACROSS = 1 << 25, (1 << 16) - 1
 Face = Literal["Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "SansMono-Bold"]
 """A font out of the DejaVu family."""
 
-Mark = Callable[[], Artist]
+Mark = Callable[[], "Artist"]
+"""Makes what is drawn."""
 
 _T = TypeVar("_T")
 
@@ -82,11 +77,6 @@ def _as_shipped() -> Iterator[None]:
 def _file(face: Face) -> Path:
     """Where a font lies: those come with matplotlib, others of the same name are not asked for."""
     return Path(mpl.get_data_path()) / f"fonts/ttf/DejaVu{face}.ttf"
-
-
-@cache
-def _font(face: Face) -> FontProperties:
-    return FontProperties(fname=_file(face))
 
 
 @cache
@@ -149,6 +139,34 @@ def wrapped(
     return lines
 
 
+@cache
+def _font(face: Face) -> FontProperties:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(fname=_file(face))
+
+
+def _text(face: Face, *place: Any, **look: Any) -> Artist:
+    from matplotlib.text import Text
+
+    # No ligatures: one would make a single sign of the digits ff. Older matplotlib has none.
+    if hasattr(Text, "set_fontfeatures"):
+        look["fontfeatures"] = ("-liga",)
+    return Text(*place, fontproperties=_font(face), parse_math=False, **look)
+
+
+def _rectangle(*place: Any, **look: Any) -> Artist:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(*place, **look)
+
+
+def _line(*place: Any, **look: Any) -> Artist:
+    from matplotlib.lines import Line2D
+
+    return Line2D(*place, solid_joinstyle="miter", **look)
+
+
 class Picture:
     """A finished drawing on a sheet of ``width`` by ``height`` pixels.
 
@@ -172,6 +190,7 @@ class Picture:
         # Half of matplotlib, for whoever draws only.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.transforms import Affine2D
 
         width, height = self._size
         with _as_shipped():
@@ -294,10 +313,10 @@ class Canvas:
         if mono:
             face = "SansMono-Bold" if bold else "SansMono"
         made = partial(
-            Text, x, y, legible(words, face), color=colour, fontproperties=_font(face),
-            fontsize=size * POINT, horizontalalignment=ha, verticalalignment=va, parse_math=False,
+            _text, face, x, y, legible(words, face), color=colour, fontsize=size * POINT,
+            horizontalalignment=ha, verticalalignment=va,
         )  # fmt: skip
-        self.marks.append(partial(made, fontfeatures=FEATURES) if FEATURES else made)
+        self.marks.append(made)
 
     def box(
         self, x: float, y: float, width: float, height: float, fill: str, *, edge: str = INK,
@@ -305,7 +324,7 @@ class Canvas:
     ) -> None:  # fmt: skip
         """A filled rectangle whose upper left corner is (x, y)."""
         made = partial(
-            Rectangle, (x, y), width, height, facecolor=fill, edgecolor=edge, linewidth=line
+            _rectangle, (x, y), width, height, facecolor=fill, edgecolor=edge, linewidth=line
         )
         self.marks.append(partial(made, hatch=hatch, hatch_linewidth=0.8) if hatch else made)
 
@@ -315,8 +334,7 @@ class Canvas:
 
     def line(self, xs: list[float], ys: list[float], colour: str, width: float = 1) -> None:
         """A line through points."""
-        made = partial(Line2D, xs, ys, color=colour, linewidth=width, solid_joinstyle="miter")
-        self.marks.append(made)
+        self.marks.append(partial(_line, xs, ys, color=colour, linewidth=width))
 
     def brace(
         self, left: float, right: float, y: float, deep: float, colour: str, width: float = 1

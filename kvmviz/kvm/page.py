@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 from kvmviz._base import KvmvizError, chosen, counted, find, shown, span
@@ -359,8 +360,10 @@ class Vcpu:
         given = dict(values) if flags is None else {**values, "flags": flags}
         made = page.layout.pack(given, page.data)
         write = Write(len(self.history), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
-        pairs = zip(made.sources, page.sources, strict=True)
-        sources = [new._replace(write=write) if new else old for new, old in pairs]
+        sources = [*page.sources]
+        offsets = compress(range(len(sources)), made.sources)
+        for at, new in zip(offsets, filter(None, made.sources), strict=True):
+            sources[at] = new._replace(write=write)
         return Page(page.layout, made.data, tuple(sources))
 
 
