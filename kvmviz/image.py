@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kvmviz._base import KvmvizError, counted, hexed, integer, shown, unsigned
 from kvmviz.ctype import Array, Scalar, Struct, Type, no_member
 from kvmviz.rules import Field, extent
-from kvmviz.slot import Slot, Source, element_path
+from kvmviz.slot import Slot, Source, Write, element_path
 from kvmviz.style import styles
 from kvmviz.text import bits, runs, table, where
 
@@ -138,12 +138,20 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
         legal = f"legal is one byte's value or a buffer of {counted(layout.size, 'byte')}"
         raise KvmvizError(f"{layout.struct}: fill has {counted(len(memory), 'byte')}; {legal}")
     sources: list[Source | None] = [None] * layout.size
-    slots = {slot.path: slot for slot in layout.slots if slot.type}
+    place(layout, values, memory, sources)
+    return Image(layout, bytes(memory), tuple(sources))
+
+
+def place(
+    layout: Layout, values: Mapping[str, Value], memory: bytearray, sources: list[Source | None],
+    write: Write | None = None,
+) -> None:  # fmt: skip
+    """Write members into a struct's memory, and who wrote each byte into its sources."""
     for path, items in _leaves(layout, values, f"{layout.struct}, "):
-        slot = slots[path]
+        slot = layout.paths[path]
         numbers = {element: _number(value, slot, element, layout) for element, value in items}
         if slot.is_bit_field:
-            for at, source in slot.placed:
+            for at, source in zip(slot.offsets, slot.sources(slot.offsets, write), strict=True):
                 bits = numbers[0] >> source.low << source.bottom & source.mask
                 memory[at] = memory[at] & ~source.mask | bits
                 sources[at] = source.merged(sources[at])
@@ -154,8 +162,7 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
             memory[at : at + size] = number.to_bytes(size, slot.order, signed=number < 0)
         for first, last in runs(numbers):
             offsets = range(start + size * first, start + size * (last + 1))
-            sources[offsets.start : offsets.stop] = slot.sources(offsets)
-    return Image(layout, bytes(memory), tuple(sources))
+            sources[offsets.start : offsets.stop] = slot.sources(offsets, write)
 
 
 def unpack(layout: Layout, buffer: Buffer | Image, offset: int = 0) -> dict[str, Any]:

@@ -150,6 +150,11 @@ class Layout:
                 size, held, order = slot.extent, slot.type, slot.order
                 yield Slot(where, name, start, size, held, order, slot.shape)
 
+    @cached_property
+    def paths(self) -> dict[str, Slot]:
+        """Its slots by path, padding left out."""
+        return {slot.path: slot for slot in self.slots if slot.type}
+
     def slot_at(self, offset: int) -> Slot:
         """The first slot that covers a byte."""
         found = integer(offset, f"{self.struct}, offset")

@@ -192,14 +192,17 @@ class Slot:
         """
         return next(self.sources(range(offset, offset + 1)), None)
 
-    def sources(self, offsets: range) -> Iterator[Source]:
-        """The same for the bytes of a range that hold some of it, in order; none in padding."""
+    def sources(self, offsets: range, write: Write | None = None) -> Iterator[Source]:
+        """The same for the bytes of a range that hold some of it, in order; none in padding.
+
+        ``write`` is who put them there, in a page with a history.
+        """
         if self.type is not None:
             parts, first, is_array = self._parts, self.offset, bool(self.shape)
             for offset in offsets:
                 element, at = divmod(offset - first, len(parts))
                 high, low, bottom = parts[at]
-                yield Source(self, high, low, element if is_array else None, bottom)
+                yield Source(self, high, low, element if is_array else None, bottom, (), write)
 
     @cached_property
     def _parts(self) -> list[tuple[int, int, int]]:

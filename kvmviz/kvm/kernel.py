@@ -199,7 +199,7 @@ class Kernel:
         held = {name: syndrome.value >> bit for name, bit in ESR_BIT.items()}
         if syndrome.ec == WATCHPOINT_LOW and far is not None:
             held["far"] = far
-        slots = {slot.path: slot for slot in self.debug.layout(abi).slots}
+        slots = self.debug.layout(abi).paths
         return {name: assigned(value, slots[name]) for name, value in held.items() if name in slots}
 
     def debug_exit(

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 from kvmviz._base import KvmvizError, chosen, counted, find, shown, span
 from kvmviz.abi import Abi
 from kvmviz.image import Image
+from kvmviz.image import place as put
 from kvmviz.kvm.exits import (
     EINTR,
     ENOSYS,
@@ -144,8 +144,8 @@ class Step:
     @cached_property
     def written(self) -> tuple[int, ...]:
         """Offsets of the bytes that this step wrote, also where the value stayed the same."""
-        writes = enumerate(source and source.write for source in self.page.sources)
-        return tuple(at for at, write in writes if write and write.step == self.number)
+        held = enumerate(self.page.sources)
+        return tuple(at for at, s in held if s and s.write and s.write.step == self.number)
 
     @property
     def changed(self) -> tuple[int, ...]:
@@ -309,7 +309,7 @@ class Vcpu:
         number, page, data = len(self.history), self.page, bytes(event)
         start, stop = event.offset, event.offset + len(data)
         write = Write(number, "userspace", "write")
-        own = tuple(source._replace(write=write) for source in _raw(page.layout)[start:stop])
+        own = tuple(Source(*held[:-1], write) for held in _raw(page.layout)[start:stop])
         memory = page.data[:start] + data + page.data[stop:]
         after = Page(page.layout, memory, page.sources[:start] + own + page.sources[stop:])
         return Step(number, self.kernel, event, page, after)
@@ -358,24 +358,22 @@ class Vcpu:
         """The kernel writes members, at a place of :data:`WHAT` or on the exit of that reason."""
         flags = self.kernel.flags_at(place, member(page, "flags"))
         given = dict(values) if flags is None else {**values, "flags": flags}
-        made = page.layout.pack(given, page.data)
         write = Write(len(self.history), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
-        sources = [*page.sources]
-        offsets = compress(range(len(sources)), made.sources)
-        for at, new in zip(offsets, filter(None, made.sources), strict=True):
-            sources[at] = new._replace(write=write)
-        return Page(page.layout, made.data, tuple(sources))
+        memory, sources = bytearray(page.data), [*page.sources]
+        put(page.layout, given, memory, sources, write)
+        return Page(page.layout, bytes(memory), tuple(sources))
 
 
 def member(page: Image, path: str) -> int:
     """The value of one of struct kvm_run's integers, in the page's own byte order."""
-    slot = find({slot.path: slot for slot in page.layout.slots}, path, "member")
+    slot = find(page.layout.paths, path, "member")
     return int.from_bytes(page.data[slot.offset : slot.offset + slot.size], slot.order)
 
 
 def differing(one: bytes, other: bytes) -> tuple[int, ...]:
     """Offsets at which two pieces of memory of one size differ."""
-    return tuple(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    pairs = enumerate(zip(one, other, strict=True)) if one != other else ()
+    return tuple(at for at, (a, b) in pairs if a != b)
 
 
 def differ(count: int) -> str:

@@ -249,9 +249,8 @@ class Versions:
         mine = {name: number for name, number in self.values if name in layout.named}
         if not mine:
             return None
-        slots = {slot.path: slot for slot in layout.slots if slot.type}
         for name, number in mine.items():
-            slot = slots.get(name)
+            slot = layout.paths.get(name)
             if slot is None or slot.shape or (slot.type and slot.type.is_float):
                 raise KvmvizError(f"{layout.struct}, member {name}: only an integer takes a number")
             mine[name] = assigned(number, slot)

@@ -57,8 +57,8 @@ class State:
     @property
     def bits(self) -> Mapping[str, int]:
         """The width of each member that the kernel writes."""
-        slots = self.kernel.debug.layout(self.abi).slots
-        return MappingProxyType({s.path: 8 * s.size for s in slots if not s.is_padding})
+        slots = self.kernel.debug.layout(self.abi).paths
+        return MappingProxyType({path: 8 * slot.size for path, slot in slots.items()})
 
     @property
     def reading(self) -> Reading:
