@@ -74,10 +74,11 @@ class State:
     def board(self) -> Board:
         """The same as a board; its words say the members and the verdict too."""
         reading = self.reading
+        made = board.reading(reading)
         members = reading.kernel.debug.members
         kinds = ", ".join(name_of(member.type, member.name or "") for member in members)
-        twin = f"kernel writes {kinds}\n{reading!r}\n{reading.verdict!r}"
-        return replace(board.reading(reading), twin=twin)
+        twin = f"kernel writes {kinds}\n{made.twin}\n{reading.verdict!r}"
+        return replace(made, twin=twin)
 
 
 def _ordered(_: Any, state: State, order: object) -> State:
