@@ -200,20 +200,20 @@ class Watched:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Browser]:
-    """A Chromium of its own, profile and all."""
+def running(path: str | None = None) -> Iterator[Browser]:
+    """A Chromium of its own, profile and all; ``path`` is which one, where it matters."""
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(
-            executable_path=chromium(), headless=True, args=list(CHROMIUM_FLAGS)
+            executable_path=path or chromium(), headless=True, args=list(CHROMIUM_FLAGS)
         )
         yield made
         made.close()
 
 
 @contextlib.contextmanager
-def browser(width: int = 1280, height: int = 720) -> Iterator[Watched]:
+def browser(width: int = 1280, height: int = 720, path: str | None = None) -> Iterator[Watched]:
     """An empty page in a Chromium of its own."""
-    with running() as made:
+    with running(path) as made:
         context = made.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(PATIENCE * 1000)
         yield watch(context)
