@@ -22,7 +22,7 @@ from kvmviz.kvm.program import Reading, held
 from kvmviz.kvm.scenario import Scene, difference
 from kvmviz.layout import Layout
 from kvmviz.review import versions as review
-from kvmviz.review.versions import CELLS, MOST_ARMS, Side, Versions
+from kvmviz.review.versions import CELLS, MOST_ARMS, Version, Versions
 from kvmviz.slot import Source, bits_of
 from kvmviz.style import ON_THE_PAGE, USERSPACE, Style, styles
 
@@ -291,7 +291,7 @@ def history(shown: Scene, full: bool = False) -> Board:
         verdict,
         all(sounds) if sounds else None,
         tuple(about),
-        tuple(lane_of(one, where, differing, several) for one in seen),
+        tuple(page_strip(one, where, differing, several) for one in seen),
         effect,
         tuple(map(_sentence, filter(None, said))),
         repr(shown),
@@ -321,7 +321,7 @@ def _sentence(said: str) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def lane_of(
+def page_strip(
     seen: Conclusion, offsets: Sequence[int], differing: Sequence[int] = (), named: bool = False
 ) -> Strip:
     """Some bytes of the page after a step, with what the program takes them for.
@@ -436,12 +436,12 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
     notes, heads, strips = [], [], list[Strip]()
     high = {first: review.heights(shown, first) for first in rows}
     for column, one in enumerate(shown):
-        sizes = " → ".join(dict.fromkeys(str(side.layout.size) for side in one.sides))
+        sizes = " → ".join(dict.fromkeys(str(version.layout.size) for version in one.each))
         heads.append(f"{text.where(one.old)}: {sizes} byte{'s' * (sizes != '1')}")
         hidden: dict[str, None] = {}
         for first in rows:
-            for number, side in enumerate(one.sides):
-                held = side.arms(first, first + CELLS)
+            for number, version in enumerate(one.each):
+                held = version.arms(first, first + CELLS)
                 made = [_version(arm, first, f"{column}.{number}.", looks) for arm in held]
                 strips += (replace(one, column=column) for one in made[:MOST_ARMS])
                 empty = Strip((), (), (), column=column)
@@ -457,13 +457,13 @@ def versions(shown: Sequence[Versions], title: str = "", twin: str = "") -> Boar
         tuple(strips),
         "",
         (*notes, *review.remarks(shown, left)),
-        twin or review.told(shown, title),
+        twin or review.twin(shown, title),
         kind="beside",
         heads=tuple(heads),
     )
 
 
-def _version(row: Side, first: int, place: str, looks: dict[str, Style]) -> Strip:
+def _version(row: Version, first: int, place: str, looks: dict[str, Style]) -> Strip:
     """A row of a version, or of one arm of its unions; ``place`` begins the keys of its cells."""
     cells, letters = [], {name: look.letter for name, look in looks.items()}
     for at in filter(row.is_there, range(first, min(first + CELLS, row.layout.size))):

@@ -71,7 +71,7 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
     end = 0
     for member in struct.members:
         at = 0 if struct.union else end
-        place = _bit_field if member.bits is not None else _whole
+        place = _bit_field if member.bits is not None else _aligned
         try:
             field = place(struct, member, abi, at)
         except KvmvizError as error:
@@ -82,7 +82,7 @@ def fields(struct: Struct, abi: Abi) -> Iterator[Field]:
         end = field.stop
 
 
-def _whole(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
+def _aligned(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
     """A member of whole bytes: to the next byte that its alignment divides."""
     size, natural = extent(member.type, abi)
     packed = struct.packed or member.packed

@@ -29,7 +29,7 @@ def test_every_byte_of_any_two_structs_has_the_status_of_its_verdict(
     shown = Versions(old.layout(abi), new.layout(abi))
     picture = draw.versions(shown)
     for side, verdict in zip(
-        shown.sides, (compare(shown.new or shown.old, shown.old),
+        shown.each, (compare(shown.new or shown.old, shown.old),
                       compare(shown.old, shown.new or shown.old)), strict=True,
     ):  # fmt: skip
         for at in range(side.layout.size):
@@ -67,7 +67,7 @@ def test_the_arms_of_a_union_have_a_row_each(text: str, rows: dict[str, int]) ->
 @given(struct=strategies.structs(), abi=st.sampled_from(list(ABIS.values())))
 def test_no_two_members_of_an_arm_share_a_bit(struct: Struct, abi: Abi) -> None:
     layout = struct.layout(abi)
-    (side,) = Versions(layout).sides
+    (side,) = Versions(layout).each
     arms = side.arms(0, layout.size)
     for at, held in enumerate(layout.holders):
         for arm in arms:

@@ -12,7 +12,7 @@ from kvmviz import ABIS, Array, Member, Struct, parse
 from kvmviz.ctype import Type, scalar
 from kvmviz.kvm.kernel import MERGED, OLD
 from kvmviz.review import review
-from kvmviz.review.change import Pair, homes
+from kvmviz.review.change import Pair, enclosing
 from tests import compilers, strategies
 from tests.compilers import ABI_NAMES
 from tests.strategies import c_init, c_text, steady
@@ -111,7 +111,7 @@ HOMES = [
 
 @pytest.mark.parametrize(("members", "path", "told"), HOMES)
 def test_the_structs_around_a_member(members: str, path: str, told: str) -> None:
-    found = homes(parse(f"struct s {{ {members} }};")["s"].layout("arm"))[path]
+    found = enclosing(parse(f"struct s {{ {members} }};")["s"].layout("arm"))[path]
     assert ", ".join(f"{h.depth} {h.path}{'u' * h.is_union}" for h in found) == told
 
 

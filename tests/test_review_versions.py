@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kvmviz import KvmvizError, Struct, parse
 from kvmviz.kvm.kernel import OLD
 from kvmviz.review import review
-from kvmviz.review.versions import Versions, headline, names_of, told
+from kvmviz.review.versions import Versions, headline, names_of, twin
 from tests import strategies
 from tests.strategies import changed, steady
 
@@ -86,7 +86,7 @@ def test_letters_can_be_shared_by_several() -> None:
     one, two = versions("__u32 hsr;", ""), versions("__u32 hat;", "")
     names = names_of([one, two])
     assert names == ("hsr", "hat")
-    assert all(words in told([one, two], "both") for words in ("both\n", "A hsr", "H hat"))
+    assert all(words in twin([one, two], "both") for words in ("both\n", "A hsr", "H hat"))
 
 
 # --- the verdict in a line -------------------------------------------------------------------
@@ -190,6 +190,6 @@ def test_errors(call: Any, words: str) -> None:
 
 def test_a_number_of_any_size_is_cut_to_the_member() -> None:
     shown = versions("__u8 a;", "", a=10**5000 + 7)
-    (side,) = shown.sides
+    (side,) = shown.each
     assert side.image
     assert bytes(side.image)[0] == (10**5000 + 7) % 256

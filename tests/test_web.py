@@ -244,7 +244,7 @@ def test_versions_in_html_are_the_versions(
         number = int(cell.attributes["name"].split(".")[1])
         held[number].setdefault(at, []).append((cell.find("b")[0].text, words))
     left = re.search(r"Left out: (.*)\.", " ".join(p.text for p in article.find("p")))
-    for number, side in enumerate(shown.sides):
+    for number, side in enumerate(shown.each):
         if not left and "not drawn" not in article.text:
             assert sorted(held[number]) == [*range(side.layout.size)]
         for at, told in held[number].items():
@@ -256,7 +256,7 @@ def test_versions_in_html_are_the_versions(
                 assert told[0][0] == f"{bytes(side.image)[at]:02x}"
     wrong = any(
         status != "intact"
-        for number, side in enumerate(shown.sides)
+        for number, side in enumerate(shown.each)
         for at in held[number]
         for status in side.judged(at).values()
     )
@@ -323,7 +323,7 @@ def test_a_guess_comes_before_its_answer(root: Element, whole: str) -> None:
         question = QUESTIONS["widened"]
         assert guess.find("legend")[0].text == question.words
         assert [one.text for one in guess.find("label")] == list(question.options)
-        assert [one.text for one in guess.find("p")] == [*map(question.told, question.options)]
+        assert [one.text for one in guess.find("p")] == [*map(question.feedback, question.options)]
         assert options.index("right") == list(question.options).index(question.right)
 
 

@@ -86,8 +86,9 @@ class Constants(Expressions):
         begins = not n or self.words[n - 1] in (";", "{", "(", ",", "typedef")
         is_macro = name == name.upper() if begins else _MACRO.fullmatch(name)
         if self.words[n + 1] == "(" or is_macro:
-            return self.source.told(place, f"{name!r} is no macro here{self.missing(name, True)}")
-        return self.source.told(place, f"unknown type {name!r}{self.missing(name)}")
+            why = f"{name!r} is no macro here{self.missing(name, True)}"
+            return self.source.message(place, why)
+        return self.source.message(place, f"unknown type {name!r}{self.missing(name)}")
 
     def is_strange(self, n: int) -> bool:
         """Whether the word of that number looks like a macro that nobody defines."""

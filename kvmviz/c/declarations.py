@@ -128,7 +128,7 @@ class Declarations(Attributes):
             self.expected("';'")
         return found
 
-    def known(self, base: Base) -> Kind:
+    def type_of(self, base: Base) -> Kind:
         """The type, if it is one."""
         if base.kind is None:
             self.unknown(base.n)
@@ -136,7 +136,7 @@ class Declarations(Attributes):
 
     def empty(self, base: Base) -> NoReturn:
         """Raise for a declaration without a name."""
-        self.known(base)
+        self.type_of(base)
         self.next()
         told = "; with -fms-extensions it is a member: write its members here" if base.word else ""
         self.fail(f"this declares nothing{told}: {self.written(base.begin)!r}", base.begin)
@@ -237,7 +237,7 @@ class Declarations(Attributes):
             self.empty(base)
         while True:
             wish = base.wish | self.attributes()
-            row = self.declarator(self.known(base))
+            row = self.declarator(self.type_of(base))
             self.name_type(row, wish | self.attributes())
             if not self.take(","):
                 break
@@ -386,7 +386,7 @@ class Declarations(Attributes):
         if base.word == "enum" and base.defines and self.take(";"):
             return
         if self.word == ";":
-            kind = self.known(base)
+            kind = self.type_of(base)
             if kind.name or not isinstance(kind.type, Struct):
                 self.empty(base)
             self.harmless(base.wish)
@@ -396,9 +396,9 @@ class Declarations(Attributes):
         while True:
             wish = base.wish | self.attributes()
             if self.word == ":":
-                row = Declared(base.n, "", self.known(base))
+                row = Declared(base.n, "", self.type_of(base))
             else:
-                row = self.declarator(self.known(base))
+                row = self.declarator(self.type_of(base))
             if row.kind.name == "function" and row.kind.type is None:
                 self.refuse("a function", row.n)
             made = self.complete(row.kind, row.n)
@@ -480,7 +480,7 @@ class Declarations(Attributes):
         """The type behind the colon of an enum that has one of its own (C23)."""
         n = self.n
         self.next()
-        made = self.known(self.base()).type
+        made = self.type_of(self.base()).type
         if not isinstance(made, Scalar) or made.kind not in ("integer", "bool") or made.align:
             self.fail("only an integer can be the type of an enum", n)
         if not made.bits:

@@ -141,7 +141,7 @@ class Structs(dict[str, Struct]):
         return found
 
     @property
-    def known(self) -> Structs:
+    def defined(self) -> Structs:
         """Those of which the text says, on some ABI at least, what they are."""
         return Structs((name, struct) for name, struct in self.items() if struct.is_known)
 

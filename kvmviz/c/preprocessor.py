@@ -294,7 +294,7 @@ class Preprocessor:
         told = " and ".join(map(repr, found))
         verb, it = ("is no macro", "it") if len(found) == 1 else ("are no macros", "they")
         way = f"-D {found[0]}[=VALUE] or -U {found[0]}"
-        why = self.source.told(at, f"{told} {verb} here{self.hint(way, it)}")
+        why = self.source.message(at, f"{told} {verb} here{self.hint(way, it)}")
         return self.doubting(why, dict.fromkeys(found, at))
 
     def doubting(self, why: str, names: dict[str, int] | None = None) -> str:
@@ -418,7 +418,7 @@ class Preprocessor:
         # What a text itself asks for twice is no header that declares things.
         self.missing[name] = self.source.at(at) is self.files.main
         told = f"<{name}> is not given, and may change this; {_way(name)}"
-        why = self.source.told(at, told)
+        why = self.source.message(at, told)
         yield from ((f"{MARK}?{why}", at, NOWHERE), (f"{MARK}?", at, NOWHERE))
         if packs:
             yield (f"{MARK}!{'' if UNPACKS.search(name) else self.doubting(why)}", at, NOWHERE)
@@ -470,9 +470,9 @@ class _Condition(Expressions):
             return self.truth(False)
         if is_call:
             self.bracket()
-        return self.untold(word)
+        return self.in_doubt(word)
 
-    def untold(self, name: str) -> Number:
+    def in_doubt(self, name: str) -> Number:
         """The value of a name of which nobody says whether it is a macro."""
         self.names.append(name)
         return Number(self.unknown, 64, True)
@@ -486,7 +486,7 @@ class _Condition(Expressions):
         if word == "defined":
             name = inner[0] if len(inner) == 1 else ""
             if not self.reader.is_macro(name, self.at) and self.reader.is_doubtful(name):
-                return self.untold(name)
+                return self.in_doubt(name)
             return self.truth(self.reader.is_macro(name, self.at))
         if not inner:
             self.fail("")
@@ -499,7 +499,7 @@ class _Condition(Expressions):
             if known or self.reader.files.path(title, self.at, beside, word.endswith("next")):
                 return self.truth(True)
             self.reader.missing.setdefault(title, False)
-            return self.untold(f"{word}(<{title}>)")
+            return self.in_doubt(f"{word}(<{title}>)")
         if word == "__has_builtin":
             return self.truth(inner[0].startswith("__builtin_"))
         if name in _APART:

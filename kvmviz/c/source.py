@@ -213,7 +213,7 @@ class Source:
             place, own = own.included, own.at(own.included)
         return f"{own.where(place)}: <{name}>, {told}"
 
-    def told(self, place: int, words: str) -> str:
+    def message(self, place: int, words: str) -> str:
         """A message that points at a place."""
         words = _LONG.sub(lambda match: shortened(match[0]), words)
         # A terminal obeys what a text may hold.
@@ -222,7 +222,7 @@ class Source:
 
     def fail(self, place: int, words: str) -> NoReturn:
         """Raise :class:`KvmvizError` that points at a place."""
-        raise KvmvizError(self.told(place, words))
+        raise KvmvizError(self.message(place, words))
 
 
 class Cursor:

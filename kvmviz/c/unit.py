@@ -331,7 +331,7 @@ class Unit(Declarations):
             name = self.words[n]
             if is_alone and (name[0] == "_" or name == name.upper() or LAID.search(name.upper())):
                 self.unknown(n)
-            self.known(base)
+            self.type_of(base)
         if self.take("="):
             while self.word not in (",", ";", ""):
                 self.skip() if self.n in self.closing else self.next()

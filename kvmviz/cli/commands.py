@@ -151,7 +151,7 @@ def _read(
             told = inputs.located(path, KvmvizError(note))
             print(f"kvmviz: {plain(str(told))}", file=sys.stderr)
         if args.run is not compare:
-            return found.known
+            return found.defined
     return found
 
 
@@ -166,7 +166,7 @@ def layout(args: Namespace) -> int:
     found = inputs.pick(_read(args, args.file), args.struct, args.file)
     shown, missing = _laid_out(args, found, args.file)
     told = {"layouts": [_record(row) for row in shown], "missing": missing}
-    return _told(args, told | _recorded(args), [*shown, *args.recorded])
+    return _answer(args, told | _recorded(args), [*shown, *args.recorded])
 
 
 def _laid_out(
@@ -189,7 +189,7 @@ def _laid_out(
     return shown, missing
 
 
-def _told(args: Namespace, record: dict[str, Any], shown: Sequence[object]) -> int:
+def _answer(args: Namespace, record: dict[str, Any], shown: Sequence[object]) -> int:
     if args.json:
         _show_json(record)
     else:
@@ -232,30 +232,30 @@ def compare(args: Namespace) -> int:
             raise KvmvizError("--struct is for two files; two directories are compared whole")
         args.old_dir, args.new_dir = [*args.old_dir, args.old], [*args.new_dir, args.new]
     for args.old, args.new in pairs:
-        old, new, constants = _sides(args)
+        old, new, constants = _compared(args)
         rows.append(review_all(old, new, abis, policy, constants))
     parts = ([getattr(row, part.name) for row in rows] for part in fields(Reviews))
     found = Reviews(*(tuple(chain.from_iterable(part)) for part in parts))
     if args.markdown and not args.json:
         print(_escaped(found.markdown))
     else:
-        _told(args, found.record | _recorded(args), [found, *args.recorded])
+        _answer(args, found.record | _recorded(args), [found, *args.recorded])
     return BREAKS if found.breaks or (args.strict and found.warns) else FINE
 
 
 Named = Mapping[str, Struct]
 
 
-def _sides(args: Namespace) -> tuple[Named, Named, tuple[Numbers, Numbers]]:
+def _compared(args: Namespace) -> tuple[Named, Named, tuple[Numbers, Numbers]]:
     """The structs to compare, and where none is asked for, all constants."""
     if args.old == args.new == "-":
         raise KvmvizError("OLD and NEW are both standard input; one of them must be a file")
     old = _read(args, args.old, args.old_include, args.old_dir)
     new = _read(args, args.new, args.new_include, args.new_dir)
     if args.struct is None:
-        inputs.check_known(args.old, old, new)
-        inputs.check_known(args.new, new, old)
-        return old.known, new.known, (old.constants, new.constants)
+        inputs.check_defined(args.old, old, new)
+        inputs.check_defined(args.new, new, old)
+        return old.defined, new.defined, (old.constants, new.constants)
     found = [inputs.named(side, args.struct) for side in (old, new)]
     if not any(found):
         inputs.pick(new, args.struct, args.new)
@@ -294,7 +294,7 @@ def decode(args: Namespace) -> int:
     layouts, missing = _laid_out(args, {args.struct: struct}, path)
     rows = [Decoded(layout, data, args.offset) for layout in layouts]
     told = {"decoded": [row.record for row in rows], "missing": missing}
-    return _told(args, told, rows)
+    return _answer(args, told, rows)
 
 
 @_command("figure layout", FILE, *SHARED, BOTH, OUTPUT)
@@ -313,7 +313,7 @@ def figure_compare(args: Namespace) -> int:
 
     kvmviz figure compare old.h new.h --abi arm64 -o change.png
     """
-    old, new, _ = _sides(args)
+    old, new, _ = _compared(args)
     abis = inputs.abis(args.abi, BOTH_ORDERS)
     both = {name: struct for name, struct in new.items() if name in old}
     if not both:

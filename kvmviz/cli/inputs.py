@@ -153,7 +153,7 @@ def pairs(old: str, new: str) -> list[tuple[str, str]]:
     ]
 
 
-def check_known(path: str, mine: Structs, other: Structs) -> None:
+def check_defined(path: str, mine: Structs, other: Structs) -> None:
     """Raises :class:`KvmvizError` for a struct that cannot be read, unless neither side can."""
     for name, struct in mine.items():
         if not struct.is_known and (name not in other or other[name].is_known):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, lane_of, offsets, page_style
+from kvmviz import board
+from kvmviz.board import HEAD, UNION, Cell, Fill, State, Strip, called, offsets, page_style
 from kvmviz.draw.canvas import Canvas, Look, Picture, checked, wide, wrapped
 from kvmviz.kvm.conclusion import Conclusion
 from kvmviz.kvm.scenario import Scene, difference
@@ -128,7 +129,7 @@ def _row(canvas: Canvas, y: float, shown: Scene, number: int, lines: Lines) -> f
             canvas.text(EDGE, y + 16, f"{seen.step.kernel.name} kernel{other}", 15)
             _conclusion(canvas, seen, y + 16)
             y += 20
-        y = _lane(canvas, seen, lines, () if at else differing, y)
+        y = _page(canvas, seen, lines, () if at else differing, y)
     y += 5
     if number and number == len(shown.rows) - 1:
         canvas.box(6, top + 2, WIDTH - 12, y - top - 2, NOW, edge=NOW)
@@ -141,13 +142,13 @@ def _conclusion(canvas: Canvas, seen: Conclusion, y: float) -> None:
     canvas.text(WIDTH - EDGE, y, seen.headline, 16, bold=True, ha="right", colour=colour)
 
 
-def _lane(
+def _page(
     canvas: Canvas, seen: Conclusion, lines: Lines, differing: Sequence[int], y: float
 ) -> float:
     """The page after a step, as one program sees it, from ``y`` down; the y where it ends."""
     look = ONE if len(lines) == 1 else TWO
     for line in lines:
-        strip = lane_of(seen, line, differing)
+        strip = board.page_strip(seen, line, differing)
         # What is right needs no mark: the conclusion says so.
         strip = replace(strip, hands=tuple(hand for hand in strip.hands if not hand.right))
         y += look.above if strip.hands else 4

@@ -25,7 +25,7 @@ class Question:
     def __post_init__(self) -> None:
         find(self.options, self.right, f"option of {self.words!r}")
 
-    def told(self, option: str) -> str:
+    def feedback(self, option: str) -> str:
         """What is said to who has chosen an option."""
         mark = "✓ right" if option == self.right else "✗ not so"
         return f"{mark}: {find(self.options, option, 'option')}"

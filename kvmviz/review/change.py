@@ -168,7 +168,7 @@ def stop(slots: Sequence[Slot]) -> int:
 
 
 @dataclass(frozen=True)
-class Home:
+class Enclosing:
     """A struct or union around a member: its layout, its first byte in the whole, its path.
 
     An anonymous one has the path of what it stands in; of an array it is the first element.
@@ -191,36 +191,36 @@ class Home:
 
 
 @lru_cache(maxsize=32)
-def homes(layout: Layout) -> Mapping[str, tuple[Home, ...]]:
+def enclosing(layout: Layout) -> Mapping[str, tuple[Enclosing, ...]]:
     """The structs around each member by its path, the whole one first; of ``""`` that alone."""
-    found: dict[str, tuple[Home, ...]] = {}
+    found: dict[str, tuple[Enclosing, ...]] = {}
 
-    def walk(*around: Home) -> None:
-        home = around[-1]
-        for field in home.layout.fields:
-            path = home.path if field.name is None else home.path_of(field.name)
+    def walk(*around: Enclosing) -> None:
+        struct = around[-1]
+        for field in struct.layout.fields:
+            path = struct.path if field.name is None else struct.path_of(field.name)
             found.setdefault(path, around)
             if isinstance(leaf := field.type.leaf, Struct):
-                base = home.base + field.offset
-                walk(*around, Home(leaf.layout(layout.abi), base, path, home.depth + 1))
+                base = struct.base + field.offset
+                walk(*around, Enclosing(leaf.layout(layout.abi), base, path, struct.depth + 1))
 
-    found[""] = (Home(layout, 0, "", 0),)
+    found[""] = (Enclosing(layout, 0, "", 0),)
     walk(*found[""])
     return found
 
 
 @lru_cache(maxsize=32)
-def counterpart(home: Home, other: Layout) -> Home | None:
+def counterpart(struct: Enclosing, other: Layout) -> Enclosing | None:
     """The same struct in another layout of the whole; None where it is not there.
 
     An anonymous one is known by a member of the same path, as deep inside.
     """
-    there = homes(other)
-    if not home.depth:
+    there = enclosing(other)
+    if not struct.depth:
         return there[""][0]
-    paths = map(home.path_of, home.layout.named)
+    paths = map(struct.path_of, struct.layout.named)
     found = next((there[path][-1] for path in paths if path in there), None)
-    same = found and (found.depth, found.is_union) == (home.depth, home.is_union)
+    same = found and (found.depth, found.is_union) == (struct.depth, struct.is_union)
     return found if same else None
 
 
@@ -365,7 +365,7 @@ class Pair:
             if source.mask & witness.wanted.mask and source.slot.path.rpartition(".")[0] == outer
         }  # fmt: skip
         return bool(there) and all(
-            self.policy.is_reserved(path) and not homes(self.old)[path][-1].is_union
+            self.policy.is_reserved(path) and not enclosing(self.old)[path][-1].is_union
             for path in there
         )
 

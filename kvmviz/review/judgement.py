@@ -14,7 +14,7 @@ from kvmviz._base import KvmvizError, counted, span
 from kvmviz.abi import Abi
 from kvmviz.ctype import Array, Struct, Type
 from kvmviz.layout import Layout
-from kvmviz.review.change import WRITERS, Change, Pair, counterpart, homes, left, over, stop
+from kvmviz.review.change import WRITERS, Change, Pair, counterpart, enclosing, left, over, stop
 from kvmviz.review.finding import (
     NEW_READER,
     OLD_READER,
@@ -49,7 +49,7 @@ def between(pair: Pair) -> tuple[Finding, ...]:
         if (row := _judged(pair, change))
     ]  # fmt: skip
     rows += _flexible(pair, told)
-    rows += _whole(pair, rows)
+    rows += _size(pair, rows)
     if pair.policy.strict:
         rows = [replace(r, severity="warning") if r.kind in UNCHANGED else r for r in rows]
     return ranked(rows)
@@ -97,7 +97,7 @@ def _reserve(pair: Pair, change: Change) -> Finding | None:
 # --- the struct as a whole -------------------------------------------------------------------
 
 
-def _whole(pair: Pair, rows: Sequence[Finding]) -> Iterator[Finding]:
+def _size(pair: Pair, rows: Sequence[Finding]) -> Iterator[Finding]:
     old, new = pair.old, pair.new
     # Behind the start of a flexible array lie its elements.
     loose = min((there.offset for there in flexible(new).values()), default=new.size)
@@ -211,7 +211,7 @@ def _same_bits(change: Change) -> Finding:
 
 def _added(pair: Pair, change: Change) -> Finding:
     """A new member by the struct that declares it, then by those around that."""
-    name, around, where = change.name, homes(pair.new)[change.name], places(change.new)
+    name, around, where = change.name, enclosing(pair.new)[change.name], places(change.new)
     more, effect = _pushes(pair, change), effect_of(change)
     # A member of an array's elements is judged in the first of them.
     slots = change.new if name in pair.new.named else change.new[:1]
@@ -253,7 +253,7 @@ def _added(pair: Pair, change: Change) -> Finding:
 
 def _in_padding(pair: Pair, change: Change, kind: str, words: str) -> Finding:
     """A new member where the old struct has padding, or a union is longer than the old struct."""
-    where, (*outer, inmost) = places(change.new), homes(pair.new)[change.name]
+    where, (*outer, inmost) = places(change.new), enclosing(pair.new)[change.name]
     never = f"an old writer never writes {where}"
     if any(home.is_union and counterpart(home, pair.old) for home in outer):
         never += f" when it fills {inmost.path or 'that member'}"
@@ -448,7 +448,7 @@ def _aliases(pair: Pair) -> Iterator[Finding]:
     }  # fmt: skip
     for change in pair.changes:
         keys = [] if change.old else [*map(_bits, change.new)]
-        around = homes(pair.new)[change.name] if keys and same.keys() >= {*keys} else ()
+        around = enclosing(pair.new)[change.name] if keys and same.keys() >= {*keys} else ()
         if any(home.is_union and counterpart(home, pair.old) is None for home in around):
             again = list(dict.fromkeys(same[key] for key in keys))
             words = f"another name for {some(again)}, {places(change.new)}"
@@ -515,8 +515,8 @@ def _legacy(pair: Pair, name: str) -> str:
 
 def _is_grouped(pair: Pair) -> bool:
     return any(
-        [home.is_union for home in homes(pair.old)[name]]
-        != [home.is_union for home in homes(pair.new)[name]]
+        [one.is_union for one in enclosing(pair.old)[name]]
+        != [one.is_union for one in enclosing(pair.new)[name]]
         for name in pair.new.named
-        if name in homes(pair.old)  # a struct without leaves may come and change nothing
+        if name in enclosing(pair.old)  # a struct without leaves may come and change nothing
     )

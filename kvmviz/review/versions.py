@@ -54,11 +54,11 @@ READERS = (f"{PROGRAMS[0]} on new bytes", PROGRAMS[1])
 
 
 @dataclass(frozen=True)
-class Side:
+class Version:
     """One version: its ``layout``, what a program built with it gets, and its bytes, if any.
 
     ``verdict`` is that of this version's reader on the other version's bytes; None alone. A row
-    of cells is a side that has only its ``slots``, leaves that share no byte with one another;
+    of cells is a version that has only its ``slots``, leaves that share no byte with one another;
     ``leads``: it is the first row of those bytes, where their holes are drawn.
     """
 
@@ -105,7 +105,7 @@ class Side:
 
     # Rows of cells.
 
-    def arms(self, first: int, stop: int) -> Sequence[Side]:
+    def arms(self, first: int, stop: int) -> Sequence[Version]:
         """The rows of some bytes: those that hold something there, and at least one."""
         rows: dict[int, set[Slot]] = {}
         for held in self.layout.holders[first:stop]:
@@ -164,7 +164,7 @@ class Side:
         if not held:
             return f"({self.hole(first)})"
         ends = {source.slot: source for source in self.held(last)}
-        words = [_told(source, ends[source.slot], letters) for source in held[:6]]
+        words = [_called(source, ends[source.slot], letters) for source in held[:6]]
         words += [f"{len(held) - 6} more"] * (len(held) > 6)
         free = 0xFF & ~reduce(or_, (source.mask for source in held))
         if free and any(source.is_part for source in held):
@@ -192,7 +192,7 @@ class Side:
         return " ".join(told) + (" .." if end <= last else "")
 
 
-def _told(source: Source, last: Source, letters: Mapping[str, str]) -> str:
+def _called(source: Source, last: Source, letters: Mapping[str, str]) -> str:
     """What lies from one byte to another in words: ``A hsr[63:32]``, ``D data[0..7]``."""
     told, slot = source.until(last), source.slot
     if not slot.is_bit_field:
@@ -235,14 +235,14 @@ class Versions:
         return Pair(self.old, self.new) if self.new else None
 
     @cached_property
-    def sides(self) -> tuple[Side, ...]:
+    def each(self) -> tuple[Version, ...]:
         """The versions, the old one first."""
         if self.pair is None:
-            return (Side("", self.old, None, self._image(self.old)),)
+            return (Version("", self.old, None, self._image(self.old)),)
         pair = self.pair
         return (
-            Side("old", pair.old, pair.forward, self._image(pair.old)),
-            Side("new", pair.new, pair.backward, self._image(pair.new)),
+            Version("old", pair.old, pair.forward, self._image(pair.old)),
+            Version("new", pair.new, pair.backward, self._image(pair.new)),
         )
 
     def _image(self, layout: Layout) -> Image | None:
@@ -259,17 +259,17 @@ class Versions:
     @property
     def size(self) -> int:
         """Bytes of the longer version."""
-        return max(side.layout.size for side in self.sides)
+        return max(version.layout.size for version in self.each)
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """First and last offset of neighbours about which there is one thing to say."""
-        return runs(range(self.size), lambda at: [side.kind(at) for side in self.sides])
+        return runs(range(self.size), lambda at: [version.kind(at) for version in self.each])
 
     def telling(self, first: int, stop: int) -> bool:
         """These bytes tell more than that every member is where it was: worth to be shown."""
         if self.new is None:
             return not all(self.old.holders[first:stop])
-        old, new = self.sides
+        old, new = self.each
         return any(
             old.kind(at) != new.kind(at) or old.gets(at) not in ("intact", "-")
             for at in range(first, stop)
@@ -281,11 +281,11 @@ class Versions:
 
 def names_of(shown: Sequence[Versions]) -> tuple[str, ...]:
     """All members, in order: one name has one letter and one colour in all versions."""
-    sides = (side for one in shown for side in one.sides)
-    return tuple(dict.fromkeys(name for side in sides for name in side.layout.named))
+    versions = (version for one in shown for version in one.each)
+    return tuple(dict.fromkeys(name for version in versions for name in version.layout.named))
 
 
-def told(shown: Sequence[Versions], title: str) -> str:
+def twin(shown: Sequence[Versions], title: str) -> str:
     """The text twin of some, under a title; a letter is one member in all of them."""
     names = names_of(shown)
     return "\n".join((title, *(_words(one, names) for one in shown)))
@@ -293,31 +293,31 @@ def told(shown: Sequence[Versions], title: str) -> str:
 
 def _words(shown: Versions, names: Sequence[str]) -> str:
     letters = {name: style.letter for name, style in styles(names).items()}
-    sides, gets = shown.sides, ("old gets", "new gets") if shown.new else ()
-    sizes = [f"{s.title} size {s.layout.size}, align {s.layout.align}".strip() for s in sides]
+    versions, gets = shown.each, ("old gets", "new gets") if shown.new else ()
+    sizes = [f"{s.title} size {s.layout.size}, align {s.layout.align}".strip() for s in versions]
     titles = [
-        cell for s in sides for cell in (s.title or "member", "bytes")[: 1 + (s.image is not None)]
+        cell for s in versions for cell in (s.title or "member", *["bytes"] * (s.image is not None))
     ]
     rows: list[Sequence[str]] = [("bytes", *titles, *gets)]
     pieces = list(shown.pieces())
     for first, last in pieces[:MOST_LINES]:
         cells = [f"+{first}" if first == last else f"+{first}..+{last}"]
-        for side in sides:
-            cells += [side.piece(first, last, letters)]
-            cells += [side.hex(first, last)] if side.image is not None else []
-        rows.append((*cells, *(side.gets(first) for side in sides if shown.new)))
+        for version in versions:
+            cells += [version.piece(first, last, letters)]
+            cells += [version.hex(first, last)] if version.image is not None else []
+        rows.append((*cells, *(version.gets(first) for version in versions if shown.new)))
     lines = [f"{where(shown.old)}: {'; '.join(sizes)}", table(rows)]
     if left := pieces[MOST_LINES:]:
         lines.append(f"  left out: {len(left)} more lines, {span(left[0][0], left[-1][1])}")
     for number, reader in enumerate(READERS if shown.new else ()):
-        found = "; ".join(_told_values(shown, number))
+        found = "; ".join(_misread(shown, number))
         lines += [f"  {reader}: {found}"] if found else []
     return "\n".join(lines)
 
 
-def _told_values(shown: Versions, number: int) -> Iterator[str]:
-    """The numbers that a side's reader finds where another was meant."""
-    mine, other = shown.sides[number], shown.sides[1 - number]
+def _misread(shown: Versions, number: int) -> Iterator[str]:
+    """The numbers that a version's reader finds where another was meant."""
+    mine, other = shown.each[number], shown.each[1 - number]
     if mine.image is None or other.image is None:
         return
     raw = bytes(other.image)
@@ -362,8 +362,8 @@ def rows_of(kind: Struct, abi: Abi) -> dict[str, int]:
 def heights(shown: Sequence[Versions], first: int) -> list[int]:
     """How many rows of cells each version takes, for all ABIs to stand side by side."""
     return [
-        min(max(len(side.arms(first, first + CELLS)) for side in sides), MOST_ARMS)
-        for sides in zip(*(one.sides for one in shown), strict=True)
+        min(max(len(version.arms(first, first + CELLS)) for version in versions), MOST_ARMS)
+        for versions in zip(*(one.each for one in shown), strict=True)
     ]
 
 
@@ -380,7 +380,7 @@ def chosen(shown: Sequence[Versions]) -> tuple[list[int], list[int]]:
             raise KvmvizError(f"{one.old.struct} on {one.old.abi.name}: {told}")
     size = max(one.size for one in shown)
     starts = list(range(0, size, CELLS))
-    most = MOST_ROWS[max(len(one.sides) for one in shown)]
+    most = MOST_ROWS[max(len(one.each) for one in shown)]
     if sum(sum(heights(shown, at)) for at in starts[: most + 1]) > most:
         telling = [at for at in starts if any(one.telling(at, at + CELLS) for one in shown)]
         starts = [*telling, *(at for at in starts if at not in set(telling))]
@@ -436,7 +436,7 @@ def headline(shown: Sequence[Versions]) -> str:
 
 
 def _lost(pair: Pair, number: int, found: Review) -> list[str]:
-    """Members of both sides that a side's reader does not get, but for what nobody reads."""
+    """Members of both versions that a version's reader does not get, but for what nobody reads."""
     verdict = (pair.forward, pair.backward)[number]
     told: dict[str, Status] = {}
     kept = (change for change in pair.changes if change.is_kept)

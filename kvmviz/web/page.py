@@ -171,7 +171,7 @@ def _guess(name: str, asked: Question) -> str:
         value = "right" if option == asked.right else f"wrong-{number}"
         rows.append(
             f'<label><input type="radio" name="{name}" value="{value}"><span>{escape(option)}'
-            f"</span></label><p>{escape(asked.told(option))}</p>"
+            f"</span></label><p>{escape(asked.feedback(option))}</p>"
         )
     legend = f"<legend>{escape(asked.words)}</legend>"
     return f'<fieldset class="guess">{legend}{"".join(rows)}</fieldset>'

@@ -49,7 +49,7 @@ class Guess(Live):
     def _show(self, option: str | None) -> None:
         with LOCK:
             self._answer = option
-            told = "" if option is None else self._question.told(option)
+            told = "" if option is None else self._question.feedback(option)
             kind = "right" if option == self._question.right else "wrong"
             self._said.value = f"<p role='status' class='{kind}'>{html.escape(told)}</p>"
             self._view.value = "" if option is None else "".join(map(element, self._seen))
@@ -59,7 +59,7 @@ class Guess(Live):
         asked = self._question
         rows = [f"  {'(x)' if one == self._answer else '( )'} {one}" for one in asked.options]
         if self._answer is not None:
-            rows += [asked.told(self._answer), *map(words, self._seen)]
+            rows += [asked.feedback(self._answer), *map(words, self._seen)]
         return "\n".join([asked.words, *rows])
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Guess(Live):
         asked = self._question
         rows = "".join(f"<li>{html.escape(one)}</li>" for one in asked.options)
         told = "".join(
-            f"<li>{html.escape(one)}<br>{html.escape(asked.told(one))}</li>"
+            f"<li>{html.escape(one)}<br>{html.escape(asked.feedback(one))}</li>"
             for one in asked.options
         )
         answer = folded("Show the answer", f"<ul>{told}</ul>{''.join(map(element, self._seen))}")

@@ -128,7 +128,7 @@ class State:
     def board(self) -> Board:
         """The same as a board; its words are all that there is to say."""
         shown, title = self.versions, self.title
-        twin = "\n".join((versions.told(shown, title), *self.judged, *self.remarks.values()))
+        twin = "\n".join((versions.twin(shown, title), *self.judged, *self.remarks.values()))
         return board.versions(shown, title, twin)
 
     @property
