@@ -100,7 +100,7 @@ class Strip:
     column: int = 0
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Board:
     """One state: ``headline`` verdict, what it is of, strips of bytes, the effect in a sentence.
 

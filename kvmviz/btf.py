@@ -50,7 +50,7 @@ _FAMILIES = {3: "i386", 4: "m68k", 8: "mips", 20: "ppc32", 21: "ppc64", 22: "s39
 """Families of ABIs by the ``e_machine`` of ELF files."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Record:
     """A struct that ``abi`` lays out just as BTF records it.
 

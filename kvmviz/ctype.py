@@ -302,7 +302,7 @@ def as_type(spec: Type | str, where: str = "type") -> Type:
     return made
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(frozen=True, init=False)
 class Struct(_Single):
     """A C struct or union: a tag and members, in order, with no offsets yet.
 

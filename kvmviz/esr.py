@@ -98,7 +98,7 @@ class _Bits:
         return esr.value >> self.low & self.mask
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Esr:
     """A value of ESR_EL2, 0 to 2**64 - 1, all of which decode; by halves and by fields."""
 

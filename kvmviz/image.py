@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kvmviz.layout import Layout
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Image:
     """The memory of one struct.
 

@@ -287,7 +287,7 @@ def _bits(slot: Slot) -> str:
     return f"{'each: ' if slot.shape else ''}{told}{more}"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Rules:
     """How a layout comes about, one step of the rule a line."""
 

@@ -179,7 +179,7 @@ class Slot:
     @cached_property
     def width(self) -> int:
         """Bits of one value."""
-        return self.extent // math.prod(self.shape) if self.extent else 0
+        return self.extent // (math.prod(self.shape) or 1)
 
     def path_of(self, element: int | None) -> str:
         """The path of one array element, counted flat; of the slot itself if it is no array."""

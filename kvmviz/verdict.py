@@ -132,7 +132,7 @@ def numbers_alike(one: Slot, other: Slot) -> bool:
     return is_alike or not any(kind.is_float for kind in types)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Verdict:
     """What ``reader`` gets of each of its members when ``writer`` wrote the memory."""
 

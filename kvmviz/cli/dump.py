@@ -80,7 +80,7 @@ class Cell(NamedTuple):
         return f"{shown} = {self.value}" if self.value < 0 or self.value > 9 else shown
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Decoded:
     """``data[offset:]`` as a struct has it. Raises :class:`KvmvizError` if it is too short."""
 

@@ -95,7 +95,7 @@ def find(scenario: str | Scenario) -> Scenario:
     return Table("scenario", *SCENARIOS.values(), *real().values()).find(scenario)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Scene:
     """The steps ``first`` to ``step`` of a scenario, on one page or the same events on two.
 

@@ -25,7 +25,7 @@ from kvmviz.text import spans
 from kvmviz.verdict import STATUSES, compare, found_there
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Grade:
     """Whether an answer is right, and why; ``shown`` is what there is to look at."""
 

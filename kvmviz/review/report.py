@@ -38,7 +38,7 @@ MOST_ABIS = 256
 WORDS = {"breaks": "BREAKS", "warning": "warning", "note": "note"}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Review:
     """The struct ``old`` and what it became, ``new``, on ``abis``.
 
@@ -139,7 +139,7 @@ class Review:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Reviews:
     """Two headers: the structs that both define, and the names that only one of them has.
 

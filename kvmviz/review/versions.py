@@ -200,7 +200,7 @@ def _called(source: Source, last: Source, letters: Mapping[str, str]) -> str:
     return f"{letters[slot.member]} {told}"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Versions:
     """An old and a new layout of one struct, or one layout alone where ``new`` is None.
 
