@@ -166,6 +166,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
         raise KvmvizError(f"{told}; gcc and clang place it differently")
     # Where #pragma pack rules, packed no longer takes a bit-field's alignment away.
     align = natural if in_units and (struct.pack or not packed) else 1
+    straddles = end % align + bits > unit
     align = max(align, 8 * member.align)
     align = min(align, 8 * struct.pack or align)
     start, why = (
@@ -177,6 +178,7 @@ def _bit_field(struct: Struct, member: Member, abi: Abi, end: int) -> Field:
         why = f"it would straddle a unit of {unit} bits: up to the next multiple of {align} bits"
     elif member.align:
         start = up(end, 8 * member.align)
+    if member.align and (struct.pack or not straddles):
         why = f"aligned({member.align}) moves it to a multiple of {8 * member.align} bits"
     counts = bool(member.name) or abi.bit_fields == "unnamed"
     if not in_units:

@@ -246,10 +246,27 @@ def test_an_empty_struct_is_aligned_to_1() -> None:
     assert "aligned to 1: no member asks for more" in repr(layout.rules)
 
 
-def test_the_rule_says_where_aligned_moves_a_bit_field() -> None:
-    members = [Member("a", SCALARS["u8"]), Member("b", SCALARS["u32"], 6, 4)]
-    told = repr(Struct("s", members).layout("x86_64").rules)
-    assert "b: 6 bits. At bit 0 of byte 4: aligned(4) moves it to a multiple of 32 bits." in told
+@pytest.mark.parametrize(
+    ("first", "bits", "align", "abi", "why"),
+    [
+        ("u8", 6, 4, "x86_64", "byte 4: aligned(4) moves it to a multiple of 32 bits"),
+        # Without aligned(8) it stands at byte 4, in a unit of its own.
+        ("u32", 32, 8, "x86_64", "byte 8: aligned(8) moves it to a multiple of 64 bits"),
+        ("u32", 32, 8, "m68k", "byte 8: aligned(8) moves it to a multiple of 64 bits"),
+        ("u8", 30, 0, "x86_64",
+         "byte 4: it would straddle a unit of 32 bits: up to the next multiple of 32 bits"),
+        ("u8", 30, 8, "x86_64",
+         "byte 8: it would straddle a unit of 32 bits: up to the next multiple of 64 bits"),
+    ],
+)  # fmt: skip
+def test_the_rule_says_what_moves_a_bit_field(
+    first: str, bits: int, align: int, abi: str, why: str
+) -> None:
+    members = [Member("a", SCALARS[first]), Member("b", SCALARS["u32"], bits, align)]
+    rule = next(
+        row for row in repr(Struct("s", members).layout(abi).rules).split("\n") if "b:" in row
+    )
+    assert rule.endswith(f" of {why}.")
 
 
 LONG_DOUBLES = Struct("s", {"a": "u8", "d": "long double", "b": "u8", "e": "long double[2]"})
