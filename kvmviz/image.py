@@ -138,11 +138,11 @@ def pack(layout: Layout, values: Mapping[str, Value], fill: int | Buffer | Image
         legal = f"legal is one byte's value or a buffer of {counted(layout.size, 'byte')}"
         raise KvmvizError(f"{layout.struct}: fill has {counted(len(memory), 'byte')}; {legal}")
     sources: list[Source | None] = [None] * layout.size
-    place(layout, values, memory, sources)
+    store(layout, values, memory, sources)
     return Image(layout, bytes(memory), tuple(sources))
 
 
-def place(
+def store(
     layout: Layout, values: Mapping[str, Value], memory: bytearray, sources: list[Source | None],
     write: Write | None = None,
 ) -> None:  # fmt: skip

@@ -23,7 +23,7 @@ from kvmviz._base import shown as quoted
 from kvmviz.board import Cell, Span, Strip
 from kvmviz.style import INK, NOBODY, QUIET, RIGHT, WRONG
 
-# Of matplotlib only what measures words is loaded here: a notebook's test draws nothing.
+# Of matplotlib only what measures words is loaded here: who reads the words alone draws nothing.
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure

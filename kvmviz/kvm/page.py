@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kvmviz._base import KvmvizError, chosen, counted, find, shown, span
 from kvmviz.abi import Abi
-from kvmviz.image import Image
-from kvmviz.image import place as put
+from kvmviz.image import Image, store
 from kvmviz.kvm.exits import (
     EINTR,
     ENOSYS,
@@ -360,7 +359,7 @@ class Vcpu:
         given = dict(values) if flags is None else {**values, "flags": flags}
         write = Write(len(self.history), "kernel", WHAT.get(place, f"KVM_EXIT_{place}"))
         memory, sources = bytearray(page.data), [*page.sources]
-        put(page.layout, given, memory, sources, write)
+        store(page.layout, given, memory, sources, write)
         return Page(page.layout, bytes(memory), tuple(sources))
 
 
